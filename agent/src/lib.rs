@@ -2,6 +2,8 @@
 
 pub mod delivery;
 pub mod notify;
+pub mod runtime;
 pub mod stored;
 pub mod stream;
+pub mod sys;
 pub mod time;
