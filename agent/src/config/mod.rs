@@ -7,6 +7,7 @@
 //! | file | what it holds |
 //! |---|---|
 //! | `keys.rs` | every key: name, shape, bounds, default, meaning |
+//! | `files.rs` | the files on the disk, and which line a byte is in |
 //! | `walk.rs` | reading keys off the TOML tree, with the place of each |
 //! | `parse.rs`, `parse_destination.rs` | the rules that no single key can know |
 //! | `destination.rs`, `url.rs`, `secret.rs`, `text.rs` | the types that settings become |
@@ -20,11 +21,14 @@ use std::sync::Arc;
 use crate::time::Millis;
 
 mod destination;
+mod files;
 mod keys;
 mod parse;
 mod parse_destination;
 mod problems;
+mod schema;
 mod secret;
+mod settings;
 mod text;
 mod url;
 mod walk;
@@ -34,7 +38,9 @@ pub use destination::{
     SyslogTransport, Timeouts, TlsSettings,
 };
 pub use problems::{Place, Problem, Weight};
+pub use schema::json_schema;
 pub use secret::{SECRET_MAX, Secret, SecretError, SecretSource};
+pub use settings::{ChangedDestination, ChangedSetting, Changes};
 pub use url::HttpUrl;
 
 /// Everything the agent was told, checked.

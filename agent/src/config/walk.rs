@@ -4,34 +4,17 @@
 //! getter answers with the value or its default, or reports what is wrong and answers `None`. So a caller reads all
 //! its keys first and then builds its type, and all problems are found in one go.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::files::Source;
 use super::keys::{Alphabet, Default, Key, Shape};
 use super::problems::{Place, Problems, listed, nearest};
 use super::text;
 use super::url::{HttpUrl, parse_host};
 use crate::time::Millis;
-
-/// One configuration file.
-pub(crate) struct Source {
-    pub(crate) path: PathBuf,
-    pub(crate) text: String,
-}
-
-impl Source {
-    /// The line, from 1, in which the byte at `offset` stands.
-    pub(crate) fn line(&self, offset: usize) -> usize {
-        let before = &self.text.as_bytes()[..offset.min(self.text.len())];
-        1 + before.iter().filter(|byte| **byte == b'\n').count()
-    }
-
-    fn directory(&self) -> &Path {
-        self.path.parent().unwrap_or(Path::new(""))
-    }
-}
 
 /// One table of a file and the keys that it may have.
 #[derive(Clone)]
