@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::{HttpUrl, Secret};
 use crate::time::Millis;
+use scaidrive_codecs::syslog::{Framing, Msg};
 use scaidrive_codecs::{Filter, FilterSpec, Scope};
 
 /// One configured place that events go to.
@@ -143,12 +144,12 @@ pub struct Syslog {
     pub host: String,
     /// On which port.
     pub port: u16,
-    /// How messages are told apart.
+    /// How messages are told apart: octet counting or line feeds.
     pub framing: Framing,
     /// Facility, 0 to 23.
     pub facility: u8,
     /// Where the event goes.
-    pub msg: SyslogMsg,
+    pub msg: Msg,
     /// The HOSTNAME field; the node's label unless something else is written.
     pub hostname: String,
     /// The APP-NAME field, 1 to 48 bytes.
@@ -177,24 +178,6 @@ impl SyslogTransport {
             SyslogTransport::Tls => "tls",
         }
     }
-}
-
-/// How syslog messages on a connection are told apart (RFC 6587, section 3.4).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Framing {
-    /// Each has its length before it.
-    OctetCounting,
-    /// Each ends in a line feed.
-    LineFeed,
-}
-
-/// Where a syslog message carries the event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SyslogMsg {
-    /// As JSON in the message.
-    Json,
-    /// As structured data.
-    Structured,
 }
 
 /// How many events travel together.

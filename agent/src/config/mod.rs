@@ -34,8 +34,8 @@ mod url;
 mod walk;
 
 pub use destination::{
-    BatchSettings, Compression, Destination, DestinationId, Framing, HecAck, Kind, SplunkHec, Syslog, SyslogMsg,
-    SyslogTransport, Timeouts, TlsSettings,
+    BatchSettings, Compression, Destination, DestinationId, HecAck, Kind, SplunkHec, Syslog, SyslogTransport, Timeouts,
+    TlsSettings,
 };
 pub use problems::{Place, Problem, Weight};
 pub use schema::json_schema;

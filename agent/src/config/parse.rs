@@ -414,7 +414,12 @@ pub(crate) fn secret(section: &Section<'_>, name: &str, surroundings: &Surroundi
         _ => {}
     }
     match Secret::read(source.clone(), surroundings.lookup) {
-        Ok(secret) => Some(secret),
+        Ok(secret) if secret.fits_a_header() => Some(secret),
+        Ok(_) => {
+            let what = format!("`{name}` holds spaces or characters outside ASCII, which no token has");
+            problems.error(place, what, format!("check the {source}"));
+            None
+        }
         Err(error) => {
             problems.error(place, with_cause(&error), format!("check the {source}"));
             None

@@ -4,12 +4,13 @@ use std::path::Path;
 
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use scaidrive_codecs::syslog::{Framing, Msg};
 use scaidrive_codecs::{Filter, FilterSpec, Scope};
 
 use super::Surroundings;
 use super::destination::{
-    BatchSettings, Compression, Destination, DestinationId, Framing, HecAck, Kind, SplunkHec, Syslog, SyslogMsg,
-    SyslogTransport, Timeouts, TlsSettings,
+    BatchSettings, Compression, Destination, DestinationId, HecAck, Kind, SplunkHec, Syslog, SyslogTransport, Timeouts,
+    TlsSettings,
 };
 use super::keys::{DESTINATION_KEYS_LATER, DESTINATION_TYPES};
 use super::parse::{secret, with_cause};
@@ -147,7 +148,7 @@ fn syslog(section: &Section<'_>, node: &str) -> Option<Syslog> {
         port: port?.map_or(usual_port, |port| port as u16),
         framing: [Framing::OctetCounting, Framing::LineFeed][framing?],
         facility: facility? as u8,
-        msg: [SyslogMsg::Json, SyslogMsg::Structured][msg?],
+        msg: [Msg::Json, Msg::StructuredData][msg?],
         hostname: hostname?.unwrap_or_else(|| node.to_owned()),
         app_name: app_name?,
         max_len: max_len? as usize,

@@ -45,6 +45,12 @@ impl Secret {
         &self.value
     }
 
+    /// Whether it can stand in an HTTP header as it is: printable ASCII without spaces.
+    #[must_use]
+    pub fn fits_a_header(&self) -> bool {
+        self.value.bytes().all(|byte| byte.is_ascii_graphic())
+    }
+
     /// Where it came from, which may be shown.
     #[must_use]
     pub fn source(&self) -> &SecretSource {

@@ -6,7 +6,9 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::destination::{Compression, Destination, Framing, HecAck, Kind, SplunkHec, Syslog, SyslogMsg};
+use scaidrive_codecs::syslog::{Framing, Msg};
+
+use super::destination::{Compression, Destination, HecAck, Kind, SplunkHec, Syslog};
 use super::keys::{DURABILITIES, FACILITIES, Key, LOG_FORMATS, LOG_LEVELS, ON_FULLS, ROOT, RUNTIMES, Shape};
 use super::secret::Secret;
 use super::text::{size_text, span_text};
@@ -227,10 +229,11 @@ fn syslog_settings(syslog: &Syslog) -> Vec<Setting> {
     let framing = match syslog.framing {
         Framing::OctetCounting => "octet_counting",
         Framing::LineFeed => "line_feed",
+        Framing::Datagram => "datagram",
     };
     let msg = match syslog.msg {
-        SyslogMsg::Json => "json",
-        SyslogMsg::Structured => "structured",
+        Msg::Json => "json",
+        Msg::StructuredData => "structured",
     };
     vec![
         some("transport", syslog.transport.name()),
