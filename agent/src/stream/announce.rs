@@ -453,7 +453,7 @@ mod tests {
         prop_oneof![
             8 => (1u64..40).prop_map(Step::Judge),
             60 => any::<u64>().prop_map(Step::Settle),
-            4 => (0u64..90_000).prop_map(Step::Wait),
+            4 => (0u64..400_000).prop_map(Step::Wait),
             6 => Just(Step::WriteCursor),
             6 => any::<bool>().prop_map(|reply_is_lost| Step::Announce { reply_is_lost }),
             2 => Just(Step::Restart),
