@@ -142,7 +142,8 @@ mod tests {
                 prop_assert!(Index::decode(&bytes[..end]).is_err());
             }
             bytes.push(0);
-            prop_assert!(matches!(Index::decode(&bytes), Err(IndexError::Trailing { bytes: 1 })));
+            let trailing = matches!(Index::decode(&bytes), Err(IndexError::Trailing { bytes: 1 }));
+            prop_assert!(trailing);
         }
 
         #[test]
