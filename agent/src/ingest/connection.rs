@@ -14,8 +14,11 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use crate::ingest::Intake;
+use futures_io::AsyncRead;
+
 pub use crate::ingest::desk::Peer;
+
+use crate::ingest::Intake;
 use crate::ingest::acks::{State, Teller};
 use crate::ingest::desk::{Desk, Judged};
 use crate::ingest::ledger::GroupId;
@@ -336,3 +339,6 @@ impl Drop for Promise {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

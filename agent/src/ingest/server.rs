@@ -173,3 +173,6 @@ const BLOCKING_THREADS: usize = 2;
 
 /// How much longer than their own deadline connections may take to end.
 const GRACE: Duration = Duration::from_millis(500);
+
+#[cfg(test)]
+mod tests;
