@@ -1,8 +1,13 @@
 //! The agent as a library: the binary is a thin shell round it, and the tests and benchmarks use the same rooms.
 
+pub mod config;
 pub mod counter;
+pub mod delivery;
 pub mod ingest;
+pub mod notify;
+pub mod runtime;
 pub mod shard;
 pub mod stored;
 pub mod stream;
+pub mod sys;
 pub mod time;
