@@ -127,7 +127,8 @@ impl Ledger {
     /// Whether one more line, with an event of `bytes` in it, keeps inside the window.
     pub fn has_room(&self, bytes: usize) -> bool {
         let is_alone = self.unacked_bytes == 0;
-        self.read - self.acked < self.window.lines && (is_alone || self.unacked_bytes + bytes as u64 <= self.window.bytes)
+        self.read - self.acked < self.window.lines
+            && (is_alone || self.unacked_bytes + bytes as u64 <= self.window.bytes)
     }
 
     /// The first N lines are settled.

@@ -17,6 +17,8 @@
 pub mod acks;
 pub mod connection;
 mod desk;
+#[cfg(test)]
+pub(crate) mod double;
 pub mod http;
 pub mod ledger;
 pub mod lines;

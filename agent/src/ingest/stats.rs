@@ -86,7 +86,8 @@ impl IngestStats {
 
     /// Lines that have not ended in any other count yet.
     pub fn in_hand(&self) -> u64 {
-        let ended = self.blank.get() + self.refused_total() + self.accepted.get() + self.failed.get() + self.abandoned.get();
+        let ended =
+            self.blank.get() + self.refused_total() + self.accepted.get() + self.failed.get() + self.abandoned.get();
         self.lines.get().saturating_sub(ended)
     }
 }

@@ -1,5 +1,3 @@
 //! A shard: one thread with a log of its own.
 
 pub mod door;
-#[cfg(test)]
-pub(crate) mod double;

@@ -14,12 +14,12 @@ use scaidrive_codecs::tenant_hash;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::ingest::double::{TestInbox, TestShelf};
 use crate::ingest::ledger::Window;
 use crate::ingest::lines::READ_SIZE;
 use crate::ingest::{IngestStats, Settings};
 use crate::runtime::{Backend, Panicked, Runtime, Task};
 use crate::shard::door::Doors;
-use crate::shard::double::{TestInbox, TestShelf};
 
 /// Time that the test moves; helper jobs run at once.
 #[derive(Default)]
@@ -216,8 +216,11 @@ impl Scene {
 
     fn assert_balanced(&self) {
         let stats = self.stats();
-        let ended =
-            stats.blank.get() + stats.refused_total() + stats.accepted.get() + stats.failed.get() + stats.abandoned.get();
+        let ended = stats.blank.get()
+            + stats.refused_total()
+            + stats.accepted.get()
+            + stats.failed.get()
+            + stats.abandoned.get();
         assert_eq!(stats.lines.get(), ended);
         assert_eq!((stats.in_hand(), stats.open_connections()), (0, 0));
     }
@@ -272,7 +275,8 @@ fn refused_lines_are_named_counted_kept_and_do_not_hold_up_others() {
     let acks = scene.wire.acks();
     assert_eq!(acks.last().unwrap()["acked"], 4);
     let refused: Vec<&Value> = acks.iter().filter_map(|ack| ack["refused"].as_array()).flatten().collect();
-    let told: Vec<_> = refused.iter().map(|refused| (refused["line"].as_u64().unwrap(), refused["code"].as_str().unwrap())).collect();
+    let told: Vec<_> =
+        refused.iter().map(|refused| (refused["line"].as_u64().unwrap(), refused["code"].as_str().unwrap())).collect();
     assert_eq!(told, [(1, "not_an_object"), (4, "too_long")]);
     assert_eq!(refused[1]["reason"], "the event has 5000 bytes; ingest.max_event_size allows 2048");
     assert_eq!(scene.intake.quarantine.counts().kept, 2);

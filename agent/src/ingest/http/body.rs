@@ -101,7 +101,9 @@ fn is_gzip(headers: &HeaderMap) -> Result<bool, Problem> {
 }
 
 fn over_limit() -> Problem {
-    Problem::too_large(format!("a body may have {BODY_MAX} bytes, before and after unpacking; send the events in parts"))
+    Problem::too_large(format!(
+        "a body may have {BODY_MAX} bytes, before and after unpacking; send the events in parts"
+    ))
 }
 
 enum Unpacker {
@@ -237,7 +239,11 @@ mod tests {
         let held = Arc::default();
         let whole = gzip(b"{\"a\":1}\n");
         for cut in [whole.len() - 1, whole.len() / 2, 3] {
-            assert_eq!(read_body(Some("gzip"), whole[..cut].to_vec(), &held).unwrap_err(), StatusCode::BAD_REQUEST, "{cut}");
+            assert_eq!(
+                read_body(Some("gzip"), whole[..cut].to_vec(), &held).unwrap_err(),
+                StatusCode::BAD_REQUEST,
+                "{cut}"
+            );
         }
         assert_eq!(read_body(Some("gzip"), b"not gzip at all".to_vec(), &held).unwrap_err(), StatusCode::BAD_REQUEST);
         assert_eq!(read_body(Some("br"), whole, &held).unwrap_err(), StatusCode::UNSUPPORTED_MEDIA_TYPE);

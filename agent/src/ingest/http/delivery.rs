@@ -15,7 +15,7 @@ use crate::ingest::http::Http;
 use crate::ingest::http::body::Share;
 use crate::ingest::http::frames::{Framing, LINES_MAX, Unframed};
 use crate::ingest::http::problem::Problem;
-use crate::ingest::ledger::{Held, RefusedLine, Refusals};
+use crate::ingest::ledger::{Held, Refusals, RefusedLine};
 use crate::ingest::lines::HEAD_MAX;
 use crate::ingest::quarantine::Entry;
 use crate::ingest::stats::{IngestStats, TOO_LONG};
@@ -197,7 +197,9 @@ impl Fates {
 
 fn unframed(why: Unframed) -> Problem {
     match why {
-        Unframed::TooMany => Problem::too_large(format!("a request may have {LINES_MAX} lines; send the events in parts")),
+        Unframed::TooMany => {
+            Problem::too_large(format!("a request may have {LINES_MAX} lines; send the events in parts"))
+        }
         Unframed::Broken { at, why } => Problem::unframed(format!("the JSON array is broken at byte {at}: {why}")),
     }
 }

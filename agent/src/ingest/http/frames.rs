@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use memchr::{memchr2, memchr_iter};
+use memchr::{memchr_iter, memchr2};
 
 /// Most lines or elements of one request.
 pub(super) const LINES_MAX: usize = 65_536;
@@ -188,7 +188,9 @@ mod tests {
 
     #[test]
     fn a_broken_array_is_named_with_its_place() {
-        for (body, at) in [("[1,]", 3), ("[,1]", 1), ("[1", 2), ("[\"a", 3), ("[\"a\\", 4), ("[1] x", 4), ("[1}]", 2), ("[", 1)] {
+        for (body, at) in
+            [("[1,]", 3), ("[,1]", 1), ("[1", 2), ("[\"a", 3), ("[\"a\\", 4), ("[1] x", 4), ("[1}]", 2), ("[", 1)]
+        {
             match texts(body, Framing::Array) {
                 Err(Unframed::Broken { at: found, .. }) => assert_eq!(found, at, "{body}"),
                 other => panic!("{body}: {other:?}"),

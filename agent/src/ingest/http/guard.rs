@@ -45,7 +45,12 @@ impl fmt::Debug for Token {
 }
 
 /// Refuses requests that a web page could have made a browser send: a foreign `Host` (DNS rebinding), any `Origin`.
-pub(super) fn check_source(uri: &Uri, headers: &HeaderMap, listen: SocketAddr, names: &[String]) -> Result<(), Problem> {
+pub(super) fn check_source(
+    uri: &Uri,
+    headers: &HeaderMap,
+    listen: SocketAddr,
+    names: &[String],
+) -> Result<(), Problem> {
     if headers.contains_key(ORIGIN) {
         return Err(Problem::forbidden("requests of web pages (with an Origin header) are not taken"));
     }
@@ -92,7 +97,8 @@ mod tests {
     fn source(host: &str, listen: &str) -> bool {
         let mut headers = HeaderMap::new();
         headers.insert(HOST, host.parse().unwrap());
-        check_source(&Uri::from_static("/v1/events"), &headers, listen.parse().unwrap(), &["siem.pod".to_owned()]).is_ok()
+        check_source(&Uri::from_static("/v1/events"), &headers, listen.parse().unwrap(), &["siem.pod".to_owned()])
+            .is_ok()
     }
 
     #[test]

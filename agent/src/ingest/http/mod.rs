@@ -78,7 +78,11 @@ struct Http {
     held: Arc<Held>,
 }
 
-async fn events(State(http): State<Arc<Http>>, ConnectInfo(Sender(sender)): ConnectInfo<Sender>, request: Request) -> Response {
+async fn events(
+    State(http): State<Arc<Http>>,
+    ConnectInfo(Sender(sender)): ConnectInfo<Sender>,
+    request: Request,
+) -> Response {
     let reply = http.clone().answer(sender, request).await.unwrap_or_else(IntoResponse::into_response);
     http.intake.server.requests.add(1);
     reply

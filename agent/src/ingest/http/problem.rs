@@ -83,7 +83,10 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let mut body = Vec::new();
         let title = self.status.canonical_reason().unwrap_or_default();
-        push(&mut body, format_args!("{{\"type\":\"about:blank\",\"title\":\"{title}\",\"status\":{}", self.status.as_u16()));
+        push(
+            &mut body,
+            format_args!("{{\"type\":\"about:blank\",\"title\":\"{title}\",\"status\":{}", self.status.as_u16()),
+        );
         body.extend_from_slice(b",\"detail\":");
         push_string(&mut body, &self.detail);
         if let Some(accepted) = self.accepted {

@@ -14,10 +14,10 @@ use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::ingest::double::{TestInbox, TestShelf};
 use crate::ingest::{Token, Window};
 use crate::runtime::{Backend, Runtime};
 use crate::shard::door::Outcome;
-use crate::shard::double::{TestInbox, TestShelf};
 
 /// An agent's way in, with two shards on the portable runtime.
 struct House {

@@ -9,8 +9,8 @@ use std::task::{Poll, Waker};
 
 use scaidrive_codecs::Index;
 
-use super::door::{Batch, Done, Doors, Inbox, Job, LocalDoor, NoRoom, Outcome, ShardId, Shelf, WhenFull};
 use crate::runtime::{Pending, Runtime};
+use crate::shard::door::{Batch, Done, Doors, Inbox, Job, LocalDoor, NoRoom, Outcome, ShardId, Shelf, WhenFull};
 
 /// A log in memory that syncs when the test says so, or at once.
 #[derive(Clone, Default)]
