@@ -4,6 +4,8 @@ pub mod config;
 pub mod counter;
 pub mod deadletter;
 pub mod delivery;
+pub mod ingest;
+pub mod node;
 pub mod notify;
 pub mod runtime;
 pub mod shard;
