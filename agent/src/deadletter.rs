@@ -19,8 +19,8 @@ use std::path::{Path, PathBuf};
 mod file;
 
 use crate::deadletter::file::{
-    HEADER_BYTES, Place, Scan, beside, copy_letters, fresh, make_directory, moved, newer_version,
-    open_for_update, push_frame, read_frame, remove_if_there, set_aside, settle_tail,
+    HEADER_BYTES, Header, Place, Scan, beside, fresh, make_directory, moved, open_for_update,
+    push_frame, read_frame, read_header, remove_if_there, set_aside, settle_tail,
 };
 use crate::stored::{self, Decode, Encode};
 use crate::stream::notice::cut_to;
@@ -30,6 +30,7 @@ use crate::stream::notice::cut_to;
 pub struct DeadLetters {
     path: PathBuf,
     file: File,
+    salt: u64,
     /// Where the next letter goes.
     end: u64,
     max_bytes: u64,
@@ -144,7 +145,7 @@ pub enum StoreError {
 
 impl DeadLetters {
     /// Opens or begins the store of the destination with this id. `directory` is made when it is not there; the file
-    /// takes at most `max_bytes`.
+    /// takes at most `max_bytes`; `salt` is random, for a file that begins.
     ///
     /// # Errors
     /// When the directory or the disk refuses.
@@ -152,40 +153,50 @@ impl DeadLetters {
         directory: &Path,
         destination: &[u8; 16],
         max_bytes: u64,
+        salt: u64,
     ) -> Result<(DeadLetters, Opened), OpenError> {
         let path = directory.join(file_name(destination));
-        DeadLetters::open_file(&path, max_bytes).map_err(|source| OpenError { path, source })
+        DeadLetters::open_file(&path, max_bytes, salt).map_err(|source| OpenError { path, source })
     }
 
-    fn open_file(path: &Path, max_bytes: u64) -> io::Result<(DeadLetters, Opened)> {
+    fn open_file(path: &Path, max_bytes: u64, new_salt: u64) -> io::Result<(DeadLetters, Opened)> {
         make_directory(path)?;
-        let mut opened = Opened::default();
         remove_if_there(&beside(path, "new"))?;
         if !path.exists() {
-            fresh(path, |_| Ok(HEADER_BYTES))?;
+            fresh(path, new_salt, None)?;
         }
+        let mut opened = Opened::default();
         let mut file = open_for_update(path)?;
-        if let Some(version) = newer_version(&file)? {
-            let aside = beside(path, &format!("newer-{version}"));
-            fs::rename(path, &aside)?;
-            opened.newer = Some((aside, version));
-            file = fresh(path, |_| Ok(HEADER_BYTES))?;
+        let mut salt = new_salt;
+        match read_header(&file)? {
+            Header::Salt(found) => salt = found,
+            Header::Newer(version) => {
+                let aside = beside(path, &format!("newer-{version}"));
+                fs::rename(path, &aside)?;
+                opened.newer = Some((aside, version));
+                file = fresh(path, salt, None)?;
+            }
+            Header::None => {
+                opened.damaged = Some(set_aside(path)?);
+                file = fresh(path, salt, None)?;
+            }
         }
-        let mut scan = Scan::of(&file)?;
-        let found_end = file.metadata()?.len();
+        let mut scan = Scan::of(&file, salt)?;
         if scan.is_damaged {
             opened.damaged = Some(set_aside(path)?);
         } else {
-            opened.tail_bytes = found_end - scan.end;
+            // The zeros after the last letter may be missing.
+            opened.tail_bytes = file.metadata()?.len().saturating_sub(scan.end);
         }
         if scan.is_damaged || scan.has_hole {
-            file = fresh(path, |new| copy_letters(&file, &scan.places, new))?;
-            scan = Scan::of(&file)?;
+            file = fresh(path, salt, Some((&file, &scan.places)))?;
+            scan = Scan::of(&file, salt)?;
         }
         settle_tail(&file, &scan)?;
         let store = DeadLetters {
             path: path.to_owned(),
             file,
+            salt,
             end: scan.end,
             max_bytes,
             by_key: scan
@@ -193,7 +204,10 @@ impl DeadLetters {
                 .iter()
                 .map(|place| (place.key, place.id))
                 .collect(),
-            next_id: scan.places.last().map_or(1, |place| place.id + 1),
+            next_id: scan
+                .places
+                .last()
+                .map_or(1, |place| place.id.saturating_add(1)),
             places: scan.places,
             is_suspect: false,
             sync: File::sync_data,
@@ -333,7 +347,7 @@ impl DeadLetters {
         };
         let mut body = Vec::new();
         stored::encode(&bounded, &mut body).map_err(|source| StoreError::TooLong { source })?;
-        push_frame(self.end, &body, bytes);
+        push_frame(self.salt, self.end, &body, bytes);
         Ok(body.len() as u32)
     }
 
@@ -364,7 +378,7 @@ impl DeadLetters {
             .collect();
         // Should this fail halfway, the name may be the new file's while letters would go to the old one.
         self.is_suspect = true;
-        let copied = fresh(&self.path, |new| copy_letters(&self.file, &kept, new));
+        let copied = fresh(&self.path, self.salt, Some((&self.file, &kept)));
         self.file = copied.map_err(|source| self.disk(source))?;
         self.end = kept
             .iter()
@@ -377,7 +391,7 @@ impl DeadLetters {
 
     fn read(&self, place: &Place) -> Result<Letter, StoreError> {
         let mut body = Vec::new();
-        let framed = read_frame(&self.file, place.offset, u64::MAX, &mut body)
+        let framed = read_frame(&self.file, self.salt, place.offset, u64::MAX, &mut body)
             .map_err(|source| self.disk(source))?;
         let letter = framed.and_then(|_| stored::decode::<Letter>(&body).ok());
         letter
@@ -413,3 +427,6 @@ pub const REPLY_MAX: usize = 4 << 10;
 pub const REASON_MAX: usize = 240;
 /// What the events of a page take together, in bytes, unless one alone takes more.
 pub const PAGE_BYTES: u64 = 4 << 20;
+
+#[cfg(test)]
+mod tests;

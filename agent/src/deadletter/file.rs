@@ -6,16 +6,17 @@
 //! |-------:|-----:|----------|-----------------------------------------|
 //! |      0 |    8 | magic    | `SDSIEMDL`                              |
 //! |      8 |    4 | version  | 1                                       |
-//! |     12 |    4 | checksum | CRC-32 of the 12 bytes before           |
+//! |     12 |    4 | checksum | CRC-32 of all other bytes of the header |
+//! |     16 |    8 | salt     | random, so that no event can hold bytes that pass for a letter |
 //!
 //! Letters follow, each from an offset that 8 divides:
 //!
 //! | offset | size | field       | meaning                                                       |
 //! |-------:|-----:|-------------|---------------------------------------------------------------|
 //! |      0 |    4 | len         | bytes of the body, 1 to `STORED_MAX`                          |
-//! |      4 |    4 | checksum    | CRC-32 of all that follows, and of `len`                      |
+//! |      4 |    4 | checksum    | CRC-32 of the salt, of `len` and of all that follows          |
 //! |      8 |    8 | durable_end | how much of the file was known to be durable before this one  |
-//! |     16 |  len | body        | [`Letter`], in bincode                                        |
+//! |     16 |  len | body        | [`Letter`], in bincode; then zeros up to the next letter      |
 //!
 //! The largest `durable_end` of any valid letter is the durable line. What is not valid below it is damage; above it, it
 //! is what a power cut left of a put that nobody was told had succeeded.
@@ -59,13 +60,13 @@ impl Place {
 
 impl Scan {
     /// Reads every letter. After bytes that are none, looks for the next one at every offset where one can begin.
-    pub(super) fn of(file: &File) -> io::Result<Scan> {
+    pub(super) fn of(file: &File, salt: u64) -> io::Result<Scan> {
         let file_end = file.metadata()?.len();
         let mut scan = Scan {
             places: Vec::new(),
             end: HEADER_BYTES,
             durable_end: HEADER_BYTES,
-            is_damaged: !has_header(file)?,
+            is_damaged: false,
             has_hole: false,
         };
         let mut keys = HashSet::new();
@@ -74,7 +75,7 @@ impl Scan {
         // Where bytes that are no letter begin; the durable line is known only at the end.
         let mut first_bad = None;
         while offset + FRAME_BYTES < file_end {
-            let framed = read_frame(file, offset, file_end, &mut body)?;
+            let framed = read_frame(file, salt, offset, file_end, &mut body)?;
             let letter =
                 framed.and_then(|frame| Some((frame, stored::decode::<Letter>(&body).ok()?)));
             let last_id = scan.places.last().map_or(0, |place| place.id);
@@ -109,6 +110,7 @@ pub(super) struct Frame {
 /// The frame at `offset` with its body in `body`; `None` when there is no valid one that ends by `file_end`.
 pub(super) fn read_frame(
     file: &File,
+    salt: u64,
     offset: u64,
     file_end: u64,
     body: &mut Vec<u8>,
@@ -123,7 +125,8 @@ pub(super) fn read_frame(
         return Ok(None);
     }
     body.resize(len as usize, 0);
-    if !read_all(file, body, offset + FRAME_BYTES)? || frame_checksum(&head, body) != checksum {
+    if !read_all(file, body, offset + FRAME_BYTES)? || frame_checksum(salt, &head, body) != checksum
+    {
         return Ok(None);
     }
     let mut durable_end = [0; 8];
@@ -133,22 +136,23 @@ pub(super) fn read_frame(
     }))
 }
 
-pub(super) fn push_frame(durable_end: u64, body: &[u8], out: &mut Vec<u8>) {
+pub(super) fn push_frame(salt: u64, durable_end: u64, body: &[u8], out: &mut Vec<u8>) {
     let mut head = [0; FRAME_BYTES as usize];
     head[..4].copy_from_slice(&(body.len() as u32).to_le_bytes());
     head[8..].copy_from_slice(&durable_end.to_le_bytes());
-    let checksum = frame_checksum(&head, body);
+    let checksum = frame_checksum(salt, &head, body);
     head[4..8].copy_from_slice(&checksum.to_le_bytes());
     out.extend_from_slice(&head);
     out.extend_from_slice(body);
     out.resize(out.len().next_multiple_of(ALIGN as usize), 0);
 }
 
-fn frame_checksum(head: &[u8; FRAME_BYTES as usize], body: &[u8]) -> u32 {
+fn frame_checksum(salt: u64, head: &[u8; FRAME_BYTES as usize], body: &[u8]) -> u32 {
     let mut checksum = crc32fast::Hasher::new();
+    checksum.update(&salt.to_le_bytes());
+    checksum.update(&head[..4]);
     checksum.update(&head[8..]);
     checksum.update(body);
-    checksum.update(&head[..4]);
     checksum.finalize()
 }
 
@@ -156,46 +160,46 @@ fn framed_len(body_len: usize) -> u64 {
     (FRAME_BYTES + body_len as u64).next_multiple_of(ALIGN)
 }
 
-/// Makes a file that takes the place of `path` once `fill` has written and everything is synced, directory included.
-/// `fill` gets the file with its header and returns where it ended.
-pub(super) fn fresh(path: &Path, fill: impl FnOnce(&File) -> io::Result<u64>) -> io::Result<File> {
+/// Makes a file that takes the place of `path`, with the letters of `from` at `places`. When this returns, letters and
+/// name are durable.
+pub(super) fn fresh(path: &Path, salt: u64, from: Option<(&File, &[Place])>) -> io::Result<File> {
     let new_path = beside(path, "new");
     remove_if_there(&new_path)?;
-    let new = OpenOptions::new()
+    let mut options = OpenOptions::new();
+    let new = options
         .read(true)
         .write(true)
         .create_new(true)
         .mode(0o600)
         .open(&new_path)?;
-    new.write_all_at(&header(), 0)?;
-    let end = fill(&new)?;
-    new.set_len(end)?;
+    new.write_all_at(&header(salt), 0)?;
+    if let Some((from, places)) = from {
+        copy_letters(from, places, &new, salt)?;
+    }
     new.sync_all()?;
     fs::rename(&new_path, path)?;
     sync_directory(path)?;
     Ok(new)
 }
 
-/// Copies letters, one after the other from the header on; returns where they end.
-pub(super) fn copy_letters(from: &File, places: &[Place], to: &File) -> io::Result<u64> {
+/// Copies letters, one after the other from the header on.
+fn copy_letters(from: &File, places: &[Place], to: &File, salt: u64) -> io::Result<()> {
     let mut offset = HEADER_BYTES;
     let (mut body, mut bytes) = (Vec::new(), Vec::new());
     for place in places {
-        if read_frame(from, place.offset, u64::MAX, &mut body)?.is_none() {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidData,
-                format!("dead letter {} is damaged", place.id),
-            ));
+        if read_frame(from, salt, place.offset, u64::MAX, &mut body)?.is_none() {
+            let words = format!("dead letter {} is damaged", place.id);
+            return Err(io::Error::new(io::ErrorKind::InvalidData, words));
         }
         bytes.clear();
-        push_frame(HEADER_BYTES, &body, &mut bytes);
+        push_frame(salt, HEADER_BYTES, &body, &mut bytes);
         to.write_all_at(&bytes, offset)?;
         offset += bytes.len() as u64;
     }
-    Ok(offset)
+    Ok(())
 }
 
-/// Where [`copy_letters`] puts them.
+/// Where [`fresh`] puts letters.
 pub(super) fn moved(places: &[Place]) -> Vec<Place> {
     let mut next = HEADER_BYTES;
     let mut place_next = |place: &Place| {
@@ -246,27 +250,49 @@ pub(super) fn set_aside(path: &Path) -> io::Result<PathBuf> {
     Ok(aside)
 }
 
-fn header() -> [u8; HEADER_BYTES as usize] {
+/// What a file's header says.
+pub(super) enum Header {
+    /// A file of this version, with this salt.
+    Salt(u64),
+    /// A file of a newer version.
+    Newer(u32),
+    /// No header.
+    None,
+}
+
+pub(super) fn read_header(file: &File) -> io::Result<Header> {
+    let mut found = [0; HEADER_BYTES as usize];
+    if !read_all(file, &mut found, 0)?
+        || found[..8] != *MAGIC
+        || found[12..16] != header_checksum(&found)
+    {
+        return Ok(Header::None);
+    }
+    let version = u32::from_le_bytes([found[8], found[9], found[10], found[11]]);
+    let mut salt = [0; 8];
+    salt.copy_from_slice(&found[16..]);
+    Ok(match version {
+        VERSION => Header::Salt(u64::from_le_bytes(salt)),
+        newer if newer > VERSION => Header::Newer(newer),
+        _ => Header::None,
+    })
+}
+
+fn header(salt: u64) -> [u8; HEADER_BYTES as usize] {
     let mut header = [0; HEADER_BYTES as usize];
     header[..8].copy_from_slice(MAGIC);
     header[8..12].copy_from_slice(&VERSION.to_le_bytes());
-    let checksum = crc32fast::hash(&header[..12]);
-    header[12..].copy_from_slice(&checksum.to_le_bytes());
+    header[16..].copy_from_slice(&salt.to_le_bytes());
+    let checksum = header_checksum(&header);
+    header[12..16].copy_from_slice(&checksum);
     header
 }
 
-fn has_header(file: &File) -> io::Result<bool> {
-    let mut found = [0; HEADER_BYTES as usize];
-    Ok(read_all(file, &mut found, 0)? && found == header())
-}
-
-pub(super) fn newer_version(file: &File) -> io::Result<Option<u32>> {
-    let mut found = [0; HEADER_BYTES as usize];
-    let is_ours = read_all(file, &mut found, 0)?
-        && found[..8] == *MAGIC
-        && found[12..] == crc32fast::hash(&found[..12]).to_le_bytes();
-    let version = u32::from_le_bytes([found[8], found[9], found[10], found[11]]);
-    Ok((is_ours && version > VERSION).then_some(version))
+fn header_checksum(header: &[u8; HEADER_BYTES as usize]) -> [u8; 4] {
+    let mut checksum = crc32fast::Hasher::new();
+    checksum.update(&header[..12]);
+    checksum.update(&header[16..]);
+    checksum.finalize().to_le_bytes()
 }
 
 /// Fills `bytes` from `offset`; false when the file ends before.
@@ -322,7 +348,7 @@ pub(super) fn remove_if_there(path: &Path) -> io::Result<()> {
 
 const MAGIC: &[u8; 8] = b"SDSIEMDL";
 const VERSION: u32 = 1;
-pub(super) const HEADER_BYTES: u64 = 16;
+pub(super) const HEADER_BYTES: u64 = 24;
 const FRAME_BYTES: u64 = 16;
 const ALIGN: u64 = 8;
 const COPY_BYTES: usize = 64 << 10;
