@@ -154,7 +154,7 @@ mod tests {
         assert_eq!(losses.tenants.len(), TENANTS_NAMED_MAX);
         assert_eq!((losses.tenants[0].tenant_id.as_str(), losses.tenants[0].dropped), ("t149", 149));
         let named: u64 = losses.tenants.iter().map(|loss| loss.dropped).sum();
-        assert_eq!(named + losses.other_tenants_dropped, (0..150).sum());
+        assert_eq!(named + losses.other_tenants_dropped, (0..150).sum::<u64>());
     }
 
     proptest! {

@@ -113,3 +113,65 @@ const CONFIG: Configuration<LittleEndian, Varint, Limit<INDEX_BYTES_MAX>> =
 
 /// One bit for each field that an event must have.
 const REQUIRED: u16 = (1 << (Field::Severity as u16 + 1)) - 1;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn any_index() -> impl Strategy<Value = Index> {
+        let span = (0u32..1 << 24, 0u32..1 << 20);
+        (prop::array::uniform15(span), any::<u16>(), any::<u16>(), 0usize..7, any::<i64>()).prop_map(
+            |(starts, present, escaped, severity, timestamp_ms)| {
+                let present = present & ((1 << Field::COUNT) - 1) | REQUIRED;
+                let mut spans = starts.map(|(start, length)| Span { start, end: start + length });
+                let absent = spans.iter_mut().enumerate().filter(|(nth, _)| present >> nth & 1 == 0);
+                absent.for_each(|(_, span)| *span = Span::default());
+                Index { spans, present, escaped: escaped & present, severity: Severity::ALL[severity], timestamp_ms }
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn an_index_reads_back_as_it_was_and_no_part_of_it_does(index in any_index()) {
+            let mut bytes = Vec::new();
+            index.encode(&mut bytes);
+            prop_assert_eq!(Index::decode(&bytes).unwrap(), index);
+            for end in 0..bytes.len() {
+                prop_assert!(Index::decode(&bytes[..end]).is_err());
+            }
+            bytes.push(0);
+            let trailing = matches!(Index::decode(&bytes), Err(IndexError::Trailing { bytes: 1 }));
+            prop_assert!(trailing);
+        }
+
+        #[test]
+        fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
+            let _ = Index::decode(&bytes);
+        }
+    }
+
+    #[test]
+    fn the_largest_index_fits_its_bound() {
+        let spans = [Span { start: u32::MAX / 2, end: u32::MAX }; Field::COUNT];
+        let all = (1 << Field::COUNT) - 1;
+        let index = Index { spans, present: all, escaped: all, severity: Severity::Unknown, timestamp_ms: i64::MIN };
+        let mut bytes = b"before".to_vec();
+        index.encode(&mut bytes);
+        assert!(bytes.len() - 6 <= INDEX_BYTES_MAX);
+        assert_eq!(Index::decode(&bytes[6..]).unwrap(), index);
+    }
+
+    #[test]
+    fn a_format_or_a_field_that_is_not_known_is_refused() {
+        let raw = br#"{"event_id":"e","timestamp":"2026-05-12T14:23:01Z","tenant_id":"t","category":"c","action":"a","severity":"info"}"#;
+        let mut bytes = Vec::new();
+        crate::index(raw).unwrap().encode(&mut bytes);
+        for (at, value) in [(0, 2), (1, 7), (2, 0x1f), (3, 0x40)] {
+            let mut wrong = bytes.clone();
+            wrong[at] = value;
+            assert!(matches!(Index::decode(&wrong), Err(IndexError::Damaged { .. })), "byte {at}");
+        }
+    }
+}
