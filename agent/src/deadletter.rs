@@ -19,8 +19,8 @@ use std::path::{Path, PathBuf};
 mod file;
 
 use crate::deadletter::file::{
-    HEADER_BYTES, Header, Place, Scan, beside, fresh, make_directory, moved, open_for_update,
-    push_frame, read_frame, read_header, remove_if_there, set_aside, settle_tail,
+    HEADER_BYTES, Header, Place, Scan, beside, fresh, make_directory, moved, open_for_update, push_frame, read_frame,
+    read_header, remove_if_there, set_aside, settle_tail,
 };
 use crate::stored::{self, Decode, Encode};
 use crate::stream::notice::cut_to;
@@ -199,15 +199,8 @@ impl DeadLetters {
             salt,
             end: scan.end,
             max_bytes,
-            by_key: scan
-                .places
-                .iter()
-                .map(|place| (place.key, place.id))
-                .collect(),
-            next_id: scan
-                .places
-                .last()
-                .map_or(1, |place| place.id.saturating_add(1)),
+            by_key: scan.places.iter().map(|place| (place.key, place.id)).collect(),
+            next_id: scan.places.last().map_or(1, |place| place.id.saturating_add(1)),
             places: scan.places,
             is_suspect: false,
             sync: File::sync_data,
@@ -241,17 +234,11 @@ impl DeadLetters {
                 outcome = Kept::Full { kept: at };
                 break;
             }
-            places.push(Place {
-                id,
-                key: letter.key,
-                offset,
-                body_len,
-            });
+            places.push(Place { id, key: letter.key, offset, body_len });
         }
         self.append(&bytes)?;
         self.next_id += places.len() as u64;
-        self.by_key
-            .extend(places.iter().map(|place| (place.key, place.id)));
+        self.by_key.extend(places.iter().map(|place| (place.key, place.id)));
         self.places.extend(places);
         Ok(outcome)
     }
@@ -296,13 +283,8 @@ impl DeadLetters {
             }
             letters.push(self.read(place)?);
         }
-        let next_after = letters
-            .last()
-            .filter(|_| start + letters.len() < self.places.len());
-        Ok(Page {
-            next_after: next_after.map(|letter: &Letter| letter.id),
-            letters,
-        })
+        let next_after = letters.last().filter(|_| start + letters.len() < self.places.len());
+        Ok(Page { next_after: next_after.map(|letter: &Letter| letter.id), letters })
     }
 
     /// Drops the letters with these ids and gives their room back. Returns how many there were.
@@ -370,19 +352,12 @@ impl DeadLetters {
 
     /// Writes the letters that `keep` names into a fresh file that takes this one's place.
     fn keep_only(&mut self, keep: impl Fn(&Place) -> bool) -> Result<(), StoreError> {
-        let kept: Vec<Place> = self
-            .places
-            .iter()
-            .filter(|place| keep(place))
-            .copied()
-            .collect();
+        let kept: Vec<Place> = self.places.iter().filter(|place| keep(place)).copied().collect();
         // Should this fail halfway, the name may be the new file's while letters would go to the old one.
         self.is_suspect = true;
         let copied = fresh(&self.path, self.salt, Some((&self.file, &kept)));
         self.file = copied.map_err(|source| self.disk(source))?;
-        self.end = kept
-            .iter()
-            .fold(HEADER_BYTES, |end, place| end + place.framed_len());
+        self.end = kept.iter().fold(HEADER_BYTES, |end, place| end + place.framed_len());
         self.places = moved(&kept);
         self.by_key = kept.iter().map(|place| (place.key, place.id)).collect();
         self.is_suspect = false;
@@ -391,30 +366,21 @@ impl DeadLetters {
 
     fn read(&self, place: &Place) -> Result<Letter, StoreError> {
         let mut body = Vec::new();
-        let framed = read_frame(&self.file, self.salt, place.offset, u64::MAX, &mut body)
-            .map_err(|source| self.disk(source))?;
+        let framed =
+            read_frame(&self.file, self.salt, place.offset, u64::MAX, &mut body).map_err(|source| self.disk(source))?;
         let letter = framed.and_then(|_| stored::decode::<Letter>(&body).ok());
         letter
             .filter(|letter| letter.id == place.id)
-            .ok_or_else(|| StoreError::Damaged {
-                path: self.path.clone(),
-                id: place.id,
-            })
+            .ok_or_else(|| StoreError::Damaged { path: self.path.clone(), id: place.id })
     }
 
     fn disk(&self, source: io::Error) -> StoreError {
-        StoreError::Disk {
-            path: self.path.clone(),
-            source,
-        }
+        StoreError::Disk { path: self.path.clone(), source }
     }
 }
 
 fn file_name(destination: &[u8; 16]) -> String {
-    let mut name: String = destination
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let mut name: String = destination.iter().map(|byte| format!("{byte:02x}")).collect();
     name.push_str(".dl");
     name
 }

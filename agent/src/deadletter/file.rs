@@ -76,8 +76,7 @@ impl Scan {
         let mut first_bad = None;
         while offset + FRAME_BYTES < file_end {
             let framed = read_frame(file, salt, offset, file_end, &mut body)?;
-            let letter =
-                framed.and_then(|frame| Some((frame, stored::decode::<Letter>(&body).ok()?)));
+            let letter = framed.and_then(|frame| Some((frame, stored::decode::<Letter>(&body).ok()?)));
             let last_id = scan.places.last().map_or(0, |place| place.id);
             let Some((frame, letter)) = letter.filter(|(_, letter)| letter.id > last_id) else {
                 first_bad.get_or_insert(offset);
@@ -87,12 +86,7 @@ impl Scan {
             scan.durable_end = scan.durable_end.max(frame.durable_end);
             if keys.insert(letter.key) {
                 let body_len = body.len() as u32;
-                scan.places.push(Place {
-                    id: letter.id,
-                    key: letter.key,
-                    offset,
-                    body_len,
-                });
+                scan.places.push(Place { id: letter.id, key: letter.key, offset, body_len });
             }
             offset += framed_len(body.len());
             scan.end = offset;
@@ -125,15 +119,12 @@ pub(super) fn read_frame(
         return Ok(None);
     }
     body.resize(len as usize, 0);
-    if !read_all(file, body, offset + FRAME_BYTES)? || frame_checksum(salt, &head, body) != checksum
-    {
+    if !read_all(file, body, offset + FRAME_BYTES)? || frame_checksum(salt, &head, body) != checksum {
         return Ok(None);
     }
     let mut durable_end = [0; 8];
     durable_end.copy_from_slice(&head[8..]);
-    Ok(Some(Frame {
-        durable_end: u64::from_le_bytes(durable_end),
-    }))
+    Ok(Some(Frame { durable_end: u64::from_le_bytes(durable_end) }))
 }
 
 pub(super) fn push_frame(salt: u64, durable_end: u64, body: &[u8], out: &mut Vec<u8>) {
@@ -166,12 +157,7 @@ pub(super) fn fresh(path: &Path, salt: u64, from: Option<(&File, &[Place])>) -> 
     let new_path = beside(path, "new");
     remove_if_there(&new_path)?;
     let mut options = OpenOptions::new();
-    let new = options
-        .read(true)
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&new_path)?;
+    let new = options.read(true).write(true).create_new(true).mode(0o600).open(&new_path)?;
     new.write_all_at(&header(salt), 0)?;
     if let Some((from, places)) = from {
         copy_letters(from, places, &new, salt)?;
@@ -236,10 +222,7 @@ pub(super) fn set_aside(path: &Path) -> io::Result<PathBuf> {
     let mut last = 0;
     for entry in fs::read_dir(directory)? {
         let entry = entry?;
-        let number = entry
-            .file_name()
-            .to_str()
-            .and_then(|name| name.strip_prefix(&prefix)?.parse::<u64>().ok());
+        let number = entry.file_name().to_str().and_then(|name| name.strip_prefix(&prefix)?.parse::<u64>().ok());
         if let Some(number) = number {
             last = last.max(number);
             fs::remove_file(entry.path())?;
@@ -262,10 +245,7 @@ pub(super) enum Header {
 
 pub(super) fn read_header(file: &File) -> io::Result<Header> {
     let mut found = [0; HEADER_BYTES as usize];
-    if !read_all(file, &mut found, 0)?
-        || found[..8] != *MAGIC
-        || found[12..16] != header_checksum(&found)
-    {
+    if !read_all(file, &mut found, 0)? || found[..8] != *MAGIC || found[12..16] != header_checksum(&found) {
         return Ok(Header::None);
     }
     let version = u32::from_le_bytes([found[8], found[9], found[10], found[11]]);
@@ -313,10 +293,7 @@ pub(super) fn make_directory(path: &Path) -> io::Result<()> {
     if directory.is_dir() {
         return Ok(());
     }
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(directory)?;
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
     sync_directory(directory)
 }
 
@@ -327,9 +304,7 @@ fn sync_directory(path: &Path) -> io::Result<()> {
 
 fn split(path: &Path) -> io::Result<(&Path, &str)> {
     let name = path.file_name().and_then(|name| name.to_str());
-    path.parent()
-        .zip(name)
-        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "no file in a directory"))
+    path.parent().zip(name).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "no file in a directory"))
 }
 
 pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {

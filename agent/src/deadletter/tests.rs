@@ -6,13 +6,7 @@ use tempfile::TempDir;
 const DESTINATION: [u8; 16] = [0xab; 16];
 
 fn open(dir: &TempDir, max_bytes: u64) -> (DeadLetters, Opened) {
-    DeadLetters::open(
-        &dir.path().join("deadletters"),
-        &DESTINATION,
-        max_bytes,
-        0x5a17,
-    )
-    .unwrap()
+    DeadLetters::open(&dir.path().join("deadletters"), &DESTINATION, max_bytes, 0x5a17).unwrap()
 }
 
 fn file(dir: &TempDir) -> PathBuf {
@@ -21,9 +15,7 @@ fn file(dir: &TempDir) -> PathBuf {
 
 fn names(dir: &TempDir) -> Vec<String> {
     let entries = fs::read_dir(dir.path().join("deadletters")).unwrap();
-    let mut names: Vec<String> = entries
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect();
+    let mut names: Vec<String> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     names
 }
@@ -56,14 +48,8 @@ fn lesson_29_a_letter_keeps_the_original_bytes_and_the_reason_across_a_restart()
     drop(store);
     let (store, opened) = open(&dir, MAX_BYTES_DEFAULT);
     assert_eq!(opened, Opened::default());
-    assert_eq!(
-        store.find(&letter(9).key).unwrap(),
-        Some(Letter { id: 2, ..letter(9) })
-    );
-    assert_eq!(
-        store.letter(1).unwrap(),
-        Some(Letter { id: 1, ..letter(4) })
-    );
+    assert_eq!(store.find(&letter(9).key).unwrap(), Some(Letter { id: 2, ..letter(9) }));
+    assert_eq!(store.letter(1).unwrap(), Some(Letter { id: 1, ..letter(4) }));
     assert_eq!(store.letter(3).unwrap(), None);
     assert_eq!(store.bytes(), fs::metadata(file(&dir)).unwrap().len());
 }
@@ -77,13 +63,7 @@ fn a_letter_is_kept_once_however_often_it_is_put() {
     let (mut store, _) = open(&dir, MAX_BYTES_DEFAULT);
     assert_eq!(store.put(&[letter(4)]).unwrap(), Kept::All);
     assert_eq!((store.len(), store.bytes()), (1, bytes));
-    let other = Letter {
-        key: Key {
-            epoch: [8; 16],
-            n: 4,
-        },
-        ..letter(4)
-    };
+    let other = Letter { key: Key { epoch: [8; 16], n: 4 }, ..letter(4) };
     store.put(&[other]).unwrap();
     assert_eq!(store.len(), 2, "another stream has numbers of its own");
 }
@@ -93,17 +73,12 @@ fn a_full_store_says_how_many_it_kept_and_never_outgrows_its_bound() {
     let dir = TempDir::new().unwrap();
     let (mut store, _) = open(&dir, 1000);
     let letters: Vec<Letter> = (1..=20).map(letter).collect();
-    let Kept::Full { kept } = store.put(&letters).unwrap() else {
-        panic!("20 letters fit in 1000 bytes")
-    };
+    let Kept::Full { kept } = store.put(&letters).unwrap() else { panic!("20 letters fit in 1000 bytes") };
     assert!(kept > 3 && kept == store.len());
     assert!(fs::metadata(file(&dir)).unwrap().len() <= 1000);
     // What is kept already needs no room.
     assert_eq!(store.put(&letters[..kept]).unwrap(), Kept::All);
-    assert_eq!(
-        store.put(&letters[kept - 1..]).unwrap(),
-        Kept::Full { kept: 1 }
-    );
+    assert_eq!(store.put(&letters[kept - 1..]).unwrap(), Kept::Full { kept: 1 });
     assert_eq!(store.drop_letters(&HashSet::from([1, 2])).unwrap(), 2);
     assert_eq!(store.put(&letters[kept..kept + 2]).unwrap(), Kept::All);
 }
@@ -113,10 +88,7 @@ fn only_the_agent_reads_the_file() {
     let dir = TempDir::new().unwrap();
     let (mut store, _) = open(&dir, MAX_BYTES_DEFAULT);
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
-    assert_eq!(
-        (mode(&file(&dir)), mode(&dir.path().join("deadletters"))),
-        (0o600, 0o700)
-    );
+    assert_eq!((mode(&file(&dir)), mode(&dir.path().join("deadletters"))), (0o600, 0o700));
     store.put(&[letter(1), letter(2)]).unwrap();
     store.drop_letters(&HashSet::from([1])).unwrap();
     assert_eq!(mode(&file(&dir)), 0o600);
@@ -131,19 +103,10 @@ fn pages_go_on_where_they_ended_even_when_letters_are_dropped_between() {
     assert_eq!(first.next_after, Some(2));
     assert_eq!(store.drop_letters(&HashSet::from([2, 3, 77])).unwrap(), 2);
     let rest = store.page(2, 10).unwrap();
-    assert_eq!(
-        rest.letters
-            .iter()
-            .map(|letter| letter.id)
-            .collect::<Vec<_>>(),
-        [4, 5]
-    );
+    assert_eq!(rest.letters.iter().map(|letter| letter.id).collect::<Vec<_>>(), [4, 5]);
     assert_eq!(rest.next_after, None);
     let (mut store, opened) = open(&dir, MAX_BYTES_DEFAULT);
-    assert_eq!(
-        (numbers(&store), opened),
-        (vec![1, 4, 5], Opened::default())
-    );
+    assert_eq!((numbers(&store), opened), (vec![1, 4, 5], Opened::default()));
     store.put(&[letter(6)]).unwrap();
     assert_eq!(store.find(&letter(6).key).unwrap().unwrap().id, 6);
 }
@@ -152,10 +115,7 @@ fn pages_go_on_where_they_ended_even_when_letters_are_dropped_between() {
 fn a_page_of_large_events_ends_early() {
     let dir = TempDir::new().unwrap();
     let (mut store, _) = open(&dir, MAX_BYTES_DEFAULT);
-    let large = |n| Letter {
-        raw: vec![b'x'; 3 << 20],
-        ..letter(n)
-    };
+    let large = |n| Letter { raw: vec![b'x'; 3 << 20], ..letter(n) };
     store.put(&[large(1), large(2)]).unwrap();
     let page = store.page(0, 10).unwrap();
     assert_eq!((page.letters.len(), page.next_after), (1, Some(1)));
@@ -166,26 +126,12 @@ fn a_page_of_large_events_ends_early() {
 fn long_replies_are_cut_and_events_never() {
     let dir = TempDir::new().unwrap();
     let (mut store, _) = open(&dir, MAX_BYTES_DEFAULT);
-    let long = Letter {
-        reply: "é".repeat(9000),
-        reason: "r".repeat(900),
-        raw: vec![1; 300_000],
-        ..letter(1)
-    };
+    let long = Letter { reply: "é".repeat(9000), reason: "r".repeat(900), raw: vec![1; 300_000], ..letter(1) };
     store.put(&[long]).unwrap();
     let kept = store.letter(1).unwrap().unwrap();
-    assert_eq!(
-        (kept.reply.len(), kept.reason.len(), kept.raw.len()),
-        (REPLY_MAX, REASON_MAX, 300_000)
-    );
-    let too_long = Letter {
-        raw: vec![1; stored::STORED_MAX],
-        ..letter(2)
-    };
-    assert!(matches!(
-        store.put(&[letter(3), too_long]),
-        Err(StoreError::TooLong { .. })
-    ));
+    assert_eq!((kept.reply.len(), kept.reason.len(), kept.raw.len()), (REPLY_MAX, REASON_MAX, 300_000));
+    let too_long = Letter { raw: vec![1; stored::STORED_MAX], ..letter(2) };
+    assert!(matches!(store.put(&[letter(3), too_long]), Err(StoreError::TooLong { .. })));
     assert_eq!(numbers(&store), [1], "none of a put that failed");
 }
 
@@ -209,11 +155,7 @@ fn a_put_that_a_power_cut_tore_leaves_what_was_kept_before_and_is_no_damage() {
             store.put(&[letter(3), letter(4), letter(5)]).unwrap();
             drop(store);
             let (store, opened) = open(&dir, MAX_BYTES_DEFAULT);
-            assert_eq!(
-                (numbers(&store), opened),
-                (vec![1, 2, 3, 4, 5], Opened::default()),
-                "cut at {cut}"
-            );
+            assert_eq!((numbers(&store), opened), (vec![1, 2, 3, 4, 5], Opened::default()), "cut at {cut}");
         }
     }
 }
@@ -232,10 +174,7 @@ fn of_a_torn_put_a_later_letter_may_be_whole_and_the_hole_is_closed() {
     assert_eq!((numbers(&store), opened.damaged), (vec![1, 3], None));
     store.put(&[letter(2)]).unwrap();
     let (store, opened) = open(&dir, MAX_BYTES_DEFAULT);
-    assert_eq!(
-        (numbers(&store), opened),
-        (vec![1, 3, 2], Opened::default())
-    );
+    assert_eq!((numbers(&store), opened), (vec![1, 3, 2], Opened::default()));
 }
 
 #[test]
@@ -256,18 +195,8 @@ fn lesson_01_a_damaged_file_is_kept_aside_and_the_letters_that_can_be_read_go_on
         let (mut store, opened) = open(&dir, MAX_BYTES_DEFAULT);
         let aside = opened.damaged.unwrap();
         assert_eq!(fs::read(&aside).unwrap(), bytes);
-        assert!(
-            aside
-                .to_str()
-                .unwrap()
-                .ends_with(&format!(".dl.damaged-{round}"))
-        );
-        assert_eq!(
-            names(&dir).len(),
-            2,
-            "one damaged file at most: {:?}",
-            names(&dir)
-        );
+        assert!(aside.to_str().unwrap().ends_with(&format!(".dl.damaged-{round}")));
+        assert_eq!(names(&dir).len(), 2, "one damaged file at most: {:?}", names(&dir));
         assert!(!numbers(&store).contains(&damaged_n) && store.len() == 3);
         // The letter that a later one proves to have been durable.
         store.put(&[letter(100 + round)]).unwrap();
@@ -303,19 +232,13 @@ fn after_a_sync_that_failed_nothing_is_believed_and_all_is_written_again() {
     let (mut store, _) = open(&dir, MAX_BYTES_DEFAULT);
     store.put(&[letter(1)]).unwrap();
     store.sync = |_| Err(io::Error::from_raw_os_error(5));
-    assert!(matches!(
-        store.put(&[letter(2)]),
-        Err(StoreError::Disk { .. })
-    ));
+    assert!(matches!(store.put(&[letter(2)]), Err(StoreError::Disk { .. })));
     assert_eq!(numbers(&store), [1]);
     store.sync = File::sync_data;
     let before = std::os::unix::fs::MetadataExt::ino(&store.file.metadata().unwrap());
     assert_eq!(store.put(&[letter(3)]).unwrap(), Kept::All);
     let after = std::os::unix::fs::MetadataExt::ino(&fs::metadata(file(&dir)).unwrap());
-    assert_ne!(
-        before, after,
-        "the file whose sync failed is not used again"
-    );
+    assert_ne!(before, after, "the file whose sync failed is not used again");
     assert_eq!(numbers(&store), [1, 3]);
     drop(store);
     assert_eq!(numbers(&open(&dir, MAX_BYTES_DEFAULT).0), [1, 3]);
@@ -326,14 +249,7 @@ fn an_event_that_looks_like_a_letter_is_never_taken_for_one() {
     let dir = TempDir::new().unwrap();
     let (mut store, _) = open(&dir, MAX_BYTES_DEFAULT);
     let mut body = Vec::new();
-    stored::encode(
-        &Letter {
-            id: 900,
-            ..letter(666)
-        },
-        &mut body,
-    )
-    .unwrap();
+    stored::encode(&Letter { id: 900, ..letter(666) }, &mut body).unwrap();
     // A frame for each place in eight where it may come to lie, made without the salt.
     let mut raw = Vec::new();
     for shift in 0..8 {
@@ -355,11 +271,7 @@ fn the_bytes_of_the_format_stay_what_they_are() {
     let dir = TempDir::new().unwrap();
     let (mut store, _) = open(&dir, MAX_BYTES_DEFAULT);
     store.put(&[letter(4)]).unwrap();
-    let hex: String = fs::read(file(&dir))
-        .unwrap()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let hex: String = fs::read(file(&dir)).unwrap().iter().map(|byte| format!("{byte:02x}")).collect();
     assert_eq!(hex, GOLDEN);
 }
 

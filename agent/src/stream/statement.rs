@@ -105,21 +105,11 @@ struct Settlements {
 }
 
 impl Settlements {
-    const NONE: Settlements = Settlements {
-        end: FIRST_N,
-        lost: 0,
-    };
+    const NONE: Settlements = Settlements { end: FIRST_N, lost: 0 };
 
     fn of(checkpoint: &Checkpoint) -> Settlements {
-        let Books {
-            dead_lettered,
-            overflowed,
-            ..
-        } = checkpoint.books;
-        Settlements {
-            end: checkpoint.next_n,
-            lost: dead_lettered + overflowed,
-        }
+        let Books { dead_lettered, overflowed, .. } = checkpoint.books;
+        Settlements { end: checkpoint.next_n, lost: dead_lettered + overflowed }
     }
 }
 
@@ -127,12 +117,7 @@ impl Statements {
     /// A stream that begins.
     pub fn new(epoch: [u8; 16], previous: Previous, now: Millis) -> Statements {
         Statements {
-            state: StatementState {
-                epoch,
-                previous,
-                stated: Settlements::NONE,
-                waiting: VecDeque::new(),
-            },
+            state: StatementState { epoch, previous, stated: Settlements::NONE, waiting: VecDeque::new() },
             settled: Settlements::NONE,
             unstated_since: None,
             last_made: now,
@@ -141,12 +126,7 @@ impl Statements {
 
     /// Goes on from what a cursor held; `checkpoint` is the same cursor's.
     pub fn restore(state: StatementState, checkpoint: &Checkpoint, now: Millis) -> Statements {
-        let mut statements = Statements {
-            settled: state.stated,
-            state,
-            unstated_since: None,
-            last_made: now,
-        };
+        let mut statements = Statements { settled: state.stated, state, unstated_since: None, last_made: now };
         statements.settled(checkpoint, now);
         statements
     }
@@ -166,11 +146,8 @@ impl Statements {
 
     /// Whether a statement should be made. It may be, once notices name every number that was lost.
     pub fn is_due(&self, now: Millis) -> bool {
-        let settled_long_ago = self
-            .unstated_since
-            .is_some_and(|since| now.since(since) >= STATE_AFTER);
-        self.state.waiting.is_empty()
-            && (settled_long_ago || now.since(self.last_made) >= SIGN_OF_LIFE)
+        let settled_long_ago = self.unstated_since.is_some_and(|since| now.since(since) >= STATE_AFTER);
+        self.state.waiting.is_empty() && (settled_long_ago || now.since(self.last_made) >= SIGN_OF_LIFE)
     }
 
     /// Makes the statement over all that is settled and not stated. It must be in a durable cursor before it is sent.
@@ -203,20 +180,11 @@ impl Statements {
 
     /// Numbers begin at 1 again under another epoch; the old one is closed. `given_end` is the number that the old
     /// epoch's next event would have got. An epoch that gave no number leaves no trace, however often one begins.
-    pub fn begin_epoch(
-        &mut self,
-        epoch: [u8; 16],
-        given_end: u64,
-        now: Millis,
-        entropy: &mut dyn Entropy,
-    ) {
+    pub fn begin_epoch(&mut self, epoch: [u8; 16], given_end: u64, now: Millis, entropy: &mut dyn Entropy) {
         if given_end > FIRST_N {
             self.close(0, now, entropy);
             let last = Some(self.settled.end - FIRST_N);
-            self.state.previous = Previous::Epoch {
-                epoch: self.state.epoch,
-                last,
-            };
+            self.state.previous = Previous::Epoch { epoch: self.state.epoch, last };
         }
         self.state.epoch = epoch;
         self.state.stated = Settlements::NONE;
@@ -273,15 +241,8 @@ mod tests {
     }
 
     fn at(next_n: u64, overflowed: u64) -> Checkpoint {
-        let books = Books {
-            overflowed,
-            ..Books::default()
-        };
-        Checkpoint {
-            next_n,
-            books,
-            ..Checkpoint::first(1)
-        }
+        let books = Books { overflowed, ..Books::default() };
+        Checkpoint { next_n, books, ..Checkpoint::first(1) }
     }
 
     fn minutes(count: u64) -> Millis {
@@ -338,19 +299,13 @@ mod tests {
         assert_eq!((first.from, first.end, first.is_final), (1, 4, false));
         statements.accepted(first.id);
         let last = statements.front().unwrap().clone();
-        assert_eq!(
-            (last.from, last.end, last.explained, last.is_final),
-            (4, 6, 1, true)
-        );
+        assert_eq!((last.from, last.end, last.explained, last.is_final), (4, 6, 1, true));
         assert_eq!(last.epoch, [1; 16]);
         statements.accepted(last.id);
         statements.make(minutes(13), &mut Count(20));
         let next = statements.front().unwrap();
         assert_eq!((next.epoch, next.from, next.end), ([2; 16], 1, 3));
-        assert_eq!(
-            (next.previous_epoch(), next.previous_last()),
-            (Some([1; 16]), Some(5))
-        );
+        assert_eq!((next.previous_epoch(), next.previous_last()), (Some([1; 16]), Some(5)));
     }
 
     #[test]
@@ -366,10 +321,7 @@ mod tests {
         let mut statements = Statements::new([1; 16], Previous::None, Millis::ZERO);
         statements.close(70, minutes(1), &mut Count(0));
         let last = statements.front().unwrap();
-        assert_eq!(
-            (last.from, last.end, last.is_final, last.abandoned),
-            (1, 1, true, 70)
-        );
+        assert_eq!((last.from, last.end, last.is_final, last.abandoned), (1, 1, true, 70));
     }
 
     #[test]
