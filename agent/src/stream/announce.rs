@@ -4,6 +4,9 @@
 //! - One message at a time, notices before statements. So a statement never explains a number by a notice that the
 //!   destination has not accepted.
 //! - Nothing is sent before a durable cursor holds it, so a restart repeats it under the same id, with the same content.
+//!
+//! What is told as lost may have arrived: an event that was accepted in the last second before a crash, and given up
+//! before it was sent again. Then the SIEM holds more than a statement says; it never holds less.
 
 use crate::stored::{Decode, Encode};
 use crate::stream::episode::{EPISODES_BYTES_MAX, EpisodeState, Episodes, NotAscending};

@@ -382,7 +382,7 @@ mod tests {
         assert!(episodes.make_due(seconds(0), false, &mut entropy));
         let first = take(&mut episodes);
         assert!(first.is_barrier && !first.is_final);
-        assert_eq!(first.losses.ranges.as_slice(), [1..11]);
+        assert_eq!(first.losses.ranges.as_slice(), std::slice::from_ref(&(1..11)));
         assert_eq!((first.losses.count, first.losses.bytes), (10, 1000));
         assert_eq!(first.losses.times_ms, Some((1, 10)));
         assert_eq!((&*first.losses.first_event_id, &*first.losses.last_event_id), ("event-1", "event-10"));
@@ -393,7 +393,7 @@ mod tests {
         assert!(episodes.make_due(seconds(60), false, &mut entropy));
         let second = take(&mut episodes);
         assert!(!second.is_barrier && !second.is_final);
-        assert_eq!(second.losses.ranges.as_slice(), [15..17]);
+        assert_eq!(second.losses.ranges.as_slice(), std::slice::from_ref(&(15..17)));
         assert_eq!((second.episode, second.notice), (first.id, 2));
 
         assert!(!episodes.make_due(seconds(60), false, &mut entropy), "nothing new");

@@ -481,7 +481,7 @@ pub(super) mod tests {
             damage: None,
         };
         notice.shorten(0, 0);
-        assert_eq!(notice.losses.ranges.as_slice(), [3..151]);
+        assert_eq!(notice.losses.ranges.as_slice(), std::slice::from_ref(&(3..151)));
         assert!(notice.losses.ranges.is_merged());
         assert_eq!((notice.losses.count, notice.losses.tenants_rest), (50, 50));
     }

@@ -271,6 +271,7 @@ pub const FIRST_N: u64 = 1;
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::collections::btree_map::Entry;
 
     /// The log of the tests: what a judge says about each seq, the same at every reading.
     #[derive(Clone, Copy, Debug, PartialEq)]
@@ -369,13 +370,13 @@ mod tests {
                             1 => (settled.lost(n, Lost::DeadLettered, n), Settlement::DeadLettered),
                             _ => (settled.lost(n, Lost::Overflowed, n), Settlement::Overflowed),
                         };
-                        let expected = if n >= given {
-                            Err(MarkError::NotGiven { n })
-                        } else if ways.contains_key(&n) {
-                            Err(MarkError::AlreadySettled { n })
-                        } else {
-                            ways.insert(n, settlement);
-                            Ok(())
+                        let expected = match ways.entry(n) {
+                            _ if n >= given => Err(MarkError::NotGiven { n }),
+                            Entry::Occupied(_) => Err(MarkError::AlreadySettled { n }),
+                            Entry::Vacant(vacant) => {
+                                vacant.insert(settlement);
+                                Ok(())
+                            }
                         };
                         prop_assert_eq!(result, expected);
                     }
