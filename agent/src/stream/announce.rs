@@ -155,8 +155,8 @@ impl Announcer {
 
     /// The destination is deleted: what is untold becomes notices, and the last statement says what is `abandoned`.
     /// Wants a cursor write.
-    pub fn close(&mut self, epoch: [u8; 16], abandoned: u64, now: Millis, entropy: &mut dyn Entropy) {
-        self.episodes.begin_epoch(epoch, now, entropy);
+    pub fn close(&mut self, abandoned: u64, now: Millis, entropy: &mut dyn Entropy) {
+        self.episodes.close(now, entropy);
         self.statements.close(abandoned, now, entropy);
         self.made.0 += 1;
     }
@@ -442,6 +442,23 @@ mod tests {
             let told: u64 = world.siem.notices.values().map(|notice| notice.losses.count + notice.earlier_epochs).sum();
             prop_assert_eq!(told, explained);
         }
+    }
+
+    #[test]
+    fn a_deleted_destination_hears_what_it_lost_and_then_the_last_statement() {
+        let mut announcer = Announcer::new([1; 16], Previous::None, Millis(0));
+        let loss = Loss { tenant: "t".into(), event_id: "e".into(), bytes: 1, wall_ms: 0, reason: "".into() };
+        announcer.pass_over(Lost::DeadLettered, 1, &loss, Millis(0)).unwrap();
+        let books = crate::stream::books::Books { dead_lettered: 1, ..Default::default() };
+        announcer.settled(&Checkpoint { next_seq: 2, next_n: 2, books }, Millis(0));
+        announcer.close(5, Millis(1), &mut Count(0));
+        announcer.durable(announcer.revision());
+        let Some(Announcement::Gap(notice)) = announcer.front() else { panic!("the loss comes first") };
+        assert_eq!((notice.losses.count, notice.is_final), (1, true));
+        let id = notice.id;
+        assert!(announcer.accepted(id));
+        let Some(Announcement::Statement(last)) = announcer.front() else { panic!("then the statement") };
+        assert_eq!((last.from, last.end, last.explained, last.is_final, last.abandoned), (1, 2, 1, true, 5));
     }
 
     #[test]
