@@ -548,6 +548,12 @@ impl Outlet {
         self.cursor.durable_seq
     }
 
+    /// Until its first cursor is written, records from `seq` on are needed.
+    pub fn protect_from(&mut self, seq: u64) {
+        self.cursor.durable_seq = self.cursor.durable_seq.min(seq);
+        self.cursor.is_urgent = true;
+    }
+
     /// A change that can't wait for the next regular cursor write.
     pub fn wants_cursor_now(&self) -> bool {
         self.cursor.is_dirty && self.cursor.is_urgent && self.cursor.on_its_way.is_none()

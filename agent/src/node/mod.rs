@@ -16,7 +16,7 @@ use std::time::Duration;
 use scaidrive_codecs::own::{AgentStarted, FormatSetAside, IdentityChanged, OwnEvent};
 use scaidrive_wal::{self as wal, Budget, DirectoryLock, Log, MappedDisk, Opened, WallTime};
 
-use crate::config::{Changes, Config, Destination, DestinationId};
+use crate::config::{Changes, Config, Destination, DestinationId, Durability};
 use crate::deadletter::DeadLetters;
 use crate::ingest::{self, IngestThread, Intake};
 use crate::runtime::{self, Choice, ShardThread};
@@ -134,6 +134,8 @@ impl Node {
         for (number, mailbox) in mailboxes.iter().enumerate() {
             let (mut log, opened) = open_log(&config, number, budget.clone(), chance)?;
             helpers.extend(start_helpers(&mut log, number).map_err(StartError::Thread)?);
+            // Without a sync before each acknowledgement the log may have forgotten events that were delivered already.
+            let may_have_forgotten = !opened.was_clean && config.buffer.durability != Durability::Fsync;
             let news = news(&config, &agent_id, &choice, number, &opened);
             let parts = Parts {
                 id: ShardId(number as u16),
@@ -149,7 +151,7 @@ impl Node {
                 plan: Arc::clone(&plan),
                 published: Arc::clone(&published[number]),
                 holdings: Arc::clone(&holdings),
-                must_begin_anew: agent_id.replaces.is_some(),
+                must_begin_anew: agent_id.replaces.is_some() || may_have_forgotten,
             };
             let name = format!("shard-{number}");
             let main = move |runtime| -> runtime::Task {
