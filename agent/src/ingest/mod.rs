@@ -33,6 +33,7 @@ use std::sync::Arc;
 
 use scaidrive_codecs::{Index, Refusal, index, unbreak_lines};
 
+use crate::config::Config;
 pub use crate::ingest::http::{HttpSettings, Token};
 pub use crate::ingest::ledger::Window;
 pub use crate::ingest::quarantine::Quarantine;
@@ -54,6 +55,31 @@ pub struct Settings {
     pub window: Window,
     /// The quarantine file.
     pub quarantine: PathBuf,
+}
+
+impl Settings {
+    /// What the configuration says. `gid` is the number of `ingest.unix.group`.
+    ///
+    /// The HTTP token is read again by giving its new text to [`Token::set`] on a clone of `http.token`.
+    pub fn new(config: &Config, gid: Option<u32>) -> Settings {
+        let ingest = &config.ingest;
+        Settings {
+            unix: ingest.unix.as_ref().map(|unix| UnixSettings {
+                path: unix.path.clone(),
+                mode: unix.mode,
+                gid,
+                allow_uids: unix.allow_uids.clone(),
+            }),
+            http: ingest.http.as_ref().map(|http| HttpSettings {
+                listen: http.listen,
+                token: http.token.as_ref().map(|token| Token::new(token.reveal())),
+                hosts: vec![config.agent.node.clone()],
+            }),
+            max_event_size: ingest.max_event_size,
+            window: Window { bytes: ingest.window_bytes as u64, lines: ingest.window_lines as u64 },
+            quarantine: config.agent.state_dir.join(QUARANTINE_FILE),
+        }
+    }
 }
 
 /// What everything that takes events in shares.
@@ -113,6 +139,9 @@ fn short(mut reason: String) -> String {
     reason.truncate(end);
     reason
 }
+
+/// The quarantine file in the state directory.
+const QUARANTINE_FILE: &str = "quarantine.jsonl";
 
 /// Longest reason told for one line, in bytes.
 const REASON_MAX: usize = 200;
