@@ -5,11 +5,9 @@
 //!   destination has not accepted.
 //! - Nothing is sent before a durable cursor holds it, so a restart repeats it under the same id, with the same content.
 
-use std::ops::Range;
-
 use crate::stored::{Decode, Encode};
 use crate::stream::episode::{EPISODES_BYTES_MAX, EpisodeState, Episodes, NotAscending};
-use crate::stream::notice::{GapNotice, Loss};
+use crate::stream::notice::{Damage, GapNotice, Loss};
 use crate::stream::settled::{Checkpoint, Lost};
 use crate::stream::statement::{
     Previous, STATEMENTS_BYTES_MAX, Statement, StatementState, Statements,
@@ -106,10 +104,9 @@ impl Announcer {
         self.statements.settled(checkpoint, now);
     }
 
-    /// Records with these seqs (ascending ranges) are damaged; the epoch that damage begins has begun. Wants a cursor
-    /// write.
-    pub fn damaged(&mut self, seqs: &[Range<u64>], entropy: &mut dyn Entropy) {
-        self.episodes.damaged(seqs, entropy);
+    /// A stretch of the log is damaged; the epoch that damage begins has begun. Wants a cursor write.
+    pub fn damaged(&mut self, damage: &Damage, entropy: &mut dyn Entropy) {
+        self.episodes.damaged(damage, entropy);
         self.made.0 += 1;
     }
 
@@ -352,6 +349,7 @@ mod tests {
                         event_id,
                         bytes: 100,
                         wall_ms: seq as i64,
+                        reason: "no".into(),
                     };
                     let _ = self.settled.lost(n, lost, loss);
                 }
@@ -508,6 +506,7 @@ mod tests {
             event_id: "e".into(),
             bytes: 1,
             wall_ms: 0,
+            reason: "".into(),
         };
         announcer
             .pass_over(Lost::Overflowed, 1, &loss, Millis(0))

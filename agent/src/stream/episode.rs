@@ -16,10 +16,12 @@
 //! events are no barrier, because others of the same request were accepted before the verdict was known.
 
 use std::collections::VecDeque;
-use std::ops::Range;
 
 use crate::stored::{Decode, Encode};
-use crate::stream::notice::{Cause, GapNotice, Loss, Losses, NOTICE_BYTES_MAX, Untold, new_id};
+use crate::stream::notice::{
+    Cause, Damage, GapNotice, Loss, Losses, NOTICE_BYTES_MAX, SEGMENT_NAME_MAX, Untold, cut_to,
+    new_id,
+};
 use crate::stream::settled::{FIRST_N, Lost};
 use crate::time::{Entropy, Millis};
 
@@ -39,8 +41,9 @@ struct Episode {
     cause: Cause,
     untold: Untold,
     phase: Phase,
-    /// Losses told in this episode.
-    told: u64,
+    /// Id of the episode's first notice, and how many notices there have been.
+    id: [u8; 16],
+    notices: u32,
     last_told: Millis,
     last_lost: Millis,
 }
@@ -61,9 +64,17 @@ enum Phase {
 pub struct EpisodeState {
     epoch: [u8; 16],
     next_n: u64,
-    overflow: (Phase, u64, Losses),
-    refused: (Phase, u64, Losses),
+    overflow: CauseState,
+    refused: CauseState,
     pending: Vec<GapNotice>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+struct CauseState {
+    phase: Phase,
+    id: [u8; 16],
+    notices: u32,
+    untold: Losses,
 }
 
 /// A number was passed over that is smaller than one before it: the caller's cursor and its notices contradict
@@ -105,16 +116,8 @@ impl Episodes {
         EpisodeState {
             epoch: self.epoch,
             next_n: self.next_n,
-            overflow: (
-                self.overflow.phase,
-                self.overflow.told,
-                self.overflow.untold.told(),
-            ),
-            refused: (
-                self.refused.phase,
-                self.refused.told,
-                self.refused.untold.told(),
-            ),
+            overflow: self.overflow.state(),
+            refused: self.refused.state(),
             pending: self.pending.iter().cloned().collect(),
         }
     }
@@ -145,21 +148,22 @@ impl Episodes {
         Ok(())
     }
 
-    /// Records with these seqs are damaged. Called once the epoch that damage begins has begun; does nothing for
-    /// no ranges, which ascend.
-    pub fn damaged(&mut self, seqs: &[Range<u64>], entropy: &mut dyn Entropy) {
-        let mut losses = Losses::default();
-        for range in seqs {
-            losses.count += range.end.saturating_sub(range.start);
-            losses.ranges.push(range.clone());
-        }
-        if losses.count > 0 {
-            let mut notice = self.notice(Cause::Damaged, losses, entropy);
-            notice.is_barrier = true;
-            notice.is_final = true;
-            notice.episode_count = notice.losses.count;
-            self.keep_short(notice);
-        }
+    /// A stretch of the log is damaged. Called once the epoch that damage begins has begun.
+    pub fn damaged(&mut self, damage: &Damage, entropy: &mut dyn Entropy) {
+        let count = damage.seqs.end.saturating_sub(damage.seqs.start);
+        let losses = Losses {
+            count,
+            bytes: damage.bytes,
+            ..Losses::default()
+        };
+        let mut notice = self.notice(Cause::Damaged, losses, entropy);
+        notice.is_barrier = true;
+        notice.is_final = true;
+        notice.damage = Some(Damage {
+            segment: cut_to(&damage.segment, SEGMENT_NAME_MAX).to_owned(),
+            ..damage.clone()
+        });
+        self.keep_short(notice);
     }
 
     /// Makes the notices that are due. Called when a walk over what is given up is through, so that the first notice
@@ -247,33 +251,35 @@ impl Episodes {
         now: Millis,
         entropy: &mut dyn Entropy,
     ) -> GapNotice {
-        let episode = self.episode(cause);
-        let losses = std::mem::take(&mut episode.untold).told();
-        let is_first = episode.phase == Phase::Begun;
-        episode.told += losses.count;
-        let episode_count = episode.told;
-        episode.last_told = now;
-        episode.phase = Phase::Told;
-        if is_final {
-            episode.end();
-        }
+        let losses = std::mem::take(&mut self.episode(cause).untold).told();
         let mut notice = self.notice(cause, losses, entropy);
+        let episode = self.episode(cause);
+        let is_first = episode.phase == Phase::Begun;
+        if is_first {
+            (episode.id, episode.notices) = (notice.id, 0);
+        }
+        episode.notices = episode.notices.saturating_add(1);
+        (notice.episode, notice.notice) = (episode.id, episode.notices);
         notice.is_barrier = is_first && cause == Cause::Overflow;
         notice.is_final = is_final;
-        notice.episode_count = episode_count;
+        episode.last_told = now;
+        episode.phase = if is_final { Phase::Quiet } else { Phase::Told };
         notice
     }
 
     fn notice(&self, cause: Cause, losses: Losses, entropy: &mut dyn Entropy) -> GapNotice {
+        let id = new_id(entropy);
         GapNotice {
-            id: new_id(entropy),
+            id,
             cause,
             epoch: self.epoch,
             is_barrier: false,
             is_final: false,
-            episode_count: 0,
+            episode: id,
+            notice: 1,
             earlier_epochs: 0,
             losses,
+            damage: None,
         }
     }
 
@@ -306,17 +312,39 @@ impl Episodes {
 
 impl Episode {
     fn quiet(cause: Cause) -> Episode {
-        Episode::restore(cause, (Phase::Quiet, 0, Losses::default()), Millis::ZERO)
+        let state = CauseState {
+            phase: Phase::Quiet,
+            id: [0; 16],
+            notices: 0,
+            untold: Losses::default(),
+        };
+        Episode::restore(cause, state, Millis::ZERO)
     }
 
-    fn restore(cause: Cause, (phase, told, losses): (Phase, u64, Losses), now: Millis) -> Episode {
+    fn restore(cause: Cause, state: CauseState, now: Millis) -> Episode {
+        let CauseState {
+            phase,
+            id,
+            notices,
+            untold,
+        } = state;
         Episode {
             cause,
-            untold: Untold::restore(losses),
+            untold: Untold::restore(untold),
             phase,
-            told,
+            id,
+            notices,
             last_told: now,
             last_lost: now,
+        }
+    }
+
+    fn state(&self) -> CauseState {
+        CauseState {
+            phase: self.phase,
+            id: self.id,
+            notices: self.notices,
+            untold: self.untold.told(),
         }
     }
 
@@ -325,7 +353,6 @@ impl Episode {
         self.last_lost = now;
         if self.phase == Phase::Quiet {
             self.phase = Phase::Begun;
-            self.told = 0;
         }
     }
 
@@ -360,13 +387,15 @@ const SHORT_TENANTS: usize = 10;
 /// What the episodes of a stream take in a cursor at most, in bytes: each of two causes with untold losses and a full
 /// notice, and short ones for the rest of what may wait.
 pub const EPISODES_BYTES_MAX: usize = 32 << 10;
-const _: () = assert!(4 * NOTICE_BYTES_MAX + (PENDING_MAX - 2) * 1400 < EPISODES_BYTES_MAX);
+const _: () = assert!(4 * NOTICE_BYTES_MAX + (PENDING_MAX - 2) * 1700 < EPISODES_BYTES_MAX);
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stream::notice::Found;
     use crate::stream::notice::tests::{fill, loss};
     use proptest::prelude::*;
+    use std::ops::Range;
 
     struct Count(u64);
 
@@ -422,7 +451,7 @@ mod tests {
         let second = take(&mut episodes);
         assert!(!second.is_barrier && !second.is_final);
         assert_eq!(second.losses.ranges.as_slice(), [15..17]);
-        assert_eq!(second.episode_count, 12);
+        assert_eq!((second.episode, second.notice), (first.id, 2));
 
         assert!(
             !episodes.make_due(seconds(60), false, &mut entropy),
@@ -434,7 +463,10 @@ mod tests {
         );
         let last = take(&mut episodes);
         assert!(last.is_final && !last.is_barrier);
-        assert_eq!((last.losses.count, last.episode_count), (0, 12));
+        assert_eq!(
+            (last.losses.count, last.episode, last.notice),
+            (0, first.id, 3)
+        );
         assert!(!episodes.make_due(seconds(9999), false, &mut entropy));
         assert!(!episodes.is_overflowing());
 
@@ -442,7 +474,7 @@ mod tests {
         assert!(episodes.make_due(seconds(10_000), false, &mut entropy));
         let again = take(&mut episodes);
         assert!(again.is_barrier, "another episode");
-        assert_eq!(again.episode_count, 1);
+        assert_eq!((again.episode, again.notice), (again.id, 1));
     }
 
     #[test]
@@ -540,13 +572,20 @@ mod tests {
     #[test]
     fn damage_is_told_by_seqs_and_holds_back() {
         let mut episodes = Episodes::new([1; 16]);
-        episodes.damaged(&[], &mut Count(0));
-        assert_eq!(episodes.front(), None);
-        episodes.damaged(&[3..5, 9..10], &mut Count(0));
+        let damage = Damage {
+            segment: "1.seg".into(),
+            bytes: 4096,
+            seqs: 3..6,
+            found: Found::Opening,
+        };
+        episodes.damaged(&damage, &mut Count(0));
         assert!(episodes.holds_back());
         let notice = take(&mut episodes);
-        assert_eq!((notice.cause, notice.losses.count), (Cause::Damaged, 3));
-        assert_eq!(notice.losses.ranges.as_slice(), [3..5, 9..10]);
+        assert_eq!(
+            (notice.cause, notice.losses.count, notice.losses.bytes),
+            (Cause::Damaged, 3, 4096)
+        );
+        assert_eq!(notice.damage, Some(damage));
         assert!(!episodes.holds_back());
     }
 
@@ -571,8 +610,9 @@ mod tests {
                         episodes.begin_epoch([255; 16], seconds(now), &mut entropy);
                     }
                     4 => {
-                        let seqs: Vec<Range<u64>> = (n..n + 400).step_by(2).map(|seq| seq..seq + 1).collect();
-                        episodes.damaged(&seqs, &mut entropy);
+                        let segment = "s".repeat(200);
+                        let damage = Damage { segment, bytes: u64::MAX, seqs: n..n + 200, found: Found::Reading };
+                        episodes.damaged(&damage, &mut entropy);
                         lost += 200;
                     }
                     _ => if episodes.front().is_some() {
