@@ -2,7 +2,6 @@
 
 pub mod cli;
 pub mod config;
-pub mod counter;
 pub mod deadletter;
 pub mod delivery;
 pub mod ingest;

@@ -269,7 +269,7 @@ impl Found {
         Ok(())
     }
 
-    fn finish(self, raw: &[u8]) -> Result<Index, Refusal> {
+    fn finish(&self, raw: &[u8]) -> Result<Index, Refusal> {
         let missing = Field::ALL.into_iter().find(|field| field.is_required() && self.present & bit(*field) == 0);
         if let Some(field) = missing {
             return Err(Refusal::Missing { field });

@@ -56,7 +56,7 @@ impl NumberRanges {
         let touched = &self.ranges[first..last];
         let start = touched.first().map_or(numbers.start, |range| range.start.min(numbers.start));
         let end = touched.last().map_or(numbers.end, |range| range.end.max(numbers.end));
-        self.ranges.splice(first..last, [start..end]);
+        self.ranges.splice(first..last, std::iter::once(start..end));
         if self.ranges.len() > RANGES_MAX {
             self.merge_nearest();
         }

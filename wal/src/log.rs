@@ -428,7 +428,17 @@ impl Log {
 
     /// Appends one of the log's own records; without room there is none.
     pub(crate) fn append_own(&mut self, kind: Kind, now: LogTime) {
-        let head = RecordHead {
+        let head = self.own_head(kind, now);
+        if self.put(head, &[], &[]).is_ok() && self.after_put(&head).is_ok() {
+            // Nothing to say about the mark itself: it is its own witness once it is durable.
+            self.witnessed = self.next;
+            self.request_sync();
+        }
+    }
+
+    /// A record without index and payload.
+    pub(crate) fn own_head(&self, kind: Kind, now: LogTime) -> RecordHead {
+        RecordHead {
             checksum: 0,
             len: RECORD_HEADER as u32,
             seq: self.next,
@@ -439,11 +449,6 @@ impl Log {
             index_len: 0,
             flags: 0,
             kind,
-        };
-        if self.put(head, &[], &[]).is_ok() && self.after_put(&head).is_ok() {
-            // Nothing to say about the mark itself: it is its own witness once it is durable.
-            self.witnessed = self.next;
-            self.request_sync();
         }
     }
 

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::disk::Access;
-use crate::format::{RECORD_HEADER, RecordHead, segment_name};
+use crate::format::{Kind, RECORD_HEADER, RecordHead, segment_name};
 use crate::log::{AppendError, Failure, Log, Segment};
 use crate::map::Region;
 use crate::number::Seq;
@@ -56,6 +56,7 @@ impl Log {
             rescue.lose(head.seq);
             rescue.at = head.seq.next();
         }
+        self.witness_loss()?;
         self.finish_rescue();
         Ok(())
     }
@@ -69,6 +70,18 @@ impl Log {
         let outcome = self.put(head, index, payload);
         self.next = next;
         outcome
+    }
+
+    /// Where the last numbers are lost, a mark remembers that they were used.
+    fn witness_loss(&mut self) -> Result<(), AppendError> {
+        let is_lost = |rescue: &Rescue| rescue.at < rescue.range.end;
+        if !self.rescue.as_ref().is_some_and(is_lost) {
+            return Ok(());
+        }
+        let mark = self.own_head(Kind::Mark, self.last_append);
+        self.put(mark, &[], &[])?;
+        self.next = mark.seq.next();
+        Ok(())
     }
 
     fn begin_rescue(&mut self) -> Result<(), AppendError> {
@@ -92,6 +105,7 @@ impl Log {
             return Err(AppendError::WaitForKeeper);
         }
         let durable = shared.durable_end();
+        self.leave_active(durable);
         let cause = queue.failure.take().unwrap_or_else(|| io::Error::other("the sync failed"));
         let on_disk = |file: crate::shared::SyncFile| file.spare_name.unwrap_or(file.name);
         let names: Vec<(Seq, String)> = queue.files.drain(..).map(|file| (file.base, on_disk(file))).collect();
@@ -109,7 +123,6 @@ impl Log {
         let freed = crate::log::parts_of(undurable.iter().map(Segment::file_len), &shared.options);
         drop(queue);
         shared.share.give(freed);
-        self.leave_active(durable);
         let mut sources = VecDeque::new();
         if let Some(last) = self.segments.back_mut().filter(|last| last.end > durable) {
             sources.push_back(source(&shared, last, durable));

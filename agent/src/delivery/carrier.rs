@@ -1,7 +1,9 @@
 //! The loops round the transports: take a job, send it, bring back how it ended. Nothing is decided here.
 
 use std::collections::VecDeque;
+use std::pin::pin;
 use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
 
 use futures_lite::future::or;
 use scaidrive_codecs::own::Envelope;
@@ -16,7 +18,7 @@ use crate::config::{Compression, Kind};
 use crate::shard::{Chance, Place, Shard};
 use crate::stream::tell::{Names, id_text};
 use crate::time::Millis;
-use crate::transport::{self, Connection, Stage, SyslogConnection, TransportError};
+use crate::transport::{self, Connection, FailureKind, SyslogConnection, TransportError};
 
 /// Carries for a place until it is closed, or has had nothing to do for a while.
 pub async fn carry(shard: Rc<Shard>, place: Rc<Place>) {
@@ -141,9 +143,11 @@ fn misconfigured(why: String) -> Outcome {
 
 /// What a failure to reach the destination means.
 fn failed(error: &TransportError) -> Outcome {
-    let hold = match error.stage {
-        Stage::Tls => Hold::Misconfigured,
-        Stage::Resolve | Stage::Connect | Stage::Write | Stage::Reply => Hold::Unreachable,
+    let hold = match error.kind {
+        FailureKind::Untrusted => Hold::Misconfigured,
+        // Somebody is there and does not speak as it should; asking more often would not help.
+        FailureKind::Protocol => Hold::Trouble,
+        _ => Hold::Unreachable,
     };
     Outcome::Retry { hold, after: None, why: error.to_string() }
 }
@@ -182,13 +186,12 @@ impl<'a> HttpCarrier<'a> {
                         let outlet = self.place.outlet.borrow();
                         self.encoder.encode_again(&mut job.batch, outlet.stream(), &mut self.scratch);
                     }
-                    let slices = || job.batch.body.slices(payload_of(&job.batch.items));
-                    let outcome = self.send(slices, job.batch.body.len(), job.batch.items.len()).await;
+                    let outcome = self.send(&job.batch.body, &job.batch.items).await;
                     settle(self.shard, self.place, job, outcome);
                 }
                 Next::Job(OutletJob::Own(job)) => {
                     let outcome = match announcement_body(self.shard, self.place, &job, &mut self.scratch) {
-                        Ok(Some(body)) => self.send(|| body.slices(|_| &[]), body.len(), 1).await,
+                        Ok(Some(body)) => self.send(&body, &[]).await,
                         Ok(None) => Outcome::AcceptedBut { refused: Vec::new(), again: Vec::new() },
                         Err(why) => misconfigured(why),
                     };
@@ -198,36 +201,31 @@ impl<'a> HttpCarrier<'a> {
         }
     }
 
-    /// Sends one body and says what the reply means.
-    async fn send<'s, I>(&mut self, slices: impl Fn() -> I, len: usize, events: usize) -> Outcome
-    where
-        I: Iterator<Item = &'s [u8]>,
-    {
+    /// Sends one body and says what the reply means. Without items it is an event of the agent's own.
+    async fn send(&mut self, body: &Body, items: &[Item<Record>]) -> Outcome {
         let is_gzip = self.place.destination.compression == Compression::Gzip;
         self.zipped.clear();
         if is_gzip {
-            transport::gzip(&self.shard.runtime, slices(), GZIP_LEVEL, &mut self.zipped).await;
+            transport::gzip(body.slices(payload_of(items)), GZIP_LEVEL, &mut self.zipped);
         }
-        let len = if is_gzip { self.zipped.len() } else { len };
+        let len = if is_gzip { self.zipped.len() } else { body.len() };
         self.head.clear();
         let head = &mut self.head;
         let built = self.place.route.with_token(|token| self.encoder.request_head(token, is_gzip, len, head));
         if let Err(why) = built {
             return misconfigured(why);
         }
+        // A connection that the peer closed while it was idle is found closed here, not in the middle of a request.
+        self.connection = self.connection.take().and_then(|mut connection| connection.is_reusable().then_some(connection));
         let is_reused = self.connection.is_some();
-        let mut outcome = self.exchange(&slices, is_gzip, events).await;
+        let mut outcome = self.exchange(body, items, is_gzip).await;
         if is_reused && matches!(&outcome, Err(error) if error.is_stale_connection()) {
-            // The peer closed an idle connection before a byte of the reply: a new one, at once.
-            outcome = self.exchange(&slices, is_gzip, events).await;
+            outcome = self.exchange(body, items, is_gzip).await;
         }
         outcome.unwrap_or_else(|error| failed(&error))
     }
 
-    async fn exchange<'s, I>(&mut self, slices: &impl Fn() -> I, is_gzip: bool, events: usize) -> Result<Outcome, TransportError>
-    where
-        I: Iterator<Item = &'s [u8]>,
-    {
+    async fn exchange(&mut self, body: &Body, items: &[Item<Record>], is_gzip: bool) -> Result<Outcome, TransportError> {
         let endpoint = match self.place.route.endpoint() {
             Ok(endpoint) => endpoint,
             Err(why) => return Ok(misconfigured(why)),
@@ -239,12 +237,13 @@ impl<'a> HttpCarrier<'a> {
         };
         let timeout = endpoint.request_timeout;
         let reply = if is_gzip {
-            let body = std::iter::once(self.zipped.as_slice());
-            transport::exchange(runtime, &mut connection, &self.head, body, timeout, REPLY_MAX).await?
+            let zipped = std::iter::once(self.zipped.as_slice());
+            transport::exchange(runtime, &mut connection, &self.head, zipped, timeout, REPLY_MAX).await?
         } else {
-            transport::exchange(runtime, &mut connection, &self.head, slices(), timeout, REPLY_MAX).await?
+            let slices = body.slices(payload_of(items));
+            transport::exchange(runtime, &mut connection, &self.head, slices, timeout, REPLY_MAX).await?
         };
-        let outcome = self.encoder.outcome(&reply, events, runtime.wall_ms());
+        let outcome = self.encoder.outcome(&reply, items.len().max(1), runtime.wall_ms());
         let wants_another = matches!(outcome, Outcome::Retry { .. });
         if reply.keep_alive && !wants_another {
             self.connection = Some(connection);
@@ -343,12 +342,13 @@ impl<'a> SyslogCarrier<'a> {
         let runtime = &self.shard.runtime;
         let endpoint = self.place.route.endpoint().map_err(misconfigured)?;
         if self.connection.is_none() {
-            let connection = transport::connect(runtime, &endpoint).await.map_err(|error| failed(&error))?;
-            self.connection = Some(SyslogConnection::new(connection));
+            let connected = transport::connect(runtime, &endpoint).await;
+            let connection = connected.and_then(|connection| SyslogConnection::new(connection, endpoint.request_timeout));
+            self.connection = Some(connection.map_err(|error| failed(&error))?);
         }
         let Some(connection) = &mut self.connection else { return Err(misconfigured(String::from("no connection"))) };
         let written = connection.write(runtime, slices, endpoint.request_timeout).await;
-        written.map_err(|error| {
+        written.map(drop).map_err(|error| {
             self.connection = None;
             failed(&error)
         })
@@ -356,10 +356,11 @@ impl<'a> SyslogCarrier<'a> {
 
     /// The peer closed: what it may not have read goes again.
     fn notice_close(&mut self) {
-        if self.connection.as_ref().is_some_and(SyslogConnection::is_closed) {
+        let Some(connection) = &mut self.connection else { return };
+        // The poll looks at the socket once; it neither waits nor wakes.
+        if let Some(ended) = poll_now(connection.closed()) {
             self.connection = None;
-            let why = String::from("the server closed the connection; what it may not have read goes again");
-            self.resend(&Outcome::Retry { hold: Hold::Unreachable, after: None, why });
+            self.resend(&failed(&ended));
         }
     }
 
@@ -388,11 +389,9 @@ impl<'a> SyslogCarrier<'a> {
     /// Ends in good order: our end is closed, and when the peer closes its own it has read everything.
     async fn finish(&mut self) {
         let Some(connection) = self.connection.take() else { return };
-        let outcome = if connection.finish(&self.shard.runtime, FINISH_MAX).await {
-            Outcome::Accepted { slow_down: false }
-        } else {
-            let why = String::from("the server did not confirm the end of the connection");
-            Outcome::Retry { hold: Hold::Unreachable, after: None, why }
+        let outcome = match connection.finish(&self.shard.runtime, FINISH_MAX).await {
+            Ok(()) => Outcome::Accepted { slow_down: false },
+            Err(error) => failed(&error),
         };
         self.resend(&outcome);
     }
@@ -401,8 +400,17 @@ impl<'a> SyslogCarrier<'a> {
 /// Resolves when the peer closes the connection.
 async fn closed(connection: &mut Option<SyslogConnection>) {
     match connection {
-        Some(connection) => connection.closed().await,
+        Some(connection) => drop(connection.closed().await),
         None => std::future::pending().await,
+    }
+}
+
+/// What a future has ready now.
+fn poll_now<T>(future: impl Future<Output = T>) -> Option<T> {
+    let mut context = Context::from_waker(Waker::noop());
+    match pin!(future).poll(&mut context) {
+        Poll::Ready(value) => Some(value),
+        Poll::Pending => None,
     }
 }
 

@@ -38,7 +38,7 @@ impl Route {
             Kind::Syslog(syslog) => (syslog.host.clone(), syslog.port, syslog.transport == SyslogTransport::Tls),
         };
         let tls = if has_tls {
-            Some(Arc::new(TlsClient::new(&destination.tls, &host).map_err(|problem| problem.to_string())?))
+            Some(Arc::new(TlsClient::new(&destination.tls).map_err(|problem| problem.to_string())?))
         } else {
             None
         };

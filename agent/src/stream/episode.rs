@@ -19,8 +19,7 @@ use std::collections::VecDeque;
 
 use crate::stored::{Decode, Encode};
 use crate::stream::notice::{
-    Cause, Damage, GapNotice, Loss, Losses, NOTICE_BYTES_MAX, SEGMENT_NAME_MAX, Untold, cut_to,
-    new_id,
+    Cause, Damage, GapNotice, Loss, Losses, NOTICE_BYTES_MAX, SEGMENT_NAME_MAX, Untold, cut_to, new_id,
 };
 use crate::stream::settled::{FIRST_N, Lost};
 use crate::time::{Entropy, Millis};
@@ -44,7 +43,8 @@ struct Episode {
     /// Id of the episode's first notice, and how many notices there have been.
     id: [u8; 16],
     notices: u32,
-    last_told: Millis,
+    /// When a growing episode is told next.
+    tell_at: Millis,
     last_lost: Millis,
 }
 
@@ -59,7 +59,8 @@ enum Phase {
     Told,
 }
 
-/// What of the episodes lives in the cursor. A minute that was running begins again after a restart.
+/// What of the episodes lives in the cursor. What is untold at a restart is told at once, so that an agent that restarts
+/// every few seconds still tells; the minute without loss begins again.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct EpisodeState {
     epoch: [u8; 16],
@@ -126,18 +127,9 @@ impl Episodes {
     ///
     /// # Errors
     /// When `n` is smaller than a number passed over before; nothing is counted then.
-    pub fn pass_over(
-        &mut self,
-        lost: Lost,
-        n: u64,
-        loss: &Loss,
-        now: Millis,
-    ) -> Result<(), NotAscending> {
+    pub fn pass_over(&mut self, lost: Lost, n: u64, loss: &Loss, now: Millis) -> Result<(), NotAscending> {
         if n < self.next_n {
-            return Err(NotAscending {
-                n,
-                next_n: self.next_n,
-            });
+            return Err(NotAscending { n, next_n: self.next_n });
         }
         self.next_n = n + 1;
         let episode = match lost {
@@ -151,18 +143,12 @@ impl Episodes {
     /// A stretch of the log is damaged. Called once the epoch that damage begins has begun.
     pub fn damaged(&mut self, damage: &Damage, entropy: &mut dyn Entropy) {
         let count = damage.seqs.end.saturating_sub(damage.seqs.start);
-        let losses = Losses {
-            count,
-            bytes: damage.bytes,
-            ..Losses::default()
-        };
+        let losses = Losses { count, bytes: damage.bytes, ..Losses::default() };
         let mut notice = self.notice(Cause::Damaged, losses, entropy);
         notice.is_barrier = true;
         notice.is_final = true;
-        notice.damage = Some(Damage {
-            segment: cut_to(&damage.segment, SEGMENT_NAME_MAX).to_owned(),
-            ..damage.clone()
-        });
+        notice.damage =
+            Some(Damage { segment: cut_to(&damage.segment, SEGMENT_NAME_MAX).to_owned(), ..damage.clone() });
         self.keep_short(notice);
     }
 
@@ -244,13 +230,7 @@ impl Episodes {
     }
 
     /// Moves what is untold into a notice.
-    fn tell(
-        &mut self,
-        cause: Cause,
-        is_final: bool,
-        now: Millis,
-        entropy: &mut dyn Entropy,
-    ) -> GapNotice {
+    fn tell(&mut self, cause: Cause, is_final: bool, now: Millis, entropy: &mut dyn Entropy) -> GapNotice {
         let losses = std::mem::take(&mut self.episode(cause).untold).told();
         let mut notice = self.notice(cause, losses, entropy);
         let episode = self.episode(cause);
@@ -262,7 +242,7 @@ impl Episodes {
         (notice.episode, notice.notice) = (episode.id, episode.notices);
         notice.is_barrier = is_first && cause == Cause::Overflow;
         notice.is_final = is_final;
-        episode.last_told = now;
+        episode.tell_at = now.plus(NOTICE_EVERY);
         episode.phase = if is_final { Phase::Quiet } else { Phase::Told };
         notice
     }
@@ -298,9 +278,7 @@ impl Episodes {
         let waiting = 1..self.pending.len();
         let pair = waiting.clone().find_map(|older| {
             let same = |newer: &usize| self.pending[*newer].cause == self.pending[older].cause;
-            (older + 1..waiting.end)
-                .find(same)
-                .map(|newer| (older, newer))
+            (older + 1..waiting.end).find(same).map(|newer| (older, newer))
         });
         let (older, newer) = pair.expect("PENDING_MAX is the number of causes plus the front one");
         if let Some(earlier) = self.pending.remove(older) {
@@ -312,31 +290,17 @@ impl Episodes {
 
 impl Episode {
     fn quiet(cause: Cause) -> Episode {
-        let state = CauseState {
-            phase: Phase::Quiet,
-            id: [0; 16],
-            notices: 0,
-            untold: Losses::default(),
-        };
+        let state = CauseState { phase: Phase::Quiet, id: [0; 16], notices: 0, untold: Losses::default() };
         Episode::restore(cause, state, Millis::ZERO)
     }
 
     fn restore(cause: Cause, state: CauseState, now: Millis) -> Episode {
-        let CauseState {
-            phase,
-            id,
-            notices,
-            untold,
-        } = state;
-        Episode {
-            cause,
-            untold: Untold::restore(untold),
-            phase,
-            id,
-            notices,
-            last_told: now,
-            last_lost: now,
-        }
+        let CauseState { phase, id, notices, untold } = state;
+        Episode { cause, untold: Untold::restore(untold), phase, id, notices, tell_at: now, last_lost: now }
+    }
+
+    fn state(&self) -> CauseState {
+        CauseState { phase: self.phase, id: self.id, notices: self.notices, untold: self.untold.told() }
     }
 
     fn state(&self) -> CauseState {
@@ -360,10 +324,8 @@ impl Episode {
         match self.phase {
             Phase::Quiet => false,
             Phase::Begun => true,
-            Phase::Told if self.untold.is_empty() => {
-                self.cause == Cause::Overflow && self.is_over(now)
-            }
-            Phase::Told => hurry || now.since(self.last_told) >= NOTICE_EVERY,
+            Phase::Told if self.untold.is_empty() => self.cause == Cause::Overflow && self.is_over(now),
+            Phase::Told => hurry || now >= self.tell_at,
         }
     }
 
@@ -412,9 +374,7 @@ mod tests {
 
     fn lose(episodes: &mut Episodes, lost: Lost, numbers: Range<u64>, now: Millis) {
         for n in numbers {
-            episodes
-                .pass_over(lost, n, &loss("acme", n as i64), now)
-                .unwrap();
+            episodes.pass_over(lost, n, &loss("acme", n as i64), now).unwrap();
         }
     }
 
@@ -433,40 +393,25 @@ mod tests {
         assert!(episodes.make_due(seconds(0), false, &mut entropy));
         let first = take(&mut episodes);
         assert!(first.is_barrier && !first.is_final);
-        assert_eq!(first.losses.ranges.as_slice(), [1..11]);
+        assert_eq!(first.losses.ranges.as_slice(), std::slice::from_ref(&(1..11)));
         assert_eq!((first.losses.count, first.losses.bytes), (10, 1000));
         assert_eq!(first.losses.times_ms, Some((1, 10)));
-        assert_eq!(
-            (&*first.losses.first_event_id, &*first.losses.last_event_id),
-            ("event-1", "event-10")
-        );
+        assert_eq!((&*first.losses.first_event_id, &*first.losses.last_event_id), ("event-1", "event-10"));
         assert_eq!(first.losses.tenants, [("acme".to_owned(), 10)]);
 
         lose(&mut episodes, Lost::Overflowed, 15..17, seconds(1));
-        assert!(
-            !episodes.make_due(seconds(59), false, &mut entropy),
-            "not a minute yet"
-        );
+        assert!(!episodes.make_due(seconds(59), false, &mut entropy), "not a minute yet");
         assert!(episodes.make_due(seconds(60), false, &mut entropy));
         let second = take(&mut episodes);
         assert!(!second.is_barrier && !second.is_final);
-        assert_eq!(second.losses.ranges.as_slice(), [15..17]);
+        assert_eq!(second.losses.ranges.as_slice(), std::slice::from_ref(&(15..17)));
         assert_eq!((second.episode, second.notice), (first.id, 2));
 
-        assert!(
-            !episodes.make_due(seconds(60), false, &mut entropy),
-            "nothing new"
-        );
-        assert!(
-            episodes.make_due(seconds(61), false, &mut entropy),
-            "a minute without loss"
-        );
+        assert!(!episodes.make_due(seconds(60), false, &mut entropy), "nothing new");
+        assert!(episodes.make_due(seconds(61), false, &mut entropy), "a minute without loss");
         let last = take(&mut episodes);
         assert!(last.is_final && !last.is_barrier);
-        assert_eq!(
-            (last.losses.count, last.episode, last.notice),
-            (0, first.id, 3)
-        );
+        assert_eq!((last.losses.count, last.episode, last.notice), (0, first.id, 3));
         assert!(!episodes.make_due(seconds(9999), false, &mut entropy));
         assert!(!episodes.is_overflowing());
 
@@ -505,10 +450,7 @@ mod tests {
         assert!(!episodes.holds_back());
         lose(&mut episodes, Lost::Overflowed, 2..3, seconds(61));
         assert!(episodes.holds_back());
-        assert!(
-            !episodes.make_due(seconds(61), false, &mut entropy),
-            "one at a time"
-        );
+        assert!(!episodes.make_due(seconds(61), false, &mut entropy), "one at a time");
         take(&mut episodes);
         assert!(episodes.make_due(seconds(62), false, &mut entropy));
         assert!(take(&mut episodes).is_barrier);
@@ -524,10 +466,7 @@ mod tests {
         assert_eq!(take(&mut episodes).cause, Cause::Refused);
         assert!(!episodes.make_due(seconds(61), false, &mut entropy));
         lose(&mut episodes, Lost::DeadLettered, 9..10, seconds(62));
-        assert!(
-            episodes.make_due(seconds(62), false, &mut entropy),
-            "another episode is told at once"
-        );
+        assert!(episodes.make_due(seconds(62), false, &mut entropy), "another episode is told at once");
     }
 
     #[test]
@@ -538,12 +477,7 @@ mod tests {
         episodes.make_due(seconds(0), false, &mut entropy);
         let made = episodes.front().unwrap().clone();
         for minute in 1..100 {
-            lose(
-                &mut episodes,
-                Lost::Overflowed,
-                minute * 10..minute * 10 + 1,
-                seconds(minute * 60),
-            );
+            lose(&mut episodes, Lost::Overflowed, minute * 10..minute * 10 + 1, seconds(minute * 60));
             assert!(!episodes.make_due(seconds(minute * 60), true, &mut entropy));
         }
         assert_eq!(episodes.front(), Some(&made));
@@ -551,12 +485,9 @@ mod tests {
         assert_eq!(episodes.front(), Some(&made));
         assert!(!episodes.accepted([9; 16]));
         take(&mut episodes);
-        assert!(episodes.make_due(seconds(60), false, &mut entropy));
+        assert!(episodes.make_due(seconds(0), false, &mut entropy), "at once after a restart");
         let next = take(&mut episodes);
-        assert_eq!(
-            (next.losses.count, next.losses.ranges.as_slice().len()),
-            (99, 99)
-        );
+        assert_eq!((next.losses.count, next.losses.ranges.as_slice().len()), (99, 99));
     }
 
     #[test]
@@ -572,19 +503,11 @@ mod tests {
     #[test]
     fn damage_is_told_by_seqs_and_holds_back() {
         let mut episodes = Episodes::new([1; 16]);
-        let damage = Damage {
-            segment: "1.seg".into(),
-            bytes: 4096,
-            seqs: 3..6,
-            found: Found::Opening,
-        };
+        let damage = Damage { segment: "1.seg".into(), bytes: 4096, seqs: 3..6, found: Found::Opening };
         episodes.damaged(&damage, &mut Count(0));
         assert!(episodes.holds_back());
         let notice = take(&mut episodes);
-        assert_eq!(
-            (notice.cause, notice.losses.count, notice.losses.bytes),
-            (Cause::Damaged, 3, 4096)
-        );
+        assert_eq!((notice.cause, notice.losses.count, notice.losses.bytes), (Cause::Damaged, 3, 4096));
         assert_eq!(notice.damage, Some(damage));
         assert!(!episodes.holds_back());
     }

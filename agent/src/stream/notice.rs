@@ -117,12 +117,7 @@ impl GapNotice {
     pub fn shorten(&mut self, ranges_max: usize, tenants_max: usize) {
         self.losses.ranges.merge_to(ranges_max);
         let unnamed = self.losses.tenants.len().min(tenants_max);
-        self.losses.tenants_rest += self
-            .losses
-            .tenants
-            .drain(unnamed..)
-            .map(|(_, count)| count)
-            .sum::<u64>();
+        self.losses.tenants_rest += self.losses.tenants.drain(unnamed..).map(|(_, count)| count).sum::<u64>();
     }
 
     /// Takes over the count of a notice about earlier numbers, which is not told by itself then.
@@ -194,19 +189,11 @@ pub(super) struct Untold {
 impl Untold {
     /// The losses a cursor held.
     pub(super) fn restore(losses: Losses) -> Untold {
-        let tally = losses
-            .tenants
-            .iter()
-            .map(|(tenant, count)| (tenant.as_str().into(), *count))
-            .collect();
+        let tally = losses.tenants.iter().map(|(tenant, count)| (tenant.as_str().into(), *count)).collect();
         Untold {
             unnamed: losses.tenants_rest,
             tally,
-            losses: Losses {
-                tenants: Vec::new(),
-                tenants_rest: 0,
-                ..losses
-            },
+            losses: Losses { tenants: Vec::new(), tenants_rest: 0, ..losses },
         }
     }
 
@@ -218,9 +205,7 @@ impl Untold {
             losses.reason = cut_to(&loss.reason, REASON_MAX).to_owned();
         }
         losses.last_event_id.clear();
-        losses
-            .last_event_id
-            .push_str(cut_to(&loss.event_id, EVENT_ID_MAX));
+        losses.last_event_id.push_str(cut_to(&loss.event_id, EVENT_ID_MAX));
         losses.count += 1;
         losses.bytes += u64::from(loss.bytes);
         losses.ranges.push(n..n + 1);
@@ -236,11 +221,7 @@ impl Untold {
     /// The losses with the tenants named that lost most.
     pub(super) fn told(&self) -> Losses {
         let (tenants, rest) = most_loss(&self.tally);
-        Losses {
-            tenants,
-            tenants_rest: rest + self.unnamed,
-            ..self.losses.clone()
-        }
+        Losses { tenants, tenants_rest: rest + self.unnamed, ..self.losses.clone() }
     }
 
     fn count_tenant(&mut self, tenant: &str) {
@@ -257,10 +238,7 @@ impl Untold {
 /// At most [`TENANTS_NAMED_MAX`] tenants, most loss first, whose ids take at most [`TENANTS_BYTES_MAX`] bytes; and the
 /// sum of the others.
 fn most_loss(tally: &HashMap<Box<str>, u64>) -> (Vec<(String, u64)>, u64) {
-    let mut ranked: Vec<(&str, u64)> = tally
-        .iter()
-        .map(|(tenant, count)| (&**tenant, *count))
-        .collect();
+    let mut ranked: Vec<(&str, u64)> = tally.iter().map(|(tenant, count)| (&**tenant, *count)).collect();
     let total: u64 = ranked.iter().map(|(_, count)| count).sum();
     if ranked.len() > TENANTS_NAMED_MAX {
         ranked.select_nth_unstable_by(TENANTS_NAMED_MAX, by_loss);
@@ -287,9 +265,7 @@ fn by_loss(a: &(&str, u64), b: &(&str, u64)) -> Ordering {
 
 /// The longest beginning of `text` that fits in `max` bytes and ends between characters.
 pub fn cut_to(text: &str, max: usize) -> &str {
-    let end = (0..=max.min(text.len()))
-        .rev()
-        .find(|end| text.is_char_boundary(*end));
+    let end = (0..=max.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
     &text[..end.unwrap_or(0)]
 }
 
@@ -321,12 +297,8 @@ pub const REASON_MAX: usize = 240;
 /// The longest segment name a notice tells, in bytes.
 pub const SEGMENT_NAME_MAX: usize = 64;
 /// What a notice takes in a cursor at most, in bytes: two integers a range, an id and an integer a tenant, the rest.
-pub const NOTICE_BYTES_MAX: usize = RANGES_MAX * 18
-    + TENANTS_BYTES_MAX
-    + TENANTS_NAMED_MAX * 10
-    + 2 * EVENT_ID_MAX
-    + REASON_MAX
-    + 200;
+pub const NOTICE_BYTES_MAX: usize =
+    RANGES_MAX * 18 + TENANTS_BYTES_MAX + TENANTS_NAMED_MAX * 10 + 2 * EVENT_ID_MAX + REASON_MAX + 200;
 
 #[cfg(test)]
 pub(super) mod tests {
@@ -509,7 +481,7 @@ pub(super) mod tests {
             damage: None,
         };
         notice.shorten(0, 0);
-        assert_eq!(notice.losses.ranges.as_slice(), [3..151]);
+        assert_eq!(notice.losses.ranges.as_slice(), std::slice::from_ref(&(3..151)));
         assert!(notice.losses.ranges.is_merged());
         assert_eq!((notice.losses.count, notice.losses.tenants_rest), (50, 50));
     }

@@ -3,9 +3,7 @@
 //! The event's id is the message's id ([`id_text`]), so a message that is sent again is recognised in the SIEM.
 
 use scaidrive_codecs::loss::{NumberRanges, TenantLoss, TenantLosses};
-use scaidrive_codecs::own::{
-    BufferOverflow, EventsRefused, LogDamaged, OwnEvent, PreviousLast, StreamStatement,
-};
+use scaidrive_codecs::own::{BufferOverflow, EventsRefused, LogDamaged, OwnEvent, PreviousLast, StreamStatement};
 use scaidrive_codecs::time::write_rfc3339;
 
 use crate::stream::announce::Announcement;
@@ -105,15 +103,11 @@ fn statement_event(statement: &Statement, names: &Names<'_>) -> OwnEvent {
         from: statement.from,
         end: statement.end,
         explained: statement.explained,
-        previous_stream: statement
-            .previous_epoch()
-            .map(|epoch| (names.stream)(&epoch)),
+        previous_stream: statement.previous_epoch().map(|epoch| (names.stream)(&epoch)),
         previous_last: match statement.previous {
             Previous::None => PreviousLast::NoEpoch,
             Previous::Lost | Previous::Epoch { last: None, .. } => PreviousLast::Unknown,
-            Previous::Epoch {
-                last: Some(last), ..
-            } => PreviousLast::Settled(last),
+            Previous::Epoch { last: Some(last), .. } => PreviousLast::Settled(last),
         },
         is_final: statement.is_final,
         abandoned: statement.abandoned,
@@ -129,14 +123,8 @@ fn number_ranges(ranges: &Ranges) -> NumberRanges {
 }
 
 fn tenant_losses(losses: &Losses) -> TenantLosses {
-    let named = |(tenant, dropped): &(String, u64)| TenantLoss {
-        tenant_id: tenant.clone(),
-        dropped: *dropped,
-    };
-    TenantLosses {
-        tenants: losses.tenants.iter().map(named).collect(),
-        other_tenants_dropped: losses.tenants_rest,
-    }
+    let named = |(tenant, dropped): &(String, u64)| TenantLoss { tenant_id: tenant.clone(), dropped: *dropped };
+    TenantLosses { tenants: losses.tenants.iter().map(named).collect(), other_tenants_dropped: losses.tenants_rest }
 }
 
 /// Empty for a final notice without losses.
@@ -166,20 +154,11 @@ mod tests {
     }
 
     fn names() -> Names<'static> {
-        Names {
-            destination: "splunk-prod",
-            shard: 3,
-            stream: &|epoch| format!("stream-{}", epoch[0]),
-        }
+        Names { destination: "splunk-prod", shard: 3, stream: &|epoch| format!("stream-{}", epoch[0]) }
     }
 
     fn payload(own: &OwnEvent) -> serde_json::Value {
-        let envelope = Envelope {
-            event_id: "e",
-            timestamp_ms: 0,
-            tenant_id: "_agent",
-            node: "node-7",
-        };
+        let envelope = Envelope { event_id: "e", timestamp_ms: 0, tenant_id: "_agent", node: "node-7" };
         let line = own.to_json(&envelope);
         scaidrive_codecs::index(&line).unwrap();
         let event: serde_json::Value = serde_json::from_slice(&line).unwrap();
@@ -189,9 +168,7 @@ mod tests {
     fn notice(lost: Lost) -> GapNotice {
         let mut episodes = Episodes::new([9; 16]);
         for n in [3, 4, 8] {
-            episodes
-                .pass_over(lost, n, &loss("acme", 1000 * n as i64), Millis(0))
-                .unwrap();
+            episodes.pass_over(lost, n, &loss("acme", 1000 * n as i64), Millis(0)).unwrap();
         }
         episodes.make_due(Millis(0), false, &mut Sevens);
         episodes.front().unwrap().clone()
@@ -206,20 +183,11 @@ mod tests {
         assert_eq!(payload["stream"], "stream-9");
         assert_eq!(payload["dropped_count"], 3);
         assert_eq!(payload["dropped_bytes"], 300);
-        assert_eq!(
-            payload["ranges"],
-            serde_json::json!([{"from_n":3,"to_n":4},{"from_n":8,"to_n":8}])
-        );
+        assert_eq!(payload["ranges"], serde_json::json!([{"from_n":3,"to_n":4},{"from_n":8,"to_n":8}]));
         assert_eq!(payload["first_timestamp"], "1970-01-01T00:00:03.000Z");
         assert_eq!(payload["last_event_id"], "event-8000");
-        assert_eq!(
-            payload["tenants"],
-            serde_json::json!([{"tenant_id":"acme","dropped":3}])
-        );
-        assert_eq!(
-            (&payload["notice"], &payload["final"]),
-            (&1.into(), &false.into())
-        );
+        assert_eq!(payload["tenants"], serde_json::json!([{"tenant_id":"acme","dropped":3}]));
+        assert_eq!((&payload["notice"], &payload["final"]), (&1.into(), &false.into()));
         assert_eq!(payload["episode"], "77777777-7777-4777-b777-777777777777");
     }
 
@@ -228,10 +196,7 @@ mod tests {
         let own = Announcement::Gap(&notice(Lost::DeadLettered)).to_own(&names());
         assert_eq!(own.action(), "siem.events_refused");
         let payload = payload(&own);
-        assert_eq!(
-            (&payload["refused_count"], &payload["reason"]),
-            (&3.into(), &"no".into())
-        );
+        assert_eq!((&payload["refused_count"], &payload["reason"]), (&3.into(), &"no".into()));
     }
 
     #[test]
@@ -239,10 +204,7 @@ mod tests {
         let mut later = notice(Lost::Overflowed);
         later.absorb(&notice(Lost::Overflowed));
         let payload = payload(&Announcement::Gap(&later).to_own(&names()));
-        assert_eq!(
-            (&payload["dropped_count"], &payload["merged"]),
-            (&6.into(), &true.into())
-        );
+        assert_eq!((&payload["dropped_count"], &payload["merged"]), (&6.into(), &true.into()));
     }
 
     #[test]
@@ -253,26 +215,14 @@ mod tests {
             from: 5,
             end: 9,
             explained: 1,
-            previous: Previous::Epoch {
-                epoch: [1; 16],
-                last: Some(77),
-            },
+            previous: Previous::Epoch { epoch: [1; 16], last: Some(77) },
             is_final: true,
             abandoned: 4,
         };
         let told = payload(&Announcement::Statement(&statement).to_own(&names()));
-        assert_eq!(
-            (&told["from"], &told["end"], &told["explained"]),
-            (&5.into(), &9.into(), &1.into())
-        );
-        assert_eq!(
-            (&told["previous_stream"], &told["previous_last"]),
-            (&"stream-1".into(), &77.into())
-        );
-        assert_eq!(
-            (&told["final"], &told["abandoned"]),
-            (&true.into(), &4.into())
-        );
+        assert_eq!((&told["from"], &told["end"], &told["explained"]), (&5.into(), &9.into(), &1.into()));
+        assert_eq!((&told["previous_stream"], &told["previous_last"]), (&"stream-1".into(), &77.into()));
+        assert_eq!((&told["final"], &told["abandoned"]), (&true.into(), &4.into()));
         statement.previous = Previous::Lost;
         let told = payload(&Announcement::Statement(&statement).to_own(&names()));
         assert_eq!(told["previous_last"], "unknown");
