@@ -28,12 +28,12 @@ pub mod stats;
 pub mod stop;
 pub mod unix;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use scaidrive_codecs::{Index, Refusal, index, unbreak_lines};
 
-use crate::config::Config;
+use crate::config;
 pub use crate::ingest::http::{HttpSettings, Token};
 pub use crate::ingest::ledger::Window;
 pub use crate::ingest::quarantine::Quarantine;
@@ -57,27 +57,28 @@ pub struct Settings {
     pub quarantine: PathBuf,
 }
 
-impl Settings {
-    /// What the configuration says. `gid` is the number of `ingest.unix.group`.
+impl config::Ingest {
+    /// What intake is to do. The quarantine file lies in `state_dir`.
     ///
     /// The HTTP token is read again by giving its new text to [`Token::set`] on a clone of `http.token`.
-    pub fn new(config: &Config, gid: Option<u32>) -> Settings {
-        let ingest = &config.ingest;
+    pub fn settings(&self, state_dir: &Path) -> Settings {
+        let unix = self.unix.as_ref().map(|unix| UnixSettings {
+            path: unix.path.clone(),
+            mode: unix.mode,
+            group: unix.group.clone(),
+            allow_uids: unix.allow_uids.clone(),
+        });
+        let http = self.http.as_ref().map(|http| HttpSettings {
+            listen: http.listen,
+            token: http.token.as_ref().map(|token| Token::new(token.reveal())),
+            hosts: Vec::new(),
+        });
         Settings {
-            unix: ingest.unix.as_ref().map(|unix| UnixSettings {
-                path: unix.path.clone(),
-                mode: unix.mode,
-                gid,
-                allow_uids: unix.allow_uids.clone(),
-            }),
-            http: ingest.http.as_ref().map(|http| HttpSettings {
-                listen: http.listen,
-                token: http.token.as_ref().map(|token| Token::new(token.reveal())),
-                hosts: vec![config.agent.node.clone()],
-            }),
-            max_event_size: ingest.max_event_size,
-            window: Window { bytes: ingest.window_bytes as u64, lines: ingest.window_lines as u64 },
-            quarantine: config.agent.state_dir.join(QUARANTINE_FILE),
+            unix,
+            http,
+            max_event_size: self.max_event_size,
+            window: Window { bytes: self.window_bytes as u64, lines: self.window_lines as u64 },
+            quarantine: state_dir.join(QUARANTINE_FILE),
         }
     }
 }

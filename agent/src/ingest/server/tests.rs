@@ -44,7 +44,7 @@ impl House {
             })
             .unwrap();
         }
-        let unix = UnixSettings { path: dir.path().join("ingest.sock"), mode: 0o660, gid: None, allow_uids: vec![] };
+        let unix = UnixSettings { path: dir.path().join("ingest.sock"), mode: 0o660, group: None, allow_uids: vec![] };
         let listen = "127.0.0.1:0".parse().unwrap();
         let settings = Settings {
             unix: Some(unix),
@@ -154,6 +154,14 @@ fn a_socket_left_behind_is_replaced_and_one_in_use_is_not() {
     fs::write(house.socket(), "precious").unwrap();
     assert!(matches!(house.open(), Err(StartError::Socket(SocketError::NotASocket { .. }))));
     assert_eq!(fs::read(house.socket()).unwrap(), b"precious");
+}
+
+#[test]
+fn a_group_that_does_not_exist_leaves_nothing_behind() {
+    let mut house = House::new();
+    house.settings.unix.as_mut().unwrap().group = Some("no such group".to_owned());
+    assert!(matches!(house.open(), Err(StartError::Socket(SocketError::NoGroup { .. }))));
+    assert_eq!(fs::read_dir(house.dir.path()).unwrap().count(), 0);
 }
 
 #[test]
