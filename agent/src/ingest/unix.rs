@@ -88,10 +88,9 @@ impl Socket {
     pub async fn bind(settings: &UnixSettings) -> Result<Socket, SocketError> {
         let path = &settings.path;
         let gid = match &settings.group {
-            Some(group) => Some(find_group(group).ok_or_else(|| SocketError::NoGroup {
-                group: group.clone(),
-                path: path.clone(),
-            })?),
+            Some(group) => Some(
+                find_group(group).ok_or_else(|| SocketError::NoGroup { group: group.clone(), path: path.clone() })?,
+            ),
             None => None,
         };
         make_way(path).await?;
