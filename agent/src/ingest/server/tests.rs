@@ -117,6 +117,7 @@ fn producers_on_the_socket_are_spread_over_shards_and_all_acknowledged() {
 }
 
 #[test]
+#[allow(clippy::print_stdout, reason = "a skipped test says so")]
 fn producers_are_served_on_io_uring_too() {
     match choose(RuntimeSetting::IoUring) {
         Ok(choice) => many_producers(&House::on(choice.backend)),
