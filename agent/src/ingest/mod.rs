@@ -28,12 +28,9 @@ pub mod stats;
 pub mod stop;
 pub mod unix;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use scaidrive_codecs::{Index, Refusal, index, unbreak_lines};
-
-use crate::config;
 pub use crate::ingest::http::{HttpSettings, Token};
 pub use crate::ingest::ledger::Window;
 pub use crate::ingest::quarantine::Quarantine;
@@ -41,6 +38,7 @@ pub use crate::ingest::server::{IngestThread, StartError, start};
 pub use crate::ingest::stats::IngestStats;
 pub use crate::ingest::stop::Stop;
 pub use crate::ingest::unix::UnixSettings;
+use scaidrive_codecs::{Index, Refusal, index, unbreak_lines};
 
 /// What intake is configured to do.
 #[derive(Clone, Debug)]
@@ -55,32 +53,6 @@ pub struct Settings {
     pub window: Window,
     /// The quarantine file.
     pub quarantine: PathBuf,
-}
-
-impl config::Ingest {
-    /// What intake is to do. The quarantine file lies in `state_dir`.
-    ///
-    /// The HTTP token is read again by giving its new text to [`Token::set`] on a clone of `http.token`.
-    pub fn settings(&self, state_dir: &Path) -> Settings {
-        let unix = self.unix.as_ref().map(|unix| UnixSettings {
-            path: unix.path.clone(),
-            mode: unix.mode,
-            group: unix.group.clone(),
-            allow_uids: unix.allow_uids.clone(),
-        });
-        let http = self.http.as_ref().map(|http| HttpSettings {
-            listen: http.listen,
-            token: http.token.as_ref().map(|token| Token::new(token.reveal())),
-            hosts: Vec::new(),
-        });
-        Settings {
-            unix,
-            http,
-            max_event_size: self.max_event_size,
-            window: Window { bytes: self.window_bytes as u64, lines: self.window_lines as u64 },
-            quarantine: state_dir.join(QUARANTINE_FILE),
-        }
-    }
 }
 
 /// What everything that takes events in shares.
@@ -140,9 +112,6 @@ fn short(mut reason: String) -> String {
     reason.truncate(end);
     reason
 }
-
-/// The quarantine file in the state directory.
-const QUARANTINE_FILE: &str = "quarantine.jsonl";
 
 /// Longest reason told for one line, in bytes.
 const REASON_MAX: usize = 200;

@@ -65,7 +65,6 @@ impl StartError {
         match self {
             StartError::Socket(SocketError::Busy { .. }) => "stop the other program, or name another path",
             StartError::Socket(SocketError::NotASocket { .. }) => "name another path, or move the file away",
-            StartError::Socket(SocketError::NoGroup { .. }) => "create the group, or name another one or its number",
             StartError::Socket(SocketError::Io { .. }) => {
                 "make sure that the folder exists and belongs to the agent's user, and that the path has at most 106 bytes"
             }

@@ -29,8 +29,8 @@ pub struct UnixSettings {
     pub path: PathBuf,
     /// Its permission bits, such as `0o660`.
     pub mode: u32,
-    /// Its group, as a name of `/etc/group` or a number; the agent's own when `None`.
-    pub group: Option<String>,
+    /// Its group, by number; the agent's own when `None`.
+    pub gid: Option<u32>,
     /// Users who may connect; with none given, everyone the mode lets in.
     pub allow_uids: Vec<u32>,
 }
@@ -49,14 +49,6 @@ pub enum SocketError {
     #[error("{} is not a socket; it is left alone", path.display())]
     NotASocket {
         /// The file.
-        path: PathBuf,
-    },
-    /// The group does not exist.
-    #[error("there is no group `{group}` in /etc/group for the socket {}", path.display())]
-    NoGroup {
-        /// The group.
-        group: String,
-        /// The socket.
         path: PathBuf,
     },
     /// A step failed.
@@ -87,12 +79,6 @@ impl Socket {
     /// [`SocketError`]; nothing is left behind.
     pub async fn bind(settings: &UnixSettings) -> Result<Socket, SocketError> {
         let path = &settings.path;
-        let gid = match &settings.group {
-            Some(group) => Some(
-                find_group(group).ok_or_else(|| SocketError::NoGroup { group: group.clone(), path: path.clone() })?,
-            ),
-            None => None,
-        };
         make_way(path).await?;
         let mut name = path.as_os_str().to_owned();
         name.push("~");
@@ -101,17 +87,17 @@ impl Socket {
         if is_socket(&new).unwrap_or(false) {
             let _ = fs::remove_file(&new);
         }
-        let made = Socket::make(settings, &new, gid);
+        let made = Socket::make(settings, &new);
         if made.is_err() && is_socket(&new).unwrap_or(false) {
             let _ = fs::remove_file(&new);
         }
         made.map_err(|(step, source)| SocketError::Io { step, path: path.clone(), source })
     }
 
-    fn make(settings: &UnixSettings, new: &Path, gid: Option<u32>) -> Result<Socket, (&'static str, io::Error)> {
+    fn make(settings: &UnixSettings, new: &Path) -> Result<Socket, (&'static str, io::Error)> {
         let at = |step| move |source| (step, source);
         let listener = UnixListener::bind(new).map_err(at("make"))?;
-        if let Some(gid) = gid {
+        if let Some(gid) = settings.gid {
             std::os::unix::fs::chown(new, None, Some(gid)).map_err(at("set the group of"))?;
         }
         fs::set_permissions(new, Permissions::from_mode(settings.mode)).map_err(at("set the mode of"))?;
@@ -208,19 +194,6 @@ fn hand_over(
     doors.hand_over(to, Box::new(job));
 }
 
-fn find_group(group: &str) -> Option<u32> {
-    let file = fs::read_to_string("/etc/group").unwrap_or_default();
-    group.parse().ok().or_else(|| gid_in(&file, group))
-}
-
-/// The number of a group in the text of `/etc/group` (group(5)): `name:password:number:members`.
-fn gid_in(file: &str, group: &str) -> Option<u32> {
-    file.lines().find_map(|line| {
-        let mut fields = line.split(':');
-        if fields.next() == Some(group) { fields.nth(1)?.parse().ok() } else { None }
-    })
-}
-
 /// Makes sure that nothing stands at `path` but perhaps a socket nobody listens on.
 async fn make_way(path: &Path) -> Result<(), SocketError> {
     match is_socket(path) {
@@ -253,17 +226,3 @@ const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
 /// Who does not answer within this time listens all the same.
 const CONNECT_MAX: Duration = Duration::from_secs(1);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_group_is_found_by_name_or_number() {
-        let file = "root:x:0:\n# comment\nscaidrive:x:998:app,web\nbroken\n";
-        assert_eq!(gid_in(file, "scaidrive"), Some(998));
-        assert_eq!(gid_in(file, "root"), Some(0));
-        assert_eq!((gid_in(file, "scaid"), gid_in(file, "broken")), (None, None));
-        assert_eq!(find_group("998"), Some(998));
-    }
-}

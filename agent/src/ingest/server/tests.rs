@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpStream};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -44,7 +44,7 @@ impl House {
             })
             .unwrap();
         }
-        let unix = UnixSettings { path: dir.path().join("ingest.sock"), mode: 0o660, group: None, allow_uids: vec![] };
+        let unix = UnixSettings { path: dir.path().join("ingest.sock"), mode: 0o660, gid: None, allow_uids: vec![] };
         let listen = "127.0.0.1:0".parse().unwrap();
         let settings = Settings {
             unix: Some(unix),
@@ -158,11 +158,18 @@ fn a_socket_left_behind_is_replaced_and_one_in_use_is_not() {
 }
 
 #[test]
-fn a_group_that_does_not_exist_leaves_nothing_behind() {
+fn the_socket_gets_its_group_and_a_folder_that_is_not_there_is_named() {
     let mut house = House::new();
-    house.settings.unix.as_mut().unwrap().group = Some("no such group".to_owned());
-    assert!(matches!(house.open(), Err(StartError::Socket(SocketError::NoGroup { .. }))));
-    assert_eq!(fs::read_dir(house.dir.path()).unwrap().count(), 0);
+    let gid = fs::metadata(house.dir.path()).unwrap().gid();
+    house.settings.unix.as_mut().unwrap().gid = Some(gid);
+    let ingest = house.open().unwrap();
+    assert_eq!(fs::metadata(house.socket()).unwrap().gid(), gid);
+    ingest.stop().unwrap();
+
+    house.settings.unix.as_mut().unwrap().path = house.dir.path().join("missing/ingest.sock");
+    let error = house.open().unwrap_err();
+    assert!(matches!(error, StartError::Socket(SocketError::Io { step: "make", .. })));
+    assert_eq!(error.setting(), "ingest.unix");
 }
 
 #[test]
