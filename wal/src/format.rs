@@ -77,7 +77,7 @@ pub(crate) fn spare_name(number: u64) -> String {
 }
 
 /// What a file in the log's directory is, by its name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum FileKind {
     Segment(Seq),
     Spare(u64),

@@ -210,11 +210,29 @@ impl Opening {
                 Ok(header) if Some(header.base) > above && self.has_record(&file, &header) => {
                     adopted.push((file, header));
                 }
+                // A torn record must not be made whole by the next one written over it.
+                Ok(header) if Some(header.base) > above => {
+                    if self.forget_header(&file.name).is_ok() {
+                        spares.push(file);
+                    }
+                }
                 _ => spares.push(file),
             }
         }
-        adopted.sort_by_key(|(_, header)| header.base);
+        // Spares are used in the order of their numbers. One that begins at or before an older one was
+        // made after a failed sync, to take the older one's place.
+        adopted.sort_by_key(|(file, _)| std::cmp::Reverse(file_kind(&file.name)));
+        let mut newer: Option<Seq> = None;
+        let mut current = Vec::new();
         for (file, header) in adopted {
+            if newer.is_none_or(|newer| header.base < newer) {
+                newer = Some(header.base);
+                current.push((file, header));
+            } else if self.forget_header(&file.name).is_ok() {
+                spares.push(file);
+            }
+        }
+        for (file, header) in current.into_iter().rev() {
             let name = segment_name(header.base);
             attempt("naming a segment", || self.disk.rename(&file.name, &name))?;
             self.found.push(Found {
@@ -229,6 +247,19 @@ impl Opening {
         }
         self.spares = spares;
         Ok(())
+    }
+
+    /// Durably clears a spare's header. A spare that refuses is removed instead of used.
+    fn forget_header(&self, name: &str) -> io::Result<()> {
+        let cleared = self.disk.open(name, Access::Write).and_then(|mut region| {
+            let len = HEADER_LEN.min(region.len());
+            region.store(0, &[0; HEADER_LEN][..len]);
+            region.sync()
+        });
+        cleared.inspect_err(|_| {
+            // If this fails too, the next opening meets the same file again.
+            let _ = self.disk.remove(name);
+        })
     }
 
     fn has_record(&self, file: &FileInfo, header: &Header) -> bool {

@@ -447,6 +447,7 @@ fn random_history(seed: u64, steps: usize, options: Options) -> Outcome {
     let mut world = World::new(seed, options);
     for _ in 0..steps {
         let choice = world.below(40);
+        world.trace(choice);
         match choice {
             0..=11 => world.run(Op::AppendSmall)?,
             12..=14 => {
