@@ -467,7 +467,7 @@ impl Shard {
                 outlet.passed_to(seq);
             }
             let was_draining = matches!(outlet.reading, Reading::Draining(_));
-            outlet.advance(self.now.get(), &mut Chance(&*self.runtime));
+            outlet.advance(self.must_go.get(), self.now.get(), &mut Chance(&*self.runtime));
             if was_draining && outlet.reading == Reading::Waiting {
                 if let Some(at) = places.iter().position(|other| Rc::ptr_eq(other, place)) {
                     self.waits_again(at as u32, outlet.next_seq());
@@ -654,7 +654,7 @@ impl Shard {
             if let Some(seq) = self.passes.borrow().position(outlet.reading) {
                 outlet.passed_to(seq);
             }
-            outlet.advance(self.runtime.now(), &mut Chance(&*self.runtime));
+            outlet.advance(self.must_go.get(), self.runtime.now(), &mut Chance(&*self.runtime));
         }
     }
 
@@ -721,7 +721,7 @@ impl Shard {
     fn swap(self: &Rc<Self>, old: &Rc<Place>, planned: &Planned) {
         let body = {
             let mut outlet = old.outlet.borrow_mut();
-            outlet.advance(self.runtime.now(), &mut Chance(&*self.runtime));
+            outlet.advance(self.must_go.get(), self.runtime.now(), &mut Chance(&*self.runtime));
             outlet.cursor_body_now()
         };
         old.is_closed.set(true);
