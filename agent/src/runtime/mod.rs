@@ -16,6 +16,8 @@ mod helpers;
 mod probe;
 mod tasks;
 mod uring;
+#[cfg(any(test, feature = "sim"))]
+pub mod virtual_time;
 
 #[cfg(test)]
 mod tests;
