@@ -1,5 +1,10 @@
 //! The agent as a library: the binary is a thin shell round it, and the tests and benchmarks use the same rooms.
 
+pub mod config;
+pub mod delivery;
+pub mod notify;
 pub mod runtime;
+pub mod stored;
+pub mod stream;
 pub mod sys;
 pub mod time;
