@@ -8,3 +8,4 @@ pub mod stored;
 pub mod stream;
 pub mod sys;
 pub mod time;
+pub mod transport;

@@ -55,17 +55,8 @@ impl World {
 
     /// A runtime on the node called `node`. Several shards of a node are several runtimes of the same name.
     pub fn runtime(&self, node: &str) -> Rc<dyn Runtime> {
-        let life = Rc::clone(
-            self.sim
-                .lives
-                .borrow_mut()
-                .entry(node.to_owned())
-                .or_default(),
-        );
-        Rc::new(Virtual {
-            sim: Rc::clone(&self.sim),
-            life,
-        })
+        let life = Rc::clone(self.sim.lives.borrow_mut().entry(node.to_owned()).or_default());
+        Rc::new(Virtual { sim: Rc::clone(&self.sim), life })
     }
 
     /// The network, to serve on it and to break it; may be kept by tasks of this world.
@@ -126,9 +117,7 @@ impl World {
 
     /// Sets the wall clock of all nodes forward or back; nothing else may notice.
     pub fn step_wall_clock(&self, by_ms: i64) {
-        self.sim
-            .wall_offset_ms
-            .set(self.sim.wall_offset_ms.get().saturating_add(by_ms));
+        self.sim.wall_offset_ms.set(self.sim.wall_offset_ms.get().saturating_add(by_ms));
     }
 
     /// A number below `bound` from the seed, for the test's own choices; 0 when `bound` is 0.
@@ -212,11 +201,7 @@ struct TaskWaker {
 impl Wake for TaskWaker {
     fn wake(self: Arc<Self>) {
         if !self.is_queued.swap(true, Ordering::AcqRel) {
-            self.ready
-                .0
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .push(self.id);
+            self.ready.0.lock().unwrap_or_else(PoisonError::into_inner).push(self.id);
         }
     }
 }
@@ -233,16 +218,8 @@ impl Sim {
             return;
         }
         let id = self.number();
-        let waker = Arc::new(TaskWaker {
-            id,
-            is_queued: AtomicBool::new(false),
-            ready: Arc::clone(&self.ready),
-        });
-        let slot = Slot {
-            task: Some(task),
-            owner,
-            waker: Arc::clone(&waker),
-        };
+        let waker = Arc::new(TaskWaker { id, is_queued: AtomicBool::new(false), ready: Arc::clone(&self.ready) });
+        let slot = Slot { task: Some(task), owner, waker: Arc::clone(&waker) };
         self.tasks.borrow_mut().insert(id, slot);
         waker.wake();
     }
@@ -256,9 +233,7 @@ impl Sim {
         self.note(id);
         // Woken from here on it is queued again, even by itself.
         waker.is_queued.store(false, Ordering::Release);
-        let outcome = task
-            .as_mut()
-            .poll(&mut Context::from_waker(&Waker::from(waker)));
+        let outcome = task.as_mut().poll(&mut Context::from_waker(&Waker::from(waker)));
         if outcome.is_pending()
             && let Some(slot) = self.tasks.borrow_mut().get_mut(&id)
         {
@@ -314,22 +289,13 @@ impl Sim {
     }
 
     fn sleep(self: &Rc<Self>, wait: Millis) -> Sleep {
-        Sleep {
-            sim: Rc::clone(self),
-            until: self.now.get().plus(wait),
-            timer: None,
-        }
+        Sleep { sim: Rc::clone(self), until: self.now.get().plus(wait), timer: None }
     }
 
     fn drop_tasks(&self, is_meant: impl Fn(&Rc<Life>) -> bool) {
         loop {
             // One at a time and outside the borrow: dropping a task may spawn, wake and close.
-            let found = self
-                .tasks
-                .borrow()
-                .iter()
-                .find(|(_, slot)| is_meant(&slot.owner))
-                .map(|(id, _)| *id);
+            let found = self.tasks.borrow().iter().find(|(_, slot)| is_meant(&slot.owner)).map(|(id, _)| *id);
             let Some(id) = found else { return };
             let slot = self.tasks.borrow_mut().remove(&id);
             drop(slot);
@@ -353,10 +319,7 @@ impl Runtime for Virtual {
     }
 
     fn wall_ms(&self) -> i64 {
-        self.sim
-            .wall_offset_ms
-            .get()
-            .saturating_add_unsigned(self.sim.now.get().0)
+        self.sim.wall_offset_ms.get().saturating_add_unsigned(self.sim.now.get().0)
     }
 
     fn entropy(&self) -> u64 {
@@ -380,10 +343,7 @@ impl Runtime for Virtual {
     }
 
     fn adopt_unix(&self, _socket: OwnedFd) -> io::Result<Box<dyn Stream>> {
-        Err(io::Error::new(
-            io::ErrorKind::Unsupported,
-            "a simulated node has no real sockets; use Network::pair",
-        ))
+        Err(io::Error::new(io::ErrorKind::Unsupported, "a simulated node has no real sockets; use Network::pair"))
     }
 
     fn offload(&self, job: Box<dyn FnOnce() + Send>) -> Pending<Result<(), Panicked>> {
@@ -405,8 +365,7 @@ impl Runtime for Virtual {
             }
         };
         let delay = Millis(self.sim.chance.below(OFFLOAD_MAX_MS));
-        self.sim
-            .at(self.sim.now.get().plus(delay), Action::Run(Box::new(run)));
+        self.sim.at(self.sim.now.get().plus(delay), Action::Run(Box::new(run)));
         Box::pin(poll_fn(move |cx| {
             let mut answer = answer.borrow_mut();
             match answer.outcome.take() {

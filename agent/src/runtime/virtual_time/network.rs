@@ -33,11 +33,7 @@ pub struct Weather {
 
 impl Default for Weather {
     fn default() -> Self {
-        Weather {
-            latency: (Millis(0), Millis(5)),
-            buffer: 64 * 1024,
-            short: 20,
-        }
+        Weather { latency: (Millis(0), Millis(5)), buffer: 64 * 1024, short: 20 }
     }
 }
 
@@ -75,9 +71,7 @@ pub(super) struct Wires {
 
 impl Network {
     pub(super) fn of(sim: &Rc<Sim>) -> Network {
-        Network {
-            sim: Rc::clone(sim),
-        }
+        Network { sim: Rc::clone(sim) }
     }
 
     /// Changes latency and buffers.
@@ -87,20 +81,12 @@ impl Network {
 
     /// Makes `host` resolve to these addresses; to none means that it does not resolve.
     pub fn set_name(&self, host: &str, addresses: &[IpAddr]) {
-        self.sim
-            .wires
-            .borrow_mut()
-            .names
-            .insert(host.to_owned(), addresses.to_vec());
+        self.sim.wires.borrow_mut().names.insert(host.to_owned(), addresses.to_vec());
     }
 
     /// Accepts connections at `address`; `service` makes the task for each.
     pub fn serve(&self, address: SocketAddr, service: impl Fn(Box<dyn Stream>) -> Task + 'static) {
-        self.sim
-            .wires
-            .borrow_mut()
-            .services
-            .insert(address, Rc::new(service));
+        self.sim.wires.borrow_mut().services.insert(address, Rc::new(service));
     }
 
     /// Refuses new connections at `address`; old ones stay.
@@ -113,9 +99,7 @@ impl Network {
     pub fn set_fault(&self, address: SocketAddr, fault: Fault) {
         self.sim.wires.borrow_mut().faults.insert(address, fault);
         for connection in self.connections_to(address) {
-            connection
-                .borrow_mut()
-                .fault_changed(&self.sim, &connection, fault);
+            connection.borrow_mut().fault_changed(&self.sim, &connection, fault);
         }
     }
 
@@ -142,25 +126,14 @@ impl Network {
 
     fn connections_to(&self, address: SocketAddr) -> Vec<Rc<RefCell<Connection>>> {
         let mut wires = self.sim.wires.borrow_mut();
-        wires
-            .connections
-            .retain(|connection| connection.strong_count() > 0);
+        wires.connections.retain(|connection| connection.strong_count() > 0);
         let alive = wires.connections.iter().filter_map(Weak::upgrade);
-        alive
-            .filter(|connection| connection.borrow().is_at(address))
-            .collect()
+        alive.filter(|connection| connection.borrow().is_at(address)).collect()
     }
 }
 
-pub(super) fn resolve(
-    sim: &Rc<Sim>,
-    host: &str,
-    port: u16,
-) -> Pending<io::Result<Vec<SocketAddr>>> {
-    let bare = host
-        .strip_prefix('[')
-        .and_then(|rest| rest.strip_suffix(']'))
-        .unwrap_or(host);
+pub(super) fn resolve(sim: &Rc<Sim>, host: &str, port: u16) -> Pending<io::Result<Vec<SocketAddr>>> {
+    let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
     if let Ok(address) = bare.parse::<IpAddr>() {
         return Box::pin(async move { Ok(vec![SocketAddr::new(address, port)]) });
     }
@@ -168,23 +141,11 @@ pub(super) fn resolve(
     let sim = Rc::clone(sim);
     Box::pin(async move {
         sim.sleep(sim.latency()).await;
-        let found = sim
-            .wires
-            .borrow()
-            .names
-            .get(&host)
-            .cloned()
-            .unwrap_or_default();
+        let found = sim.wires.borrow().names.get(&host).cloned().unwrap_or_default();
         if found.is_empty() {
-            return Err(io::Error::new(
-                io::ErrorKind::NotFound,
-                "the name has no address",
-            ));
+            return Err(io::Error::new(io::ErrorKind::NotFound, "the name has no address"));
         }
-        Ok(found
-            .into_iter()
-            .map(|address| SocketAddr::new(address, port))
-            .collect())
+        Ok(found.into_iter().map(|address| SocketAddr::new(address, port)).collect())
     })
 }
 
@@ -254,31 +215,21 @@ impl Connection {
         let weather = wires.weather;
         let connection = Rc::new(RefCell::new(Connection {
             address,
-            fault: address
-                .map(|address| wires.fault(address))
-                .unwrap_or_default(),
+            fault: address.map(|address| wires.fault(address)).unwrap_or_default(),
             buffer: weather.buffer.max(1),
             short: weather.short,
             ways: Default::default(),
             reset_from: [None; 2],
             is_dropped: [false; 2],
         }));
-        wires
-            .connections
-            .retain(|connection| connection.strong_count() > 0);
+        wires.connections.retain(|connection| connection.strong_count() > 0);
         wires.connections.push(Rc::downgrade(&connection));
-        let end = |side| End {
-            sim: Rc::clone(sim),
-            connection: Rc::clone(&connection),
-            side,
-        };
+        let end = |side| End { sim: Rc::clone(sim), connection: Rc::clone(&connection), side };
         (end(0), end(1))
     }
 
     fn is_at(&self, address: SocketAddr) -> bool {
-        self.address == Some(address)
-            && self.is_dropped == [false; 2]
-            && self.reset_from == [None; 2]
+        self.address == Some(address) && self.is_dropped == [false; 2] && self.reset_from == [None; 2]
     }
 
     fn is_reset(&self, side: usize, now: Millis) -> bool {
@@ -292,10 +243,7 @@ impl Connection {
         }
         let way = &mut self.ways[side];
         way.held += piece.len();
-        let after = way
-            .coming
-            .back()
-            .map_or(Millis::ZERO, |(arrives, _)| *arrives);
+        let after = way.coming.back().map_or(Millis::ZERO, |(arrives, _)| *arrives);
         let arrives = sim.now.get().plus(sim.latency()).max(after);
         way.coming.push_back((arrives, piece));
         if self.fault != Fault::Silent {
@@ -304,23 +252,14 @@ impl Connection {
     }
 
     /// Takes in what has arrived by now from `side` and says whom to wake.
-    fn arrive(
-        &mut self,
-        sim: &Rc<Sim>,
-        this: &Rc<RefCell<Connection>>,
-        side: usize,
-    ) -> Option<Waker> {
+    fn arrive(&mut self, sim: &Rc<Sim>, this: &Rc<RefCell<Connection>>, side: usize) -> Option<Waker> {
         if self.fault == Fault::Silent {
             return None;
         }
         let now = sim.now.get();
         let way = &mut self.ways[side];
         let mut came = false;
-        while way
-            .coming
-            .front()
-            .is_some_and(|(arrives, _)| *arrives <= now)
-        {
+        while way.coming.front().is_some_and(|(arrives, _)| *arrives <= now) {
             came = true;
             match way.coming.pop_front() {
                 Some((_, piece)) if piece.is_empty() => way.fin_arrived = true,
@@ -332,11 +271,7 @@ impl Connection {
             // Nobody is there to read it: the kernel answers with a reset.
             self.reset_side(sim, this, side);
         }
-        if came {
-            self.ways[side].reader.take()
-        } else {
-            None
-        }
+        if came { self.ways[side].reader.take() } else { None }
     }
 
     /// Lets `side` see a reset when the news has travelled.
@@ -368,10 +303,7 @@ impl Connection {
     }
 
     fn wakers_of(&mut self, side: usize) -> Vec<Waker> {
-        let wakers = [
-            self.ways[side].writer.take(),
-            self.ways[1 - side].reader.take(),
-        ];
+        let wakers = [self.ways[side].writer.take(), self.ways[1 - side].reader.take()];
         wakers.into_iter().flatten().collect()
     }
 
@@ -381,14 +313,9 @@ impl Connection {
         if was_silent && fault != Fault::Silent {
             let now = sim.now.get();
             for side in [0, 1] {
-                let moments: Vec<Millis> = self.ways[side]
-                    .coming
-                    .iter()
-                    .map(|(arrives, _)| (*arrives).max(now))
-                    .collect();
-                moments
-                    .into_iter()
-                    .for_each(|arrives| arrive_at(sim, this, side, arrives));
+                let moments: Vec<Millis> =
+                    self.ways[side].coming.iter().map(|(arrives, _)| (*arrives).max(now)).collect();
+                moments.into_iter().for_each(|arrives| arrive_at(sim, this, side, arrives));
             }
         }
     }
@@ -422,11 +349,7 @@ impl Stream for End {
 }
 
 impl AsyncRead for End {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut [u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
         let mut connection = self.connection.borrow_mut();
         let (now, short) = (self.sim.now.get(), connection.short);
         let is_reset = connection.is_reset(self.side, now);
@@ -456,11 +379,7 @@ impl AsyncRead for End {
 }
 
 impl AsyncWrite for End {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let mut connection = self.connection.borrow_mut();
         if connection.is_reset(self.side, self.sim.now.get()) {
             return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
@@ -522,10 +441,6 @@ impl Drop for End {
 
 impl Sim {
     fn cut_short(&self, size: usize, short: u64) -> usize {
-        if size > 1 && self.chance.happens(short) {
-            1 + self.chance.below(size as u64 - 1) as usize
-        } else {
-            size
-        }
+        if size > 1 && self.chance.happens(short) { 1 + self.chance.below(size as u64 - 1) as usize } else { size }
     }
 }

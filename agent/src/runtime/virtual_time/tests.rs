@@ -134,21 +134,14 @@ fn a_panic_in_a_task_fails_the_run() {
 fn bytes_arrive_whole_and_in_order_through_a_small_buffer() {
     for seed in 0..50 {
         let world = World::new(seed);
-        world.network().set_weather(Weather {
-            latency: (Millis(1), Millis(40)),
-            buffer: 700,
-            short: 50,
-        });
+        world.network().set_weather(Weather { latency: (Millis(1), Millis(40)), buffer: 700, short: 50 });
         let (mut near, mut far) = world.network().pair();
         let sent: Vec<u8> = (0..20_000_u32).map(|n| (n * 7 / 3) as u8).collect();
         let expected = sent.clone();
         world.spawn(Box::pin(async move {
             near.write_all(&sent).await.unwrap();
             near.close().await.unwrap();
-            assert_eq!(
-                near.write(b"x").await.unwrap_err().kind(),
-                io::ErrorKind::BrokenPipe
-            );
+            assert_eq!(near.write(b"x").await.unwrap_err().kind(), io::ErrorKind::BrokenPipe);
         }));
         let got: Log<u8> = Rc::default();
         let into = Rc::clone(&got);
@@ -201,10 +194,7 @@ fn lesson_38_what_is_written_after_the_peer_closed_is_taken_once_and_then_reset(
         assert_eq!(near.read(&mut [0; 1]).await.unwrap(), 0, "the FIN");
         near.write_all(b"lost without an error").await.unwrap();
         runtime.sleep(Millis(50)).await;
-        assert_eq!(
-            near.write(b"x").await.unwrap_err().kind(),
-            io::ErrorKind::ConnectionReset
-        );
+        assert_eq!(near.write(b"x").await.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
         ended.set(true);
     }));
     world.run_until(Millis(100));
@@ -222,28 +212,18 @@ fn faults_refuse_stay_silent_swallow_and_mend() {
         network.set_fault(SERVER, fault);
         let (runtime, outcomes) = (Rc::clone(&runtime), Rc::clone(&connected));
         world.spawn(Box::pin(async move {
-            let outcome = runtime
-                .connect(SERVER)
-                .await
-                .map(drop)
-                .map_err(|error| error.kind());
+            let outcome = runtime.connect(SERVER).await.map(drop).map_err(|error| error.kind());
             outcomes.borrow_mut().push(outcome);
         }));
         world.run_until(world.now().plus(Millis(100)));
         connected.take()
     };
-    assert_eq!(
-        attempt(Fault::Refused),
-        [Err(io::ErrorKind::ConnectionRefused)]
-    );
+    assert_eq!(attempt(Fault::Refused), [Err(io::ErrorKind::ConnectionRefused)]);
     assert_eq!(attempt(Fault::Silent), []);
     assert_eq!(attempt(Fault::None), [Ok(())]);
     assert_eq!(attempt(Fault::Swallows), [Ok(())]);
     network.stop_serving(SERVER);
-    assert_eq!(
-        attempt(Fault::None),
-        [Err(io::ErrorKind::ConnectionRefused)]
-    );
+    assert_eq!(attempt(Fault::None), [Err(io::ErrorKind::ConnectionRefused)]);
 }
 
 #[test]
@@ -319,9 +299,7 @@ fn a_killed_node_drops_its_tasks_and_its_peers_notice() {
 
     let reborn = Rc::new(Cell::new(false));
     let lives = Rc::clone(&reborn);
-    world
-        .runtime("a")
-        .spawn(Box::pin(async move { lives.set(true) }));
+    world.runtime("a").spawn(Box::pin(async move { lives.set(true) }));
     world.run_until(Millis(101));
     assert!(reborn.get());
 }
@@ -334,10 +312,7 @@ fn offloaded_work_takes_time_and_its_panic_is_an_error() {
     let ended = Rc::clone(&done);
     world.spawn(Box::pin(async move {
         assert_eq!(offload_value(&runtime, || 42).await.unwrap(), 42);
-        let error = runtime
-            .offload(Box::new(|| panic!("boom")))
-            .await
-            .unwrap_err();
+        let error = runtime.offload(Box::new(|| panic!("boom"))).await.unwrap_err();
         assert!(error.message.contains("boom"));
         ended.set(true);
     }));
@@ -348,27 +323,14 @@ fn offloaded_work_takes_time_and_its_panic_is_an_error() {
 #[test]
 fn names_are_what_the_network_says() {
     let world = World::new(2);
-    world
-        .network()
-        .set_name("siem.example.com", &[IpAddrs::ONE, IpAddrs::TWO]);
+    world.network().set_name("siem.example.com", &[IpAddrs::ONE, IpAddrs::TWO]);
     let runtime = world.runtime("a");
     let done = Rc::new(Cell::new(false));
     let ended = Rc::clone(&done);
     world.spawn(Box::pin(async move {
         let found = runtime.resolve("siem.example.com", 6514).await.unwrap();
-        assert_eq!(
-            found,
-            [
-                SocketAddr::new(IpAddrs::ONE, 6514),
-                SocketAddr::new(IpAddrs::TWO, 6514)
-            ]
-        );
-        assert!(
-            runtime
-                .resolve("elsewhere.example.com", 6514)
-                .await
-                .is_err()
-        );
+        assert_eq!(found, [SocketAddr::new(IpAddrs::ONE, 6514), SocketAddr::new(IpAddrs::TWO, 6514)]);
+        assert!(runtime.resolve("elsewhere.example.com", 6514).await.is_err());
         assert_eq!(runtime.resolve("192.0.2.7", 514).await.unwrap(), [SERVER]);
         ended.set(true);
     }));
