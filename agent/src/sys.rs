@@ -297,4 +297,28 @@ mod tests {
         assert!(process_exists(std::process::id()));
         assert!(!process_exists(0) && !process_exists(u32::MAX) && !process_exists(i32::MAX as u32));
     }
+
+    /// What a send meets when the file under a mapping was cut short.
+    #[test]
+    fn a_page_that_is_gone_is_an_error_value() {
+        let file = tempfile::tempfile().unwrap();
+        file.set_len(2 * 4096).unwrap();
+        // SAFETY: a fresh mapping of two pages; its address is only passed to the kernel.
+        let base = unsafe {
+            libc::mmap(std::ptr::null_mut(), 2 * 4096, libc::PROT_READ, libc::MAP_SHARED, file.as_raw_fd(), 0)
+        };
+        assert_ne!(base, libc::MAP_FAILED);
+        file.set_len(4096).unwrap();
+        // SAFETY: both pages stay mapped until the end of the test, and nothing here reads through the slices.
+        let (good, gone) = unsafe {
+            let base = base.cast::<u8>();
+            (std::slice::from_raw_parts(base, 4096), std::slice::from_raw_parts(base.add(4096), 4096))
+        };
+        let (near, _far) = UnixStream::pair().unwrap();
+        assert_eq!(send_slices(near.as_raw_fd(), &[IoSlice::new(good)]).unwrap(), 4096);
+        let error = send_slices(near.as_raw_fd(), &[IoSlice::new(gone)]).unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(libc::EFAULT));
+        // SAFETY: the mapping made above; the slices are not used any more.
+        check(unsafe { libc::munmap(base, 2 * 4096) }).unwrap();
+    }
 }

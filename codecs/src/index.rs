@@ -269,7 +269,7 @@ impl Found {
         Ok(())
     }
 
-    fn finish(self, raw: &[u8]) -> Result<Index, Refusal> {
+    fn finish(&self, raw: &[u8]) -> Result<Index, Refusal> {
         let missing = Field::ALL.into_iter().find(|field| field.is_required() && self.present & bit(*field) == 0);
         if let Some(field) = missing {
             return Err(Refusal::Missing { field });
@@ -377,8 +377,13 @@ mod tests {
     #[test]
     fn an_event_may_have_more_than_it_must() {
         let accepted = [
-            "", r#","x":[1,-2.5e3,true,false,null,{"action":1,"action":2}]"#, r#","user_id":null,"payload":null"#, r#","payload":{"siem":1}"#,
-            " \t,\t\"\\u0073iemens\" : {} ", r#","":"","ıp":"😀","sieM":1"#, r#","n":1e308,"z":0e999,"t":1e-999"#,
+            "",
+            r#","x":[1,-2.5e3,true,false,null,{"action":1,"action":2}]"#,
+            r#","user_id":null,"payload":null"#,
+            r#","payload":{"siem":1}"#,
+            " \t,\t\"\\u0073iemens\" : {} ",
+            r#","":"","ıp":"😀","sieM":1"#,
+            r#","n":1e308,"z":0e999,"t":1e-999"#,
         ];
         for members in accepted {
             assert_eq!(refusal(members), None, "{members}");
@@ -469,7 +474,7 @@ mod tests {
         assert_eq!(words(r#","action":"b""#), "the key `action` stands twice");
         assert_eq!(words(r#","\u0061ction":"b""#), "the key `action` is written with escapes");
         assert_eq!(words(r#","payload":1"#), "the field `payload` is not an object");
-        assert_eq!(words(r#","x":tru"#), "the event is not valid JSON: byte 127 is not `true`, `false` or `null`");
+        assert_eq!(words(r#","x":tru"#), "the event is not valid JSON: byte 117 is not `true`, `false` or `null`");
     }
 
     #[test]
@@ -484,7 +489,8 @@ mod tests {
 
     #[test]
     fn an_event_over_several_lines_is_taken_once_it_is_one() {
-        let value: serde_json::Value = serde_json::from_str(&format!("{{{REQUIRED},\"payload\":{{\"a\":[1,2]}}}}")).unwrap();
+        let value: serde_json::Value =
+            serde_json::from_str(&format!("{{{REQUIRED},\"payload\":{{\"a\":[1,2]}}}}")).unwrap();
         let mut raw = serde_json::to_vec_pretty(&value).unwrap();
         assert!(matches!(index(&raw), Err(Refusal::LineBreak { at: 1 })));
         unbreak_lines(&mut raw);

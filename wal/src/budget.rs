@@ -16,10 +16,7 @@ pub struct Budget {
 impl Budget {
     /// A budget of `max_segments` whole segments for all logs together.
     pub fn new(max_segments: u64) -> Budget {
-        Budget {
-            inner: Arc::default(),
-            max: max_segments.saturating_mul(PARTS),
-        }
+        Budget { inner: Arc::default(), max: max_segments.saturating_mul(PARTS) }
     }
 
     /// Segments in use by all logs, rounded up; spares count.
@@ -44,10 +41,7 @@ impl Budget {
         inner.next_id += 1;
         let id = inner.next_id;
         inner.held.insert(id, held);
-        Share {
-            budget: self.clone(),
-            id,
-        }
+        Share { budget: self.clone(), id }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Inner> {
@@ -69,12 +63,7 @@ impl Share {
         let mut inner = self.budget.lock();
         let own = inner.held.get(&self.id).copied().unwrap_or(0);
         let kept = |parts: u64| parts.max(KEPT_PER_LOG * PARTS);
-        let others: u64 = inner
-            .held
-            .iter()
-            .filter(|(id, _)| **id != self.id)
-            .map(|(_, parts)| kept(*parts))
-            .sum();
+        let others: u64 = inner.held.iter().filter(|(id, _)| **id != self.id).map(|(_, parts)| kept(*parts)).sum();
         let wanted = own + PARTS;
         let allowed = wanted <= KEPT_PER_LOG * PARTS || others + kept(wanted) <= self.budget.max;
         if allowed {

@@ -18,7 +18,6 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::sync::Arc;
 
 use crate::disk::{Disk, PlainFile};
 use crate::format::{CURSORS_NAME, NEWER, checksum};
@@ -57,7 +56,7 @@ pub(crate) struct CursorFile {
     file: Option<Box<dyn PlainFile>>,
     places: BTreeMap<CursorKey, Place>,
     /// Pairs that no key has.
-    free: Vec<u64>,
+    free: Vec<Place>,
     pairs: u64,
     generation: u64,
     has_header: bool,
@@ -108,28 +107,22 @@ impl CursorFile {
             let durable = u64::from(generation(&slots[1]) > generation(&slots[0]));
             let [first, second] = slots;
             let Some(slot) = (if durable == 0 { first } else { second }) else {
-                self.free.push(pair);
+                self.free.push(Place { pair, durable: None });
                 continue;
             };
+            let place = Place { pair, durable: Some(durable) };
             self.generation = self.generation.max(slot.generation);
             let Some(body) = slot.body else {
-                self.free.push(pair);
+                self.free.push(place);
                 continue;
             };
             // The same key twice: it was removed and came back, and the removal did not get through.
-            if newest
-                .get(&slot.key)
-                .is_some_and(|(generation, _)| *generation > slot.generation)
-            {
-                self.free.push(pair);
+            if newest.get(&slot.key).is_some_and(|(generation, _)| *generation > slot.generation) {
+                self.free.push(place);
                 continue;
             }
-            let place = Place {
-                pair,
-                durable: Some(durable),
-            };
             if let Some(older) = self.places.insert(slot.key, place) {
-                self.free.push(older.pair);
+                self.free.push(older);
             }
             newest.insert(slot.key, (slot.generation, body));
         }
@@ -148,18 +141,14 @@ impl CursorFile {
 
     /// Writes what changed (`None` removes a key) and makes it durable. On an error the durable bodies
     /// are still there, and the same call may be made again.
-    pub(crate) fn write(
-        &mut self,
-        disk: &dyn Disk,
-        changed: &BTreeMap<CursorKey, Option<Vec<u8>>>,
-    ) -> io::Result<()> {
+    pub(crate) fn write(&mut self, disk: &dyn Disk, changed: &BTreeMap<CursorKey, Option<Vec<u8>>>) -> io::Result<()> {
         let is_new = self.file.is_none();
         let file = match &mut self.file {
             Some(file) => file,
             none => none.insert(disk.open_file(CURSORS_NAME, true)?),
         };
-        let fits = !self.has_header;
-        if fits {
+        let lacks_header = !self.has_header;
+        if lacks_header {
             file.write_at(0, &file_header())?;
         }
         let mut written = Vec::with_capacity(changed.len());
@@ -169,14 +158,10 @@ impl CursorFile {
                 // A key that is not there is removed already.
                 None if body.is_none() => continue,
                 None => {
-                    let pair = self.free.pop().unwrap_or_else(|| {
+                    let place = self.free.pop().unwrap_or_else(|| {
                         self.pairs += 1;
-                        self.pairs - 1
+                        Place { pair: self.pairs - 1, durable: None }
                     });
-                    let place = Place {
-                        pair,
-                        durable: None,
-                    };
                     self.places.insert(*key, place);
                     place
                 }
@@ -188,25 +173,23 @@ impl CursorFile {
             written.push((*key, place.pair, slot, body.is_none()));
         }
         file.sync()?;
-        if is_new || fits {
+        if is_new || lacks_header {
             disk.sync_directory()?;
         }
         self.has_header = true;
         for (key, pair, slot, is_removed) in written {
+            // What was just made durable, if only a removal, is not what is overwritten next.
+            let durable = Some(slot);
             if is_removed {
                 self.places.remove(&key);
-                self.free.push(pair);
+                self.free.push(Place { pair, durable });
             } else {
-                let durable = Some(slot);
                 self.places.insert(key, Place { pair, durable });
             }
         }
         Ok(())
     }
 }
-
-/// A failed attempt's reason, for people.
-pub(crate) type Reason = Arc<str>;
 
 struct Slot {
     key: CursorKey,

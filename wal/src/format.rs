@@ -9,7 +9,7 @@
 //! | offset | size | field        | meaning                                                     |
 //! |-------:|-----:|--------------|-------------------------------------------------------------|
 //! |      0 |    8 | magic        | `SCDRVLOG`                                                  |
-//! |      8 |    4 | version      | [`VERSION`]; a reader sets a newer one aside                |
+//! |      8 |    4 | version      | 1; a reader sets a newer one aside                |
 //! |     12 |    4 | shard        | the shard that wrote it, for people                         |
 //! |     16 |    8 | base         | sequence number of the first record, at least 1             |
 //! |     24 |    8 | durable_end  | first seq not known durable when the header was written     |
@@ -54,8 +54,8 @@ mod footer;
 mod header;
 mod record;
 
-pub(crate) use footer::{FOOTER_LEN, Footer, HOLES_MAX, INDEX_MAX, IndexEntry};
-pub(crate) use header::{HEADER_LEN, Header, HeaderError, VERSION};
+pub(crate) use footer::{FOOTER_LEN, Footer, INDEX_MAX, IndexEntry};
+pub(crate) use header::{HEADER_LEN, Header, HeaderError};
 pub(crate) use record::{Kind, RECORD_HEADER, RecordHead};
 
 use crate::number::Seq;

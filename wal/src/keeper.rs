@@ -50,8 +50,7 @@ impl Keeper {
     pub fn run(mut self) {
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.work())) {
             let text = panic_text(&*panic);
-            self.shared
-                .fail_for_good(format!("the log's keeper panicked: {text}"));
+            self.shared.fail_for_good(format!("the log's keeper panicked: {text}"));
         }
     }
 
@@ -99,9 +98,7 @@ fn populate(shared: &Shared) -> bool {
     if done >= wanted {
         return false;
     }
-    let next = wanted
-        .min(done.saturating_add(POPULATE_STEP))
-        .next_multiple_of(4096);
+    let next = wanted.min(done.saturating_add(POPULATE_STEP)).next_multiple_of(4096);
     populate.region.populate_write(done as usize, next as usize);
     populate.done.store(next, Ordering::Release);
     shared.waker.wake();
@@ -127,13 +124,9 @@ fn grant(shared: &Shared, request: &Request) -> Grant {
     };
     let mapped = request.mapped.clone().or_else(|| {
         let region = shared.disk.open(&request.name, Access::Read).ok()?;
-        Some(Arc::new(Mapped {
-            region: Arc::new(region),
-        }))
+        Some(Arc::new(Mapped { region: Arc::new(region) }))
     });
-    let end = start
-        .saturating_add(request.window)
-        .min(request.records_end);
+    let end = start.saturating_add(request.window).min(request.records_end);
     if let Some(mapped) = &mapped {
         mapped.region.populate_read(start, end);
     }
@@ -171,11 +164,7 @@ fn trim(shared: &Shared) -> bool {
         let has_one = keep.spare.is_some() || !keep.recycled.is_empty();
         (is_whole && !trim.must_unlink && !has_one, spare_name(keep.next_spare))
     };
-    let outcome = if recycled {
-        shared.disk.rename(&trim.name, &name)
-    } else {
-        shared.disk.remove(&trim.name)
-    };
+    let outcome = if recycled { shared.disk.rename(&trim.name, &name) } else { shared.disk.remove(&trim.name) };
     // One change of names at a time: a power cut must not bring back an older segment than the oldest.
     let is_durable = shared.disk.sync_directory().is_ok();
     let mut keep = shared.lock_keep();
@@ -192,7 +181,7 @@ fn trim(shared: &Shared) -> bool {
 }
 
 /// Makes sure that there is a spare; at most one attempt until something changes.
-fn make_spare(shared: &Shared) -> bool {
+pub(crate) fn make_spare(shared: &Shared) -> bool {
     let recycled = {
         let mut keep = shared.lock_keep();
         if keep.spare.is_some() || !keep.may_try_spare {
@@ -227,23 +216,15 @@ fn reuse(shared: &Shared, file: &Recycled) -> Result<Spare, String> {
     // Until a sync says so, the disk may still take the file for the segment that it was.
     if !file.is_durable {
         shared.disk.sync_directory().map_err(told)?;
-    }|error: io::Error| format!("cannot reuse {name}: {error}");
-    // Until this returns, the disk may still take the file for the segment that it was.
-    shared.disk.sync_directory().map_err(told)?;
+    }
     let region = shared.disk.open(name, Access::Write).map_err(told)?;
     Ok(ready(shared, region, name))
 }
 
 fn allocate(shared: &Shared) -> Result<Spare, String> {
     let options = &shared.options;
-    let space = shared
-        .disk
-        .space()
-        .map_err(|error| format!("cannot ask for free space: {error}"))?;
-    let floor = options
-        .min_free
-        .get()
-        .max(space.total / 100 * u64::from(options.min_free_percent));
+    let space = shared.disk.space().map_err(|error| format!("cannot ask for free space: {error}"))?;
+    let floor = options.min_free.get().max(space.total / 100 * u64::from(options.min_free_percent));
     let left = space.free.checked_sub(u64::from(options.segment_size));
     if left.is_none_or(|left| left < floor) {
         return Err(format!(
@@ -274,11 +255,7 @@ fn allocate(shared: &Shared) -> Result<Spare, String> {
 pub(crate) fn ready(shared: &Shared, region: crate::map::Region, name: &str) -> Spare {
     let populated = region.len().min(shared.options.populate_ahead.min(POPULATE_STEP) as usize);
     region.populate_write(0, populated);
-    Spare {
-        region,
-        name: name.to_owned(),
-        populated,
-    }
+    Spare { region, name: name.to_owned(), populated }
 }
 
 /// Seals the oldest closed segment whose records are all durable.
@@ -334,11 +311,7 @@ fn write_cursors(shared: &Shared) -> bool {
             return false;
         }
         keep.may_try_cursors = false;
-        (
-            std::mem::take(&mut keep.cursor_file),
-            std::mem::take(&mut keep.cursors),
-            keep.cursor_ticket,
-        )
+        (std::mem::take(&mut keep.cursor_file), std::mem::take(&mut keep.cursors), keep.cursor_ticket)
     };
     let mut outcome = file.write(&*shared.disk, &changed);
     let is_full = |error: &io::Error| error.kind() == io::ErrorKind::StorageFull;
@@ -387,11 +360,7 @@ fn discard(shared: &Shared) -> bool {
 
 /// A trimmed segment, by what is known of its file.
 pub(crate) fn trim_job(name: String, len: u64, must_unlink: bool) -> Trim {
-    Trim {
-        name,
-        len,
-        must_unlink,
-    }
+    Trim { name, len, must_unlink }
 }
 
 /// Most bytes populated in one step, so that a reader does not wait long behind the writer.

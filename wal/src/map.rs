@@ -42,7 +42,9 @@ pub struct Region {
 #[derive(Debug)]
 enum Memory {
     /// A file's mapping, known to the SIGBUS handler by its place in the table.
-    Mapped { slot: usize },
+    Mapped {
+        slot: usize,
+    },
     Heap,
 }
 
@@ -56,31 +58,17 @@ impl Region {
     ///
     /// # Errors
     /// What `mmap` says, or `OutOfMemory` when [`MAPPINGS_MAX`] files are mapped already.
-    pub(crate) fn map(
-        file: &File,
-        len: usize,
-        access: Access,
-        backing: Box<dyn RegionFile>,
-    ) -> io::Result<Region> {
+    pub(crate) fn map(file: &File, len: usize, access: Access, backing: Box<dyn RegionFile>) -> io::Result<Region> {
         let protection = match access {
             Access::Read => libc::PROT_READ,
             Access::Write => libc::PROT_READ | libc::PROT_WRITE,
         };
         // SAFETY: a fresh shared mapping at an address of the kernel's choice touches no memory of ours.
-        let base = unsafe {
-            libc::mmap(
-                ptr::null_mut(),
-                len,
-                protection,
-                libc::MAP_SHARED,
-                file.as_raw_fd(),
-                0,
-            )
-        };
+        let base = unsafe { libc::mmap(ptr::null_mut(), len, protection, libc::MAP_SHARED, file.as_raw_fd(), 0) };
         if base == libc::MAP_FAILED {
             return Err(io::Error::last_os_error());
         }
-        let base = NonNull::new(base.cast()).ok_or(io::ErrorKind::AddrNotAvailable)?;
+        let base = NonNull::new(base.cast::<u8>()).ok_or(io::ErrorKind::AddrNotAvailable)?;
         let Some(slot) = MAPPINGS.enter(base.as_ptr() as usize, len) else {
             // SAFETY: the mapping was made above and nothing points into it.
             unsafe { libc::munmap(base.as_ptr().cast(), len) };
@@ -102,9 +90,7 @@ impl Region {
         let layout = heap_layout(bytes.len());
         // SAFETY: the layout's size is not zero.
         let base = unsafe { alloc_zeroed(layout) };
-        let Some(base) = NonNull::new(base) else {
-            handle_alloc_error(layout)
-        };
+        let Some(base) = NonNull::new(base) else { handle_alloc_error(layout) };
         // SAFETY: the block was just made, is at least `bytes.len()` long and overlaps nothing.
         unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), base.as_ptr(), bytes.len()) };
         Region {
@@ -171,9 +157,7 @@ impl Region {
     pub(crate) fn into_writer(mut self, frontier: usize) -> Writer {
         assert!(frontier <= self.len);
         *self.frontier.get_mut() = frontier;
-        Writer {
-            region: Arc::new(self),
-        }
+        Writer { region: Arc::new(self) }
     }
 
     /// Makes everything stored so far durable.
@@ -234,13 +218,7 @@ impl Region {
             return;
         }
         // SAFETY: `start..end` lies inside the mapping; populating changes no byte.
-        let outcome = unsafe {
-            libc::madvise(
-                self.base.as_ptr().add(start).cast(),
-                end - start,
-                advice,
-            )
-        };
+        let outcome = unsafe { libc::madvise(self.base.as_ptr().add(start).cast(), end - start, advice) };
         if outcome == 0 {
             return;
         }
@@ -341,10 +319,7 @@ pub(crate) fn space(file: &File) -> io::Result<Space> {
         stat
     };
     let block = stat.f_frsize;
-    Ok(Space {
-        free: stat.f_bavail.saturating_mul(block),
-        total: stat.f_blocks.saturating_mul(block),
-    })
+    Ok(Space { free: stat.f_bavail.saturating_mul(block), total: stat.f_blocks.saturating_mul(block) })
 }
 
 /// Installs the SIGBUS handler in front of the one that was there. Call it before any thread is
@@ -369,11 +344,7 @@ pub fn install_sigbus_handler() {
     }
 }
 
-extern "C" fn on_sigbus(
-    signal: libc::c_int,
-    info: *mut libc::siginfo_t,
-    context: *mut libc::c_void,
-) {
+extern "C" fn on_sigbus(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
     // SAFETY: the kernel hands SA_SIGINFO handlers a valid `info`.
     let address = unsafe { (*info).si_addr() } as usize;
     if let Some(slot) = MAPPINGS.find(address) {

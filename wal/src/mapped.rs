@@ -23,27 +23,15 @@ impl MappedDisk {
     /// # Errors
     /// [`OpenError::Directory`] when it can be neither made nor read.
     pub fn open(path: &Path) -> Result<MappedDisk, OpenError> {
-        let failed = |source| OpenError::Directory {
-            what: path.display().to_string(),
-            source,
-        };
+        let failed = |source| OpenError::Directory { what: path.display().to_string(), source };
         if !path.is_dir() {
-            fs::DirBuilder::new()
-                .recursive(true)
-                .mode(0o700)
-                .create(path)
-                .map_err(failed)?;
+            fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
             if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-                File::open(parent)
-                    .and_then(|parent| parent.sync_all())
-                    .map_err(failed)?;
+                File::open(parent).and_then(|parent| parent.sync_all()).map_err(failed)?;
             }
         }
         let directory = File::open(path).map_err(failed)?;
-        Ok(MappedDisk {
-            path: path.to_owned(),
-            directory,
-        })
+        Ok(MappedDisk { path: path.to_owned(), directory })
     }
 
     fn list_folder(&self, prefix: &str, files: &mut Vec<FileInfo>) -> io::Result<()> {
@@ -52,10 +40,7 @@ impl MappedDisk {
             // A file that goes away while we look is not there.
             let Ok(data) = entry.metadata() else { continue };
             if let (true, Some(name)) = (data.is_file(), entry.file_name().to_str()) {
-                files.push(FileInfo {
-                    name: format!("{prefix}{name}"),
-                    len: data.len(),
-                });
+                files.push(FileInfo { name: format!("{prefix}{name}"), len: data.len() });
             }
         }
         Ok(())
@@ -74,12 +59,7 @@ impl Disk for MappedDisk {
 
     fn create(&self, name: &str, len: u32) -> io::Result<Region> {
         let path = self.path.join(name);
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&path)?;
+        let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path)?;
         let made = map::allocate(&file, u64::from(len)).and_then(|()| {
             let backing = Box::new(MappedFile(Some(file.try_clone()?)));
             Region::map(&file, len as usize, Access::Write, backing)
@@ -92,16 +72,10 @@ impl Disk for MappedDisk {
     }
 
     fn open(&self, name: &str, access: Access) -> io::Result<Region> {
-        let file = OpenOptions::new()
-            .read(true)
-            .write(access == Access::Write)
-            .open(self.path.join(name))?;
+        let file = OpenOptions::new().read(true).write(access == Access::Write).open(self.path.join(name))?;
         let len = usize::try_from(u32::try_from(file.metadata()?.len()).unwrap_or(0)).unwrap_or(0);
         if len == 0 {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidData,
-                "the file is empty or not smaller than 4 GiB",
-            ));
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "the file is empty or not smaller than 4 GiB"));
         }
         // A mapping outlives its descriptor; only a writer needs that to sync.
         let kept = match access {
@@ -128,9 +102,7 @@ impl Disk for MappedDisk {
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         if to.starts_with(NEWER) && !self.path.join(NEWER).is_dir() {
-            fs::DirBuilder::new()
-                .mode(0o700)
-                .create(self.path.join(NEWER))?;
+            fs::DirBuilder::new().mode(0o700).create(self.path.join(NEWER))?;
         }
         fs::rename(self.path.join(from), self.path.join(to))
     }
@@ -168,9 +140,7 @@ impl RegionFile for MappedFile {
 
 impl MappedFile {
     fn file(&self) -> io::Result<&File> {
-        self.0
-            .as_ref()
-            .ok_or_else(|| io::ErrorKind::PermissionDenied.into())
+        self.0.as_ref().ok_or_else(|| io::ErrorKind::PermissionDenied.into())
     }
 }
 

@@ -36,10 +36,7 @@ impl Seq {
 
     /// The number `count` places further on; [`Seq::next`] says when it panics.
     pub(crate) const fn plus(self, count: u64) -> Seq {
-        Seq(self
-            .0
-            .checked_add(count)
-            .expect("sequence numbers outlast the machine"))
+        Seq(self.0.checked_add(count).expect("sequence numbers outlast the machine"))
     }
 
     /// How many numbers lie in `earlier..self`; 0 if `earlier` is not earlier.

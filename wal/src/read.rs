@@ -125,9 +125,6 @@ impl Record {
 impl fmt::Debug for Record {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Without index and payload: they are somebody's data.
-        f.debug_struct("Record")
-            .field("seq", &self.head.seq)
-            .field("len", &self.head.len)
-            .finish_non_exhaustive()
+        f.debug_struct("Record").field("seq", &self.head.seq).field("len", &self.head.len).finish_non_exhaustive()
     }
 }

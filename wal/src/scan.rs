@@ -6,9 +6,7 @@
 
 use std::ops::Range;
 
-use crate::format::{
-    Footer, HEADER_LEN, INDEX_MAX, IndexEntry, Kind, RECORD_HEADER, RecordHead, aligned, checksum,
-};
+use crate::format::{Footer, HEADER_LEN, INDEX_MAX, IndexEntry, Kind, RECORD_HEADER, RecordHead, aligned, checksum};
 use crate::map::Region;
 use crate::number::{Seq, width};
 
@@ -58,9 +56,7 @@ pub(crate) fn find_record(
     limit: usize,
     expected: Seq,
 ) -> Option<(usize, RecordHead)> {
-    (from..limit)
-        .step_by(8)
-        .find_map(|at| record_at(source, salted, at, limit, expected).map(|head| (at, head)))
+    (from..limit).step_by(8).find_map(|at| record_at(source, salted, at, limit, expected).map(|head| (at, head)))
 }
 
 /// Numbers that are missing because the bytes between two records are no record.
@@ -90,12 +86,7 @@ pub(crate) fn scan(
     mut on_record: impl FnMut(usize, &RecordHead),
 ) -> Scanned {
     let limit = source.end();
-    let mut found = Scanned {
-        tally: Tally::new(limit),
-        end: base,
-        line: None,
-        gaps: Vec::new(),
-    };
+    let mut found = Scanned { tally: Tally::new(limit), end: base, line: None, gaps: Vec::new() };
     let mut at = HEADER_LEN;
     while let Some((start, head)) = find_record(source, salted, at, limit, found.end) {
         if stop.is_some_and(|stop| head.seq >= stop) {
@@ -103,10 +94,7 @@ pub(crate) fn scan(
         }
         // A number may be missing without bad bytes: it was given up in order, and announced then.
         if start > at && head.seq > found.end {
-            found.add_gap(Gap {
-                seqs: found.end..head.seq,
-                bytes: at..start,
-            });
+            found.add_gap(Gap { seqs: found.end..head.seq, bytes: at..start });
         }
         on_record(start, &head);
         found.line = found.line.max(Some(head.durable_end));
@@ -119,8 +107,9 @@ pub(crate) fn scan(
 
 impl Scanned {
     fn add_gap(&mut self, gap: Gap) {
+        let is_full = self.gaps.len() == GAPS_MAX;
         match self.gaps.last_mut() {
-            Some(last) if self.gaps.len() == GAPS_MAX => {
+            Some(last) if is_full => {
                 last.seqs.end = gap.seqs.end;
                 last.bytes.end = gap.bytes.end;
             }
@@ -162,15 +151,9 @@ pub(crate) struct Tally {
 
 impl Tally {
     pub(crate) fn new(segment_len: usize) -> Tally {
-        let footer = Footer {
-            records_end: HEADER_LEN as u32,
-            index: Vec::with_capacity(INDEX_MAX),
-            ..Footer::default()
-        };
-        Tally {
-            footer,
-            stride: segment_len.div_ceil(INDEX_MAX - 1).max(4096),
-        }
+        let footer =
+            Footer { records_end: HEADER_LEN as u32, index: Vec::with_capacity(INDEX_MAX), ..Footer::default() };
+        Tally { footer, stride: segment_len.div_ceil(INDEX_MAX - 1).max(4096) }
     }
 
     pub(crate) fn add(&mut self, at: usize, head: &RecordHead) {
@@ -186,16 +169,9 @@ impl Tally {
         footer.digest = checksum(footer.digest, &[&head.checksum.to_le_bytes()]);
         footer.is_clean = head.kind == Kind::Closing;
         footer.end = head.seq.next().get();
-        let due = footer
-            .index
-            .last()
-            .is_none_or(|last| at - last.offset as usize >= self.stride);
+        let due = footer.index.last().is_none_or(|last| at - last.offset as usize >= self.stride);
         if due && footer.index.len() < INDEX_MAX {
-            footer.index.push(IndexEntry {
-                offset: at as u32,
-                seq: head.seq.get(),
-                log_time: head.log_time.as_ms(),
-            });
+            footer.index.push(IndexEntry { offset: at as u32, seq: head.seq.get(), log_time: head.log_time.as_ms() });
         }
     }
 

@@ -264,11 +264,7 @@ impl Waker {
         if self.is_woken.swap(true, Ordering::SeqCst) {
             return;
         }
-        let wake = self
-            .wake
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
+        let wake = self.wake.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(wake) = wake {
             wake();
         }

@@ -40,16 +40,12 @@ impl SimDisk {
             total: 1 << 40,
             ..State::default()
         };
-        SimDisk {
-            state: Arc::new(Mutex::new(state)),
-        }
+        SimDisk { state: Arc::new(Mutex::new(state)) }
     }
 
     /// A copy that goes its own way.
     pub fn fork(&self) -> SimDisk {
-        SimDisk {
-            state: Arc::new(Mutex::new(self.lock().clone())),
-        }
+        SimDisk { state: Arc::new(Mutex::new(self.lock().clone())) }
     }
 
     /// Cuts the power; each unsynced page and name meets a fate by the seed. Handles from before are dead.
@@ -170,21 +166,15 @@ impl SimDisk {
     }
 
     fn handle(&self, file: u64) -> SimFile {
-        SimFile {
-            disk: self.clone(),
-            file,
-            boot: self.lock().boot,
-        }
+        SimFile { disk: self.clone(), file, boot: self.lock().boot }
     }
 }
 
 impl Disk for SimDisk {
     fn list(&self) -> io::Result<Vec<FileInfo>> {
         let state = self.lock();
-        let info = |(name, id): (&String, &u64)| FileInfo {
-            name: name.clone(),
-            len: state.files[id].cache.len() as u64,
-        };
+        let info =
+            |(name, id): (&String, &u64)| FileInfo { name: name.clone(), len: state.files[id].cache.len() as u64 };
         Ok(state.names.iter().map(info).collect())
     }
 
@@ -264,10 +254,7 @@ impl Disk for SimDisk {
 
     fn space(&self) -> io::Result<Space> {
         let state = self.lock();
-        Ok(Space {
-            free: state.free,
-            total: state.total,
-        })
+        Ok(Space { free: state.free, total: state.total })
     }
 }
 
@@ -397,10 +384,7 @@ impl State {
     }
 
     fn allocate(&mut self, bytes: u64) -> io::Result<()> {
-        self.free = self
-            .free
-            .checked_sub(bytes)
-            .ok_or(io::ErrorKind::StorageFull)?;
+        self.free = self.free.checked_sub(bytes).ok_or(io::ErrorKind::StorageFull)?;
         Ok(())
     }
 
@@ -423,12 +407,7 @@ impl State {
     }
 
     fn forget_unnamed(&mut self) {
-        let named: BTreeSet<u64> = self
-            .names
-            .values()
-            .chain(self.durable_names.values())
-            .copied()
-            .collect();
+        let named: BTreeSet<u64> = self.names.values().chain(self.durable_names.values()).copied().collect();
         self.files.retain(|id, _| named.contains(id));
     }
 
@@ -437,11 +416,7 @@ impl State {
         let failing = self.failing_syncs > 0;
         let pages: Vec<usize> = self.file(id).dirty.iter().copied().collect();
         for page in pages {
-            let fate = if failing && self.below(2) == 0 {
-                Fate::Old
-            } else {
-                Fate::New
-            };
+            let fate = if failing && self.below(2) == 0 { Fate::Old } else { Fate::New };
             self.store_page(id, page, fate);
         }
         if failing {
@@ -484,11 +459,7 @@ impl State {
 
     fn resized(&self) -> Vec<u64> {
         let is_resized = |(_, file): &(&u64, &File)| file.durable_len != file.cache.len();
-        self.files
-            .iter()
-            .filter(is_resized)
-            .map(|(id, _)| *id)
-            .collect()
+        self.files.iter().filter(is_resized).map(|(id, _)| *id).collect()
     }
 
     fn unsynced(&self) -> usize {

@@ -52,8 +52,7 @@ impl Syncer {
     pub fn run(self) {
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.work())) {
             let text = panic_text(&*panic);
-            self.shared
-                .fail_for_good(format!("the log's syncer panicked: {text}"));
+            self.shared.fail_for_good(format!("the log's syncer panicked: {text}"));
         }
     }
 
@@ -135,26 +134,15 @@ pub(crate) fn begin(shared: &Arc<Shared>) -> Option<SyncJob> {
     if end <= shared.durable_end() {
         return None;
     }
-    let files: Vec<SyncFile> = queue
-        .files
-        .iter()
-        .filter(|file| file.base < end)
-        .cloned()
-        .collect();
+    let files: Vec<SyncFile> = queue.files.iter().filter(|file| file.base < end).cloned().collect();
     queue.is_in_flight = true;
-    Some(SyncJob {
-        shared: shared.clone(),
-        files,
-        superseded: std::mem::take(&mut queue.superseded),
-        end,
-    })
+    Some(SyncJob { shared: shared.clone(), files, superseded: std::mem::take(&mut queue.superseded), end })
 }
 
 /// How far a sync that starts now should reach.
 fn sync_end(shared: &Shared, queue: &SyncQueue) -> Seq {
     let end = shared.append_end();
-    let is_lazy = shared.options.durability == Durability::Os
-        && !shared.is_closing.load(Ordering::Acquire);
+    let is_lazy = shared.options.durability == Durability::Os && !shared.is_closing.load(Ordering::Acquire);
     // A segment without its name would not be found after a crash of this process.
     if !is_lazy || queue.files.iter().any(|file| file.spare_name.is_some()) {
         return end;
@@ -205,11 +193,7 @@ fn publish(shared: &Shared, queue: &mut SyncQueue, job: &SyncJob) {
 /// What a panic said, if it said it in words.
 pub(crate) fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
     let owned = || panic.downcast_ref::<String>().map(String::as_str);
-    panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(owned)
-        .unwrap_or("no reason given")
+    panic.downcast_ref::<&str>().copied().or_else(owned).unwrap_or("no reason given")
 }
 
 /// A disk that fails is not asked more often than this.

@@ -232,7 +232,7 @@ pub enum LogFormat {
 }
 
 /// How important a line of the agent's own log is, most important first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum LogLevel {
     /// Something failed and somebody must act.
     Error,

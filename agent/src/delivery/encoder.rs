@@ -9,7 +9,7 @@ use scaidrive_wal::Record;
 use super::gate::Hold;
 use super::outlet::StreamName;
 use super::sender::{Batch, Outcome};
-use crate::config::{Destination, Framing, Kind, SyslogMsg};
+use crate::config::{Destination, Kind};
 use crate::time::Millis;
 
 /// One destination's format.
@@ -51,14 +51,8 @@ impl Encoder {
                     hostname: settings.hostname.clone(),
                     app_name: settings.app_name.clone(),
                     procid: String::from("-"),
-                    msg: match settings.msg {
-                        SyslogMsg::Json => syslog::Msg::Json,
-                        SyslogMsg::Structured => syslog::Msg::StructuredData,
-                    },
-                    framing: match settings.framing {
-                        Framing::OctetCounting => syslog::Framing::OctetCounting,
-                        Framing::LineFeed => syslog::Framing::LineFeed,
-                    },
+                    msg: settings.msg,
+                    framing: settings.framing,
                     bom: settings.bom,
                     max_len: settings.max_len,
                     enterprise_id: syslog::ENTERPRISE_ID_DEFAULT,

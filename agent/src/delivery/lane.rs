@@ -5,13 +5,19 @@
 #[derive(Clone, Copy, Debug)]
 pub struct Lane {
     width: f64,
+    min: u32,
     max: u32,
 }
 
 impl Lane {
     /// A lane that may grow to `max` requests, at least 1.
     pub fn new(max: u32) -> Lane {
-        Lane { width: 1.0, max: max.max(1) }
+        Lane { width: 1.0, min: 1, max: max.max(1) }
+    }
+
+    /// A lane of always the same width.
+    pub fn fixed(width: u32) -> Lane {
+        Lane { width: f64::from(width), min: width, max: width }
     }
 
     /// Requests that may be under way now.
@@ -26,7 +32,7 @@ impl Lane {
 
     /// The destination is overloaded, or did not answer.
     pub fn narrow(&mut self) {
-        self.width = (self.width / 2.0).max(1.0);
+        self.width = (self.width / 2.0).max(f64::from(self.min));
     }
 }
 

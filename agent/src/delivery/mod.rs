@@ -2,9 +2,13 @@
 //! [`backoff`], which do no I/O; the loops round the transports in [`carrier`].
 
 pub mod backoff;
+pub mod carrier;
+pub mod encoder;
 pub mod gate;
 pub mod isolation;
 pub mod lane;
+pub mod outlet;
+pub mod route;
 pub mod sender;
 
 #[cfg(test)]

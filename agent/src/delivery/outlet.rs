@@ -9,18 +9,19 @@ use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use hdrhistogram::Histogram;
 use scaidrive_codecs::{Body, Event, Field, Index, Scratch, Stamp};
 use scaidrive_wal::{CursorKey, Record, Seq};
 
 use super::encoder::Encoder;
 use super::gate::{Hold, Pass};
 use super::sender::{Effect, Item, Job, Limits, Outcome, Sender, ToDo};
-use crate::config::Destination;
+use crate::config::{Destination, Kind};
 use crate::notify::Notify;
 use crate::stored::{self, Decode, Encode};
 use crate::stream::announce::{Announcement, Announcer, AnnouncerState, Revision};
 use crate::stream::books::{Books, TenantBooks};
-use crate::stream::notice::Loss;
+use crate::stream::notice::{Damage, Found, Loss};
 use crate::stream::settled::{Checkpoint, Lost, Settled};
 use crate::stream::statement::Previous;
 use crate::time::{Entropy, Millis};
@@ -48,7 +49,7 @@ pub struct Outlet {
     /// Given up, and not yet passed by the cursor: the gap is not announced yet, so nothing above it may go.
     given_up_ahead: u64,
     /// Records that are missing from the log; told when the epoch behind them begins.
-    missing: Vec<Range<u64>>,
+    missing: Vec<Damage>,
     own_under_way: bool,
     is_resting: bool,
     cursor: CursorWrites,
@@ -77,7 +78,7 @@ pub enum Drain {
 }
 
 /// Plain counts of one outlet, published by the shard.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Tally {
     /// Requests by how they ended.
     pub accepted_requests: u64,
@@ -91,8 +92,24 @@ pub struct Tally {
     pub last_success_ms: Option<i64>,
     /// Wall time and words of the last failure.
     pub last_failure: Option<(i64, String)>,
-    /// Accepted here to accepted there, in microseconds, since the last time it was taken.
-    pub latencies_ms: Vec<u32>,
+    /// Accepted here to accepted there, in milliseconds, since the start.
+    pub latency_ms: Histogram<u32>,
+}
+
+impl Default for Tally {
+    fn default() -> Tally {
+        // From a millisecond to an hour, to two digits: 24 KiB for each destination and shard.
+        let latency_ms = Histogram::new_with_bounds(1, 3_600_000, 2).expect("the bounds are in order");
+        Tally {
+            accepted_requests: 0,
+            refused_requests: 0,
+            failed_requests: 0,
+            delivered_bytes: 0,
+            last_success_ms: None,
+            last_failure: None,
+            latency_ms,
+        }
+    }
 }
 
 /// What is needed to name a stream on the wire.
@@ -251,7 +268,7 @@ impl Outlet {
 
     /// The first record it has not judged, for one that waits at its own place.
     pub fn next_seq(&self) -> Seq {
-        Seq::new(self.settled.next_seq()).unwrap_or(Seq::FIRST)
+        Seq::from_raw(self.settled.next_seq())
     }
 
     /// The sender, to look at.
@@ -307,9 +324,9 @@ impl Outlet {
         self.books.selected += 1;
         self.books.in_hand += 1;
         let size = record.payload().len() as u32;
-        let item = Item { n, seq, logged_at: record.log_time().get(), size, load: record.clone() };
+        let item = Item { n, seq, logged_at: record.log_time().as_ms(), size, load: record.clone() };
         if is_given_up {
-            self.pass_over(&item, Lost::Overflowed, tenants);
+            self.pass_over(&item, Lost::Overflowed, "", tenants);
             return None;
         }
         let (encoder, stream) = (&self.encoder, &self.stream);
@@ -391,6 +408,18 @@ impl Outlet {
         self.wake.notify();
     }
 
+    /// A batch was written to a pipe that does not answer; it is settled later.
+    pub fn written(&mut self, wall_ms: i64) {
+        self.tally.accepted_requests += 1;
+        self.tally.last_success_ms = Some(wall_ms);
+        self.sender.reached();
+    }
+
+    /// How many carriers may work for it at once.
+    pub fn carriers_max(&self) -> u32 {
+        if matches!(self.destination.kind, Kind::Syslog(_)) { 1 } else { self.sender.lane_width() }
+    }
+
     /// A job that never left.
     pub fn unsent(&mut self, job: Job<Record>) {
         self.sender.unsent(job);
@@ -408,23 +437,25 @@ impl Outlet {
     }
 
     /// A condemned event is in the dead-letter store, or the store is full.
-    pub fn dead_lettered(&mut self, item: &Item<Record>, is_stored: bool, tenants: &mut TenantBooks) {
+    pub fn dead_lettered(&mut self, item: &Item<Record>, why: &str, is_stored: bool, tenants: &mut TenantBooks) {
         let lost = if is_stored { Lost::DeadLettered } else { Lost::Overflowed };
-        self.pass_over(item, lost, tenants);
+        self.pass_over(item, lost, why, tenants);
         self.wake.notify();
     }
 
     /// Gives up what waits here and must go: what is older than `logged_before` (log time, ms) or lies before `seq_end`.
-    pub fn give_up(&mut self, logged_before: u64, seq_end: u64, tenants: &mut TenantBooks) {
+    /// Returns whether there was any.
+    pub fn give_up(&mut self, logged_before: u64, seq_end: u64, tenants: &mut TenantBooks) -> bool {
         let is_lost = |item: &Item<Record>| item.logged_at < logged_before || item.seq < seq_end;
         if !self.sender.oldest_waiting().is_some_and(is_lost) {
-            return;
+            return false;
         }
         let mut given_up = Vec::new();
         self.sender.give_up(is_lost, &mut given_up);
         for item in &given_up {
-            self.pass_over(item, Lost::Overflowed, tenants);
+            self.pass_over(item, Lost::Overflowed, "", tenants);
         }
+        !given_up.is_empty()
     }
 
     /// The settled prefix moves; what is due to be said is made. Call once a turn.
@@ -438,9 +469,9 @@ impl Outlet {
                 is_jump = true;
             }
             // Numbers ascend here by construction: `advance` hands them out in order.
-            let _ = announcer.episodes.pass_over(lost, n, &loss, now);
+            let _ = announcer.pass_over(lost, n, &loss, now);
         });
-        self.announcer.statements.settled(&checkpoint, now);
+        self.announcer.settled(&checkpoint, now);
         let has_made = self.announcer.make_due(now, entropy);
         self.cursor.is_dirty |= checkpoint != before || has_made;
         self.cursor.is_urgent |= is_jump || has_made;
@@ -454,16 +485,21 @@ impl Outlet {
 
     /// Records with these seqs are missing where it reads.
     pub fn damaged(&mut self, seqs: Range<u64>) {
-        if self.missing.len() < MISSING_MAX {
-            self.missing.push(seqs);
-        } else if let Some(last) = self.missing.last_mut() {
-            last.end = seqs.end;
+        let is_full = self.missing.len() >= MISSING_MAX;
+        match self.missing.last_mut() {
+            Some(last) if is_full => last.seqs.end = seqs.end,
+            _ => self.missing.push(Damage { segment: String::new(), bytes: 0, seqs, found: Found::Reading }),
         }
     }
 
     /// It takes nothing more until what it holds is settled.
     pub fn drain_for(&mut self, drain: Drain) {
         self.reading = Reading::Draining(drain);
+    }
+
+    /// Log time of the oldest event that waits, in milliseconds.
+    pub fn oldest_logged_at(&self) -> Option<u64> {
+        self.sender.oldest_waiting().map(|item| item.logged_at)
     }
 
     /// Whether nothing is in its hands.
@@ -474,9 +510,11 @@ impl Outlet {
     /// Takes the cursor body to write, when one is due: always when `is_time`, at once for a jump.
     pub fn cursor_body(&mut self, is_time: bool) -> Option<Vec<u8>> {
         let is_due = self.cursor.is_dirty && (is_time || self.cursor.is_urgent) && self.cursor.on_its_way.is_none();
-        if !is_due {
-            return None;
-        }
+        if is_due { self.cursor_body_now() } else { None }
+    }
+
+    /// Takes the cursor body as of now.
+    pub fn cursor_body_now(&mut self) -> Option<Vec<u8>> {
         let checkpoint = self.settled.checkpoint();
         let body = CursorBody {
             name: self.destination.name.clone(),
@@ -541,7 +579,9 @@ impl Outlet {
         let epoch = new_epoch(entropy);
         self.announcer.begin_epoch(epoch, self.settled.next_n(), now, entropy);
         self.stream = StreamName::new(Rc::clone(&self.stream.node), Rc::clone(&self.stream.prefix), epoch);
-        self.announcer.episodes.damaged(&std::mem::take(&mut self.missing), entropy);
+        for damage in std::mem::take(&mut self.missing) {
+            self.announcer.damaged(&damage, entropy);
+        }
         self.settled = Settled::at(Checkpoint::first(next_seq));
         self.books = Books::default();
         self.cursor.is_dirty = true;
@@ -585,13 +625,13 @@ impl Outlet {
         self.cursor.is_dirty = true;
         tenants.settled(item.load.tenant_hash(), crate::stream::books::Settlement::Delivered);
         self.tally.delivered_bytes += u64::from(item.size);
-        if let (Some(wall_ms), true) = (wall_ms, self.tally.latencies_ms.len() < LATENCIES_MAX) {
-            self.tally.latencies_ms.push(u32::try_from(wall_ms - item.load.wall().get()).unwrap_or(0));
+        if let Some(wall_ms) = wall_ms {
+            self.tally.latency_ms.saturating_record(u64::try_from(wall_ms - item.load.wall().as_ms()).unwrap_or(0));
         }
     }
 
-    fn pass_over(&mut self, item: &Item<Record>, lost: Lost, tenants: &mut TenantBooks) {
-        if self.settled.lost(item.n, lost, loss(&item.load)).is_err() {
+    fn pass_over(&mut self, item: &Item<Record>, lost: Lost, why: &str, tenants: &mut TenantBooks) {
+        if self.settled.lost(item.n, lost, loss(&item.load, why)).is_err() {
             return;
         }
         self.books.in_hand -= 1;
@@ -647,6 +687,11 @@ impl StreamName {
         Stamp { node: &self.node, stream: &self.text, n }
     }
 
+    /// The epoch.
+    pub fn epoch(&self) -> [u8; 16] {
+        self.epoch
+    }
+
     /// The stream's name.
     pub fn text(&self) -> &str {
         &self.text
@@ -663,17 +708,24 @@ fn stream_text(prefix: &str, epoch: [u8; 16]) -> String {
 }
 
 fn limits(destination: &Destination) -> Limits {
-    let in_flight = if destination.ordered { 1 } else { destination.in_flight_max as u32 };
+    let is_pipe = matches!(destination.kind, Kind::Syslog(_));
+    let in_flight = match (is_pipe, destination.ordered) {
+        (true, _) => PIPE_BATCHES_MAX,
+        (false, true) => 1,
+        (false, false) => destination.in_flight_max as u32,
+    };
     Limits {
         max_events: destination.batch.max_events,
         max_size: destination.batch.max_size,
         linger: destination.batch.linger,
         in_flight,
-        queue_bytes: destination.batch.max_size * (in_flight as usize + 2),
+        is_ordered: is_pipe || destination.ordered,
+        is_pipe,
+        queue_bytes: if is_pipe { PIPE_BYTES_MAX } else { destination.batch.max_size * (in_flight as usize + 2) },
     }
 }
 
-fn loss(record: &Record) -> Loss {
+fn loss(record: &Record, why: &str) -> Loss {
     let index = Index::decode(record.index()).ok();
     let event = index.as_ref().map(|index| Event::new(record.payload(), index));
     let text = |field| event.as_ref().and_then(|event| event.field(field)).unwrap_or_default();
@@ -681,7 +733,8 @@ fn loss(record: &Record) -> Loss {
         tenant: text(Field::TenantId).into(),
         event_id: text(Field::EventId).into(),
         bytes: record.payload().len() as u32,
-        wall_ms: record.wall().get(),
+        wall_ms: record.wall().as_ms(),
+        reason: why.into(),
     }
 }
 
@@ -700,9 +753,10 @@ fn new_epoch(entropy: &mut dyn Entropy) -> [u8; 16] {
 pub const FLAG_OWN: u16 = 1;
 /// Own events that a stream tells its destination itself.
 const OUT_OF_BAND: [&str; 3] = ["siem.buffer_overflow", "siem.stream_statement", "siem.events_refused"];
+/// What was written to a pipe and may not have been read: batches, and bytes of events.
+const PIPE_BATCHES_MAX: u32 = 1 << 20;
+const PIPE_BYTES_MAX: usize = 128 << 20;
 /// Failures in a row after which the circuit is called open.
 const CIRCUIT_FAILURES: u32 = 5;
 /// Stretches of damage told one by one.
 const MISSING_MAX: usize = 100;
-/// Latencies kept between two collections.
-const LATENCIES_MAX: usize = 4096;

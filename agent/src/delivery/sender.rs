@@ -28,8 +28,12 @@ pub struct Limits {
     pub max_size: usize,
     /// How long a waiting batch may wait for company while other requests are under way.
     pub linger: Millis,
-    /// Requests under way at once; 1 keeps log order.
+    /// Requests under way at once.
     pub in_flight: u32,
+    /// Log order is kept: one request at a time, or one pipe without answers.
+    pub is_ordered: bool,
+    /// Nothing answers: what was sent is settled by time, and the next batch never waits for it.
+    pub is_pipe: bool,
     /// Event bytes a sender may hold before it takes no more.
     pub queue_bytes: usize,
 }
@@ -209,7 +213,7 @@ impl<T> Sender<T> {
         Sender {
             learned_size: limits.max_size,
             burst: usize::MAX,
-            lane: Lane::new(limits.in_flight),
+            lane: if limits.is_pipe { Lane::fixed(limits.in_flight) } else { Lane::new(limits.in_flight) },
             limits,
             open: Batch::default(),
             opened_at: Millis::ZERO,
@@ -284,6 +288,11 @@ impl<T> Sender<T> {
             }
             Outcome::AcceptedBut { .. } => self.gate.probe_returned(),
         }
+    }
+
+    /// The destination is there, though it has not answered for any event: what a pipe without answers knows.
+    pub fn reached(&mut self) {
+        self.gate.open();
     }
 
     /// Something outside changed that may help: the next probe goes at once.
@@ -457,7 +466,7 @@ impl<T> Sender<T> {
         }
         if self.ready.is_empty() && !self.open.items.is_empty() {
             let lingers_until = self.opened_at.plus(self.limits.linger);
-            if self.under_way > 0 && now < lingers_until {
+            if self.under_way > 0 && !self.limits.is_pipe && now < lingers_until {
                 return ToDo::WaitUntil(lingers_until);
             }
             self.close_open();
@@ -523,7 +532,7 @@ impl<T> Sender<T> {
             let turn = if hold == Hold::Misconfigured { self.probe_turn } else { 0 };
             self.probe_turn += 1;
             // Where order counts, each gets three tries before a later one is tried: the settings may be mended meanwhile.
-            let turn = if self.limits.in_flight == 1 { turn / 3 } else { turn };
+            let turn = if self.limits.is_ordered { turn / 3 } else { turn };
             let turn = turn % batch.items.len().min(REFUSALS_MAX as usize);
             let probe = batch.items.remove(turn);
             self.requeue(Purpose::Ordinary, Batch::of(std::mem::take(&mut batch.items)));

@@ -26,7 +26,7 @@ impl Prng {
 }
 
 const LIMITS: Limits =
-    Limits { max_events: 500, max_size: 1 << 20, linger: Millis(1_000), in_flight: 4, queue_bytes: 1 << 20 };
+    Limits { max_events: 500, max_size: 1 << 20, linger: Millis(1_000), in_flight: 4, is_ordered: false, is_pipe: false, queue_bytes: 1 << 20 };
 
 struct World {
     sender: Sender<()>,
@@ -201,7 +201,7 @@ fn lesson_32_refused_credentials_drop_nothing_and_one_probe_at_a_time_finds_the_
 #[test]
 fn with_one_request_at_a_time_log_order_is_kept_through_any_trouble_but_a_misconfiguration() {
     for seed in 1..=200 {
-        let mut world = World::new(Limits { in_flight: 1, max_events: 7, ..LIMITS }, seed);
+        let mut world = World::new(Limits { in_flight: 1, is_ordered: true, max_events: 7, ..LIMITS }, seed);
         // Refusals that have nothing to do with the events are the one thing that may change the order: a later event is
         // then tried, to learn whether the settings or the events are at fault.
         let mut spurious = 8;

@@ -313,6 +313,41 @@ fn several_shards_run_at_once() {
     }
 }
 
+#[test]
+fn shards_that_have_ended_leave_no_descriptors_and_no_threads() {
+    // Counted in a process of its own, because other tests open and close things at the same time.
+    if std::env::var_os(COUNT_IN_CHILD).is_none() {
+        let name = "runtime::tests::shards_that_have_ended_leave_no_descriptors_and_no_threads";
+        let this_program = std::env::current_exe().unwrap();
+        let mut child = std::process::Command::new(this_program);
+        let run = child.args(["--exact", name, "--test-threads=1"]).env(COUNT_IN_CHILD, "1").output().unwrap();
+        assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stdout));
+        return;
+    }
+    let count = |what: &str| fs::read_dir(format!("/proc/self/{what}")).unwrap().count();
+    let round = || {
+        on_each_side(|runtime| async move {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let stream = runtime.connect(listener.local_addr().unwrap()).await.unwrap();
+            let sleeper = Rc::clone(&runtime);
+            runtime.spawn(Box::pin(async move {
+                let _kept = stream;
+                sleeper.sleep(Millis::from_secs(3600)).await;
+            }));
+            offload_value(&runtime, || ()).await.unwrap();
+        });
+    };
+    round();
+    let settle = || thread::sleep(Duration::from_millis(500));
+    settle();
+    let before = (count("fd"), count("task"));
+    (0..10).for_each(|_| round());
+    settle();
+    assert_eq!((count("fd"), count("task")), before);
+}
+
+const COUNT_IN_CHILD: &str = "SCAIDRIVE_TEST_COUNT";
+
 /// An idle shard must cost under 0.2 % of a core; the scheduler's own account of its thread says what it cost.
 #[test]
 fn an_idle_shard_costs_nothing() {

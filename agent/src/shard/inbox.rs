@@ -3,8 +3,10 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::Plan;
 use super::door::{Batch, Inbox, Job};
 use crate::notify::CrossNotify;
+use crate::time::Millis;
 
 /// One shard's inbox. Its length is bounded by the producers' windows: each holds back until what it delivered is done.
 #[derive(Default)]
@@ -20,6 +22,19 @@ pub struct Mail {
     pub batches: VecDeque<Batch>,
     /// Work for the shard's thread.
     pub jobs: Vec<Job>,
+    /// What the node asks of it.
+    pub commands: Vec<Command>,
+}
+
+/// What a node asks of a shard.
+pub enum Command {
+    /// Work by this plan from now on.
+    Replan(Arc<Plan>),
+    /// End, once what is under way has ended, and no later than `grace` from now.
+    Stop {
+        /// How long requests may take.
+        grace: Millis,
+    },
 }
 
 impl Mailbox {
@@ -33,6 +48,13 @@ impl Mailbox {
         let mut arrived = self.lock();
         mail.batches.append(&mut arrived.batches);
         mail.jobs.append(&mut arrived.jobs);
+        mail.commands.append(&mut arrived.commands);
+    }
+
+    /// Asks something of the shard.
+    pub fn command(&self, command: Command) {
+        self.lock().commands.push(command);
+        self.bell.notify();
     }
 
     // A panic while the lock was held has ended the thread that panicked; the queues themselves are whole.

@@ -89,7 +89,7 @@ impl Intake {
         while let Some(batch) = self.batches.pop_front() {
             if batch.when_full == WhenFull::Refuse && self.progress == 0 {
                 if let Room::NoSpare { why } = log.has_room() {
-                    (batch.done)(Outcome::Refused { why, retry_after_s: RETRY_AFTER_S });
+                    (batch.done)(Outcome::Refused { why: why.to_string(), retry_after_s: RETRY_AFTER_S });
                     continue;
                 }
             }
@@ -126,6 +126,14 @@ impl Intake {
         for group in hit {
             (group.done)(Outcome::Failed { why: format!("the disk did not keep it: {}", failure.cause) });
         }
+    }
+
+    /// The agent stops: what has not been appended is refused.
+    pub fn refuse_batches(&mut self) {
+        let refused = |done: Done| {
+            done(Outcome::Refused { why: String::from("the agent stops"), retry_after_s: RETRY_AFTER_S });
+        };
+        self.batches.drain(..).for_each(|batch| refused(batch.done));
     }
 
     /// The agent stops: who still waits is told that its events are not promised.

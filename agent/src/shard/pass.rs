@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::ops::Range;
+use std::rc::Rc;
 
 use scaidrive_codecs::{Event, Field, Index, Scratch};
 use scaidrive_wal::{Position, Read, Record, Seq};
@@ -67,7 +68,7 @@ impl Passes {
 
 impl Shard {
     /// Reads a bounded slice with each pass. Returns whether more could be read at once.
-    pub(super) fn read_passes(&self) -> bool {
+    pub(super) fn read_passes(self: &Rc<Self>) -> bool {
         let mut passes = self.passes.borrow_mut();
         let tail = self.read_tail(&mut passes);
         let catch_up = self.read_catch_up(&mut passes);
@@ -79,7 +80,7 @@ impl Shard {
         self.passes.borrow_mut().waiting.insert((seq, at));
     }
 
-    fn read_tail(&self, passes: &mut Passes) -> Stop {
+    fn read_tail(self: &Rc<Self>, passes: &mut Passes) -> Stop {
         let end = self.log.borrow().ack_end();
         let places = self.places.borrow();
         if !places.iter().any(|place| place.outlet.borrow().reading == Reading::AtTail) {
@@ -94,7 +95,7 @@ impl Shard {
         stop
     }
 
-    fn read_catch_up(&self, passes: &mut Passes) -> Stop {
+    fn read_catch_up(self: &Rc<Self>, passes: &mut Passes) -> Stop {
         let mut position = match passes.catch_up.take() {
             Some(position) => position,
             None => match self.first_joiner(passes) {
@@ -140,7 +141,7 @@ impl Shard {
         }
     }
 
-    fn read_slice(&self, passes: &mut Passes, position: &mut Position, end: Seq, who: Reading) -> Stop {
+    fn read_slice(self: &Rc<Self>, passes: &mut Passes, position: &mut Position, end: Seq, who: Reading) -> Stop {
         for _ in 0..SLICE_EVENTS {
             let here = position.seq();
             let read = self.log.borrow_mut().read(position, end);
@@ -186,7 +187,7 @@ impl Shard {
     }
 
     /// Shows a record to every outlet of this pass in whose scope it is.
-    fn show(&self, passes: &mut Passes, record: &Record, who: Reading) {
+    fn show(self: &Rc<Self>, passes: &mut Passes, record: &Record, who: Reading) {
         let Ok(index) = Index::decode(record.index()) else {
             self.unreadable.set(self.unreadable.get() + 1);
             return;
@@ -197,7 +198,7 @@ impl Shard {
         let tenant = event.text(Field::TenantId, tenant).unwrap_or_default();
         let scopes = places.iter().map(|place| &place.destination.scope);
         let in_scope = tenants.places(record.tenant_hash(), tenant, scopes);
-        let is_old = record.log_time().get() < self.logged_before.get();
+        let is_old = record.log_time().as_ms() < self.logged_before.get();
         let must_go = is_old || record.seq() < self.squeezed_before.get();
         let mut books = self.tenants.borrow_mut();
         for at in in_scope.iter() {

@@ -2,12 +2,13 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use crate::config::Destination;
 use crate::deadletter::DeadLetters;
 use crate::delivery::outlet::Outlet;
 use crate::delivery::route::Route;
+use crate::time::Millis;
 
 /// A destination on one shard.
 pub struct Place {
@@ -18,7 +19,7 @@ pub struct Place {
     /// The way to it.
     pub route: Rc<Route>,
     /// Where what it refuses is kept; shared with the other shards.
-    pub dead_letters: Arc<DeadLetters>,
+    pub dead_letters: Arc<Mutex<DeadLetters>>,
     /// Tasks that carry for it.
     pub carriers: Cell<u32>,
     /// Those of them that wait for work.
@@ -27,11 +28,13 @@ pub struct Place {
     pub is_closed: Cell<bool>,
     /// Something happened since the last turn that the turn must look at.
     pub is_touched: Cell<bool>,
+    /// Not before this moment is a full dead-letter store announced again.
+    pub next_full_store: Cell<Option<Millis>>,
 }
 
 impl Place {
     /// A place without carriers.
-    pub fn new(outlet: Outlet, route: Rc<Route>, dead_letters: Arc<DeadLetters>) -> Rc<Place> {
+    pub fn new(outlet: Outlet, route: Rc<Route>, dead_letters: Arc<Mutex<DeadLetters>>) -> Rc<Place> {
         Rc::new(Place {
             destination: Arc::clone(&outlet.destination),
             outlet: RefCell::new(outlet),
@@ -40,7 +43,8 @@ impl Place {
             carriers: Cell::new(0),
             idle: Cell::new(0),
             is_closed: Cell::new(false),
-            is_touched: Cell::new(true),
+            is_touched: Cell::new(false),
+            next_full_store: Cell::new(None),
         })
     }
 
@@ -51,7 +55,7 @@ impl Place {
             return false;
         }
         outlet.wake.notify();
-        self.idle.get() == 0 && self.carriers.get() < outlet.sender().lane_width().min(CARRIERS_MAX)
+        self.idle.get() == 0 && self.carriers.get() < outlet.carriers_max().min(CARRIERS_MAX)
     }
 }
 

@@ -4,16 +4,15 @@
 //! - One message at a time, notices before statements. So a statement never explains a number by a notice that the
 //!   destination has not accepted.
 //! - Nothing is sent before a durable cursor holds it, so a restart repeats it under the same id, with the same content.
-
-use std::ops::Range;
+//!
+//! What is told as lost may have arrived: an event that was accepted in the last second before a crash, and given up
+//! before it was sent again. Then the SIEM holds more than a statement says; it never holds less.
 
 use crate::stored::{Decode, Encode};
 use crate::stream::episode::{EPISODES_BYTES_MAX, EpisodeState, Episodes, NotAscending};
-use crate::stream::notice::{GapNotice, Loss};
+use crate::stream::notice::{Damage, GapNotice, Loss};
 use crate::stream::settled::{Checkpoint, Lost};
-use crate::stream::statement::{
-    Previous, STATEMENTS_BYTES_MAX, Statement, StatementState, Statements,
-};
+use crate::stream::statement::{Previous, STATEMENTS_BYTES_MAX, Statement, StatementState, Statements};
 use crate::time::{Entropy, Millis};
 
 /// The notices and statements of one stream.
@@ -59,12 +58,7 @@ impl Announcer {
     /// A stream that begins.
     pub fn new(epoch: [u8; 16], previous: Previous, now: Millis) -> Announcer {
         let statements = Statements::new(epoch, previous, now);
-        Announcer {
-            episodes: Episodes::new(epoch),
-            statements,
-            made: Revision(0),
-            durable: Revision(0),
-        }
+        Announcer { episodes: Episodes::new(epoch), statements, made: Revision(0), durable: Revision(0) }
     }
 
     /// Goes on from what a cursor held; `checkpoint` is the same cursor's.
@@ -79,10 +73,7 @@ impl Announcer {
 
     /// What the cursor must hold, together with the checkpoint last given to [`Announcer::settled`].
     pub fn state(&self) -> AnnouncerState {
-        AnnouncerState {
-            episodes: self.episodes.state(),
-            statements: self.statements.state(),
-        }
+        AnnouncerState { episodes: self.episodes.state(), statements: self.statements.state() }
     }
 
     /// The cursor passes number `n`, which the destination does not get: what [`Settled::advance`] hands out.
@@ -91,13 +82,7 @@ impl Announcer {
     ///
     /// # Errors
     /// When `n` is smaller than a number passed over before; nothing is counted then.
-    pub fn pass_over(
-        &mut self,
-        lost: Lost,
-        n: u64,
-        loss: &Loss,
-        now: Millis,
-    ) -> Result<(), NotAscending> {
+    pub fn pass_over(&mut self, lost: Lost, n: u64, loss: &Loss, now: Millis) -> Result<(), NotAscending> {
         self.episodes.pass_over(lost, n, loss, now)
     }
 
@@ -106,10 +91,9 @@ impl Announcer {
         self.statements.settled(checkpoint, now);
     }
 
-    /// Records with these seqs (ascending ranges) are damaged; the epoch that damage begins has begun. Wants a cursor
-    /// write.
-    pub fn damaged(&mut self, seqs: &[Range<u64>], entropy: &mut dyn Entropy) {
-        self.episodes.damaged(seqs, entropy);
+    /// A stretch of the log is damaged; the epoch that damage begins has begun. Wants a cursor write.
+    pub fn damaged(&mut self, damage: &Damage, entropy: &mut dyn Entropy) {
+        self.episodes.damaged(damage, entropy);
         self.made.0 += 1;
     }
 
@@ -163,13 +147,7 @@ impl Announcer {
     }
 
     /// Another epoch begins; `given_end` is the number the old one's next event would have got. Wants a cursor write.
-    pub fn begin_epoch(
-        &mut self,
-        epoch: [u8; 16],
-        given_end: u64,
-        now: Millis,
-        entropy: &mut dyn Entropy,
-    ) {
+    pub fn begin_epoch(&mut self, epoch: [u8; 16], given_end: u64, now: Millis, entropy: &mut dyn Entropy) {
         self.episodes.begin_epoch(epoch, now, entropy);
         self.statements.begin_epoch(epoch, given_end, now, entropy);
         self.made.0 += 1;
@@ -177,14 +155,8 @@ impl Announcer {
 
     /// The destination is deleted: what is untold becomes notices, and the last statement says what is `abandoned`.
     /// Wants a cursor write.
-    pub fn close(
-        &mut self,
-        epoch: [u8; 16],
-        abandoned: u64,
-        now: Millis,
-        entropy: &mut dyn Entropy,
-    ) {
-        self.episodes.begin_epoch(epoch, now, entropy);
+    pub fn close(&mut self, abandoned: u64, now: Millis, entropy: &mut dyn Entropy) {
+        self.episodes.close(now, entropy);
         self.statements.close(abandoned, now, entropy);
         self.made.0 += 1;
     }
@@ -245,10 +217,7 @@ mod tests {
             let mut numbers = 0;
             for n in losses.ranges.as_slice().iter().cloned().flatten() {
                 numbers += 1;
-                assert!(
-                    self.explained.insert((notice.epoch, n)),
-                    "number {n} is told twice"
-                );
+                assert!(self.explained.insert((notice.epoch, n)), "number {n} is told twice");
             }
             assert_eq!(numbers, losses.count);
         }
@@ -261,17 +230,9 @@ mod tests {
             // The query of the starter content, over the statement's own range.
             let range = (statement.epoch, statement.from)..(statement.epoch, statement.end);
             let distinct = self.delivered.range(range.clone()).count() as u64;
-            assert_eq!(
-                statement.end - statement.from,
-                distinct + statement.explained,
-                "{statement:?}"
-            );
+            assert_eq!(statement.end - statement.from, distinct + statement.explained, "{statement:?}");
             if !self.inexact {
-                assert_eq!(
-                    self.explained.range(range).count() as u64,
-                    statement.explained,
-                    "told before stated"
-                );
+                assert_eq!(self.explained.range(range).count() as u64, statement.explained, "told before stated");
             }
         }
     }
@@ -320,12 +281,7 @@ mod tests {
 
         /// In spells, so that ranges are now short and scattered, now long.
         fn fate(&self, seq: u64) -> Option<Lost> {
-            let mix = |value: u64| {
-                value
-                    .wrapping_add(self.seed)
-                    .wrapping_mul(0x9E37_79B9_7F4A_7C15)
-                    >> 40
-            };
+            let mix = |value: u64| value.wrapping_add(self.seed).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40;
             match (mix(seq / 64) % 3, mix(seq) % 10) {
                 (0, _) => None,
                 (1, 0..=1) | (2, 0) => Some(Lost::DeadLettered),
@@ -347,12 +303,7 @@ mod tests {
                 Some(lost) => {
                     let tenant = format!("tenant-{}", seq % 7).into();
                     let event_id = seq.to_string().into();
-                    let loss = Loss {
-                        tenant,
-                        event_id,
-                        bytes: 100,
-                        wall_ms: seq as i64,
-                    };
+                    let loss = Loss { tenant, event_id, bytes: 100, wall_ms: seq as i64, reason: "no".into() };
                     let _ = self.settled.lost(n, lost, loss);
                 }
             }
@@ -411,10 +362,8 @@ mod tests {
                     self.epochs += 1;
                     self.epoch = [self.epochs; 16];
                     let (given_end, now) = (self.settled.next_n(), Millis(self.now));
-                    self.announcer
-                        .begin_epoch(self.epoch, given_end, now, &mut self.entropy);
-                    self.settled =
-                        Settled::at(Checkpoint::first(self.settled.checkpoint().next_seq));
+                    self.announcer.begin_epoch(self.epoch, given_end, now, &mut self.entropy);
+                    self.settled = Settled::at(Checkpoint::first(self.settled.checkpoint().next_seq));
                     self.write_cursor();
                 }
             }
@@ -428,18 +377,13 @@ mod tests {
                     self.settle(n);
                 }
                 self.step(Step::Wait(61_000));
-                self.step(Step::Announce {
-                    reply_is_lost: false,
-                });
+                self.step(Step::Announce { reply_is_lost: false });
                 self.write_cursor();
                 let statement = self.announcer.statements.front();
                 if self.settled.is_empty()
                     && self.announcer.front().is_none()
                     && statement.is_none()
-                    && !self
-                        .announcer
-                        .statements
-                        .is_due(Millis(self.now + 10 * 60_000))
+                    && !self.announcer.statements.is_due(Millis(self.now + 10 * 60_000))
                     && self.announcer.episodes.is_told()
                 {
                     return;
@@ -501,30 +445,34 @@ mod tests {
     }
 
     #[test]
+    fn a_deleted_destination_hears_what_it_lost_and_then_the_last_statement() {
+        let mut announcer = Announcer::new([1; 16], Previous::None, Millis(0));
+        let loss = Loss { tenant: "t".into(), event_id: "e".into(), bytes: 1, wall_ms: 0, reason: "".into() };
+        announcer.pass_over(Lost::DeadLettered, 1, &loss, Millis(0)).unwrap();
+        let books = crate::stream::books::Books { dead_lettered: 1, ..Default::default() };
+        announcer.settled(&Checkpoint { next_seq: 2, next_n: 2, books }, Millis(0));
+        announcer.close(5, Millis(1), &mut Count(0));
+        announcer.durable(announcer.revision());
+        let Some(Announcement::Gap(notice)) = announcer.front() else { panic!("the loss comes first") };
+        assert_eq!((notice.losses.count, notice.is_final), (1, true));
+        let id = notice.id;
+        assert!(announcer.accepted(id));
+        let Some(Announcement::Statement(last)) = announcer.front() else { panic!("then the statement") };
+        assert_eq!((last.from, last.end, last.explained, last.is_final, last.abandoned), (1, 2, 1, true, 5));
+    }
+
+    #[test]
     fn nothing_is_sent_before_a_durable_cursor_holds_it() {
         let mut announcer = Announcer::new([1; 16], Previous::None, Millis(0));
-        let loss = Loss {
-            tenant: "t".into(),
-            event_id: "e".into(),
-            bytes: 1,
-            wall_ms: 0,
-        };
-        announcer
-            .pass_over(Lost::Overflowed, 1, &loss, Millis(0))
-            .unwrap();
+        let loss = Loss { tenant: "t".into(), event_id: "e".into(), bytes: 1, wall_ms: 0, reason: "".into() };
+        announcer.pass_over(Lost::Overflowed, 1, &loss, Millis(0)).unwrap();
         let before = announcer.revision();
         assert!(announcer.make_due(Millis(0), &mut Count(0)));
         assert_eq!(announcer.front(), None);
         announcer.durable(before);
-        assert_eq!(
-            announcer.front(),
-            None,
-            "that cursor was written before the notice was made"
-        );
+        assert_eq!(announcer.front(), None, "that cursor was written before the notice was made");
         announcer.durable(announcer.revision());
-        let Some(Announcement::Gap(notice)) = announcer.front() else {
-            panic!("the notice is ready")
-        };
+        let Some(Announcement::Gap(notice)) = announcer.front() else { panic!("the notice is ready") };
         assert_eq!(notice.cause, Cause::Overflow);
     }
 }

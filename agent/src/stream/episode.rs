@@ -16,10 +16,11 @@
 //! events are no barrier, because others of the same request were accepted before the verdict was known.
 
 use std::collections::VecDeque;
-use std::ops::Range;
 
 use crate::stored::{Decode, Encode};
-use crate::stream::notice::{Cause, GapNotice, Loss, Losses, NOTICE_BYTES_MAX, Untold, new_id};
+use crate::stream::notice::{
+    Cause, Damage, GapNotice, Loss, Losses, NOTICE_BYTES_MAX, SEGMENT_NAME_MAX, Untold, cut_to, new_id,
+};
 use crate::stream::settled::{FIRST_N, Lost};
 use crate::time::{Entropy, Millis};
 
@@ -39,9 +40,11 @@ struct Episode {
     cause: Cause,
     untold: Untold,
     phase: Phase,
-    /// Losses told in this episode.
-    told: u64,
-    last_told: Millis,
+    /// Id of the episode's first notice, and how many notices there have been.
+    id: [u8; 16],
+    notices: u32,
+    /// When a growing episode is told next.
+    tell_at: Millis,
     last_lost: Millis,
 }
 
@@ -56,14 +59,23 @@ enum Phase {
     Told,
 }
 
-/// What of the episodes lives in the cursor. A minute that was running begins again after a restart.
+/// What of the episodes lives in the cursor. What is untold at a restart is told at once, so that an agent that restarts
+/// every few seconds still tells; the minute without loss begins again.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct EpisodeState {
     epoch: [u8; 16],
     next_n: u64,
-    overflow: (Phase, u64, Losses),
-    refused: (Phase, u64, Losses),
+    overflow: CauseState,
+    refused: CauseState,
     pending: Vec<GapNotice>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+struct CauseState {
+    phase: Phase,
+    id: [u8; 16],
+    notices: u32,
+    untold: Losses,
 }
 
 /// A number was passed over that is smaller than one before it: the caller's cursor and its notices contradict
@@ -105,16 +117,8 @@ impl Episodes {
         EpisodeState {
             epoch: self.epoch,
             next_n: self.next_n,
-            overflow: (
-                self.overflow.phase,
-                self.overflow.told,
-                self.overflow.untold.told(),
-            ),
-            refused: (
-                self.refused.phase,
-                self.refused.told,
-                self.refused.untold.told(),
-            ),
+            overflow: self.overflow.state(),
+            refused: self.refused.state(),
             pending: self.pending.iter().cloned().collect(),
         }
     }
@@ -123,18 +127,9 @@ impl Episodes {
     ///
     /// # Errors
     /// When `n` is smaller than a number passed over before; nothing is counted then.
-    pub fn pass_over(
-        &mut self,
-        lost: Lost,
-        n: u64,
-        loss: &Loss,
-        now: Millis,
-    ) -> Result<(), NotAscending> {
+    pub fn pass_over(&mut self, lost: Lost, n: u64, loss: &Loss, now: Millis) -> Result<(), NotAscending> {
         if n < self.next_n {
-            return Err(NotAscending {
-                n,
-                next_n: self.next_n,
-            });
+            return Err(NotAscending { n, next_n: self.next_n });
         }
         self.next_n = n + 1;
         let episode = match lost {
@@ -145,21 +140,16 @@ impl Episodes {
         Ok(())
     }
 
-    /// Records with these seqs are damaged. Called once the epoch that damage begins has begun; does nothing for
-    /// no ranges, which ascend.
-    pub fn damaged(&mut self, seqs: &[Range<u64>], entropy: &mut dyn Entropy) {
-        let mut losses = Losses::default();
-        for range in seqs {
-            losses.count += range.end.saturating_sub(range.start);
-            losses.ranges.push(range.clone());
-        }
-        if losses.count > 0 {
-            let mut notice = self.notice(Cause::Damaged, losses, entropy);
-            notice.is_barrier = true;
-            notice.is_final = true;
-            notice.episode_count = notice.losses.count;
-            self.keep_short(notice);
-        }
+    /// A stretch of the log is damaged. Called once the epoch that damage begins has begun.
+    pub fn damaged(&mut self, damage: &Damage, entropy: &mut dyn Entropy) {
+        let count = damage.seqs.end.saturating_sub(damage.seqs.start);
+        let losses = Losses { count, bytes: damage.bytes, ..Losses::default() };
+        let mut notice = self.notice(Cause::Damaged, losses, entropy);
+        notice.is_barrier = true;
+        notice.is_final = true;
+        notice.damage =
+            Some(Damage { segment: cut_to(&damage.segment, SEGMENT_NAME_MAX).to_owned(), ..damage.clone() });
+        self.keep_short(notice);
     }
 
     /// Makes the notices that are due. Called when a walk over what is given up is through, so that the first notice
@@ -240,40 +230,36 @@ impl Episodes {
     }
 
     /// Moves what is untold into a notice.
-    fn tell(
-        &mut self,
-        cause: Cause,
-        is_final: bool,
-        now: Millis,
-        entropy: &mut dyn Entropy,
-    ) -> GapNotice {
-        let episode = self.episode(cause);
-        let losses = std::mem::take(&mut episode.untold).told();
-        let is_first = episode.phase == Phase::Begun;
-        episode.told += losses.count;
-        let episode_count = episode.told;
-        episode.last_told = now;
-        episode.phase = Phase::Told;
-        if is_final {
-            episode.end();
-        }
+    fn tell(&mut self, cause: Cause, is_final: bool, now: Millis, entropy: &mut dyn Entropy) -> GapNotice {
+        let losses = std::mem::take(&mut self.episode(cause).untold).told();
         let mut notice = self.notice(cause, losses, entropy);
+        let episode = self.episode(cause);
+        let is_first = episode.phase == Phase::Begun;
+        if is_first {
+            (episode.id, episode.notices) = (notice.id, 0);
+        }
+        episode.notices = episode.notices.saturating_add(1);
+        (notice.episode, notice.notice) = (episode.id, episode.notices);
         notice.is_barrier = is_first && cause == Cause::Overflow;
         notice.is_final = is_final;
-        notice.episode_count = episode_count;
+        episode.tell_at = now.plus(NOTICE_EVERY);
+        episode.phase = if is_final { Phase::Quiet } else { Phase::Told };
         notice
     }
 
     fn notice(&self, cause: Cause, losses: Losses, entropy: &mut dyn Entropy) -> GapNotice {
+        let id = new_id(entropy);
         GapNotice {
-            id: new_id(entropy),
+            id,
             cause,
             epoch: self.epoch,
             is_barrier: false,
             is_final: false,
-            episode_count: 0,
+            episode: id,
+            notice: 1,
             earlier_epochs: 0,
             losses,
+            damage: None,
         }
     }
 
@@ -292,9 +278,7 @@ impl Episodes {
         let waiting = 1..self.pending.len();
         let pair = waiting.clone().find_map(|older| {
             let same = |newer: &usize| self.pending[*newer].cause == self.pending[older].cause;
-            (older + 1..waiting.end)
-                .find(same)
-                .map(|newer| (older, newer))
+            (older + 1..waiting.end).find(same).map(|newer| (older, newer))
         });
         let (older, newer) = pair.expect("PENDING_MAX is the number of causes plus the front one");
         if let Some(earlier) = self.pending.remove(older) {
@@ -306,17 +290,25 @@ impl Episodes {
 
 impl Episode {
     fn quiet(cause: Cause) -> Episode {
-        Episode::restore(cause, (Phase::Quiet, 0, Losses::default()), Millis::ZERO)
+        let state = CauseState { phase: Phase::Quiet, id: [0; 16], notices: 0, untold: Losses::default() };
+        Episode::restore(cause, state, Millis::ZERO)
     }
 
-    fn restore(cause: Cause, (phase, told, losses): (Phase, u64, Losses), now: Millis) -> Episode {
-        Episode {
-            cause,
-            untold: Untold::restore(losses),
-            phase,
-            told,
-            last_told: now,
-            last_lost: now,
+    fn restore(cause: Cause, state: CauseState, now: Millis) -> Episode {
+        let CauseState { phase, id, notices, untold } = state;
+        Episode { cause, untold: Untold::restore(untold), phase, id, notices, tell_at: now, last_lost: now }
+    }
+
+    fn state(&self) -> CauseState {
+        CauseState { phase: self.phase, id: self.id, notices: self.notices, untold: self.untold.told() }
+    }
+
+    fn state(&self) -> CauseState {
+        CauseState {
+            phase: self.phase,
+            id: self.id,
+            notices: self.notices,
+            untold: self.untold.told(),
         }
     }
 
@@ -325,7 +317,6 @@ impl Episode {
         self.last_lost = now;
         if self.phase == Phase::Quiet {
             self.phase = Phase::Begun;
-            self.told = 0;
         }
     }
 
@@ -333,10 +324,8 @@ impl Episode {
         match self.phase {
             Phase::Quiet => false,
             Phase::Begun => true,
-            Phase::Told if self.untold.is_empty() => {
-                self.cause == Cause::Overflow && self.is_over(now)
-            }
-            Phase::Told => hurry || now.since(self.last_told) >= NOTICE_EVERY,
+            Phase::Told if self.untold.is_empty() => self.cause == Cause::Overflow && self.is_over(now),
+            Phase::Told => hurry || now >= self.tell_at,
         }
     }
 
@@ -360,13 +349,15 @@ const SHORT_TENANTS: usize = 10;
 /// What the episodes of a stream take in a cursor at most, in bytes: each of two causes with untold losses and a full
 /// notice, and short ones for the rest of what may wait.
 pub const EPISODES_BYTES_MAX: usize = 32 << 10;
-const _: () = assert!(4 * NOTICE_BYTES_MAX + (PENDING_MAX - 2) * 1400 < EPISODES_BYTES_MAX);
+const _: () = assert!(4 * NOTICE_BYTES_MAX + (PENDING_MAX - 2) * 1700 < EPISODES_BYTES_MAX);
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stream::notice::Found;
     use crate::stream::notice::tests::{fill, loss};
     use proptest::prelude::*;
+    use std::ops::Range;
 
     struct Count(u64);
 
@@ -383,9 +374,7 @@ mod tests {
 
     fn lose(episodes: &mut Episodes, lost: Lost, numbers: Range<u64>, now: Millis) {
         for n in numbers {
-            episodes
-                .pass_over(lost, n, &loss("acme", n as i64), now)
-                .unwrap();
+            episodes.pass_over(lost, n, &loss("acme", n as i64), now).unwrap();
         }
     }
 
@@ -404,37 +393,25 @@ mod tests {
         assert!(episodes.make_due(seconds(0), false, &mut entropy));
         let first = take(&mut episodes);
         assert!(first.is_barrier && !first.is_final);
-        assert_eq!(first.losses.ranges.as_slice(), [1..11]);
+        assert_eq!(first.losses.ranges.as_slice(), std::slice::from_ref(&(1..11)));
         assert_eq!((first.losses.count, first.losses.bytes), (10, 1000));
         assert_eq!(first.losses.times_ms, Some((1, 10)));
-        assert_eq!(
-            (&*first.losses.first_event_id, &*first.losses.last_event_id),
-            ("event-1", "event-10")
-        );
+        assert_eq!((&*first.losses.first_event_id, &*first.losses.last_event_id), ("event-1", "event-10"));
         assert_eq!(first.losses.tenants, [("acme".to_owned(), 10)]);
 
         lose(&mut episodes, Lost::Overflowed, 15..17, seconds(1));
-        assert!(
-            !episodes.make_due(seconds(59), false, &mut entropy),
-            "not a minute yet"
-        );
+        assert!(!episodes.make_due(seconds(59), false, &mut entropy), "not a minute yet");
         assert!(episodes.make_due(seconds(60), false, &mut entropy));
         let second = take(&mut episodes);
         assert!(!second.is_barrier && !second.is_final);
-        assert_eq!(second.losses.ranges.as_slice(), [15..17]);
-        assert_eq!(second.episode_count, 12);
+        assert_eq!(second.losses.ranges.as_slice(), std::slice::from_ref(&(15..17)));
+        assert_eq!((second.episode, second.notice), (first.id, 2));
 
-        assert!(
-            !episodes.make_due(seconds(60), false, &mut entropy),
-            "nothing new"
-        );
-        assert!(
-            episodes.make_due(seconds(61), false, &mut entropy),
-            "a minute without loss"
-        );
+        assert!(!episodes.make_due(seconds(60), false, &mut entropy), "nothing new");
+        assert!(episodes.make_due(seconds(61), false, &mut entropy), "a minute without loss");
         let last = take(&mut episodes);
         assert!(last.is_final && !last.is_barrier);
-        assert_eq!((last.losses.count, last.episode_count), (0, 12));
+        assert_eq!((last.losses.count, last.episode, last.notice), (0, first.id, 3));
         assert!(!episodes.make_due(seconds(9999), false, &mut entropy));
         assert!(!episodes.is_overflowing());
 
@@ -442,7 +419,7 @@ mod tests {
         assert!(episodes.make_due(seconds(10_000), false, &mut entropy));
         let again = take(&mut episodes);
         assert!(again.is_barrier, "another episode");
-        assert_eq!(again.episode_count, 1);
+        assert_eq!((again.episode, again.notice), (again.id, 1));
     }
 
     #[test]
@@ -473,10 +450,7 @@ mod tests {
         assert!(!episodes.holds_back());
         lose(&mut episodes, Lost::Overflowed, 2..3, seconds(61));
         assert!(episodes.holds_back());
-        assert!(
-            !episodes.make_due(seconds(61), false, &mut entropy),
-            "one at a time"
-        );
+        assert!(!episodes.make_due(seconds(61), false, &mut entropy), "one at a time");
         take(&mut episodes);
         assert!(episodes.make_due(seconds(62), false, &mut entropy));
         assert!(take(&mut episodes).is_barrier);
@@ -492,10 +466,7 @@ mod tests {
         assert_eq!(take(&mut episodes).cause, Cause::Refused);
         assert!(!episodes.make_due(seconds(61), false, &mut entropy));
         lose(&mut episodes, Lost::DeadLettered, 9..10, seconds(62));
-        assert!(
-            episodes.make_due(seconds(62), false, &mut entropy),
-            "another episode is told at once"
-        );
+        assert!(episodes.make_due(seconds(62), false, &mut entropy), "another episode is told at once");
     }
 
     #[test]
@@ -506,12 +477,7 @@ mod tests {
         episodes.make_due(seconds(0), false, &mut entropy);
         let made = episodes.front().unwrap().clone();
         for minute in 1..100 {
-            lose(
-                &mut episodes,
-                Lost::Overflowed,
-                minute * 10..minute * 10 + 1,
-                seconds(minute * 60),
-            );
+            lose(&mut episodes, Lost::Overflowed, minute * 10..minute * 10 + 1, seconds(minute * 60));
             assert!(!episodes.make_due(seconds(minute * 60), true, &mut entropy));
         }
         assert_eq!(episodes.front(), Some(&made));
@@ -519,12 +485,9 @@ mod tests {
         assert_eq!(episodes.front(), Some(&made));
         assert!(!episodes.accepted([9; 16]));
         take(&mut episodes);
-        assert!(episodes.make_due(seconds(60), false, &mut entropy));
+        assert!(episodes.make_due(seconds(0), false, &mut entropy), "at once after a restart");
         let next = take(&mut episodes);
-        assert_eq!(
-            (next.losses.count, next.losses.ranges.as_slice().len()),
-            (99, 99)
-        );
+        assert_eq!((next.losses.count, next.losses.ranges.as_slice().len()), (99, 99));
     }
 
     #[test]
@@ -540,13 +503,12 @@ mod tests {
     #[test]
     fn damage_is_told_by_seqs_and_holds_back() {
         let mut episodes = Episodes::new([1; 16]);
-        episodes.damaged(&[], &mut Count(0));
-        assert_eq!(episodes.front(), None);
-        episodes.damaged(&[3..5, 9..10], &mut Count(0));
+        let damage = Damage { segment: "1.seg".into(), bytes: 4096, seqs: 3..6, found: Found::Opening };
+        episodes.damaged(&damage, &mut Count(0));
         assert!(episodes.holds_back());
         let notice = take(&mut episodes);
-        assert_eq!((notice.cause, notice.losses.count), (Cause::Damaged, 3));
-        assert_eq!(notice.losses.ranges.as_slice(), [3..5, 9..10]);
+        assert_eq!((notice.cause, notice.losses.count, notice.losses.bytes), (Cause::Damaged, 3, 4096));
+        assert_eq!(notice.damage, Some(damage));
         assert!(!episodes.holds_back());
     }
 
@@ -571,8 +533,9 @@ mod tests {
                         episodes.begin_epoch([255; 16], seconds(now), &mut entropy);
                     }
                     4 => {
-                        let seqs: Vec<Range<u64>> = (n..n + 400).step_by(2).map(|seq| seq..seq + 1).collect();
-                        episodes.damaged(&seqs, &mut entropy);
+                        let segment = "s".repeat(200);
+                        let damage = Damage { segment, bytes: u64::MAX, seqs: n..n + 200, found: Found::Reading };
+                        episodes.damaged(&damage, &mut entropy);
                         lost += 200;
                     }
                     _ => if episodes.front().is_some() {

@@ -14,3 +14,4 @@ pub mod episode;
 pub mod notice;
 pub mod settled;
 pub mod statement;
+pub mod tell;

@@ -21,8 +21,8 @@ pub enum Cause {
     Overflow,
     /// Refused by the destination; the events lie in its dead-letter store.
     Refused,
-    /// Damaged on disk. The ranges are of seqs in the shard's log, not of numbers: which events lay there, and which
-    /// of them would have been selected, is not known, so `count` says how many there can have been at most.
+    /// Damaged on disk, as [`GapNotice::damage`] says. Which events lay there, and which of them would have been
+    /// selected, is not known: there are no ranges, and `count` says how many there can have been at most.
     Damaged,
 }
 
@@ -39,12 +39,16 @@ pub struct GapNotice {
     pub is_barrier: bool,
     /// The episode is over; the notice may then tell of no events at all.
     pub is_final: bool,
-    /// Events missing in this episode, this notice included.
-    pub episode_count: u64,
+    /// Id of the first notice of the same episode.
+    pub episode: [u8; 16],
+    /// Which notice of its episode this is, from 1.
+    pub notice: u32,
     /// Events of earlier epochs whose notices could not be kept apart; in no range and not in `losses.count`.
     pub earlier_epochs: u64,
     /// The events.
     pub losses: Losses,
+    /// The damage, when that is the cause.
+    pub damage: Option<Damage>,
 }
 
 /// Events that are missing, in numbers and bounded lists.
@@ -66,6 +70,30 @@ pub struct Losses {
     pub tenants: Vec<(String, u64)>,
     /// Events of tenants that are not named.
     pub tenants_rest: u64,
+    /// The destination's words about the first refused event, cut to [`REASON_MAX`] bytes.
+    pub reason: String,
+}
+
+/// A damaged stretch of a log, as the log reports it.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Damage {
+    /// Name of the segment file; cut to [`SEGMENT_NAME_MAX`] bytes in a notice.
+    pub segment: String,
+    /// Bytes that are not valid records.
+    pub bytes: u64,
+    /// Seqs of records that may have lain there.
+    pub seqs: Range<u64>,
+    /// When it was found.
+    pub found: Found,
+}
+
+/// When damage was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum Found {
+    /// When the log was opened.
+    Opening,
+    /// When a reader came to it.
+    Reading,
 }
 
 /// What is remembered of one lost event until it is told.
@@ -79,6 +107,8 @@ pub struct Loss {
     pub bytes: u32,
     /// When the event came in, in ms since 1970.
     pub wall_ms: i64,
+    /// Why the destination refused it; empty for what was given up.
+    pub reason: Box<str>,
 }
 
 impl GapNotice {
@@ -87,12 +117,7 @@ impl GapNotice {
     pub fn shorten(&mut self, ranges_max: usize, tenants_max: usize) {
         self.losses.ranges.merge_to(ranges_max);
         let unnamed = self.losses.tenants.len().min(tenants_max);
-        self.losses.tenants_rest += self
-            .losses
-            .tenants
-            .drain(unnamed..)
-            .map(|(_, count)| count)
-            .sum::<u64>();
+        self.losses.tenants_rest += self.losses.tenants.drain(unnamed..).map(|(_, count)| count).sum::<u64>();
     }
 
     /// Takes over the count of a notice about earlier numbers, which is not told by itself then.
@@ -164,19 +189,11 @@ pub(super) struct Untold {
 impl Untold {
     /// The losses a cursor held.
     pub(super) fn restore(losses: Losses) -> Untold {
-        let tally = losses
-            .tenants
-            .iter()
-            .map(|(tenant, count)| (tenant.as_str().into(), *count))
-            .collect();
+        let tally = losses.tenants.iter().map(|(tenant, count)| (tenant.as_str().into(), *count)).collect();
         Untold {
             unnamed: losses.tenants_rest,
             tally,
-            losses: Losses {
-                tenants: Vec::new(),
-                tenants_rest: 0,
-                ..losses
-            },
+            losses: Losses { tenants: Vec::new(), tenants_rest: 0, ..losses },
         }
     }
 
@@ -185,11 +202,10 @@ impl Untold {
         let losses = &mut self.losses;
         if losses.count == 0 {
             losses.first_event_id = cut_to(&loss.event_id, EVENT_ID_MAX).to_owned();
+            losses.reason = cut_to(&loss.reason, REASON_MAX).to_owned();
         }
         losses.last_event_id.clear();
-        losses
-            .last_event_id
-            .push_str(cut_to(&loss.event_id, EVENT_ID_MAX));
+        losses.last_event_id.push_str(cut_to(&loss.event_id, EVENT_ID_MAX));
         losses.count += 1;
         losses.bytes += u64::from(loss.bytes);
         losses.ranges.push(n..n + 1);
@@ -205,11 +221,7 @@ impl Untold {
     /// The losses with the tenants named that lost most.
     pub(super) fn told(&self) -> Losses {
         let (tenants, rest) = most_loss(&self.tally);
-        Losses {
-            tenants,
-            tenants_rest: rest + self.unnamed,
-            ..self.losses.clone()
-        }
+        Losses { tenants, tenants_rest: rest + self.unnamed, ..self.losses.clone() }
     }
 
     fn count_tenant(&mut self, tenant: &str) {
@@ -226,10 +238,7 @@ impl Untold {
 /// At most [`TENANTS_NAMED_MAX`] tenants, most loss first, whose ids take at most [`TENANTS_BYTES_MAX`] bytes; and the
 /// sum of the others.
 fn most_loss(tally: &HashMap<Box<str>, u64>) -> (Vec<(String, u64)>, u64) {
-    let mut ranked: Vec<(&str, u64)> = tally
-        .iter()
-        .map(|(tenant, count)| (&**tenant, *count))
-        .collect();
+    let mut ranked: Vec<(&str, u64)> = tally.iter().map(|(tenant, count)| (&**tenant, *count)).collect();
     let total: u64 = ranked.iter().map(|(_, count)| count).sum();
     if ranked.len() > TENANTS_NAMED_MAX {
         ranked.select_nth_unstable_by(TENANTS_NAMED_MAX, by_loss);
@@ -256,9 +265,7 @@ fn by_loss(a: &(&str, u64), b: &(&str, u64)) -> Ordering {
 
 /// The longest beginning of `text` that fits in `max` bytes and ends between characters.
 pub fn cut_to(text: &str, max: usize) -> &str {
-    let end = (0..=max.min(text.len()))
-        .rev()
-        .find(|end| text.is_char_boundary(*end));
+    let end = (0..=max.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
     &text[..end.unwrap_or(0)]
 }
 
@@ -267,6 +274,9 @@ pub(super) fn new_id(entropy: &mut dyn Entropy) -> [u8; 16] {
     let mut id = [0; 16];
     id[..8].copy_from_slice(&entropy.next_u64().to_le_bytes());
     id[8..].copy_from_slice(&entropy.next_u64().to_le_bytes());
+    // Version 4 and the variant of RFC 9562, so that the text form is an ordinary random UUID.
+    id[6] = id[6] & 0x0f | 0x40;
+    id[8] = id[8] & 0x3f | 0x80;
     id
 }
 
@@ -282,9 +292,13 @@ pub const TENANT_ID_MAX: usize = 64;
 pub const TENANTS_BYTES_MAX: usize = 3700;
 /// The longest event id a notice tells, in bytes.
 pub const EVENT_ID_MAX: usize = 96;
+/// The longest reason a notice tells, in bytes.
+pub const REASON_MAX: usize = 240;
+/// The longest segment name a notice tells, in bytes.
+pub const SEGMENT_NAME_MAX: usize = 64;
 /// What a notice takes in a cursor at most, in bytes: two integers a range, an id and an integer a tenant, the rest.
 pub const NOTICE_BYTES_MAX: usize =
-    RANGES_MAX * 18 + TENANTS_BYTES_MAX + TENANTS_NAMED_MAX * 10 + 2 * EVENT_ID_MAX + 150;
+    RANGES_MAX * 18 + TENANTS_BYTES_MAX + TENANTS_NAMED_MAX * 10 + 2 * EVENT_ID_MAX + REASON_MAX + 200;
 
 #[cfg(test)]
 pub(super) mod tests {
@@ -297,6 +311,7 @@ pub(super) mod tests {
             event_id: format!("event-{wall_ms}").into(),
             bytes: 100,
             wall_ms,
+            reason: "no".into(),
         }
     }
 
@@ -313,6 +328,7 @@ pub(super) mod tests {
                     event_id,
                     bytes: u32::MAX,
                     wall_ms: i64::MIN,
+                    reason: "r".repeat(500).into(),
                 },
             );
         }
@@ -428,9 +444,16 @@ pub(super) mod tests {
             epoch: [255; 16],
             is_barrier: true,
             is_final: true,
-            episode_count: u64::MAX,
+            episode: [255; 16],
+            notice: u32::MAX,
             earlier_epochs: u64::MAX,
             losses: untold.told(),
+            damage: Some(Damage {
+                segment: "s".repeat(SEGMENT_NAME_MAX),
+                bytes: u64::MAX,
+                seqs: u64::MAX..u64::MAX,
+                found: Found::Reading,
+            }),
         };
         assert_eq!(notice.losses.ranges.as_slice().len(), RANGES_MAX);
         let mut bytes = Vec::new();
@@ -451,12 +474,14 @@ pub(super) mod tests {
             epoch: [2; 16],
             is_barrier: false,
             is_final: false,
-            episode_count: 50,
+            episode: [1; 16],
+            notice: 1,
             earlier_epochs: 0,
             losses: untold.told(),
+            damage: None,
         };
         notice.shorten(0, 0);
-        assert_eq!(notice.losses.ranges.as_slice(), [3..151]);
+        assert_eq!(notice.losses.ranges.as_slice(), std::slice::from_ref(&(3..151)));
         assert!(notice.losses.ranges.is_merged());
         assert_eq!((notice.losses.count, notice.losses.tenants_rest), (50, 50));
     }

@@ -11,7 +11,7 @@
 //!
 //! Rhythm: five minutes after the first number that no statement covers, so every five minutes while numbers are
 //! settled and once after the last; with nothing to state, every hour, as a sign of life. The last statement of a closed
-//! epoch is due at once.
+//! epoch, and what a restart found unstated, are due at once.
 
 use std::collections::VecDeque;
 
@@ -82,8 +82,8 @@ pub struct Statements {
     state: StatementState,
     /// The settled prefix, as last told.
     settled: Settlements,
-    /// When the first number was settled that no statement covers.
-    unstated_since: Option<Millis>,
+    /// When numbers that no statement covers should be stated, if there are any.
+    state_at: Option<Millis>,
     last_made: Millis,
 }
 
@@ -105,21 +105,11 @@ struct Settlements {
 }
 
 impl Settlements {
-    const NONE: Settlements = Settlements {
-        end: FIRST_N,
-        lost: 0,
-    };
+    const NONE: Settlements = Settlements { end: FIRST_N, lost: 0 };
 
     fn of(checkpoint: &Checkpoint) -> Settlements {
-        let Books {
-            dead_lettered,
-            overflowed,
-            ..
-        } = checkpoint.books;
-        Settlements {
-            end: checkpoint.next_n,
-            lost: dead_lettered + overflowed,
-        }
+        let Books { dead_lettered, overflowed, .. } = checkpoint.books;
+        Settlements { end: checkpoint.next_n, lost: dead_lettered + overflowed }
     }
 }
 
@@ -127,28 +117,23 @@ impl Statements {
     /// A stream that begins.
     pub fn new(epoch: [u8; 16], previous: Previous, now: Millis) -> Statements {
         Statements {
-            state: StatementState {
-                epoch,
-                previous,
-                stated: Settlements::NONE,
-                waiting: VecDeque::new(),
-            },
+            state: StatementState { epoch, previous, stated: Settlements::NONE, waiting: VecDeque::new() },
             settled: Settlements::NONE,
-            unstated_since: None,
+            state_at: None,
             last_made: now,
         }
     }
 
     /// Goes on from what a cursor held; `checkpoint` is the same cursor's.
-    pub fn restore(state: StatementState, checkpoint: &Checkpoint, now: Millis) -> Statements {
-        let mut statements = Statements {
-            settled: state.stated,
-            state,
-            unstated_since: None,
-            last_made: now,
-        };
-        statements.settled(checkpoint, now);
-        statements
+    pub fn restore(mut state: StatementState, checkpoint: &Checkpoint, now: Millis) -> Statements {
+        let settled = Settlements::of(checkpoint);
+        // A state from another cursor than the checkpoint would state numbers twice or count below zero.
+        if state.stated.end > settled.end || state.stated.lost > settled.lost {
+            state.stated = settled;
+        }
+        // At once, so that an agent that restarts every few minutes still states.
+        let state_at = (settled.end > state.stated.end).then_some(now);
+        Statements { state, settled, state_at, last_made: now }
     }
 
     /// What the cursor must hold.
@@ -159,18 +144,15 @@ impl Statements {
     /// The cursor may stand at `checkpoint`: what lies before it is settled.
     pub fn settled(&mut self, checkpoint: &Checkpoint, now: Millis) {
         self.settled = Settlements::of(checkpoint);
-        if self.settled.end > self.state.stated.end && self.unstated_since.is_none() {
-            self.unstated_since = Some(now);
+        if self.settled.end > self.state.stated.end && self.state_at.is_none() {
+            self.state_at = Some(now.plus(STATE_AFTER));
         }
     }
 
     /// Whether a statement should be made. It may be, once notices name every number that was lost.
     pub fn is_due(&self, now: Millis) -> bool {
-        let settled_long_ago = self
-            .unstated_since
-            .is_some_and(|since| now.since(since) >= STATE_AFTER);
-        self.state.waiting.is_empty()
-            && (settled_long_ago || now.since(self.last_made) >= SIGN_OF_LIFE)
+        let has_news = self.state_at.is_some_and(|due| now >= due);
+        self.state.waiting.is_empty() && (has_news || now.since(self.last_made) >= SIGN_OF_LIFE)
     }
 
     /// Makes the statement over all that is settled and not stated. It must be in a durable cursor before it is sent.
@@ -203,25 +185,16 @@ impl Statements {
 
     /// Numbers begin at 1 again under another epoch; the old one is closed. `given_end` is the number that the old
     /// epoch's next event would have got. An epoch that gave no number leaves no trace, however often one begins.
-    pub fn begin_epoch(
-        &mut self,
-        epoch: [u8; 16],
-        given_end: u64,
-        now: Millis,
-        entropy: &mut dyn Entropy,
-    ) {
+    pub fn begin_epoch(&mut self, epoch: [u8; 16], given_end: u64, now: Millis, entropy: &mut dyn Entropy) {
         if given_end > FIRST_N {
             self.close(0, now, entropy);
             let last = Some(self.settled.end - FIRST_N);
-            self.state.previous = Previous::Epoch {
-                epoch: self.state.epoch,
-                last,
-            };
+            self.state.previous = Previous::Epoch { epoch: self.state.epoch, last };
         }
         self.state.epoch = epoch;
         self.state.stated = Settlements::NONE;
         self.settled = Settlements::NONE;
-        self.unstated_since = None;
+        self.state_at = None;
     }
 
     fn statement(&self, entropy: &mut dyn Entropy) -> Statement {
@@ -239,7 +212,7 @@ impl Statements {
 
     fn keep(&mut self, statement: Statement, now: Millis) {
         self.state.stated = self.settled;
-        self.unstated_since = None;
+        self.state_at = None;
         self.last_made = now;
         self.state.waiting.push_back(statement);
         if self.state.waiting.len() > WAITING_MAX {
@@ -273,15 +246,8 @@ mod tests {
     }
 
     fn at(next_n: u64, overflowed: u64) -> Checkpoint {
-        let books = Books {
-            overflowed,
-            ..Books::default()
-        };
-        Checkpoint {
-            next_n,
-            books,
-            ..Checkpoint::first(1)
-        }
+        let books = Books { overflowed, ..Books::default() };
+        Checkpoint { next_n, books, ..Checkpoint::first(1) }
     }
 
     fn minutes(count: u64) -> Millis {
@@ -320,7 +286,7 @@ mod tests {
         assert_eq!(statements.front(), Some(&made));
         assert!(!statements.accepted([0; 16]));
         assert!(statements.accepted(made.id));
-        assert!(statements.is_due(minutes(6)));
+        assert!(statements.is_due(minutes(1)), "at once after a restart");
         statements.make(minutes(6), &mut Count(5));
         let next = statements.front().unwrap();
         assert_eq!((next.from, next.end, next.explained), (4, 8, 2));
@@ -338,19 +304,13 @@ mod tests {
         assert_eq!((first.from, first.end, first.is_final), (1, 4, false));
         statements.accepted(first.id);
         let last = statements.front().unwrap().clone();
-        assert_eq!(
-            (last.from, last.end, last.explained, last.is_final),
-            (4, 6, 1, true)
-        );
+        assert_eq!((last.from, last.end, last.explained, last.is_final), (4, 6, 1, true));
         assert_eq!(last.epoch, [1; 16]);
         statements.accepted(last.id);
         statements.make(minutes(13), &mut Count(20));
         let next = statements.front().unwrap();
         assert_eq!((next.epoch, next.from, next.end), ([2; 16], 1, 3));
-        assert_eq!(
-            (next.previous_epoch(), next.previous_last()),
-            (Some([1; 16]), Some(5))
-        );
+        assert_eq!((next.previous_epoch(), next.previous_last()), (Some([1; 16]), Some(5)));
     }
 
     #[test]
@@ -362,14 +322,26 @@ mod tests {
     }
 
     #[test]
+    fn a_state_that_does_not_fit_its_checkpoint_states_nothing_twice() {
+        let mut statements = Statements::new([1; 16], Previous::None, Millis::ZERO);
+        statements.settled(&at(9, 4), minutes(0));
+        statements.make(minutes(5), &mut Count(0));
+        let id = statements.front().unwrap().id;
+        let mut statements = Statements::restore(statements.state(), &at(6, 1), minutes(0));
+        statements.accepted(id);
+        assert!(!statements.is_due(minutes(30)));
+        statements.settled(&at(7, 2), minutes(31));
+        statements.make(minutes(36), &mut Count(9));
+        let next = statements.front().unwrap();
+        assert_eq!((next.from, next.end, next.explained), (6, 7, 1));
+    }
+
+    #[test]
     fn a_deletion_states_what_it_abandons() {
         let mut statements = Statements::new([1; 16], Previous::None, Millis::ZERO);
         statements.close(70, minutes(1), &mut Count(0));
         let last = statements.front().unwrap();
-        assert_eq!(
-            (last.from, last.end, last.is_final, last.abandoned),
-            (1, 1, true, 70)
-        );
+        assert_eq!((last.from, last.end, last.is_final, last.abandoned), (1, 1, true, 70));
     }
 
     #[test]

@@ -144,10 +144,14 @@ const READ_BLOCK: usize = 8 * 1024;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::runtime::Stream;
     use crate::runtime::tests::on_each_side;
+    use crate::runtime::virtual_time::{Fault, World};
     use crate::transport::connect;
     use crate::transport::testbed::{Authority, endpoint, serve_once, serve_tls_once};
+    use futures_lite::{AsyncReadExt, AsyncWriteExt};
     use scaidrive_codecs::http::{RequestReader, write_head};
+    use std::cell::{Cell, RefCell};
     use std::io::{Read, Write};
     use std::net::{Shutdown, TcpStream};
     use std::time::Duration;
@@ -295,5 +299,62 @@ mod tests {
             }
             server.join().unwrap();
         });
+    }
+
+    /// A server in a world, which counts the requests it has got whole.
+    async fn count_requests(mut stream: Box<dyn Stream>, whole: Rc<Cell<u32>>) {
+        let mut reader = RequestReader::new(1 << 20);
+        let mut block = vec![0; 4096];
+        while let Ok(size @ 1..) = stream.read(&mut block).await {
+            let mut rest = &block[..size];
+            while let Ok(Progress::Done { used, .. }) = reader.push(rest) {
+                rest = &rest[used..];
+                whole.set(whole.get() + 1);
+                let reply = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+                if stream.write_all(reply).await.is_err() {
+                    return;
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_request_that_failed_with_a_known_outcome_was_never_got_whole() {
+        let (mut known, mut unknown, mut answered) = (0, 0, 0);
+        for seed in 0..300 {
+            let address = "192.0.2.80:8088".parse().unwrap();
+            let world = World::new(seed);
+            let whole = Rc::new(Cell::new(0));
+            let counted = Rc::clone(&whole);
+            world.network().serve(address, move |stream| Box::pin(count_requests(stream, Rc::clone(&counted))));
+            let (runtime, outcome) = (world.runtime("a"), Rc::new(RefCell::new(None)));
+            let given = Rc::clone(&outcome);
+            world.spawn(Box::pin(async move {
+                let mut connection = connect(&runtime, &endpoint(address)).await.unwrap();
+                let got = ask(&runtime, &mut connection, &vec![b'e'; 300_000], PATIENT).await;
+                *given.borrow_mut() = Some(got);
+            }));
+            world.run_until(Millis(15 + world.roll(60)));
+            match world.roll(3) {
+                0 => world.network().set_fault(address, Fault::Silent),
+                1 => world.network().set_fault(address, Fault::Swallows),
+                _ => {
+                    world.network().cut(address);
+                }
+            }
+            world.run_until(Millis::from_secs(60));
+            match outcome.take().expect("an exchange always ends") {
+                Ok(reply) => {
+                    answered += 1;
+                    assert_eq!((reply.status, whole.get()), (200, 1), "seed {seed}");
+                }
+                Err(error) if error.outcome_unknown => unknown += 1,
+                Err(error) => {
+                    known += 1;
+                    assert_eq!((whole.get(), error.stage), (0, Stage::Write), "seed {seed}: {error}");
+                }
+            }
+        }
+        assert!(known > 20 && unknown > 20 && answered > 20, "{known} {unknown} {answered}");
     }
 }

@@ -74,8 +74,9 @@ impl Footer {
 
     /// Remembers that `start..end` was lost without having been promised.
     pub(crate) fn add_hole(&mut self, start: u64, end: u64) {
+        let is_full = self.holes.len() == HOLES_MAX;
         match self.holes.last_mut() {
-            Some(last) if self.holes.len() == HOLES_MAX => last.1 = end,
+            Some(last) if is_full => last.1 = end,
             _ => self.holes.push((start, end)),
         }
     }
@@ -85,8 +86,7 @@ const MAGIC: [u8; 8] = *b"SCDRVEND";
 /// Where the body starts.
 const BODY: usize = 16;
 /// The limit also bounds what a forged length can make the decoder allocate.
-const CONFIG: Configuration<LittleEndian, Varint, Limit<FOOTER_LEN>> =
-    bincode::config::standard().with_limit();
+const CONFIG: Configuration<LittleEndian, Varint, Limit<FOOTER_LEN>> = bincode::config::standard().with_limit();
 
 #[cfg(test)]
 mod tests {
@@ -95,11 +95,7 @@ mod tests {
 
     #[test]
     fn the_fullest_footer_fits_its_reserve() {
-        let entry = IndexEntry {
-            offset: u32::MAX,
-            seq: u64::MAX,
-            log_time: u64::MAX,
-        };
+        let entry = IndexEntry { offset: u32::MAX, seq: u64::MAX, log_time: u64::MAX };
         let full = Footer {
             end: u64::MAX,
             records: u64::MAX,
@@ -126,11 +122,7 @@ mod tests {
 
     #[test]
     fn any_flipped_bit_in_a_footer_is_noticed() {
-        let footer = Footer {
-            end: 9,
-            records: 8,
-            ..Footer::default()
-        };
+        let footer = Footer { end: 9, records: 8, ..Footer::default() };
         let mut area = footer.encode(salted(1));
         for bit in 0..(BODY + 16) * 8 {
             let used = BODY + u32_at(&area, 8) as usize;

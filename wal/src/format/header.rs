@@ -116,9 +116,6 @@ mod tests {
     fn a_newer_format_is_told_from_damage() {
         let mut bytes = sample().encode();
         bytes[8..12].copy_from_slice(&9u32.to_le_bytes());
-        assert_eq!(
-            Header::decode(&bytes),
-            Err(HeaderError::Newer { version: 9 })
-        );
+        assert_eq!(Header::decode(&bytes), Err(HeaderError::Newer { version: 9 }));
     }
 }

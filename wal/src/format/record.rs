@@ -35,12 +35,7 @@ pub(crate) struct RecordHead {
 
 impl RecordHead {
     /// The header's bytes with the checksum filled in, for a body of `index` and `payload`.
-    pub(crate) fn encode(
-        &mut self,
-        salted: u32,
-        index: &[u8],
-        payload: &[u8],
-    ) -> [u8; RECORD_HEADER] {
+    pub(crate) fn encode(&mut self, salted: u32, index: &[u8], payload: &[u8]) -> [u8; RECORD_HEADER] {
         let mut bytes = [0; RECORD_HEADER];
         bytes[4..8].copy_from_slice(&self.len.to_le_bytes());
         bytes[8..16].copy_from_slice(&self.seq.get().to_le_bytes());
@@ -122,9 +117,7 @@ mod tests {
         let mut head = sample(b"index", b"payload");
         let mut record = head.encode(salted(5), b"index", b"payload").to_vec();
         record.extend(b"indexpayload");
-        let read = |record: &[u8], salt| {
-            RecordHead::decode(record).filter(|head| head.is_sound(salted(salt), record))
-        };
+        let read = |record: &[u8], salt| RecordHead::decode(record).filter(|head| head.is_sound(salted(salt), record));
         assert_eq!(read(&record, 5), Some(head));
         for bit in 0..record.len() * 8 {
             record[bit / 8] ^= 1 << (bit % 8);
