@@ -132,10 +132,10 @@ pub fn disk_space(path: &Path) -> io::Result<Space> {
     check(unsafe { libc::statvfs(path.as_ptr(), found.as_mut_ptr()) })?;
     // SAFETY: a successful call has filled it in.
     let found = unsafe { found.assume_init() };
-    let block = found.f_frsize as u64;
+    let block = found.f_frsize;
     Ok(Space {
-        total: block.saturating_mul(found.f_blocks as u64),
-        available: block.saturating_mul(found.f_bavail as u64),
+        total: block.saturating_mul(found.f_blocks),
+        available: block.saturating_mul(found.f_bavail),
     })
 }
 

@@ -182,10 +182,13 @@ struct Slot {
     waker: Arc<TaskWaker>,
 }
 
+/// Something that happens by itself at its moment.
+type Event = Box<dyn FnOnce(&Rc<Sim>)>;
+
 /// What happens when a timer fires.
 enum Action {
     Wake(Waker),
-    Run(Box<dyn FnOnce(&Rc<Sim>)>),
+    Run(Event),
 }
 
 /// The ids of tasks that can go on. Behind a lock because wakers may be used from other threads.
