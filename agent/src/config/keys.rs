@@ -257,7 +257,7 @@ pub(crate) const INGEST_HTTP: &[Key] = &[
 
 pub(crate) const INGEST_WINDOW: &[Key] = &[
     key("max_size", size(4 * KIB, GIB), Default::Text("4MiB"), "Bytes; at least one event of the longest size."),
-    key("max_lines", Shape::Count { min: 1, max: 1_000_000 }, Default::Count(8192), "Lines."),
+    key("max_lines", Shape::Count { min: 1, max: 1_000_000 }, Default::Count(8192), "Lines, events or not."),
 ];
 
 pub(crate) const BUFFER: &[Key] = &[
@@ -271,8 +271,8 @@ pub(crate) const BUFFER: &[Key] = &[
 ];
 
 pub(crate) const MIN_FREE: &[Key] = &[
-    key("percent", Shape::Count { min: 0, max: 90 }, Default::Count(5), "A share of the disk.").live(),
-    key("size", size(0, TIB), Default::Text("256MiB"), "An amount.").live(),
+    key("percent", Shape::Count { min: 0, max: 90 }, Default::Count(5), "A share of the disk, in percent.").live(),
+    key("size", size(0, TIB), Default::Text("256MiB"), "An amount of bytes.").live(),
 ];
 
 pub(crate) const ADMIN: &[Key] = &[
