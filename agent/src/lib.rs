@@ -2,7 +2,16 @@
 
 pub mod cli;
 pub mod config;
+pub mod deadletter;
+pub mod delivery;
+pub mod ingest;
 pub mod journal;
+pub mod node;
+pub mod notify;
+pub mod runtime;
+pub mod shard;
 pub mod stored;
 pub mod stream;
+pub mod sys;
 pub mod time;
+pub mod transport;

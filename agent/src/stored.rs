@@ -13,8 +13,7 @@ pub const STORED_MAX: usize = 8 << 20;
 /// # Errors
 /// `StoredError::TooLong` when the body would be longer than [`STORED_MAX`]; `out` is then as it was.
 pub fn encode<T: Encode>(value: &T, out: &mut Vec<u8>) -> Result<(), StoredError> {
-    let body =
-        bincode::encode_to_vec(value, config()).map_err(|source| StoredError::Encode { source })?;
+    let body = bincode::encode_to_vec(value, config()).map_err(|source| StoredError::Encode { source })?;
     if body.len() > STORED_MAX {
         return Err(StoredError::TooLong { len: body.len() });
     }
@@ -27,12 +26,9 @@ pub fn encode<T: Encode>(value: &T, out: &mut Vec<u8>) -> Result<(), StoredError
 /// # Errors
 /// When the bytes are no such value, when bytes are left over, or when the value claims more than [`STORED_MAX`].
 pub fn decode<T: Decode<()>>(bytes: &[u8]) -> Result<T, StoredError> {
-    let (value, used) = bincode::decode_from_slice(bytes, config())
-        .map_err(|source| StoredError::Decode { source })?;
+    let (value, used) = bincode::decode_from_slice(bytes, config()).map_err(|source| StoredError::Decode { source })?;
     if used != bytes.len() {
-        return Err(StoredError::LeftOver {
-            bytes: bytes.len() - used,
-        });
+        return Err(StoredError::LeftOver { bytes: bytes.len() - used });
     }
     Ok(value)
 }
@@ -104,10 +100,7 @@ mod tests {
         let mut bytes = Vec::new();
         encode(&5u64, &mut bytes).unwrap();
         bytes.push(0);
-        assert!(matches!(
-            decode::<u64>(&bytes),
-            Err(StoredError::LeftOver { bytes: 1 })
-        ));
+        assert!(matches!(decode::<u64>(&bytes), Err(StoredError::LeftOver { bytes: 1 })));
     }
 
     #[test]
@@ -115,10 +108,7 @@ mod tests {
         // 253 announces a 64-bit length: here 2^60 bytes.
         let mut bytes = vec![253];
         bytes.extend_from_slice(&(1u64 << 60).to_le_bytes());
-        assert!(matches!(
-            decode::<Vec<u8>>(&bytes),
-            Err(StoredError::Decode { .. })
-        ));
+        assert!(matches!(decode::<Vec<u8>>(&bytes), Err(StoredError::Decode { .. })));
     }
 
     #[test]

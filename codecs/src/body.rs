@@ -144,7 +144,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const PAYLOADS: [&[u8]; 2] = [b"first payload", b"second"];
+    static PAYLOADS: [&[u8]; 2] = [b"first payload", b"second"];
 
     fn joined(body: &Body) -> Vec<u8> {
         body.slices(|item| PAYLOADS[item as usize]).flatten().copied().collect()

@@ -254,6 +254,6 @@ mod tests {
         }
     }
 
-    const TENANT_HASH_OF_NOTHING: u64 = 0;
-    const TENANT_HASH_OF_TNT_1: u64 = 0;
+    const TENANT_HASH_OF_NOTHING: u64 = 0xefd01f60ba992926;
+    const TENANT_HASH_OF_TNT_1: u64 = 0x48cd17cc682b6fd7;
 }

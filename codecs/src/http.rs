@@ -8,6 +8,10 @@ use crate::chunked::{ChunkError, Chunked};
 use crate::json::write_number;
 use crate::time::parse_http_date;
 
+mod message;
+
+use message::{BodyReader, Framing, HeadBuffer, Length, find, has_token, stays_open};
+
 /// What this program calls itself to servers.
 pub const USER_AGENT: &str = concat!("scaidrive-siem/", env!("CARGO_PKG_VERSION"));
 /// Bytes of one message head.
@@ -405,134 +409,6 @@ impl Request {
     }
 }
 
-/// The bytes of a head until its blank line.
-#[derive(Debug, Default)]
-struct HeadBuffer {
-    bytes: Vec<u8>,
-}
-
-impl HeadBuffer {
-    /// Takes bytes up to the end of the head; says how many, and whether the end was among them.
-    ///
-    /// Blank lines before the head are skipped (RFC 9112, section 2.2), so the first blank line in it is its end.
-    fn take(&mut self, input: &[u8]) -> Result<(usize, bool), HttpError> {
-        let blank = match self.bytes.is_empty() {
-            true => input.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count(),
-            false => 0,
-        };
-        if blank > BLANK_MAX {
-            return Err(HttpError::Head { reason: "it begins with blank lines" });
-        }
-        let before = self.bytes.len();
-        let room = HEAD_MAX - before;
-        let fresh = &input[blank..];
-        self.bytes.extend_from_slice(&fresh[..fresh.len().min(room)]);
-        match end_of_head(&self.bytes, before.saturating_sub(3)) {
-            Some(end) => {
-                self.bytes.truncate(end);
-                Ok((blank + end - before, true))
-            }
-            None if fresh.len() >= room => Err(HttpError::HeadTooLarge),
-            None => Ok((input.len(), false)),
-        }
-    }
-
-    fn clear(&mut self) {
-        self.bytes.clear();
-    }
-}
-
-/// The place after the first blank line, looking from `from` on. Line feeds may stand without CR.
-fn end_of_head(bytes: &[u8], from: usize) -> Option<usize> {
-    memchr::memchr_iter(b'\n', &bytes[from..]).map(|nth| from + nth).find_map(|at| match &bytes[at + 1..] {
-        [b'\n', ..] => Some(at + 2),
-        [b'\r', b'\n', ..] => Some(at + 3),
-        _ => None,
-    })
-}
-
-/// What the header fields say about the body (RFC 9112, section 6.3).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Length {
-    Chunked { is_also_counted: bool },
-    Counted(u64),
-    Unknown,
-}
-
-impl Length {
-    fn of(headers: &[(String, String)]) -> Result<Length, HttpError> {
-        let mut counted: Option<u64> = None;
-        for value in values(headers, "content-length").flat_map(|value| value.split(',')) {
-            let length =
-                parse_length(value.trim()).ok_or(HttpError::Length { reason: "Content-Length is not a number" })?;
-            if counted.is_some_and(|other| other != length) {
-                return Err(HttpError::Length { reason: "Content-Length is given twice" });
-            }
-            counted = Some(length);
-        }
-        let mut codings = values(headers, "transfer-encoding").flat_map(|value| value.split(','));
-        match (codings.next(), codings.next()) {
-            (Some(only), None) if only.trim().eq_ignore_ascii_case("chunked") => {
-                Ok(Length::Chunked { is_also_counted: counted.is_some() })
-            }
-            (Some(_), _) => Err(HttpError::Length { reason: "Transfer-Encoding is not just `chunked`" }),
-            (None, _) => Ok(counted.map_or(Length::Unknown, Length::Counted)),
-        }
-    }
-}
-
-fn parse_length(text: &str) -> Option<u64> {
-    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    if is_number { text.parse().ok() } else { None }
-}
-
-#[derive(Debug)]
-enum Framing {
-    Counted { left: u64 },
-    Chunked(Chunked),
-    UntilClose,
-}
-
-/// Reads a body and keeps its beginning.
-#[derive(Debug)]
-struct BodyReader {
-    framing: Framing,
-    max: usize,
-    discarded: u64,
-}
-
-impl BodyReader {
-    fn take(&mut self, input: &[u8], body: &mut Vec<u8>) -> Result<usize, HttpError> {
-        let (max, discarded) = (self.max, &mut self.discarded);
-        let mut keep = |data: &[u8]| {
-            let kept = data.len().min(max - body.len());
-            body.extend_from_slice(&data[..kept]);
-            *discarded += (data.len() - kept) as u64;
-        };
-        match &mut self.framing {
-            Framing::Counted { left } => {
-                let here = usize::try_from(*left).unwrap_or(usize::MAX).min(input.len());
-                keep(&input[..here]);
-                *left -= here as u64;
-                Ok(here)
-            }
-            Framing::Chunked(chunked) => Ok(chunked.push(input, keep)?),
-            Framing::UntilClose => {
-                keep(input);
-                Ok(input.len())
-            }
-        }
-    }
-
-    fn is_done(&self) -> bool {
-        match &self.framing {
-            Framing::Counted { left } => *left == 0,
-            Framing::Chunked(chunked) => chunked.is_done(),
-            Framing::UntilClose => false,
-        }
-    }
-}
-
 fn complete(parsed: httparse::Result<usize>) -> Result<(), HttpError> {
     match parsed {
         Ok(httparse::Status::Complete(_)) => Ok(()),
@@ -550,26 +426,6 @@ fn owned(fields: &[httparse::Header<'_>]) -> Vec<(String, String)> {
     fields.iter().map(|field| (field.name.to_owned(), text(field.value))).collect()
 }
 
-fn stays_open(version: Option<u8>, headers: &[(String, String)]) -> bool {
-    match version {
-        Some(1) => !has_token(headers, "connection", "close"),
-        _ => has_token(headers, "connection", "keep-alive"),
-    }
-}
-
-fn has_token(headers: &[(String, String)], name: &str, token: &str) -> bool {
-    let mut tokens = values(headers, name).flat_map(|value| value.split(','));
-    tokens.any(|found| found.trim().eq_ignore_ascii_case(token))
-}
-
-fn find<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {
-    values(headers, name).next()
-}
-
-fn values<'a>(headers: &'a [(String, String)], name: &str) -> impl Iterator<Item = &'a str> {
-    headers.iter().filter(move |(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
-}
-
 /// RFC 9110, section 5.6.2.
 fn is_token(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
@@ -579,5 +435,3 @@ fn is_token(text: &str) -> bool {
 const WRITTEN_HERE: [&str; 3] = ["host", "content-length", "transfer-encoding"];
 const RETRY_AFTER_MIN_MS: u64 = 1_000;
 const RETRY_AFTER_MAX_MS: u64 = 3_600_000;
-/// Bytes of blank lines that one push may bring before a head.
-const BLANK_MAX: usize = 64;

@@ -269,7 +269,7 @@ impl Found {
         Ok(())
     }
 
-    fn finish(self, raw: &[u8]) -> Result<Index, Refusal> {
+    fn finish(&self, raw: &[u8]) -> Result<Index, Refusal> {
         let missing = Field::ALL.into_iter().find(|field| field.is_required() && self.present & bit(*field) == 0);
         if let Some(field) = missing {
             return Err(Refusal::Missing { field });
@@ -363,3 +363,138 @@ const RESERVED: &str = "siem";
 /// No timestamp or severity word that means anything is longer.
 const SHORT_TEXT_MAX: usize = 64;
 const KEY_SHOWN_MAX: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REQUIRED: &str = r#""event_id":"e","timestamp":"2026-05-12T14:23:01Z","tenant_id":"t","category":"c","action":"a","severity":"info""#;
+
+    fn refusal(members: &str) -> Option<&'static str> {
+        index(format!("{{{REQUIRED}{members}}}").as_bytes()).err().map(|refusal| refusal.code())
+    }
+
+    #[test]
+    fn an_event_may_have_more_than_it_must() {
+        let accepted = [
+            "",
+            r#","x":[1,-2.5e3,true,false,null,{"action":1,"action":2}]"#,
+            r#","user_id":null,"payload":null"#,
+            r#","payload":{"siem":1}"#,
+            " \t,\t\"\\u0073iemens\" : {} ",
+            r#","":"","ıp":"😀","sieM":1"#,
+            r#","n":1e308,"z":0e999,"t":1e-999"#,
+        ];
+        for members in accepted {
+            assert_eq!(refusal(members), None, "{members}");
+        }
+    }
+
+    #[test]
+    fn what_a_parser_could_read_in_two_ways_is_refused() {
+        let refused = [
+            (r#","action":"b""#, "repeated_key"),
+            (r#","user_id":null,"user_id":"u""#, "repeated_key"),
+            (r#","x":1,"x":1"#, "repeated_key"),
+            (r#","x":1,"\u0078":1"#, "repeated_key"),
+            (r#","\u0061ction":"b""#, "escaped_key"),
+            (r#","resource\u005fpath":"/tmp/x""#, "escaped_key"),
+            (r#","\u0073iem":{}"#, "escaped_key"),
+            (r#","siem":{}"#, "reserved_key"),
+            (",\"x\":\n1", "line_break"),
+            (",\r\"x\":1", "line_break"),
+        ];
+        for (members, code) in refused {
+            assert_eq!(refusal(members), Some(code), "{members}");
+        }
+    }
+
+    #[test]
+    fn a_field_of_the_wrong_type_or_a_bad_time_is_refused() {
+        let refused = [
+            (r#","user_id":1"#, "wrong_type"),
+            (r#","ip":["::1"]"#, "wrong_type"),
+            (r#","payload":"{}""#, "wrong_type"),
+            (r#","payload":[]"#, "wrong_type"),
+            (r#","payload":[}"#, "syntax"),
+            (r#","x":1e999"#, "number_range"),
+        ];
+        for (members, code) in refused {
+            assert_eq!(refusal(members), Some(code), "{members}");
+        }
+        for field in Field::ALL.into_iter().filter(|field| field.is_required()) {
+            let gone = format!("{{{REQUIRED}}}").replace(field.name(), "other");
+            assert_eq!(index(gone.as_bytes()), Err(Refusal::Missing { field }));
+            let null = format!("{{\"{}\":null}}", field.name());
+            assert_eq!(index(null.as_bytes()), Err(Refusal::WrongType { field }));
+        }
+        let bad = format!("{{{REQUIRED}}}").replace("2026", "20266");
+        assert_eq!(index(bad.as_bytes()), Err(Refusal::BadTimestamp));
+        let long = format!("{{{REQUIRED}}}").replace("2026", &"\\u0032".repeat(SHORT_TEXT_MAX + 1));
+        assert_eq!(index(long.as_bytes()), Err(Refusal::BadTimestamp));
+    }
+
+    #[test]
+    fn a_time_and_a_severity_may_be_written_with_escapes() {
+        let raw = format!("{{{REQUIRED}}}").replace("01Z", r"01\u002b02:00").replace("info", r"h\u0069gh");
+        let index = index(raw.as_bytes()).unwrap();
+        assert_eq!(index.timestamp_ms(), 1_778_588_581_000);
+        assert_eq!(index.severity(), Severity::Error);
+    }
+
+    #[test]
+    fn every_bound_is_exact() {
+        let nested = |levels: usize| format!(",\"x\":{}{}", "[".repeat(levels), "]".repeat(levels));
+        assert_eq!(refusal(&nested(DEPTH_MAX - 1)), None);
+        assert_eq!(refusal(&nested(DEPTH_MAX)), Some("too_deep"));
+        let keys = |count: usize| (0..count).map(|nth| format!(",\"k{nth}\":{nth}")).collect::<String>();
+        assert_eq!(refusal(&keys(UNKNOWN_KEYS_MAX)), None);
+        assert_eq!(refusal(&keys(UNKNOWN_KEYS_MAX + 1)), Some("too_many_keys"));
+        let long = vec![b'{'; EVENT_BYTES_MAX + 1];
+        assert_eq!(index(&long), Err(Refusal::TooLong { bytes: EVENT_BYTES_MAX + 1 }));
+    }
+
+    #[test]
+    fn bytes_around_the_object_are_refused() {
+        for raw in ["", " ", "[]", "{", "null", "\"{}\""] {
+            assert!(index(raw.as_bytes()).is_err(), "{raw}");
+        }
+        let event = format!("{{{REQUIRED}}}");
+        assert!(index(event.as_bytes()).is_ok());
+        assert_eq!(index(format!(" {event}").as_bytes()), Err(Refusal::NotAnObject));
+        for after in [" ", "x", "{}", "}"] {
+            assert!(matches!(index(format!("{event}{after}").as_bytes()), Err(Refusal::Syntax { .. })), "{after}");
+        }
+        assert_eq!(index(b"{\"event_id\":\"\xff\"}"), Err(Refusal::NotUtf8 { at: 13 }));
+    }
+
+    #[test]
+    fn a_refusal_says_in_plain_words_what_is_wrong() {
+        let words = |members: &str| index(format!("{{{REQUIRED}{members}}}").as_bytes()).unwrap_err().to_string();
+        assert_eq!(words(r#","action":"b""#), "the key `action` stands twice");
+        assert_eq!(words(r#","\u0061ction":"b""#), "the key `action` is written with escapes");
+        assert_eq!(words(r#","payload":1"#), "the field `payload` is not an object");
+        assert_eq!(words(r#","x":tru"#), "the event is not valid JSON: byte 117 is not `true`, `false` or `null`");
+    }
+
+    #[test]
+    fn line_breaks_between_tokens_become_spaces_and_others_stay() {
+        let mut raw = b"{\r\n\"a\\\"\n\":\n1,\"b\\\\\"\n:\"\n\"}\n".to_vec();
+        unbreak_lines(&mut raw);
+        assert_eq!(raw, b"{  \"a\\\"\n\": 1,\"b\\\\\" :\"\n\"} ");
+        for unfinished in [&b"\n\"abc"[..], b"\n\"abc\\", b"\n\"abc\\\"", b""] {
+            unbreak_lines(&mut unfinished.to_vec());
+        }
+    }
+
+    #[test]
+    fn an_event_over_several_lines_is_taken_once_it_is_one() {
+        let value: serde_json::Value =
+            serde_json::from_str(&format!("{{{REQUIRED},\"payload\":{{\"a\":[1,2]}}}}")).unwrap();
+        let mut raw = serde_json::to_vec_pretty(&value).unwrap();
+        assert!(matches!(index(&raw), Err(Refusal::LineBreak { at: 1 })));
+        unbreak_lines(&mut raw);
+        assert!(index(&raw).is_ok());
+        assert_eq!(serde_json::from_slice::<serde_json::Value>(&raw).unwrap(), value);
+    }
+}

@@ -116,12 +116,12 @@ impl Unescaped<'_> {
             return char::REPLACEMENT_CHARACTER;
         }
         self.rest.nth(1);
-        let second = self.hex4().wrapping_sub(0xdc00);
-        let pair = 0x10000 + ((first - 0xd800) << 10) + second;
-        if second < 0x400 {
-            char::from_u32(pair).unwrap_or(char::REPLACEMENT_CHARACTER)
-        } else {
-            char::REPLACEMENT_CHARACTER
+        match self.hex4() {
+            second @ 0xdc00..0xe000 => {
+                let pair = 0x10000 + ((first - 0xd800) << 10) + (second - 0xdc00);
+                char::from_u32(pair).unwrap_or(char::REPLACEMENT_CHARACTER)
+            }
+            _ => char::REPLACEMENT_CHARACTER,
         }
     }
 

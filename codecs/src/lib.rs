@@ -5,7 +5,7 @@
 //!
 //! | room | what it knows |
 //! |------|---------------|
-//! | [`event`], [`index`], [`severity`] | what an event is: validated and indexed once, then only borrowed |
+//! | [`event`], [`mod@index`], [`severity`] | what an event is: validated and indexed once, then only borrowed |
 //! | [`stored`] | an index as bytes in a log record (the one place with bincode) |
 //! | [`json`] | JSON text: unescaping without allocation, escaping into a buffer |
 //! | [`time`] | RFC 3339, epoch seconds and HTTP dates |

@@ -56,7 +56,7 @@ impl NumberRanges {
         let touched = &self.ranges[first..last];
         let start = touched.first().map_or(numbers.start, |range| range.start.min(numbers.start));
         let end = touched.last().map_or(numbers.end, |range| range.end.max(numbers.end));
-        self.ranges.splice(first..last, [start..end]);
+        self.ranges.splice(first..last, std::iter::once(start..end));
         if self.ranges.len() > RANGES_MAX {
             self.merge_nearest();
         }
@@ -154,7 +154,7 @@ mod tests {
         assert_eq!(losses.tenants.len(), TENANTS_NAMED_MAX);
         assert_eq!((losses.tenants[0].tenant_id.as_str(), losses.tenants[0].dropped), ("t149", 149));
         let named: u64 = losses.tenants.iter().map(|loss| loss.dropped).sum();
-        assert_eq!(named + losses.other_tenants_dropped, (0..150).sum());
+        assert_eq!(named + losses.other_tenants_dropped, (0..150).sum::<u64>());
     }
 
     proptest! {

@@ -347,13 +347,33 @@ fn write_param(name: &str, value: &str, out: &mut Vec<u8>) {
     out.push(b' ');
     out.extend_from_slice(name.as_bytes());
     out.extend_from_slice(b"=\"");
-    for character in value.chars() {
-        if matches!(character, '"' | '\\' | ']') {
-            out.push(b'\\');
-        }
-        write_char(character, out);
-    }
+    write_text(value, |byte| matches!(byte, b'"' | b'\\' | b']'), out);
     out.push(b'"');
+}
+
+/// Writes text with control characters as spaces and a backslash before each byte that `is_escaped`.
+fn write_text(text: &str, is_escaped: impl Fn(u8) -> bool, out: &mut Vec<u8>) {
+    let mut rest = text.as_bytes();
+    let is_special = |byte: &u8| is_escaped(*byte) || byte.is_ascii_control() || *byte == C1_LEAD;
+    while let Some(plain) = rest.iter().position(is_special) {
+        out.extend_from_slice(&rest[..plain]);
+        rest = match &rest[plain..] {
+            [C1_LEAD, 0x80..=0x9f, after @ ..] => {
+                out.push(b' ');
+                after
+            }
+            [byte, after @ ..] => {
+                match byte {
+                    control if control.is_ascii_control() => out.push(b' '),
+                    escaped if is_escaped(*escaped) => out.extend_from_slice(&[b'\\', *escaped]),
+                    plain => out.push(*plain),
+                }
+                after
+            }
+            [] => &[],
+        };
+    }
+    out.extend_from_slice(rest);
 }
 
 /// The longest beginning of `value` that takes at most `limit` bytes inside a parameter.
@@ -378,20 +398,15 @@ fn param_char_len(character: char) -> usize {
     }
 }
 
-fn write_char(character: char, out: &mut Vec<u8>) {
-    let shown = if character.is_control() { ' ' } else { character };
-    out.extend_from_slice(shown.encode_utf8(&mut [0; 4]).as_bytes());
-}
-
 /// `file.download by alice@example.com`
 fn write_sentence(event: &Event<'_>, text: &mut String, out: &mut Vec<u8>) {
     let action = event.text(Field::Action, text).unwrap_or_default();
-    action.chars().for_each(|character| write_char(character, out));
+    write_text(action, |_| false, out);
     let who = [Field::UserEmail, Field::UserId, Field::ServiceAccount];
     if let Some(field) = who.into_iter().find(|field| event.bytes(*field).is_some_and(|name| !name.is_empty())) {
         out.extend_from_slice(b" by ");
         let name = event.text(field, text).unwrap_or_default();
-        name.chars().for_each(|character| write_char(character, out));
+        write_text(name, |_| false, out);
     }
 }
 
@@ -406,4 +421,6 @@ const APP_NAME_MAX: usize = 48;
 const PROCID_MAX: usize = 128;
 const MSGID_MAX: usize = 32;
 const BOM: [u8; 3] = [0xef, 0xbb, 0xbf];
+/// In UTF-8 the control characters U+0080 to U+009F are this byte and one of 0x80 to 0x9f.
+const C1_LEAD: u8 = 0xc2;
 const TRUNCATED: &[u8] = b" truncated=\"true\"";

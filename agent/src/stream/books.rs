@@ -132,11 +132,7 @@ impl TenantBooks {
     /// An event of this tenant, selected earlier, was settled.
     pub fn settled(&mut self, hash: u64, settlement: Settlement) {
         // Nothing in hand: the event was judged while there was no room for its tenant, so no term knows of it.
-        let Some(entry) = self
-            .tenants
-            .get_mut(&hash)
-            .filter(|entry| entry.books.in_hand > 0)
-        else {
+        let Some(entry) = self.tenants.get_mut(&hash).filter(|entry| entry.books.in_hand > 0) else {
             return;
         };
         entry.last_turn = self.turn;
@@ -146,9 +142,7 @@ impl TenantBooks {
 
     /// Each tenant's id (cut to [`TENANT_NAME_MAX`] bytes) and books, in no order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Books)> {
-        self.tenants
-            .values()
-            .map(|entry| (&*entry.name, &entry.books))
+        self.tenants.values().map(|entry| (&*entry.name, &entry.books))
     }
 
     /// How many tenants are held.
@@ -250,24 +244,13 @@ mod tests {
 
     #[test]
     fn two_errors_of_opposite_sign_do_not_cancel() {
-        let books = Books {
-            judged: 11,
-            selected: 7,
-            filtered: 3,
-            in_hand: 6,
-            overflowed: 2,
-            ..Books::default()
-        };
+        let books = Books { judged: 11, selected: 7, filtered: 3, in_hand: 6, overflowed: 2, ..Books::default() };
         assert_eq!(books.difference(), 2);
     }
 
     #[test]
     fn lesson_17_the_difference_of_absurd_books_is_large_and_never_wraps() {
-        let books = Books {
-            filtered: u64::MAX,
-            selected: u64::MAX,
-            ..Books::default()
-        };
+        let books = Books { filtered: u64::MAX, selected: u64::MAX, ..Books::default() };
         assert_eq!(books.difference(), u64::MAX);
     }
 
@@ -301,17 +284,9 @@ mod tests {
         for hash in 0..TENANTS_MAX as u64 {
             tenants.settled(hash, Settlement::Delivered);
         }
-        assert!(
-            tenants
-                .iter()
-                .all(|(_, books)| books.difference() == 0 && books.delivered == 1)
-        );
+        assert!(tenants.iter().all(|(_, books)| books.difference() == 0 && books.delivered == 1));
         tenants.judged(u64::MAX, "late", true);
-        assert!(
-            tenants
-                .iter()
-                .any(|(name, books)| name == "late" && books.in_hand == 1)
-        );
+        assert!(tenants.iter().any(|(name, books)| name == "late" && books.in_hand == 1));
     }
 
     #[test]
@@ -320,18 +295,11 @@ mod tests {
         for selected in [true, false, true, true, true] {
             tenants.judged(9, "t", selected);
         }
-        for settlement in [
-            Settlement::Delivered,
-            Settlement::DeadLettered,
-            Settlement::Overflowed,
-        ] {
+        for settlement in [Settlement::Delivered, Settlement::DeadLettered, Settlement::Overflowed] {
             tenants.settled(9, settlement);
         }
         let books = *tenants.iter().next().unwrap().1;
         assert_eq!(books.difference(), 0);
-        assert_eq!(
-            (books.judged, books.filtered, books.settled(), books.in_hand),
-            (5, 1, 3, 1)
-        );
+        assert_eq!((books.judged, books.filtered, books.settled(), books.in_hand), (5, 1, 3, 1));
     }
 }

@@ -8,6 +8,10 @@
 //! - A number is settled once: delivered, dead-lettered or overflowed. The cursor stands where the settled prefix ends.
 //! - A number that the destination does not get is named in a notice before a statement counts it as explained.
 
+pub mod announce;
 pub mod books;
+pub mod episode;
 pub mod notice;
 pub mod settled;
+pub mod statement;
+pub mod tell;

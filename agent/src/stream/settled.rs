@@ -41,11 +41,7 @@ pub struct Checkpoint {
 impl Checkpoint {
     /// Where a stream begins whose first event to judge is `next_seq`.
     pub fn first(next_seq: u64) -> Checkpoint {
-        Checkpoint {
-            next_seq,
-            next_n: FIRST_N,
-            books: Books::default(),
-        }
+        Checkpoint { next_seq, next_n: FIRST_N, books: Books::default() }
     }
 }
 
@@ -127,22 +123,14 @@ impl<L> Settled<L> {
         let n = self.next_n();
         self.pass_to(seq + 1);
         let filtered_before = std::mem::take(&mut self.filtered_after);
-        self.items.push_back(Item {
-            seq,
-            filtered_before,
-            state: State::Waiting,
-        });
+        self.items.push_back(Item { seq, filtered_before, state: State::Waiting });
         self.in_hand += 1;
         n
     }
 
     /// Everything before `next_seq` has been seen: judged, outside the destination's scope, or a hole in the log.
     pub fn pass_to(&mut self, next_seq: u64) {
-        debug_assert!(
-            next_seq >= self.judged_end,
-            "seq {next_seq} after {}",
-            self.judged_end
-        );
+        debug_assert!(next_seq >= self.judged_end, "seq {next_seq} after {}", self.judged_end);
         self.judged_end = next_seq;
     }
 
@@ -247,9 +235,7 @@ impl<L> Settled<L> {
     /// Where event `n` stands and its seq; `None` when the cursor has passed it or no event has the number.
     pub fn state(&self, n: u64) -> Option<(u64, State)> {
         let at = n.checked_sub(self.checkpoint.next_n)?;
-        self.items
-            .get(usize::try_from(at).ok()?)
-            .map(|item| (item.seq, item.state))
+        self.items.get(usize::try_from(at).ok()?).map(|item| (item.seq, item.state))
     }
 
     /// Seq and state of the first number that the cursor has not passed.
@@ -261,10 +247,7 @@ impl<L> Settled<L> {
         let Some(at) = n.checked_sub(self.checkpoint.next_n) else {
             return Err(MarkError::AlreadySettled { n });
         };
-        let item = usize::try_from(at)
-            .ok()
-            .and_then(|at| self.items.get_mut(at))
-            .ok_or(MarkError::NotGiven { n })?;
+        let item = usize::try_from(at).ok().and_then(|at| self.items.get_mut(at)).ok_or(MarkError::NotGiven { n })?;
         match item.state {
             State::Settled(_) => Err(MarkError::AlreadySettled { n }),
             State::Waiting | State::InFlight => Ok(item),
@@ -288,6 +271,7 @@ pub const FIRST_N: u64 = 1;
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::collections::btree_map::Entry;
 
     /// The log of the tests: what a judge says about each seq, the same at every reading.
     #[derive(Clone, Copy, Debug, PartialEq)]
@@ -324,11 +308,7 @@ mod tests {
 
     /// The number that each seq of `log` has, told by counting from the start.
     fn number_of(log: &[Seen], seq: u64) -> u64 {
-        log[..seq as usize - 1]
-            .iter()
-            .filter(|seen| **seen == Seen::Selected)
-            .count() as u64
-            + FIRST_N
+        log[..seq as usize - 1].iter().filter(|seen| **seen == Seen::Selected).count() as u64 + FIRST_N
     }
 
     /// Books over `log[..next_seq - 1]`, counted from the start; `ways` says how each number was settled.
@@ -390,13 +370,13 @@ mod tests {
                             1 => (settled.lost(n, Lost::DeadLettered, n), Settlement::DeadLettered),
                             _ => (settled.lost(n, Lost::Overflowed, n), Settlement::Overflowed),
                         };
-                        let expected = if n >= given {
-                            Err(MarkError::NotGiven { n })
-                        } else if ways.contains_key(&n) {
-                            Err(MarkError::AlreadySettled { n })
-                        } else {
-                            ways.insert(n, settlement);
-                            Ok(())
+                        let expected = match ways.entry(n) {
+                            _ if n >= given => Err(MarkError::NotGiven { n }),
+                            Entry::Occupied(_) => Err(MarkError::AlreadySettled { n }),
+                            Entry::Vacant(vacant) => {
+                                vacant.insert(settlement);
+                                Ok(())
+                            }
                         };
                         prop_assert_eq!(result, expected);
                     }
@@ -443,24 +423,10 @@ mod tests {
         let second = settled.selected(6);
         settled.delivered(second).unwrap();
         let checkpoint = settled.advance(|_, _, ()| {});
-        assert_eq!(
-            (
-                checkpoint.next_seq,
-                checkpoint.next_n,
-                checkpoint.books.filtered
-            ),
-            (5, 1, 2)
-        );
+        assert_eq!((checkpoint.next_seq, checkpoint.next_n, checkpoint.books.filtered), (5, 1, 2));
         settled.delivered(first).unwrap();
         let checkpoint = settled.advance(|_, _, ()| {});
-        assert_eq!(
-            (
-                checkpoint.next_seq,
-                checkpoint.next_n,
-                checkpoint.books.delivered
-            ),
-            (7, 3, 2)
-        );
+        assert_eq!((checkpoint.next_seq, checkpoint.next_n, checkpoint.books.delivered), (7, 3, 2));
     }
 
     #[test]
@@ -478,10 +444,7 @@ mod tests {
         assert_eq!(settled.delivered(n), Err(MarkError::AlreadySettled { n }));
         settled.advance(|_, _, _| {});
         assert_eq!(settled.in_flight(n), Err(MarkError::AlreadySettled { n }));
-        assert_eq!(
-            settled.delivered(n + 1),
-            Err(MarkError::NotGiven { n: n + 1 })
-        );
+        assert_eq!(settled.delivered(n + 1), Err(MarkError::NotGiven { n: n + 1 }));
         assert_eq!(settled.in_hand(), 0);
     }
 
@@ -489,21 +452,13 @@ mod tests {
     fn lesson_16_what_is_lost_is_told_from_numbers_and_only_once_the_cursor_passes_it() {
         let mut settled: Settled<&str> = Settled::at(Checkpoint::first(1));
         let numbers: Vec<u64> = (1..=4).map(|seq| settled.selected(seq)).collect();
-        settled
-            .lost(numbers[2], Lost::DeadLettered, "refused")
-            .unwrap();
+        settled.lost(numbers[2], Lost::DeadLettered, "refused").unwrap();
         settled.lost(numbers[1], Lost::Overflowed, "old").unwrap();
         let mut told = Vec::new();
         settled.advance(|n, lost, detail| told.push((n, lost, detail)));
         assert!(told.is_empty(), "number 1 is in hand");
         settled.delivered(numbers[0]).unwrap();
         settled.advance(|n, lost, detail| told.push((n, lost, detail)));
-        assert_eq!(
-            told,
-            [
-                (2, Lost::Overflowed, "old"),
-                (3, Lost::DeadLettered, "refused")
-            ]
-        );
+        assert_eq!(told, [(2, Lost::Overflowed, "old"), (3, Lost::DeadLettered, "refused")]);
     }
 }

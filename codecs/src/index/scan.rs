@@ -47,30 +47,31 @@ impl<'a> Scanner<'a> {
     }
 
     /// Walks an object at its `{`. `member` is called for each key, at the first byte of its value, and must walk that.
+    #[inline]
     pub(super) fn object(
         &mut self,
         mut member: impl FnMut(&mut Self, Text) -> Result<(), Refusal>,
     ) -> Result<(), Refusal> {
         self.at += 1;
-        if self.next_token()? == Some(b'}') {
+        if self.next_token() == Some(b'}') {
             self.at += 1;
             return Ok(());
         }
         loop {
-            if self.next_token()? != Some(b'"') {
-                return Err(self.expected("the `\"` of a key"));
+            if self.next_token() != Some(b'"') {
+                return Err(self.expected_token("the `\"` of a key"));
             }
             let key = self.string()?;
-            if self.next_token()? != Some(b':') {
-                return Err(self.expected("`:`"));
+            if self.next_token() != Some(b':') {
+                return Err(self.expected_token("`:`"));
             }
             self.at += 1;
-            self.next_token()?;
+            self.next_token();
             member(self, key)?;
-            match self.next_token()? {
+            match self.next_token() {
                 Some(b',') => self.at += 1,
                 Some(b'}') => break,
-                _ => return Err(self.expected("`,` or `}`")),
+                _ => return Err(self.expected_token("`,` or `}`")),
             }
         }
         self.at += 1;
@@ -90,11 +91,12 @@ impl<'a> Scanner<'a> {
             Some(b'f') => self.literal(b"false"),
             Some(b'n') => self.literal(b"null"),
             Some(b'-' | b'0'..=b'9') => self.number(),
-            _ => Err(self.expected("a value")),
+            _ => Err(self.expected_token("a value")),
         }
     }
 
     /// Walks a string at its opening quote.
+    #[inline]
     pub(super) fn string(&mut self) -> Result<Text, Refusal> {
         self.at += 1;
         let start = self.at;
@@ -116,22 +118,22 @@ impl<'a> Scanner<'a> {
 
     /// Succeeds when nothing is left.
     pub(super) fn end(&self) -> Result<(), Refusal> {
-        if self.at == self.raw.len() { Ok(()) } else { Err(self.expected("the end of the event")) }
+        if self.at == self.raw.len() { Ok(()) } else { Err(self.expected_token("the end of the event")) }
     }
 
     fn array(&mut self, depth: usize) -> Result<(), Refusal> {
         self.at += 1;
-        if self.next_token()? == Some(b']') {
+        if self.next_token() == Some(b']') {
             self.at += 1;
             return Ok(());
         }
         loop {
-            self.next_token()?;
+            self.next_token();
             self.value(depth)?;
-            match self.next_token()? {
+            match self.next_token() {
                 Some(b',') => self.at += 1,
                 Some(b']') => break,
-                _ => return Err(self.expected("`,` or `]`")),
+                _ => return Err(self.expected_token("`,` or `]`")),
             }
         }
         self.at += 1;
@@ -213,14 +215,14 @@ impl<'a> Scanner<'a> {
         Ok(value)
     }
 
-    /// Skips white space and says which byte comes then.
-    #[inline]
-    fn next_token(&mut self) -> Result<Option<u8>, Refusal> {
+    /// Skips white space and says which byte comes then. A line break is not white space here, so it is a byte that
+    /// nothing expects.
+    #[inline(always)]
+    fn next_token(&mut self) -> Option<u8> {
         loop {
             match self.peek() {
                 Some(b' ' | b'\t') => self.at += 1,
-                Some(b'\n' | b'\r') => return Err(Refusal::LineBreak { at: self.at }),
-                other => return Ok(other),
+                other => return other,
             }
         }
     }
@@ -240,6 +242,15 @@ impl<'a> Scanner<'a> {
     #[cold]
     fn expected(&self, expected: &'static str) -> Refusal {
         Refusal::Syntax { at: self.at, expected }
+    }
+
+    /// Like [`Scanner::expected`] between tokens, where a line break has a name of its own.
+    #[cold]
+    fn expected_token(&self, expected: &'static str) -> Refusal {
+        match self.peek() {
+            Some(b'\n' | b'\r') => Refusal::LineBreak { at: self.at },
+            _ => self.expected(expected),
+        }
     }
 }
 
