@@ -55,6 +55,7 @@ mod header;
 mod record;
 
 pub(crate) use footer::{FOOTER_LEN, Footer, INDEX_MAX, IndexEntry};
+pub use header::VERSION;
 pub(crate) use header::{HEADER_LEN, Header, HeaderError};
 pub(crate) use record::{Kind, RECORD_HEADER, RecordHead};
 

@@ -45,6 +45,8 @@ pub use secret::{SECRET_MAX, Secret, SecretError, SecretSource};
 pub use settings::{ChangedDestination, ChangedSetting, Changes};
 pub use url::HttpUrl;
 
+pub use crate::runtime::RuntimeSetting;
+
 /// Everything the agent was told, checked.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -117,17 +119,6 @@ pub struct Agent {
     pub runtime: RuntimeSetting,
     /// Tenant of the agent's own events where a destination serves more than one.
     pub tenant: String,
-}
-
-/// What drives the shards' threads, as asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RuntimeSetting {
-    /// `io_uring` where the system allows it, else epoll.
-    Auto,
-    /// `io_uring` or nothing.
-    IoUring,
-    /// Epoll.
-    Epoll,
 }
 
 /// How events come in. At least one way is there.

@@ -303,15 +303,6 @@ impl Episode {
         CauseState { phase: self.phase, id: self.id, notices: self.notices, untold: self.untold.told() }
     }
 
-    fn state(&self) -> CauseState {
-        CauseState {
-            phase: self.phase,
-            id: self.id,
-            notices: self.notices,
-            untold: self.untold.told(),
-        }
-    }
-
     fn add(&mut self, n: u64, loss: &Loss, now: Millis) {
         self.untold.add(n, loss);
         self.last_lost = now;
