@@ -14,7 +14,7 @@ struct Ran {
     talk: String,
 }
 
-fn run_with(args: &[&str]) -> Ran {
+fn run_here(args: &[&str]) -> Ran {
     let (mut data, mut talk) = (Vec::new(), Vec::new());
     let here = Surroundings {
         host_name: "node-7".to_owned(),
@@ -24,7 +24,7 @@ fn run_with(args: &[&str]) -> Ran {
     };
     let args = ["scaidrive-siem"].iter().chain(args).map(OsString::from);
     let mut output = Output::new(&mut data, &mut talk, Colour::default());
-    let exit = run(args, &here, &mut output);
+    let exit = run_with(args, &here, &mut output);
     let exit = output.finish(exit);
     Ran { exit, data: String::from_utf8(data).unwrap(), talk: String::from_utf8(talk).unwrap() }
 }
@@ -39,7 +39,7 @@ fn check(main: &str, beside: &str, options: &[&str]) -> Ran {
     let secret = directory.path().join("token");
     fs::write(&secret, "hush\n").unwrap();
     fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).unwrap();
-    let ran = run_with(&[&["check", "--config", path.to_str().unwrap()], options].concat());
+    let ran = run_here(&[&["check", "--config", path.to_str().unwrap()], options].concat());
     let hide = |text: String| text.replace(directory.path().to_str().unwrap(), "DIR");
     Ran { exit: ran.exit, data: hide(ran.data), talk: hide(ran.talk) }
 }
@@ -154,7 +154,7 @@ fn a_command_line_that_cannot_be_understood_exits_64_in_three_lines() {
         (&["demo", "--rate", "0"], "--rate <N> can't be \"0\"", "--help"),
         (&["check", "--config"], "--config <FILE> needs a value", "--help"),
     ] {
-        let ran = run_with(args);
+        let ran = run_here(args);
         assert_eq!(ran.exit.code(), 64, "{args:?}");
         let lines: Vec<&str> = ran.talk.lines().collect();
         let [first, "where: the command line", third] = lines.as_slice() else { panic!("{args:?}: {}", ran.talk) };
@@ -162,21 +162,21 @@ fn a_command_line_that_cannot_be_understood_exits_64_in_three_lines() {
         assert!(third.starts_with("do:    ") && third.contains(advice), "{args:?}: {third}");
         assert!(ran.data.is_empty());
     }
-    assert_eq!(run_with(&[]).exit, Exit::Usage);
-    assert!(run_with(&[]).talk.contains("Usage: scaidrive-siem"));
+    assert_eq!(run_here(&[]).exit, Exit::Usage);
+    assert!(run_here(&[]).talk.contains("Usage: scaidrive-siem"));
 }
 
 #[test]
 fn help_version_and_schema_are_data() {
-    let ran = run_with(&["--version"]);
+    let ran = run_here(&["--version"]);
     assert_eq!(ran.exit, Exit::Ok);
     assert!(ran.data.starts_with(concat!("scaidrive-siem ", env!("CARGO_PKG_VERSION"))));
     assert!(ran.data.contains("io_uring") && ran.data.contains("epoll"), "{}", ran.data);
-    let ran = run_with(&["--help"]);
+    let ran = run_here(&["--help"]);
     for command in ["run", "demo", "check", "status", "emit", "deadletter", "log", "schema"] {
         assert!(ran.data.contains(&format!("\n  {command} ")), "{command}: {}", ran.data);
     }
-    let ran = run_with(&["schema"]);
+    let ran = run_here(&["schema"]);
     let schema: serde_json::Value = serde_json::from_str(&ran.data).unwrap();
     assert_eq!((schema, ran.exit), (crate::config::json_schema(), Exit::Ok));
 }

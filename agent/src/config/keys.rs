@@ -253,6 +253,12 @@ pub(crate) const INGEST_HTTP: &[Key] = &[
         Default::Absent,
         "What a producer must show; required when the address is not loopback.",
     ),
+    key(
+        "hosts",
+        Shape::Texts,
+        Default::Texts(&[]),
+        "Host names by which producers may call it, beside localhost and addresses.",
+    ),
 ];
 
 pub(crate) const INGEST_WINDOW: &[Key] = &[

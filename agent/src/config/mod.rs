@@ -156,6 +156,8 @@ pub struct HttpIngest {
     pub listen: SocketAddr,
     /// What producers show as a bearer token; always there when `listen` is not loopback.
     pub token: Option<Secret>,
+    /// Host names by which producers may call it, beside `localhost` and addresses; in lower case.
+    pub hosts: Vec<String>,
 }
 
 /// The log.

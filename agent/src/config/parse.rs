@@ -14,6 +14,7 @@ use super::parse_destination;
 use super::parse_secret::secret;
 use super::problems::{Place, Problem, Problems, Weight, listed};
 use super::text::{KIB, MIB, size_text};
+use super::url::parse_host;
 use super::walk::Section;
 use super::{
     Admin, Agent, Buffer, Config, Durability, HttpIngest, Ingest, LogFormat, LogLevel, LogSettings, OnFull,
@@ -43,7 +44,7 @@ pub(crate) fn assemble(
     let main_tree = tree(main, problems);
     let root = main_tree.as_ref().map(|tree| Section::root(main, tree.get_ref(), ROOT, problems));
 
-    let top = root.as_ref().and_then(|root| {
+    let top = root.as_ref().map(|root| {
         let section = root.table("agent");
         let shards = shards(&section, surroundings);
         let agent = agent(&section, shards, surroundings);
@@ -52,7 +53,7 @@ pub(crate) fn assemble(
         let ingest = ingest(root, segment_size, surroundings);
         let admin = admin(&root.table("admin"), ingest.as_ref());
         let log = log(&root.table("log"));
-        Some((agent, buffer_section, buffer, ingest, admin, log))
+        (agent, buffer_section, buffer, ingest, admin, log)
     });
 
     let node = top.as_ref().and_then(|(agent, ..)| agent.as_ref()).map(|agent| agent.node.clone()).unwrap_or_default();
@@ -277,6 +278,7 @@ fn unix_ingest(section: &Section<'_>) -> Option<Option<UnixIngest>> {
 fn http_ingest(section: &Section<'_>, surroundings: &Surroundings) -> Option<HttpIngest> {
     let listen = section.address("listen");
     let token = section.optional("token", |section, name| secret(section, name, surroundings));
+    let hosts = hosts(section);
     let (listen, token) = (listen?, token?);
     if !listen.ip().to_canonical().is_loopback() {
         let (place, problems) = (section.place("listen"), section.problems());
@@ -288,7 +290,22 @@ fn http_ingest(section: &Section<'_>, surroundings: &Surroundings) -> Option<Htt
         let what = format!("events and the token cross the network unencrypted to {listen}");
         problems.warn(place, what, "listen on 127.0.0.1, or put a proxy that speaks TLS before it");
     }
-    Some(HttpIngest { listen, token })
+    Some(HttpIngest { listen, token, hosts: hosts? })
+}
+
+fn hosts(section: &Section<'_>) -> Option<Vec<String>> {
+    let mut hosts = Vec::new();
+    for (text, place) in section.texts("hosts")? {
+        match parse_host(&text) {
+            Ok(host) => hosts.push(host),
+            Err(_) => {
+                let what = format!("`hosts` holds {text:?}, which is not a host name");
+                section.problems().error(place, what, "write host names without a scheme or a port");
+                return None;
+            }
+        }
+    }
+    Some(hosts)
 }
 
 fn admin(section: &Section<'_>, ingest: Option<&Ingest>) -> Option<Admin> {

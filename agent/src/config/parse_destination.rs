@@ -239,7 +239,6 @@ fn tls(section: &Section<'_>) -> Option<TlsSettings> {
     let ca = ca_file.as_deref().map_or(Some(()), |path| check_certificates(section, "ca_file", path));
     let cert = cert_file.as_deref().map_or(Some(()), |path| check_certificates(section, "cert_file", path));
     let key = key_file.as_deref().map_or(Some(()), |path| check_key(section, path));
-    (ca?, cert?, key?);
     let identity = match (cert_file, key_file) {
         (Some(cert), Some(key)) => Some((cert, key)),
         (None, None) => None,
@@ -253,6 +252,8 @@ fn tls(section: &Section<'_>) -> Option<TlsSettings> {
             return None;
         }
     };
+    // Each was looked at, whatever was wrong with the others.
+    ca.and(cert).and(key)?;
     Some(TlsSettings { ca_file, server_name: server_name?, identity })
 }
 

@@ -78,6 +78,13 @@ impl Config {
     }
 }
 
+/// Destinations are equal when all their settings are, the content of their secrets included.
+impl PartialEq for Destination {
+    fn eq(&self, other: &Destination) -> bool {
+        changed_settings(self, other).is_empty()
+    }
+}
+
 impl Destination {
     /// Every key of the destination, with its value.
     #[must_use]
@@ -197,6 +204,7 @@ fn ingest_settings(ingest: &Ingest) -> Vec<Setting> {
         ("ingest.unix.allow_uids", unix.map(|unix| format!("{:?}", unix.allow_uids))),
         ("ingest.http.listen", http.map(|http| http.listen.to_string())),
         ("ingest.http.token", token.map(|token| token.source().to_string())),
+        ("ingest.http.hosts", http.map(|http| list(&http.hosts))),
         some("ingest.max_event_size", size_text(ingest.max_event_size as u64)),
         some("ingest.window.max_size", size_text(ingest.window_bytes as u64)),
         some("ingest.window.max_lines", ingest.window_lines),

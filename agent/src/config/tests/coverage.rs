@@ -19,6 +19,7 @@ const OTHER_VALUES: &[(&str, &str)] = &[
     ("ingest.unix.allow_uids", "[7]"),
     ("ingest.http.listen", "\"127.0.0.1:2\""),
     ("ingest.http.token", "{ env = \"OTHER_TOKEN\" }"),
+    ("ingest.http.hosts", "[\"siem.example.com\"]"),
     ("ingest.max_event_size", "\"128KiB\""),
     ("ingest.window.max_size", "\"8MiB\""),
     ("ingest.window.max_lines", "7"),
@@ -106,7 +107,7 @@ fn every_key_outside_the_destinations_is_read_and_shows_in_what_changed() {
     for (path, value) in OTHER_VALUES {
         // Some keys have a meaning only beside another one, which both sides then have.
         let (beside, after_beside) = match *path {
-            "ingest.unix.enabled" | "ingest.http.listen" | "ingest.http.token" => {
+            "ingest.unix.enabled" | "ingest.http.listen" | "ingest.http.token" | "ingest.http.hosts" => {
                 ("ingest.http.listen = \"127.0.0.1:1\"\ningest.http.token = { env = \"TOKEN\" }\n", "")
             }
             "buffer.sync_every" => ("buffer.durability = \"interval\"\n", ""),

@@ -137,6 +137,8 @@ fn nobody_outside_gets_in_without_a_token() {
     refused("[admin]\nlisten = \"192.0.2.1:8911\"", "admin.listen", 2, "others can reach", "127.0.0.1");
     assert!(read("[ingest]\nhttp = { listen = \"127.0.0.1:8910\" }").unwrap().0.ingest.http.is_some());
     assert!(read("[ingest]\nhttp = { listen = \"[::ffff:127.0.0.1]:8910\" }").is_ok());
+    let text = "[ingest]\nhttp = { listen = \"127.0.0.1:8910\", hosts = [\"http://siem\"] }";
+    refused(text, "ingest.http.hosts", 2, "\"http://siem\", which is not a host name", "without a scheme");
     let text = "[ingest]\nhttp = { listen = \"0.0.0.0:8910\", token = { env = \"TOKEN\" } }";
     warned(text, "ingest.http.listen", "unencrypted");
 }
