@@ -37,7 +37,7 @@ pub(super) fn read(text: &str) -> Loaded {
 /// Reads `text` as an `agent.toml` with files beside it, by name and text.
 pub(super) fn read_all(text: &str, others: &[(&str, &str)]) -> Loaded {
     let directory = Path::new("/etc/scaidrive-siem");
-    let source = |name: &str, text: &str| Source { path: directory.join(name), text: text.to_owned() };
+    let source = |name: &str, text: &str| Source::new(directory.join(name), text.to_owned());
     let others: Vec<Source> =
         others.iter().map(|(name, text)| source(&format!("destinations.d/{name}"), text)).collect();
     let problems = Problems::default();
@@ -206,4 +206,16 @@ fn lesson_41_another_segment_size_waits_for_a_restart_and_the_budget_does_not() 
     let changes = Config::differences(&old, &new);
     assert_eq!(changes.live[0].to_string(), "buffer.max_size from 8GiB to 16GiB");
     assert_eq!(changes.restart[0].to_string(), "buffer.segment_size from 64MiB to 16MiB");
+}
+
+#[test]
+fn lesson_35_ten_thousand_destinations_are_read_and_compared_in_seconds() {
+    let begun = std::time::Instant::now();
+    let many: String = (0..10_000).map(|n| SYSLOG.replace("\"syslog\"\ntype", &format!("\"s{n}\"\ntype"))).collect();
+    let (old, _) = read(&many).unwrap();
+    let (new, _) = read(&many.replacen("syslog.example.com", "other.example.com", 1)).unwrap();
+    let changes = Config::differences(&old, &new);
+    assert_eq!((changes.unchanged.len(), changes.changed.len()), (9_999, 1));
+    assert!(begun.elapsed().as_secs() < 20, "{:?}", begun.elapsed());
+    assert!(read(&format!("{many}{SYSLOG}")).unwrap_err()[0].what.contains("destination number 10001"));
 }
