@@ -222,7 +222,7 @@ impl World {
         self.oracle.tag += 1;
         let mut payload = vec![b'.'; len];
         payload[..8].copy_from_slice(&self.oracle.tag.to_le_bytes());
-        for _ in 0..4 {
+        for _ in 0..40 {
             match self.log().try_append(&payload) {
                 Ok(number) => {
                     let number = number.get();
@@ -249,7 +249,7 @@ impl World {
     }
 
     fn settle(&mut self) -> Outcome {
-        for _ in 0..3 {
+        for _ in 0..40 {
             let driven = self.log();
             driven.log.tick(driven.now);
             if let Some(failure) = driven.log.take_failure() {
