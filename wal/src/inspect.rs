@@ -10,8 +10,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use crate::format::{
-    FOOTER_LEN, FileKind, Footer, HEADER_LEN, Header, HeaderError, Kind, RECORD_HEADER, aligned,
-    file_kind, salted,
+    FOOTER_LEN, FileKind, Footer, HEADER_LEN, Header, HeaderError, Kind, RECORD_HEADER, aligned, file_kind, salted,
 };
 use crate::number::{ByteCount, LogTime, Seq, WallTime};
 use crate::scan::{Scanned, Source, find_record, scan, without_holes};
@@ -127,11 +126,7 @@ pub fn inspect(directory: &Path) -> io::Result<Vec<SegmentReport>> {
             (_, Err(HeaderError::Invalid)) => SegmentState::Unreadable,
             (_, Ok(header)) => summarize(&header, file.footer(salted(header.salt))?),
         };
-        reports.push(SegmentReport {
-            path,
-            len: ByteCount::new(file.len as u64),
-            state,
-        });
+        reports.push(SegmentReport { path, len: ByteCount::new(file.len as u64), state });
     }
     Ok(reports)
 }
@@ -168,10 +163,7 @@ pub fn verify(directory: &Path, mut on_problem: impl FnMut(Problem)) -> io::Resu
         let Some(mut file) = FileView::open(&path)? else { continue };
         let mut tell = |what| {
             report.problems += 1;
-            on_problem(Problem {
-                path: path.clone(),
-                what,
-            });
+            on_problem(Problem { path: path.clone(), what });
         };
         match file.header()? {
             Err(HeaderError::Newer { .. }) => continue,
@@ -240,10 +232,7 @@ impl Export {
         let stops: Vec<Option<Seq>> = segments.iter().skip(1).map(|(_, base)| Some(*base)).collect();
         let stops = stops.into_iter().chain([None]);
         let paths: Vec<_> = segments.into_iter().map(|(path, _)| path).zip(stops).collect();
-        Ok(Export {
-            paths: paths.into_iter(),
-            current: None,
-        })
+        Ok(Export { paths: paths.into_iter(), current: None })
     }
 }
 
@@ -281,8 +270,7 @@ impl Walk {
     fn next_event(&mut self) -> Option<OwnedRecord> {
         loop {
             let limit = self.file.end();
-            let (start, head) =
-                find_record(&mut self.file, self.salted, self.at, limit, self.expected)?;
+            let (start, head) = find_record(&mut self.file, self.salted, self.at, limit, self.expected)?;
             if self.stop.is_some_and(|stop| head.seq >= stop) {
                 return None;
             }
@@ -325,12 +313,7 @@ impl FileView {
             Err(error) => return Err(error),
         };
         let len = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX);
-        Ok(Some(FileView {
-            file,
-            len,
-            window: Vec::new(),
-            window_at: 0,
-        }))
+        Ok(Some(FileView { file, len, window: Vec::new(), window_at: 0 }))
     }
 
     fn header(&self) -> io::Result<Result<Header, HeaderError>> {

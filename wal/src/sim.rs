@@ -124,6 +124,12 @@ impl SimDisk {
         self.lock().failing_syncs = count;
     }
 
+    /// The machine stops before the next sync after `count` more: from there on every sync
+    /// fails, and what is stored may or may not survive the power cut that must follow. `None` takes it back.
+    pub fn stop_after_syncs(&self, count: Option<u64>) {
+        self.lock().stop_after = count;
+    }
+
     /// The next `count` directory syncs fail.
     pub fn fail_next_directory_syncs(&self, count: u32) {
         self.lock().failing_directory_syncs = count;
@@ -250,6 +256,7 @@ impl Disk for SimDisk {
     fn sync_directory(&self) -> io::Result<()> {
         let mut state = self.lock();
         state.directory_syncs += 1;
+        state.count_down()?;
         if state.failing_directory_syncs > 0 {
             state.failing_directory_syncs -= 1;
             return Err(io::Error::other("the simulated directory sync failed"));
@@ -357,6 +364,7 @@ struct State {
     failing_directory_syncs: u32,
     file_syncs: u64,
     directory_syncs: u64,
+    stop_after: Option<u64>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -391,6 +399,18 @@ impl State {
         self.files.entry(id).or_default()
     }
 
+    /// Fails when the machine has stopped.
+    fn count_down(&mut self) -> io::Result<()> {
+        match &mut self.stop_after {
+            None => Ok(()),
+            Some(0) => Err(io::Error::other("the simulated machine has stopped")),
+            Some(left) => {
+                *left -= 1;
+                Ok(())
+            }
+        }
+    }
+
     fn allocate(&mut self, bytes: u64) -> io::Result<()> {
         self.free = self.free.checked_sub(bytes).ok_or(io::ErrorKind::StorageFull)?;
         Ok(())
@@ -421,6 +441,7 @@ impl State {
 
     fn sync(&mut self, id: u64) -> io::Result<()> {
         self.file_syncs += 1;
+        self.count_down()?;
         let failing = self.failing_syncs > 0;
         let pages: Vec<usize> = self.file(id).dirty.iter().copied().collect();
         for page in pages {

@@ -16,7 +16,7 @@ use std::time::Instant;
 
 use common::{Driven, seq, small};
 use scaidrive_wal::sim::{Fate, SimDisk};
-use scaidrive_wal::{AppendError, CursorKey, Durability, Options, Position, Read, Seq, SyncJob};
+use scaidrive_wal::{AppendError, CursorKey, Durability, Log, Options, Position, Read, Seq, SyncJob};
 
 /// Everything that can happen between two power cuts.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -91,10 +91,7 @@ impl World {
             driven: None,
             job: None,
             is_full: false,
-            oracle: Oracle {
-                bodies: vec![0],
-                ..Oracle::default()
-            },
+            oracle: Oracle { bodies: vec![0], ..Oracle::default() },
             salt: seed,
             prng: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1,
         };
@@ -134,8 +131,7 @@ impl World {
         self.salt += 1;
         let disk = Arc::new(self.disk.clone());
         let budget = scaidrive_wal::Budget::new(1000);
-        let (mut driven, opened) =
-            Driven::open_with(disk, self.options.clone(), budget, self.salt);
+        let (mut driven, opened) = Driven::open_with(disk, self.options.clone(), budget, self.salt);
         if !opened.damage.is_empty() {
             return Err(format!("false alarm: {:?}", opened.damage));
         }
@@ -166,12 +162,8 @@ impl World {
             if range.start.get() < self.oracle.acked {
                 return Err(format!("acknowledged records are given up: {range:?}"));
             }
-            let numbers: Vec<u64> = self
-                .oracle
-                .given
-                .range(range.start.get()..range.end.get())
-                .map(|(number, _)| *number)
-                .collect();
+            let numbers: Vec<u64> =
+                self.oracle.given.range(range.start.get()..range.end.get()).map(|(number, _)| *number).collect();
             for number in numbers {
                 self.oracle.given.remove(&number);
             }
@@ -402,9 +394,7 @@ impl World {
                 })
                 .collect();
             world.disk.power_cut_with(&fates);
-            world
-                .aftermath()
-                .map_err(|broken| format!("{broken}; fates {fates:?}"))?;
+            world.aftermath().map_err(|broken| format!("{broken}; fates {fates:?}"))?;
         }
         Ok(())
     }
@@ -518,10 +508,7 @@ fn random_histories_keep_the_promises() {
 
 #[test]
 fn random_histories_in_a_weaker_mode_keep_what_is_durable_and_reuse_no_number() {
-    let options = Options {
-        durability: Durability::Interval { every_ms: 100 },
-        ..small()
-    };
+    let options = Options { durability: Durability::Interval { every_ms: 100 }, ..small() };
     let started = Instant::now();
     let seeds = number_from("SCAIDRIVE_SEEDS", 500);
     let first = number_from("SCAIDRIVE_SEED", 1);
@@ -558,6 +545,44 @@ fn weak_history(seed: u64, options: Options) -> Outcome {
         world.check_records(false)?;
     }
     Ok(())
+}
+
+#[test]
+fn opening_may_be_cut_short_at_any_sync() {
+    for seed in 1..=100 {
+        for syncs in 0..4 {
+            let mut world = World::new(seed, small());
+            for _ in 0..20 {
+                world.append(300).unwrap();
+            }
+            world.run(Op::SyncFails).unwrap();
+            world.run(Op::SyncEnds).unwrap();
+            for _ in 0..20 {
+                world.append(300).unwrap();
+            }
+            world.run(Op::SyncBegins).unwrap();
+            let job = world.job.take().unwrap();
+            world.disk.fail_next_syncs(1);
+            assert!(job.execute().is_err());
+            world.disk.fail_next_syncs(0);
+            world.disk.kill();
+            // Opening gets this far; nobody has seen anything of it.
+            world.disk.stop_after_syncs(Some(syncs));
+            world.driven = None;
+            let _ = Log::open(
+                Arc::new(world.disk.clone()),
+                small(),
+                scaidrive_wal::Budget::new(9),
+                scaidrive_wal::WallTime::from_ms(0),
+                &mut || seed,
+            );
+            world.disk.stop_after_syncs(None);
+            world.disk.power_cut();
+            if let Err(broken) = world.open() {
+                panic!("seed {seed}, {syncs} syncs: {broken}");
+            }
+        }
+    }
 }
 
 #[test]

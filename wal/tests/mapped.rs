@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use common::{Driven, seq, small};
 use scaidrive_wal::{
-    AppendError, Budget, Durability, Log, LogTime, MappedDisk, NewRecord, Options, Position, Read,
-    Seq, WallTime, install_sigbus_handler,
+    AppendError, Budget, Durability, Log, LogTime, MappedDisk, NewRecord, Options, Position, Read, Seq, WallTime,
+    install_sigbus_handler,
 };
 
 fn open(path: &std::path::Path, options: Options) -> Driven {
@@ -119,7 +119,8 @@ fn threaded(options: Options, count: u64) {
     let dir = tempfile::tempdir().unwrap();
     let disk = Arc::new(MappedDisk::open(dir.path()).unwrap());
     let mut entropy = || 11;
-    let (mut log, _) = Log::open(disk.clone(), options.clone(), Budget::new(100), WallTime::from_ms(0), &mut entropy).unwrap();
+    let (mut log, _) =
+        Log::open(disk.clone(), options.clone(), Budget::new(100), WallTime::from_ms(0), &mut entropy).unwrap();
     let (syncer, keeper) = log.helpers();
     let wakes = Arc::new(AtomicUsize::new(0));
     let shard = std::thread::current();
@@ -128,10 +129,7 @@ fn threaded(options: Options, count: u64) {
         counted.fetch_add(1, Ordering::Relaxed);
         shard.unpark();
     }));
-    let threads = [
-        std::thread::spawn(move || syncer.run()),
-        std::thread::spawn(move || keeper.run()),
-    ];
+    let threads = [std::thread::spawn(move || syncer.run()), std::thread::spawn(move || keeper.run())];
     let started = Instant::now();
     let mut position = Position::at(Seq::FIRST);
     let (mut appended, mut read) = (0, 0);
@@ -146,13 +144,8 @@ fn threaded(options: Options, count: u64) {
             if appended == count {
                 break;
             }
-            let record = NewRecord {
-                wall: WallTime::from_ms(0),
-                tenant_hash: 0,
-                flags: 0,
-                index: &[],
-                payload: &payload,
-            };
+            let record =
+                NewRecord { wall: WallTime::from_ms(0), tenant_hash: 0, flags: 0, index: &[], payload: &payload };
             match log.append(&record, now) {
                 Ok(_) => appended += 1,
                 Err(AppendError::WaitForKeeper) => break,
@@ -183,21 +176,14 @@ fn threaded(options: Options, count: u64) {
 
 #[test]
 fn threads_append_sync_read_and_close() {
-    let options = Options {
-        segment_size: 1 << 20,
-        ..small()
-    };
+    let options = Options { segment_size: 1 << 20, ..small() };
     threaded(options, 20_000);
 }
 
 #[test]
 fn threads_in_the_weaker_modes_do_the_same() {
     for durability in [Durability::Interval { every_ms: 20 }, Durability::Os] {
-        let options = Options {
-            segment_size: 1 << 20,
-            durability,
-            ..small()
-        };
+        let options = Options { segment_size: 1 << 20, durability, ..small() };
         threaded(options, 5_000);
     }
 }
@@ -211,10 +197,7 @@ fn lesson_47_closing_with_work_waiting_takes_seconds_at_most() {
     }
     let Driven { log, syncer, keeper, now } = log;
     let started = Instant::now();
-    let threads = [
-        std::thread::spawn(move || syncer.run()),
-        std::thread::spawn(move || keeper.run()),
-    ];
+    let threads = [std::thread::spawn(move || syncer.run()), std::thread::spawn(move || keeper.run())];
     assert!(log.close(now).wait(Duration::from_secs(5)));
     for thread in threads {
         thread.join().unwrap();
@@ -226,10 +209,7 @@ fn lesson_47_closing_with_work_waiting_takes_seconds_at_most() {
 fn dropping_a_log_ends_its_helpers() {
     let dir = tempfile::tempdir().unwrap();
     let Driven { log, syncer, keeper, .. } = open(dir.path(), small());
-    let threads = [
-        std::thread::spawn(move || syncer.run()),
-        std::thread::spawn(move || keeper.run()),
-    ];
+    let threads = [std::thread::spawn(move || syncer.run()), std::thread::spawn(move || keeper.run())];
     drop(log);
     for thread in threads {
         thread.join().unwrap();
@@ -239,10 +219,7 @@ fn dropping_a_log_ends_its_helpers() {
 #[test]
 fn lesson_08_opening_reads_only_what_has_no_footer() {
     let dir = tempfile::tempdir().unwrap();
-    let options = Options {
-        segment_size: 1 << 20,
-        ..small()
-    };
+    let options = Options { segment_size: 1 << 20, ..small() };
     let mut log = open(dir.path(), options.clone());
     for _ in 0..2_000 {
         log.append(&[b'a'; 10_000]);
@@ -266,8 +243,7 @@ fn what_was_exported_is_what_was_appended() {
     }
     log.keep();
     let problems = std::cell::RefCell::new(Vec::new());
-    let report =
-        scaidrive_wal::inspect::verify(dir.path(), |problem| problems.borrow_mut().push(problem)).unwrap();
+    let report = scaidrive_wal::inspect::verify(dir.path(), |problem| problems.borrow_mut().push(problem)).unwrap();
     assert_eq!((report.records, problems.borrow().len()), (100, 0));
     let export = scaidrive_wal::inspect::Export::open(dir.path()).unwrap();
     let records: Vec<_> = export.map(Result::unwrap).collect();
@@ -284,7 +260,6 @@ fn what_was_exported_is_what_was_appended() {
     let mut bytes = std::fs::read(path).unwrap();
     bytes[4096 + 100] ^= 1;
     std::fs::write(path, bytes).unwrap();
-    let report =
-        scaidrive_wal::inspect::verify(dir.path(), |problem| problems.borrow_mut().push(problem)).unwrap();
+    let report = scaidrive_wal::inspect::verify(dir.path(), |problem| problems.borrow_mut().push(problem)).unwrap();
     assert_eq!((report.records, report.problems), (99, 1));
 }

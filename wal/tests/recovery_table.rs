@@ -6,9 +6,7 @@ use std::sync::Arc;
 
 use common::{Driven, seq, small};
 use scaidrive_wal::sim::{Fate, SimDisk};
-use scaidrive_wal::{
-    AppendError, Budget, CursorKey, Disk, Opened, Position, Read, Room, Seq,
-};
+use scaidrive_wal::{AppendError, Budget, CursorKey, Disk, Opened, Position, Read, Room, Seq};
 
 const HEADER: usize = 4096;
 /// Bytes of a record of `small_record` in the log.
@@ -611,4 +609,65 @@ fn after_a_second_without_appends_the_last_record_has_a_witness() {
     let (_, opened) = open(&disk);
     assert_eq!(opened.damage.len(), 1);
     assert_eq!(opened.damage[0].seqs, seq(1)..seq(2));
+}
+
+#[test]
+fn a_recycled_file_gets_a_new_salt_and_its_old_records_are_gone() {
+    let disk = SimDisk::new(3);
+    let (mut log, _) = Driven::open_with(Arc::new(disk.clone()), small(), Budget::new(2), 9);
+    for _ in 0..100 {
+        small_record(&mut log);
+    }
+    log.sync();
+    log.append(&[b'y'; 20_300]);
+    log.sync();
+    log.keep();
+    log.log.trim(seq(101));
+    log.keep();
+    // One record in a file that still holds a hundred others behind it.
+    log.append(&[b'z'; 20_300]);
+    log.sync();
+    let salts: Vec<Vec<u8>> = names(&disk).iter().map(|name| disk.contents(name).unwrap()[40..48].to_vec()).collect();
+    assert_eq!(salts.len(), 2);
+    assert_ne!(salts[0], salts[1]);
+}
+
+#[test]
+fn a_torn_record_in_a_spare_is_not_made_whole_by_the_next_one() {
+    let disk = SimDisk::new(3);
+    let (mut log, _) = open(&disk);
+    log.append(&[b'a'; 12_000]);
+    drop(log);
+    // The power cut keeps the header and all of the record but its middle.
+    let mut fates = vec![Fate::New; disk.unsynced()];
+    fates[2] = Fate::Old;
+    disk.power_cut_with(&fates);
+    // The directory entry was durable before, in the life that made the spare.
+    let (mut log, opened) = Driven::open(Arc::new(disk.clone()), small());
+    assert_eq!(opened.next, seq(1));
+    let mut next = vec![b'a'; 12_000];
+    next[0] = b'b';
+    log.append(&next);
+    drop(log);
+    // Now only that middle gets to the disk.
+    let mut fates = vec![Fate::Old; disk.unsynced()];
+    fates[2] = Fate::New;
+    disk.power_cut_with(&fates);
+    let (mut log, _) = Driven::open(Arc::new(disk.clone()), small());
+    assert_eq!(log.read_seqs(), Vec::<u64>::new());
+}
+
+#[test]
+fn the_newest_segment_with_a_name_remembers_which_numbers_were_used() {
+    let disk = SimDisk::new(3);
+    let (mut log, _) = open(&disk);
+    small_record(&mut log);
+    log.sync();
+    log.append(&[b'y'; 20_300]);
+    log.log.trim(seq(100));
+    log.keep();
+    drop(log);
+    disk.power_cut_with(&[]);
+    let (_, opened) = Driven::open(Arc::new(disk.clone()), small());
+    assert_eq!(opened.next, seq(2));
 }
