@@ -642,9 +642,8 @@ impl Shard {
             }
             or(self.mailbox.bell().changed(), self.runtime.sleep(Millis(20))).await;
         }
-        let mut intake = self.intake.borrow_mut();
-        intake.acknowledge(&self.log.borrow());
-        intake.give_back();
+        self.intake.borrow_mut().acknowledge(&self.log.borrow());
+        self.intake.borrow_mut().give_back();
         self.publish(true);
     }
 
