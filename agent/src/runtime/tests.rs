@@ -388,7 +388,7 @@ fn a_busy_shard_still_hears_its_timers_and_sockets() {
 #[test]
 fn an_idle_shard_costs_nothing() {
     alone("an_idle_shard_costs_nothing", || {
-        for (side, spent) in sides().into_iter().zip(on_each_side(|runtime| idle_cost(runtime))) {
+        for (side, spent) in sides().into_iter().zip(on_each_side(idle_cost)) {
             assert!(spent < 0.002, "{side}: {:.3} % of a core", spent * 100.0);
         }
     });
