@@ -2,6 +2,8 @@
 
 pub mod cli;
 pub mod config;
+pub mod control;
+pub mod counter;
 pub mod deadletter;
 pub mod delivery;
 pub mod ingest;

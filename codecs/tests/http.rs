@@ -131,6 +131,13 @@ fn heads_are_bounded_and_must_be_http() {
 }
 
 #[test]
+fn blank_lines_before_a_head_are_bounded_however_they_come() {
+    let mut reader = ReplyReader::new(10);
+    let refused = (0..1000).map(|_| reader.push(b"\r\n")).find(|progress| progress.is_err());
+    assert!(matches!(refused, Some(Err(HttpError::Head { .. }))));
+}
+
+#[test]
 fn a_body_is_kept_up_to_the_limit_and_read_to_the_end() {
     let wire = [b"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n".to_vec(), vec![b'x'; 5000]].concat();
     let (found, used) = reply(&wire).unwrap();

@@ -55,6 +55,7 @@ mod header;
 mod record;
 
 pub(crate) use footer::{FOOTER_LEN, Footer, INDEX_MAX, IndexEntry};
+pub use header::VERSION;
 pub(crate) use header::{HEADER_LEN, Header, HeaderError};
 pub(crate) use record::{Kind, RECORD_HEADER, RecordHead};
 
@@ -76,7 +77,7 @@ pub(crate) fn spare_name(number: u64) -> String {
 }
 
 /// What a file in the log's directory is, by its name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum FileKind {
     Segment(Seq),
     Spare(u64),

@@ -340,9 +340,12 @@ fn write_cursors(shared: &Shared) -> bool {
 
 /// On a full disk a cursor matters more than the spare: without it nothing can be trimmed.
 fn give_up_spare(shared: &Shared) -> bool {
-    let Some(spare) = shared.lock_keep().spare.take() else {
+    let mut keep = shared.lock_keep();
+    let Some(spare) = keep.spare.take() else {
         return false;
     };
+    keep.may_try_spare = true;
+    drop(keep);
     let len = spare.region.len() as u64;
     drop(spare.region);
     if shared.disk.remove(&spare.name).is_err() {

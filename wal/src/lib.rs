@@ -38,6 +38,7 @@ pub mod sim;
 mod syncer;
 
 pub use budget::Budget;
+pub use format::VERSION as FORMAT_VERSION;
 pub use cursor::{CURSOR_BODY_MAX, CURSORS_MAX, CursorError, CursorKey, CursorTicket};
 pub use disk::{Access, Disk, FileInfo, PlainFile, RegionFile, Space};
 pub use keeper::Keeper;

@@ -12,6 +12,7 @@
 //! What the compiler cannot see is that the file stays as it is: the state directory's lock keeps other
 //! agents out, and a file that some record still points into is unlinked, never written again.
 
+#[cfg(any(test, miri, feature = "sim"))]
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::fs::File;
 use std::io;
@@ -42,9 +43,8 @@ pub struct Region {
 #[derive(Debug)]
 enum Memory {
     /// A file's mapping, known to the SIGBUS handler by its place in the table.
-    Mapped {
-        slot: usize,
-    },
+    Mapped { slot: usize },
+    #[cfg(any(test, miri, feature = "sim"))]
     Heap,
 }
 
@@ -85,6 +85,7 @@ impl Region {
         })
     }
 
+    #[cfg(any(test, miri, feature = "sim"))]
     /// A block of the heap that holds `bytes`, in the place of a mapping.
     pub(crate) fn heap(bytes: &[u8], backing: Box<dyn RegionFile>) -> Region {
         let layout = heap_layout(bytes.len());
@@ -183,6 +184,7 @@ impl Region {
     pub fn is_bad(&self) -> bool {
         let faulted = match self.memory {
             Memory::Mapped { slot } => MAPPINGS.slots[slot].bad.load(Ordering::Acquire),
+            #[cfg(any(test, miri, feature = "sim"))]
             Memory::Heap => false,
         };
         faulted || self.bad.load(Ordering::Acquire)
@@ -214,7 +216,7 @@ impl Region {
     fn populate(&self, start: usize, end: usize, advice: libc::c_int, touch: impl Fn(*mut u8)) {
         let end = end.min(self.len);
         let start = start - start % PAGE;
-        if matches!(self.memory, Memory::Heap) || start >= end {
+        if !matches!(self.memory, Memory::Mapped { .. }) || start >= end {
             return;
         }
         // SAFETY: `start..end` lies inside the mapping; populating changes no byte.
@@ -258,6 +260,7 @@ impl Drop for Region {
                 // SAFETY: this value made the mapping, and no borrow of it is left.
                 unsafe { libc::munmap(self.base.as_ptr().cast(), self.len) };
             }
+            #[cfg(any(test, miri, feature = "sim"))]
             // SAFETY: allocated in `heap` with this very layout.
             Memory::Heap => unsafe { dealloc(self.base.as_ptr(), heap_layout(self.len)) },
         }
@@ -427,6 +430,7 @@ impl Mappings {
     }
 }
 
+#[cfg(any(test, miri, feature = "sim"))]
 fn heap_layout(len: usize) -> Layout {
     Layout::from_size_align(len.max(1), 8).expect("a segment's length is below 4 GiB")
 }

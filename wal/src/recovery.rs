@@ -86,6 +86,18 @@ struct Found {
     /// What a scan found; only without a footer at the end.
     scanned: Option<(Region, Scanned)>,
     holes: Vec<Range<Seq>>,
+    /// It was set aside for a while: only its own records say what was promised then.
+    was_aside: bool,
+}
+
+impl Found {
+    /// The durable line that this segment is judged by.
+    fn line(&self, line: Seq) -> Seq {
+        match &self.scanned {
+            Some((_, scanned)) if self.was_aside => scanned.line.unwrap_or(self.base),
+            _ => line,
+        }
+    }
 }
 
 struct Opening {
@@ -95,6 +107,7 @@ struct Opening {
     spares: Vec<FileInfo>,
     next_spare: u64,
     set_aside: Vec<String>,
+    taken_back: Vec<String>,
     /// Numbers that a segment set aside may use.
     reserved: Seq,
     line: Seq,
@@ -112,6 +125,7 @@ impl Opening {
             spares: Vec::new(),
             next_spare: 0,
             set_aside: Vec::new(),
+            taken_back: Vec::new(),
             reserved: Seq::FIRST,
             line: Seq::FIRST,
             next: Seq::FIRST,
@@ -154,6 +168,7 @@ impl Opening {
             };
             if known {
                 attempt("taking a segment back", || self.disk.rename(&file.name, name))?;
+                self.taken_back.push(name.to_owned());
             }
         }
         Ok(())
@@ -188,7 +203,9 @@ impl Opening {
         if header.is_none() {
             self.reserve(base, file.len);
         }
+        let was_aside = self.taken_back.contains(&file.name);
         self.found.push(Found {
+            was_aside,
             name: file.name,
             base,
             len: file.len,
@@ -210,14 +227,33 @@ impl Opening {
                 Ok(header) if Some(header.base) > above && self.has_record(&file, &header) => {
                     adopted.push((file, header));
                 }
+                // A torn record must not be made whole by the next one written over it.
+                Ok(header) if Some(header.base) > above => {
+                    if self.forget_header(&file.name).is_ok() {
+                        spares.push(file);
+                    }
+                }
                 _ => spares.push(file),
             }
         }
-        adopted.sort_by_key(|(_, header)| header.base);
+        // Spares are used in the order of their numbers. One that begins at or before an older one was
+        // made after a failed sync, to take the older one's place.
+        adopted.sort_by_key(|(file, _)| std::cmp::Reverse(file_kind(&file.name)));
+        let mut newer: Option<Seq> = None;
+        let mut current = Vec::new();
         for (file, header) in adopted {
+            if newer.is_none_or(|newer| header.base < newer) {
+                newer = Some(header.base);
+                current.push((file, header));
+            } else if self.forget_header(&file.name).is_ok() {
+                spares.push(file);
+            }
+        }
+        for (file, header) in current.into_iter().rev() {
             let name = segment_name(header.base);
             attempt("naming a segment", || self.disk.rename(&file.name, &name))?;
             self.found.push(Found {
+                was_aside: false,
                 name,
                 base: header.base,
                 len: file.len,
@@ -229,6 +265,19 @@ impl Opening {
         }
         self.spares = spares;
         Ok(())
+    }
+
+    /// Durably clears a spare's header. A spare that refuses is removed instead of used.
+    fn forget_header(&self, name: &str) -> io::Result<()> {
+        let cleared = self.disk.open(name, Access::Write).and_then(|mut region| {
+            let len = HEADER_LEN.min(region.len());
+            region.store(0, &[0; HEADER_LEN][..len]);
+            region.sync()
+        });
+        cleared.inspect_err(|_| {
+            // If this fails too, the next opening meets the same file again.
+            let _ = self.disk.remove(name);
+        })
     }
 
     fn has_record(&self, file: &FileInfo, header: &Header) -> bool {
@@ -297,8 +346,8 @@ impl Opening {
 
     /// Tells damage from tail in a scanned segment. Returns where it ends.
     fn judge_scanned(&mut self, at: usize, stop: Option<Seq>) -> Seq {
-        let line = self.line;
         let found = &mut self.found[at];
+        let line = found.line(self.line);
         let Some((_, scanned)) = &mut found.scanned else { return found.base };
         let promised = stop.map_or(line, |stop| stop.min(line));
         let end = scanned.end.max(promised);
@@ -321,9 +370,9 @@ impl Opening {
 
     /// Makes a scanned segment durable as it was found, and closes it for good.
     fn seal(&mut self, at: usize) -> io::Result<()> {
-        let line = self.line;
         let stop = self.found.get(at + 1).map(|next| next.base);
         let found = &mut self.found[at];
+        let line = found.line(self.line);
         let (Some(header), Some((mut region, scanned))) = (found.header, found.scanned.take()) else {
             return Ok(());
         };

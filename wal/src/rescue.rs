@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::disk::Access;
-use crate::format::{Kind, RECORD_HEADER, RecordHead, segment_name};
+use crate::format::{Kind, RECORD_HEADER, RecordHead};
 use crate::log::{AppendError, Failure, Log, Segment};
 use crate::map::Region;
 use crate::number::Seq;
@@ -107,19 +107,18 @@ impl Log {
         let durable = shared.durable_end();
         self.leave_active(durable);
         let cause = queue.failure.take().unwrap_or_else(|| io::Error::other("the sync failed"));
-        let on_disk = |file: crate::shared::SyncFile| file.spare_name.unwrap_or(file.name);
-        let names: Vec<(Seq, String)> = queue.files.drain(..).map(|file| (file.base, on_disk(file))).collect();
+        // The failed group may or may not have renamed a file: whichever name it has must go.
+        let spare_names: Vec<(Seq, String)> = queue
+            .files
+            .drain(..)
+            .filter_map(|file| Some((file.base, file.spare_name?)))
+            .collect();
         let from = self.segments.partition_point(|segment| segment.base < durable);
         let undurable = self.segments.split_off(from);
-        // The new segment takes the name of the first one given up, by renaming over it.
-        let taken = segment_name(durable);
-        let names_of = |segment: &Segment| {
-            names
-                .iter()
-                .find(|(base, _)| *base == segment.base)
-                .map_or_else(|| segment.name.clone(), |(_, name)| name.clone())
-        };
-        queue.superseded.extend(undurable.iter().map(names_of).filter(|name| *name != taken));
+        queue.superseded.extend(undurable.iter().map(|segment| segment.name.clone()));
+        let is_undurable = |base: &Seq| undurable.iter().any(|segment| segment.base == *base);
+        let spares = spare_names.into_iter().filter(|(base, _)| is_undurable(base));
+        queue.superseded.extend(spares.map(|(_, name)| name));
         let freed = crate::log::parts_of(undurable.iter().map(Segment::file_len), &shared.options);
         drop(queue);
         shared.share.give(freed);

@@ -88,6 +88,14 @@ impl SimDisk {
         }
     }
 
+    /// The kernel writes all dirty pages back; names stay as they are.
+    pub fn write_back_all(&self) {
+        let mut state = self.lock();
+        for (file, page) in state.dirty_pages() {
+            state.store_page(file, page, Fate::New);
+        }
+    }
+
     /// The kernel forgets clean pages, so that the next opening reads what the disk really holds.
     pub fn evict(&self) {
         let mut state = self.lock();

@@ -112,7 +112,9 @@ impl SyncJob {
             disk.rename(spare_name, &file.name)?;
             names_changed = true;
         }
-        for name in &self.superseded {
+        // What replaces a file may have its very name.
+        let is_replaced = |name: &&String| self.files.iter().any(|file| file.name == **name);
+        for name in self.superseded.iter().filter(|name| !is_replaced(name)) {
             match disk.remove(name) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 _ => names_changed = true,
@@ -162,6 +164,7 @@ pub(crate) fn finish(shared: &Arc<Shared>, job: &SyncJob, result: io::Result<()>
         Ok(()) => {}
         Err(error) => {
             queue.failure.get_or_insert(error);
+            queue.superseded.extend_from_slice(&job.superseded);
             shared.has_failed.store(true, Ordering::Release);
         }
     }

@@ -6,7 +6,7 @@
 //! | `exit.rs` | the exit codes |
 //! | `problem.rs` | why a command failed |
 //! | `output.rs` | the only place that writes to the terminal |
-//! | `check.rs`, `schema.rs` | a command each |
+//! | `check.rs` | the command `check`; `check_golden.txt` is what it says of a file with many mistakes |
 
 use std::ffi::OsString;
 use std::io;
@@ -21,10 +21,11 @@ mod check;
 mod exit;
 mod output;
 mod problem;
+mod run;
 
 pub use args::{
-    CheckArgs, Cli, Command, DeadletterCommand, DeadletterListArgs, DeadletterShowArgs, DemoArgs, EmitArgs, LogCommand,
-    LogExportArgs, LogInspectArgs, LogVerifyArgs, StatusArgs,
+    CONFIG_DEFAULT, CheckArgs, Cli, Command, DeadletterCommand, DeadletterListArgs, DeadletterShowArgs, DemoArgs,
+    EmitArgs, LogCommand, LogExportArgs, LogInspectArgs, LogVerifyArgs, StatusArgs,
 };
 pub use exit::Exit;
 pub use output::{Colour, Output};
@@ -34,12 +35,12 @@ pub use problem::Failure;
 pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
     let (mut data, mut talk) = (io::stdout().lock(), io::stderr());
     let mut output = Output::new(&mut data, &mut talk, Colour::here());
-    let exit = run(args, &Surroundings::here(), &mut output);
+    let exit = run_with(args, &Surroundings::here(), &mut output);
     output.finish(exit)
 }
 
 /// Runs the command that `args` asks for. All it says goes to `output`.
-pub fn run(args: impl IntoIterator<Item = OsString>, surroundings: &Surroundings, output: &mut Output<'_>) -> Exit {
+pub fn run_with(args: impl IntoIterator<Item = OsString>, surroundings: &Surroundings, output: &mut Output<'_>) -> Exit {
     let ended = match Cli::try_parse_from(args) {
         Ok(cli) => dispatch(cli, surroundings, output),
         Err(error) => answer(&error, output),
@@ -57,8 +58,8 @@ fn dispatch(cli: Cli, surroundings: &Surroundings, output: &mut Output<'_>) -> R
             output.json(&crate::config::json_schema());
             Ok(Exit::Ok)
         }
-        Command::Run
-        | Command::Demo(_)
+        Command::Run => run::run(&cli.config, surroundings, output),
+        Command::Demo(_)
         | Command::Status(_)
         | Command::Emit(_)
         | Command::Deadletter(_)
@@ -85,3 +86,6 @@ fn answer(error: &clap::Error, output: &mut Output<'_>) -> Result<Exit, Failure>
         _ => Err(Failure::usage(error)),
     }
 }
+
+#[cfg(test)]
+mod tests;

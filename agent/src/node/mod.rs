@@ -4,6 +4,7 @@
 //! [`crate::ingest`]. The control plane sees it through a [`View`].
 
 pub mod identity;
+mod settings;
 
 use std::collections::HashMap;
 use std::io;
@@ -15,7 +16,7 @@ use std::time::Duration;
 use scaidrive_codecs::own::{AgentStarted, FormatSetAside, IdentityChanged, OwnEvent};
 use scaidrive_wal::{self as wal, Budget, DirectoryLock, Log, MappedDisk, Opened, WallTime};
 
-use crate::config::{Config, Destination, DestinationId};
+use crate::config::{Changes, Config, Destination, DestinationId, Durability};
 use crate::deadletter::DeadLetters;
 use crate::ingest::{self, IngestThread, Intake};
 use crate::runtime::{self, Choice, ShardThread};
@@ -92,6 +93,9 @@ pub enum StartError {
     /// A thread.
     #[error("cannot start a thread")]
     Thread(#[source] io::Error),
+    /// The group of the ingest socket.
+    #[error("cannot give the ingest socket its group")]
+    Group(#[source] io::Error),
     /// Intake.
     #[error(transparent)]
     Ingest(#[from] ingest::StartError),
@@ -111,15 +115,14 @@ impl Node {
         let choice = runtime::choose(config.agent.runtime)?;
         let refused = |source| StartError::StateDir { path: state_dir.clone(), source };
         std::fs::create_dir_all(state_dir).map_err(refused)?;
-        let lock = DirectoryLock::take(&state_dir.join("lock"))?;
+        let lock = DirectoryLock::take(state_dir)?;
         let agent_id = identity::establish(state_dir, &identity::machine_id(), chance()).map_err(refused)?;
 
         let stores = Stores::default();
-        let plan = Arc::new(stores.plan(&config)?);
+        let plan = Arc::new(stores.plan(&config, chance)?);
         let shard_count = config.agent.shards;
         let log_count = shard_count.max(last_log(state_dir).map_err(refused)?);
-        let segments = config.buffer.max_size / config.buffer.segment_size;
-        let budget = Budget::new(segments);
+        let budget = Budget::new(config.buffer.segments());
         let holdings = Arc::new(Holdings::new(budget.clone(), log_count));
         let mailboxes: Vec<Arc<Mailbox>> = (0..log_count).map(|_| Arc::new(Mailbox::default())).collect();
         let inboxes = mailboxes[..shard_count].iter().map(|mailbox| Arc::clone(mailbox) as Arc<dyn Inbox>).collect();
@@ -131,6 +134,8 @@ impl Node {
         for (number, mailbox) in mailboxes.iter().enumerate() {
             let (mut log, opened) = open_log(&config, number, budget.clone(), chance)?;
             helpers.extend(start_helpers(&mut log, number).map_err(StartError::Thread)?);
+            // Without a sync before each acknowledgement the log may have forgotten events that were delivered already.
+            let may_have_forgotten = !opened.was_clean && config.buffer.durability != Durability::Fsync;
             let news = news(&config, &agent_id, &choice, number, &opened);
             let parts = Parts {
                 id: ShardId(number as u16),
@@ -146,7 +151,7 @@ impl Node {
                 plan: Arc::clone(&plan),
                 published: Arc::clone(&published[number]),
                 holdings: Arc::clone(&holdings),
-                must_begin_anew: agent_id.replaces.is_some(),
+                must_begin_anew: agent_id.replaces.is_some() || may_have_forgotten,
             };
             let name = format!("shard-{number}");
             let main = move |runtime| -> runtime::Task {
@@ -158,7 +163,7 @@ impl Node {
             };
             shards.push(runtime::start(choice.backend, name, main).map_err(StartError::Thread)?);
         }
-        let settings = config.ingest.settings(state_dir);
+        let settings = config.ingest.settings(state_dir).map_err(StartError::Group)?;
         let intake = Intake::new(&settings, shard_count);
         let ingest = ingest::start(&settings, doors, Arc::clone(&intake))?;
         let view = View {
@@ -183,21 +188,20 @@ impl Node {
     ///
     /// # Errors
     /// When a new destination's store can't be opened; nothing is changed then.
-    pub fn reload(&self, config: Config) -> Result<(), StartError> {
-        let before = self.view.config();
-        let mut config = config;
+    pub fn reload(&self, mut config: Config, chance: &mut dyn FnMut() -> u64) -> Result<Changes, StartError> {
+        let changes = Config::differences(&self.view.config(), &config);
         for destination in &mut config.destinations {
-            let same = before.destinations.iter().find(|other| is_same(other, destination));
-            if let Some(same) = same {
+            // The same value, not only an equal one, is what tells a shard that nothing changed.
+            if let Some(same) = changes.unchanged.iter().find(|same| same.id == destination.id) {
                 *destination = Arc::clone(same);
             }
         }
-        let plan = Arc::new(self.stores.plan(&config)?);
+        let plan = Arc::new(self.stores.plan(&config, chance)?);
         for mailbox in &self.mailboxes {
             mailbox.command(Command::Replan(Arc::clone(&plan)));
         }
         *self.view.config.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
-        Ok(())
+        Ok(changes)
     }
 
     /// A shard that ended by itself, with what it said: the agent can't go on then.
@@ -239,11 +243,11 @@ impl View {
 }
 
 impl Stores {
-    fn plan(&self, config: &Config) -> Result<Plan, StartError> {
+    fn plan(&self, config: &Config, chance: &mut dyn FnMut() -> u64) -> Result<Plan, StartError> {
         let directory = config.agent.state_dir.join("deadletters");
         let mut destinations = Vec::new();
         for destination in &config.destinations {
-            let dead_letters = self.store(&directory, destination)?;
+            let dead_letters = self.store(&directory, destination, chance())?;
             destinations.push(Planned { destination: Arc::clone(destination), dead_letters });
         }
         Ok(Plan { destinations, window: config.buffer.window, on_full: config.buffer.on_full })
@@ -254,12 +258,12 @@ impl Stores {
         self.open.lock().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
     }
 
-    fn store(&self, directory: &Path, destination: &Destination) -> Result<Arc<Mutex<DeadLetters>>, StartError> {
+    fn store(&self, directory: &Path, destination: &Destination, salt: u64) -> Result<Arc<Mutex<DeadLetters>>, StartError> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(store) = open.get(&destination.id) {
             return Ok(Arc::clone(store));
         }
-        let (store, opened) = DeadLetters::open(directory, &destination.id.bytes(), DEAD_LETTERS_MAX)?;
+        let (store, opened) = DeadLetters::open(directory, &destination.id.bytes(), DEAD_LETTERS_MAX, salt)?;
         if let Some(aside) = opened.damaged {
             tracing::error!(destination = %destination.name, "its dead letters were damaged; the file is kept as {}", aside.display());
         }
@@ -267,11 +271,6 @@ impl Stores {
         open.insert(destination.id, Arc::clone(&store));
         Ok(store)
     }
-}
-
-/// Whether nothing about a destination changed, so that it keeps its place and its connections.
-fn is_same(before: &Destination, after: &Destination) -> bool {
-    before == after
 }
 
 fn open_log(
@@ -282,7 +281,7 @@ fn open_log(
 ) -> Result<(Log, Opened), StartError> {
     let refused = |source| StartError::Log { shard: number, source };
     let directory = log_directory(&config.agent.state_dir, number);
-    let options = wal::Options { shard: number as u32, ..config.buffer.options() };
+    let options = config.buffer.options(number);
     let disk = MappedDisk::open(&directory).map_err(refused)?;
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     let wall = WallTime::from_ms(now.as_millis() as i64);
@@ -342,7 +341,7 @@ fn news(config: &Config, agent: &AgentId, choice: &Choice, number: usize, opened
         version: env!("CARGO_PKG_VERSION").to_owned(),
         runtime: choice.backend.to_string(),
         shards: config.agent.shards as u16,
-        durability: config.buffer.durability.to_string(),
+        durability: config.buffer.durability.name().to_owned(),
         clean: Some(opened.was_clean),
         recovered_events: opened.next.get() - opened.first.get(),
     }));

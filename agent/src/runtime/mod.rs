@@ -10,7 +10,7 @@
 //! task that panics ends its shard and is reported by [`ShardThread::join`]; when the shard ends all its tasks have
 //! been dropped on its own thread. Nothing outside this folder knows which side runs.
 
-mod clock;
+pub(crate) mod clock;
 mod epoll;
 mod helpers;
 mod probe;

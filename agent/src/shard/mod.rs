@@ -23,7 +23,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_lite::future::{or, yield_now};
 use scaidrive_codecs::Index;
-use scaidrive_codecs::own::{DeadLettersFull, Envelope, LogDamaged, OwnEvent, SyncFailed};
+use scaidrive_codecs::own::{DeadLettersFull, Envelope, IntakeChanged, LogDamaged, OwnEvent, SyncFailed};
 use scaidrive_wal::{CursorTicket, Log, LogTime, Opened, Room, Seq, WallTime};
 
 pub use inbox::{Command, Mailbox};
@@ -122,6 +122,9 @@ pub struct Shard {
     cursors: RefCell<CursorQueue>,
     /// Rings when there may be room in the log again.
     room: Rc<Notify>,
+    /// Damage that opening found and told.
+    told_damage: Vec<Range<Seq>>,
+    is_accepting: Cell<bool>,
     now: Cell<Millis>,
     /// Log time before which events are too old, in milliseconds.
     logged_before: Cell<u64>,
@@ -185,6 +188,8 @@ impl Shard {
             holdings,
             cursors: RefCell::new(CursorQueue::default()),
             room: Rc::new(Notify::default()),
+            told_damage: opened.damage.iter().map(|damage| damage.seqs.clone()).collect(),
+            is_accepting: Cell::new(true),
             now: Cell::new(now),
             logged_before: Cell::new(0),
             squeezed_before: Cell::new(Seq::FIRST),
@@ -202,7 +207,14 @@ impl Shard {
         let places = plan.destinations.iter().filter_map(|planned| shard.place(planned, must_begin_anew)).collect();
         shard.set_places(places);
         for damage in &opened.damage {
-            shard.tell_damage(&damage.seqs);
+            shard.tell(OwnEvent::LogDamaged(LogDamaged {
+                shard: id.0,
+                segment: damage.segment.clone(),
+                bytes: damage.bytes.end - damage.bytes.start,
+                from_seq: damage.seqs.start.get(),
+                end_seq: Some(damage.seqs.end.get()),
+                found_while: String::from("opening"),
+            }));
         }
         shard
     }
@@ -351,6 +363,7 @@ impl Shard {
         if is_time {
             self.next_housekeeping.set(now.plus(HOUSEKEEPING));
             self.keep_house();
+            self.tell_intake();
         }
         self.make_room();
         let has_more = self.read_passes();
@@ -387,6 +400,23 @@ impl Shard {
         if log.has_room() == Room::Ready {
             self.room.notify();
         }
+    }
+
+    /// Says when producers have to wait because there is no room, and when they need not any more.
+    fn tell_intake(&self) {
+        let why = self.intake.borrow().why_no_room().map(str::to_owned);
+        if self.is_accepting.replace(why.is_none()) == why.is_none() {
+            return;
+        }
+        match &why {
+            Some(why) => tracing::error!(shard = self.id.0, "no events are taken: {why}"),
+            None => tracing::info!(shard = self.id.0, "events are taken again"),
+        }
+        self.tell(OwnEvent::IntakeChanged(IntakeChanged {
+            shard: self.id.0,
+            accepting: why.is_none(),
+            cause: why.unwrap_or_else(|| String::from("there is room again")),
+        }));
     }
 
     fn append_own(&self, log: &mut Log, intake: &mut Intake, moment: Moment) {
@@ -437,7 +467,7 @@ impl Shard {
                 outlet.passed_to(seq);
             }
             let was_draining = matches!(outlet.reading, Reading::Draining(_));
-            outlet.advance(self.now.get(), &mut Chance(&*self.runtime));
+            outlet.advance(self.must_go.get(), self.now.get(), &mut Chance(&*self.runtime));
             if was_draining && outlet.reading == Reading::Waiting {
                 if let Some(at) = places.iter().position(|other| Rc::ptr_eq(other, place)) {
                     self.waits_again(at as u32, outlet.next_seq());
@@ -545,6 +575,9 @@ impl Shard {
     }
 
     fn tell_damage(&self, missing: &Range<Seq>) {
+        if self.told_damage.iter().any(|told| told.start < missing.end && missing.start < told.end) {
+            return;
+        }
         tracing::error!(shard = self.id.0, "records {} to {} of the log are damaged", missing.start.get(), missing.end.get());
         self.tell(OwnEvent::LogDamaged(LogDamaged {
             shard: self.id.0,
@@ -621,7 +654,7 @@ impl Shard {
             if let Some(seq) = self.passes.borrow().position(outlet.reading) {
                 outlet.passed_to(seq);
             }
-            outlet.advance(self.runtime.now(), &mut Chance(&*self.runtime));
+            outlet.advance(self.must_go.get(), self.runtime.now(), &mut Chance(&*self.runtime));
         }
     }
 
@@ -688,12 +721,16 @@ impl Shard {
     fn swap(self: &Rc<Self>, old: &Rc<Place>, planned: &Planned) {
         let body = {
             let mut outlet = old.outlet.borrow_mut();
-            outlet.advance(self.runtime.now(), &mut Chance(&*self.runtime));
+            outlet.advance(self.must_go.get(), self.runtime.now(), &mut Chance(&*self.runtime));
             outlet.cursor_body_now()
         };
         old.is_closed.set(true);
         old.outlet.borrow().wake.notify();
         let place = self.place_from(planned, body.as_deref(), false);
+        if let Some(place) = &place {
+            // What the new outlet starts from is not on the disk yet; until it is, the old cursor protects the log.
+            place.outlet.borrow_mut().protect_from(old.outlet.borrow().durable_seq());
+        }
         let places: Vec<_> = self.places.borrow().iter().filter_map(|other| {
             if Rc::ptr_eq(other, old) { place.clone() } else { Some(Rc::clone(other)) }
         }).collect();
@@ -716,9 +753,12 @@ impl Shelf for ShardShelf {
     }
 
     fn end_group(&self, done: Done) {
-        self.0.intake.borrow_mut().end_group(&self.0.log.borrow(), done);
-        // With a weaker durability nothing else would ring.
-        self.0.ring();
+        let log = self.0.log.borrow();
+        self.0.intake.borrow_mut().end_group(&log, done);
+        if log.ack_end() >= log.next_seq() {
+            // Acknowledged without a sync, so nothing else would ring.
+            self.0.ring();
+        }
     }
 
     fn room(&self) -> Pending<()> {

@@ -136,6 +136,11 @@ impl Announcer {
         self.episodes.accepted(id) || self.statements.accepted(id)
     }
 
+    /// The message with this id certainly did not arrive. A notice is then made anew, with what was lost since.
+    pub fn recall(&mut self, id: [u8; 16]) -> bool {
+        self.episodes.recall(id)
+    }
+
     /// Whether an overflow episode is running.
     pub fn is_overflowing(&self) -> bool {
         self.episodes.is_overflowing()

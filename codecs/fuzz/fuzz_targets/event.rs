@@ -27,7 +27,9 @@ fn check(raw: &[u8], found: &Index, value: &Value) {
     for field in Field::ALL {
         match (&value[field.name()], event.text(field, &mut text)) {
             (Value::String(expected), Some(text)) => assert_eq!(expected, text),
-            (expected @ Value::Object(_), Some(text)) => assert_eq!(*expected, serde_json::from_str::<Value>(text).unwrap()),
+            (expected @ Value::Object(_), Some(text)) => {
+                assert_eq!(*expected, serde_json::from_str::<Value>(text).unwrap())
+            }
             (expected, None) => assert!(expected.is_null()),
             (expected, Some(text)) => panic!("{expected} is not {text}"),
         }

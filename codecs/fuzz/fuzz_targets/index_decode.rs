@@ -21,7 +21,8 @@ fuzz_target!(|input: (&[u8], &[u8])| {
         event.text(field, &mut text);
     }
     event.tenant_hash();
-    let filter = Filter::compile(&FilterSpec { excluded_paths: vec!["/tmp/**".into()], ..FilterSpec::default() }).unwrap();
+    let filter =
+        Filter::compile(&FilterSpec { excluded_paths: vec!["/tmp/**".into()], ..FilterSpec::default() }).unwrap();
     filter.selects(&event, &mut scratch);
     let stamp = Stamp { node: "n", stream: "s", n: 1 };
     let labels = HecSettings { host: String::new(), source: String::new(), sourcetype: String::new(), index: None };

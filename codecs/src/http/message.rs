@@ -7,6 +7,8 @@ use crate::chunked::Chunked;
 #[derive(Debug, Default)]
 pub(super) struct HeadBuffer {
     pub(super) bytes: Vec<u8>,
+    /// Bytes of blank lines skipped before it.
+    blank: usize,
 }
 
 impl HeadBuffer {
@@ -18,7 +20,8 @@ impl HeadBuffer {
             true => input.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count(),
             false => 0,
         };
-        if blank > BLANK_MAX {
+        self.blank += blank;
+        if self.blank > BLANK_MAX {
             return Err(HttpError::Head { reason: "it begins with blank lines" });
         }
         let before = self.bytes.len();
@@ -37,6 +40,7 @@ impl HeadBuffer {
 
     pub(super) fn clear(&mut self) {
         self.bytes.clear();
+        self.blank = 0;
     }
 }
 
@@ -151,5 +155,5 @@ fn values<'a>(headers: &'a [(String, String)], name: &str) -> impl Iterator<Item
     headers.iter().filter(move |(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
 }
 
-/// Bytes of blank lines that one push may bring before a head.
+/// Bytes of blank lines that may come before a head.
 const BLANK_MAX: usize = 64;

@@ -95,25 +95,34 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Walks a string at its opening quote.
-    #[inline]
+    /// Walks a string at its opening quote. Inlined, because most strings are short and have nothing to undo.
+    #[inline(always)]
     pub(super) fn string(&mut self) -> Result<Text, Refusal> {
-        self.at += 1;
-        let start = self.at;
-        let mut has_escapes = false;
+        let start = self.at + 1;
+        let end = start + plain_length(&self.raw[start..]);
+        if self.raw.get(end) != Some(&b'"') {
+            self.at = end;
+            return self.rest_of_string(start);
+        }
+        self.at = end + 1;
+        Ok(Text { start, end, has_escapes: false })
+    }
+
+    /// Walks on in a string at its first byte that is not plain.
+    #[inline(never)]
+    fn rest_of_string(&mut self, start: usize) -> Result<Text, Refusal> {
         loop {
-            self.at += plain_length(&self.raw[self.at..]);
             match self.peek() {
                 Some(b'"') => break,
                 Some(b'\\') => self.escape()?,
                 Some(_) => return Err(self.expected("allowed inside a string without an escape")),
                 None => return Err(self.expected("the `\"` that ends a string")),
             }
-            has_escapes = true;
+            self.at += plain_length(&self.raw[self.at..]);
         }
         let end = self.at;
         self.at += 1;
-        Ok(Text { start, end, has_escapes })
+        Ok(Text { start, end, has_escapes: true })
     }
 
     /// Succeeds when nothing is left.

@@ -2,6 +2,9 @@
 //!
 //! It is strict: what the grammar does not allow is an error with the place where it stands.
 
+/// An element's id, and its parameters in order.
+pub(crate) type Element = (String, Vec<(String, String)>);
+
 /// One message, its parts unescaped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Message {
@@ -13,7 +16,7 @@ pub(crate) struct Message {
     pub(crate) procid: Option<String>,
     pub(crate) msgid: Option<String>,
     /// Elements in order: id, and parameters in order.
-    pub(crate) elements: Vec<(String, Vec<(String, String)>)>,
+    pub(crate) elements: Vec<Element>,
     pub(crate) has_bom: bool,
     /// What follows the structured data and one space, without the byte order mark.
     pub(crate) msg: Option<String>,
@@ -144,8 +147,8 @@ impl Input<'_> {
         }
     }
 
-    fn structured_data(&mut self) -> Result<Vec<(String, Vec<(String, String)>)>, String> {
-        let mut elements: Vec<(String, Vec<(String, String)>)> = Vec::new();
+    fn structured_data(&mut self) -> Result<Vec<Element>, String> {
+        let mut elements: Vec<Element> = Vec::new();
         if self.peek() == Some(b'-') {
             self.at += 1;
             return Ok(elements);

@@ -7,7 +7,7 @@ use crate::number::{Seq, WallTime};
 pub(crate) const HEADER_LEN: usize = 4096;
 
 /// The format that this code writes, and the newest that it reads.
-pub(crate) const VERSION: u32 = 1;
+pub const VERSION: u32 = 1;
 
 /// What stands in a segment's header; the table in the module above says where.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
