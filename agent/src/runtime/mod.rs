@@ -111,10 +111,11 @@ impl fmt::Display for Backend {
     }
 }
 
-/// The setting `agent.runtime`: what the shards are asked to run on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The setting `agent.runtime`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum RuntimeSetting {
     /// io_uring where it works, else epoll.
+    #[default]
     Auto,
     /// io_uring, or the agent does not start.
     IoUring,
