@@ -186,7 +186,7 @@ fn compare(found: &Scanned, footer: Option<&Footer>, mut tell: impl FnMut(Proble
     let Some(footer) = footer else { return };
     let holes = crate::recovery::holes(footer);
     let end = Seq::from_raw(footer.end);
-    let at_end = (found.end < end).then(|| found.end..end);
+    let at_end = (found.end < end).then_some(found.end..end);
     let gaps = found.gaps.iter().map(|gap| gap.seqs.clone()).chain(at_end);
     let mut is_missing = false;
     for missing in gaps.filter_map(|gap| without_holes(gap, &holes)) {

@@ -45,10 +45,11 @@ use crate::format::{
     segment_name,
 };
 use crate::keeper;
-use crate::log::{Damage, DynDisk, Log, OpenError, Opened, Salts, Segment, parts_of};
+use crate::log::{DynDisk, Log, Salts, Segment, parts_of};
 use crate::map::Region;
 use crate::number::{LogTime, Seq, WallTime, width};
 use crate::options::Options;
+use crate::report::{Damage, OpenError, Opened};
 use crate::scan::{Scanned, offset_towards, scan, split_at_line};
 use crate::shared::{KeepQueue, Recycled, SegmentState, Shared, SyncQueue};
 
@@ -352,7 +353,7 @@ impl Opening {
         let promised = stop.map_or(line, |stop| stop.min(line));
         let end = scanned.end.max(promised);
         let last = scanned.tally.footer().records_end as usize;
-        let at_end = (end > scanned.end).then(|| (scanned.end..end, last..last));
+        let at_end = (end > scanned.end).then_some((scanned.end..end, last..last));
         let gaps = scanned.gaps.iter().map(|gap| (gap.seqs.clone(), gap.bytes.clone()));
         for (seqs, bytes) in gaps.chain(at_end) {
             let (damaged, hole) = split_at_line(&seqs, line);

@@ -13,9 +13,10 @@ use std::sync::atomic::Ordering;
 
 use crate::disk::Access;
 use crate::format::{Kind, RECORD_HEADER, RecordHead};
-use crate::log::{AppendError, Failure, Log, Segment};
+use crate::log::{Log, Segment};
 use crate::map::Region;
 use crate::number::Seq;
+use crate::report::{AppendError, Failure};
 use crate::scan::{find_record, offset_towards};
 use crate::shared::Mapped;
 

@@ -620,7 +620,7 @@ fn damage_at_rest_is_reported_and_costs_nothing_else() {
         let expected: Vec<u64> = acked.iter().copied().filter(|n| *n != victim).collect();
         assert_eq!(found, expected, "seed {seed}");
         let victim = seq(victim)..seq(victim + 1);
-        assert_eq!(missing, [victim.clone()], "seed {seed}");
+        assert_eq!(missing, std::slice::from_ref(&victim), "seed {seed}");
         for damage in &opened.damage {
             assert_eq!(damage.seqs, victim, "seed {seed}");
             assert_eq!(damage.segment, segment, "seed {seed}");
