@@ -7,24 +7,29 @@
 //! In JSON a line has `ts` (RFC 3339, UTC), `level`, `msg`, `target` and the fields it was given, among them
 //! `destination`, `shard`, `seq` and `error.code`.
 
-use std::collections::HashMap;
-use std::fmt::{self, Write as _};
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use scaidrive_codecs::time::write_rfc3339;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use tracing::callsite::Identifier;
-use tracing::field::{Field, Visit};
 use tracing::subscriber::Interest;
-use tracing::{Event, Level, Metadata, Subscriber};
+use tracing::{Event, Metadata, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
 use crate::config::{LogFormat, LogLevel, LogSettings};
 use crate::time::Millis;
+
+mod limiter;
+mod line;
+
+pub use limiter::{LINES_PER_WINDOW, WINDOW};
+pub use line::VALUE_MAX;
+
+use limiter::Limiter;
+use line::{Line, importance};
 
 /// Makes the journal of this process and lets everything that is logged go to it.
 ///
@@ -183,223 +188,6 @@ struct Site {
     level: LogLevel,
 }
 
-/// Counts lines by the code they come from. Bounded by the number of such places in the program.
-struct Limiter<K> {
-    windows: HashMap<K, Counted>,
-    held_back: bool,
-}
-
-#[derive(Clone, Copy)]
-struct Counted {
-    start: Millis,
-    lines: u64,
-}
-
-impl<K> Default for Limiter<K> {
-    fn default() -> Limiter<K> {
-        Limiter { windows: HashMap::new(), held_back: false }
-    }
-}
-
-impl<K: Clone + Eq + std::hash::Hash> Limiter<K> {
-    /// Whether one more line from `site` may be written at `now`. Settle first: a window that is over starts anew.
-    fn admits(&mut self, site: K, now: Millis) -> bool {
-        let window = self.windows.entry(site).or_insert(Counted { start: now, lines: 0 });
-        if now.since(window.start) >= WINDOW {
-            *window = Counted { start: now, lines: 0 };
-        }
-        window.lines += 1;
-        self.held_back |= window.lines > LINES_PER_WINDOW;
-        window.lines <= LINES_PER_WINDOW
-    }
-
-    /// The windows that are over with lines held back, each with how many, once.
-    fn settle(&mut self, now: Millis) -> Vec<(K, u64)> {
-        if !self.held_back {
-            return Vec::new();
-        }
-        let mut over = Vec::new();
-        self.held_back = false;
-        for (site, window) in &mut self.windows {
-            let count = window.lines.saturating_sub(LINES_PER_WINDOW);
-            if count > 0 && now.since(window.start) >= WINDOW {
-                over.push((site.clone(), count));
-                *window = Counted { start: now, lines: 0 };
-            }
-            self.held_back |= window.lines > LINES_PER_WINDOW;
-        }
-        over
-    }
-}
-
-/// One line while it is put together.
-struct Line<'a> {
-    level: LogLevel,
-    target: &'a str,
-    wall_ms: i64,
-    message: String,
-    fields: Vec<(&'static str, Value)>,
-}
-
-impl<'a> Line<'a> {
-    fn new(level: LogLevel, target: &'a str, wall_ms: i64) -> Line<'a> {
-        Line { level, target, wall_ms, message: String::new(), fields: Vec::new() }
-    }
-
-    fn add(&mut self, field: &Field, value: Value) {
-        match (field.name(), value) {
-            ("message", Value::String(text)) => self.message = text,
-            (name, value) => self.fields.push((name, value)),
-        }
-    }
-
-    fn render(&self, style: LineStyle) -> String {
-        match style {
-            LineStyle::Json => self.json(),
-            LineStyle::Journald => self.text(&format!("<{}>", priority(self.level))),
-            LineStyle::Text { colour } => {
-                let (paint, plain) = if colour { (paint(self.level), "\x1b[0m") } else { ("", "") };
-                let name = level_name(self.level).to_uppercase();
-                self.text(&format!("{} {paint}{name:<5}{plain} ", self.time()))
-            }
-        }
-    }
-
-    fn text(&self, head: &str) -> String {
-        let mut line = format!("{head}{}", one_line(&self.message));
-        for (name, value) in &self.fields {
-            let value = match value {
-                Value::String(text) if is_plain(text) => text.clone(),
-                other => other.to_string(),
-            };
-            // Writing to a string does not fail.
-            let _ = write!(line, " {name}={}", one_line(&value));
-        }
-        line.push('\n');
-        line
-    }
-
-    fn json(&self) -> String {
-        let mut line = Map::new();
-        line.insert("ts".to_owned(), Value::String(self.time()));
-        line.insert("level".to_owned(), Value::from(level_name(self.level)));
-        line.insert("msg".to_owned(), Value::String(self.message.clone()));
-        line.insert("target".to_owned(), Value::from(self.target));
-        for (name, value) in &self.fields {
-            line.entry(*name).or_insert_with(|| value.clone());
-        }
-        format!("{}\n", Value::Object(line))
-    }
-
-    fn time(&self) -> String {
-        let mut text = Vec::new();
-        write_rfc3339(self.wall_ms, &mut text);
-        String::from_utf8_lossy(&text).into_owned()
-    }
-}
-
-impl Visit for Line<'_> {
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        let mut text = Cut(String::new());
-        // A value that is too long stops here, which is what the error says.
-        let _ = write!(text, "{value:?}");
-        self.add(field, Value::String(text.0));
-    }
-    fn record_str(&mut self, field: &Field, value: &str) {
-        let mut text = Cut(String::new());
-        let _ = text.write_str(value);
-        self.add(field, Value::String(text.0));
-    }
-    fn record_u64(&mut self, field: &Field, value: u64) {
-        self.add(field, Value::from(value));
-    }
-    fn record_i64(&mut self, field: &Field, value: i64) {
-        self.add(field, Value::from(value));
-    }
-    fn record_bool(&mut self, field: &Field, value: bool) {
-        self.add(field, Value::from(value));
-    }
-    fn record_error(&mut self, field: &Field, error: &(dyn std::error::Error + 'static)) {
-        let mut text = Cut(String::new());
-        let _ = write!(text, "{error}");
-        let mut cause = error.source();
-        while let Some(error) = cause {
-            if write!(text, ": {error}").is_err() {
-                break;
-            }
-            cause = error.source();
-        }
-        self.add(field, Value::String(text.0));
-    }
-}
-
-/// A text that takes [`VALUE_MAX`] bytes and then no more.
-struct Cut(String);
-
-impl fmt::Write for Cut {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        let room = VALUE_MAX - self.0.len().min(VALUE_MAX);
-        if text.len() <= room {
-            self.0.push_str(text);
-            return Ok(());
-        }
-        if room > 0 {
-            let end = (0..=room).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
-            self.0.push_str(&text[..end]);
-            self.0.push('…');
-        }
-        Err(fmt::Error)
-    }
-}
-
-fn is_plain(text: &str) -> bool {
-    !text.is_empty() && text.chars().all(|c| !c.is_whitespace() && !c.is_control() && c != '"' && c != '=')
-}
-
-/// A message is one line: whoever can put a line break into a value must not be able to forge another line.
-fn one_line(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
-}
-
-fn importance(level: Level) -> LogLevel {
-    match level {
-        Level::ERROR => LogLevel::Error,
-        Level::WARN => LogLevel::Warn,
-        Level::INFO => LogLevel::Info,
-        Level::DEBUG => LogLevel::Debug,
-        Level::TRACE => LogLevel::Trace,
-    }
-}
-
-fn level_name(level: LogLevel) -> &'static str {
-    match level {
-        LogLevel::Error => "error",
-        LogLevel::Warn => "warn",
-        LogLevel::Info => "info",
-        LogLevel::Debug => "debug",
-        LogLevel::Trace => "trace",
-    }
-}
-
-/// Syslog's numbers, which journald reads.
-fn priority(level: LogLevel) -> u8 {
-    match level {
-        LogLevel::Error => 3,
-        LogLevel::Warn => 4,
-        LogLevel::Info => 6,
-        LogLevel::Debug | LogLevel::Trace => 7,
-    }
-}
-
-fn paint(level: LogLevel) -> &'static str {
-    match level {
-        LogLevel::Error => "\x1b[1;31m",
-        LogLevel::Warn => "\x1b[1;33m",
-        LogLevel::Info => "\x1b[32m",
-        LogLevel::Debug | LogLevel::Trace => "\x1b[2m",
-    }
-}
-
 /// Standard error as `JOURNAL_STREAM` writes it (`systemd.exec(5)`): device and inode. A redirected stream differs.
 fn stderr_identity() -> Option<String> {
     let stderr = io::stderr().as_fd().try_clone_to_owned().ok()?;
@@ -407,12 +195,6 @@ fn stderr_identity() -> Option<String> {
     Some(format!("{}:{}", facts.dev(), facts.ino()))
 }
 
-/// Lines from one line of code within one [`WINDOW`].
-pub const LINES_PER_WINDOW: u64 = 20;
-/// How long lines are counted before the count starts over.
-pub const WINDOW: Millis = Millis::from_secs(10);
-/// Longest value or message, in bytes.
-pub const VALUE_MAX: usize = 1024;
 /// What the agent's own lines come from: all its crates are named so.
 const OWN_TARGETS: &str = "scaidrive";
 
@@ -559,22 +341,6 @@ mod tests {
         let rest: Vec<&str> = found.iter().map(String::as_str).filter(|line| *line != "<4>again").collect();
         let summary = "<4>80 more lines like the last ones were held back within 10 s held_back=80";
         assert_eq!(rest, ["<6>something else", summary, "<6>later"]);
-    }
-
-    #[test]
-    fn every_line_is_written_or_counted_as_held_back() {
-        let mut limiter = Limiter::default();
-        let (mut written, mut held_back) = (0, 0);
-        for ms in 0..200_000_u64 {
-            let now = Millis(ms);
-            held_back += limiter.settle(now).iter().map(|(_, count)| count).sum::<u64>();
-            if ms % 7 == 0 {
-                written += u64::from(limiter.admits(ms % 3, now));
-            }
-        }
-        held_back += limiter.settle(Millis(1_000_000)).iter().map(|(_, count)| count).sum::<u64>();
-        assert_eq!(written + held_back, 200_000_u64.div_ceil(7));
-        assert!(held_back > written, "{held_back} held back, {written} written");
     }
 
     #[test]

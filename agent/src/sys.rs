@@ -50,11 +50,7 @@ pub fn send_slices(socket: RawFd, slices: &[IoSlice<'_>]) -> io::Result<usize> {
     message.msg_iovlen = count as _;
     // SAFETY: `message` points to `count` valid slices, all borrowed for the length of the call.
     let sent = unsafe { libc::sendmsg(socket, &message, libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT) };
-    if sent < 0 {
-        Err(io::Error::last_os_error())
-    } else {
-        Ok(sent as usize)
-    }
+    if sent < 0 { Err(io::Error::last_os_error()) } else { Ok(sent as usize) }
 }
 
 /// Turns a descriptor into any type that is made of one.
@@ -90,12 +86,7 @@ pub fn set_keepalive(socket: RawFd, idle: Millis) -> io::Result<()> {
     let seconds = clamp_int(idle.0 / 1000).max(1);
     set_option(socket, libc::SOL_SOCKET, libc::SO_KEEPALIVE, 1)?;
     set_option(socket, libc::IPPROTO_TCP, libc::TCP_KEEPIDLE, seconds)?;
-    set_option(
-        socket,
-        libc::IPPROTO_TCP,
-        libc::TCP_KEEPINTVL,
-        (seconds / 10).max(1),
-    )?;
+    set_option(socket, libc::IPPROTO_TCP, libc::TCP_KEEPINTVL, (seconds / 10).max(1))?;
     set_option(socket, libc::IPPROTO_TCP, libc::TCP_KEEPCNT, 5)
 }
 
@@ -104,12 +95,7 @@ pub fn set_keepalive(socket: RawFd, idle: Millis) -> io::Result<()> {
 /// # Errors
 /// As `setsockopt(2)`.
 pub fn set_user_timeout(socket: RawFd, wait: Millis) -> io::Result<()> {
-    set_option(
-        socket,
-        libc::IPPROTO_TCP,
-        libc::TCP_USER_TIMEOUT,
-        clamp_int(wait.0),
-    )
+    set_option(socket, libc::IPPROTO_TCP, libc::TCP_USER_TIMEOUT, clamp_int(wait.0))
 }
 
 /// How many finished connections may wait to be accepted; a listener may be asked again at any time.
@@ -126,27 +112,13 @@ pub fn set_backlog(listener: RawFd, waiting: i32) -> io::Result<()> {
 /// # Errors
 /// As `getsockopt(2)`.
 pub fn peer_credentials(socket: RawFd) -> io::Result<Credentials> {
-    let mut found = libc::ucred {
-        pid: 0,
-        uid: 0,
-        gid: 0,
-    };
+    let mut found = libc::ucred { pid: 0, uid: 0, gid: 0 };
     let mut length = mem::size_of::<libc::ucred>() as libc::socklen_t;
     // SAFETY: the kernel writes at most `length` bytes, the size of `found`.
     check(unsafe {
-        libc::getsockopt(
-            socket,
-            libc::SOL_SOCKET,
-            libc::SO_PEERCRED,
-            (&raw mut found).cast(),
-            &mut length,
-        )
+        libc::getsockopt(socket, libc::SOL_SOCKET, libc::SO_PEERCRED, (&raw mut found).cast(), &mut length)
     })?;
-    Ok(Credentials {
-        pid: found.pid,
-        uid: found.uid,
-        gid: found.gid,
-    })
+    Ok(Credentials { pid: found.pid, uid: found.uid, gid: found.gid })
 }
 
 /// Room on the file system that holds `path`.
@@ -160,10 +132,10 @@ pub fn disk_space(path: &Path) -> io::Result<Space> {
     check(unsafe { libc::statvfs(path.as_ptr(), found.as_mut_ptr()) })?;
     // SAFETY: a successful call has filled it in.
     let found = unsafe { found.assume_init() };
-    let block = found.f_frsize as u64;
+    let block = found.f_frsize;
     Ok(Space {
-        total: block.saturating_mul(found.f_blocks as u64),
-        available: block.saturating_mul(found.f_bavail as u64),
+        total: block.saturating_mul(found.f_blocks),
+        available: block.saturating_mul(found.f_bavail),
     })
 }
 
@@ -199,10 +171,7 @@ pub fn effective_uid() -> u32 {
 /// # Errors
 /// As `getrlimit(2)`.
 pub fn memlock_limit() -> io::Result<Option<u64>> {
-    let mut limit = libc::rlimit {
-        rlim_cur: 0,
-        rlim_max: 0,
-    };
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: the kernel fills in the struct it is given.
     check(unsafe { libc::getrlimit(libc::RLIMIT_MEMLOCK, &mut limit) })?;
     Ok((limit.rlim_cur != libc::RLIM_INFINITY).then_some(limit.rlim_cur))
@@ -234,12 +203,7 @@ pub fn open_io_uring() -> io::Result<OwnedFd> {
 /// As `prctl(2)`.
 #[cfg(any(test, feature = "sim"))]
 pub fn refuse_io_uring() -> io::Result<()> {
-    let statement = |code: u32, k: u32| libc::sock_filter {
-        code: code as u16,
-        jt: 0,
-        jf: 0,
-        k,
-    };
+    let statement = |code: u32, k: u32| libc::sock_filter { code: code as u16, jt: 0, jf: 0, k };
     let jump_if_equal = |k: i64, jt: u8| libc::sock_filter {
         code: (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16,
         jt,
@@ -253,25 +217,13 @@ pub fn refuse_io_uring() -> io::Result<()> {
         jump_if_equal(libc::SYS_io_uring_enter, 2),
         jump_if_equal(libc::SYS_io_uring_register, 1),
         statement(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_ALLOW),
-        statement(
-            libc::BPF_RET | libc::BPF_K,
-            libc::SECCOMP_RET_ERRNO | libc::EPERM as u32,
-        ),
+        statement(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_ERRNO | libc::EPERM as u32),
     ];
-    let program = libc::sock_fprog {
-        len: program.len() as u16,
-        filter: program.as_mut_ptr(),
-    };
+    let program = libc::sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };
     // SAFETY: takes no pointers; needed so that an ordinary user may install a filter.
     check(unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) })?;
     // SAFETY: the kernel copies the program, which is alive for the length of the call.
-    check(unsafe {
-        libc::prctl(
-            libc::PR_SET_SECCOMP,
-            libc::SECCOMP_MODE_FILTER,
-            &raw const program,
-        )
-    })
+    check(unsafe { libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program) })
 }
 
 fn set_option(socket: RawFd, level: i32, name: i32, value: i32) -> io::Result<()> {
@@ -285,11 +237,7 @@ fn clamp_int(value: u64) -> i32 {
 }
 
 fn check(answer: i32) -> io::Result<()> {
-    if answer < 0 {
-        Err(io::Error::last_os_error())
-    } else {
-        Ok(())
-    }
+    if answer < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
 #[cfg(test)]
@@ -355,8 +303,30 @@ mod tests {
         assert!(space.total >= space.available && space.total > 0);
         assert!(disk_space(Path::new("/does/not/exist")).is_err());
         assert!(process_exists(std::process::id()));
-        assert!(
-            !process_exists(0) && !process_exists(u32::MAX) && !process_exists(i32::MAX as u32)
-        );
+        assert!(!process_exists(0) && !process_exists(u32::MAX) && !process_exists(i32::MAX as u32));
+    }
+
+    /// What a send meets when the file under a mapping was cut short.
+    #[test]
+    fn a_page_that_is_gone_is_an_error_value() {
+        let file = tempfile::tempfile().unwrap();
+        file.set_len(2 * 4096).unwrap();
+        // SAFETY: a fresh mapping of two pages; its address is only passed to the kernel.
+        let base = unsafe {
+            libc::mmap(std::ptr::null_mut(), 2 * 4096, libc::PROT_READ, libc::MAP_SHARED, file.as_raw_fd(), 0)
+        };
+        assert_ne!(base, libc::MAP_FAILED);
+        file.set_len(4096).unwrap();
+        // SAFETY: both pages stay mapped until the end of the test, and nothing here reads through the slices.
+        let (good, gone) = unsafe {
+            let base = base.cast::<u8>();
+            (std::slice::from_raw_parts(base, 4096), std::slice::from_raw_parts(base.add(4096), 4096))
+        };
+        let (near, _far) = UnixStream::pair().unwrap();
+        assert_eq!(send_slices(near.as_raw_fd(), &[IoSlice::new(good)]).unwrap(), 4096);
+        let error = send_slices(near.as_raw_fd(), &[IoSlice::new(gone)]).unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(libc::EFAULT));
+        // SAFETY: the mapping made above; the slices are not used any more.
+        check(unsafe { libc::munmap(base, 2 * 4096) }).unwrap();
     }
 }

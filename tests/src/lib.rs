@@ -1,1 +1,35 @@
-//! See the package description.
+//! The machinery of the whole-agent tests: receivers, producers, faults and the books kept outside the agent.
+//!
+//! Nothing here uses the agent's own codecs, transports or log: what is written twice independently can disagree,
+//! and that is the point. Everything is plain threads and blocking sockets on loopback.
+//!
+//! | room | what it plays |
+//! |---|---|
+//! | [`agent_process`], [`agent_config`], [`process`] | the agent: its configuration, its process, what the kernel knows of it |
+//! | [`generator`] | the application that writes events and keeps what was acknowledged |
+//! | [`hec`], [`syslog`] | the receivers, strict about what they take and able to fail in every documented way |
+//! | [`oracle`] | the comparison of both ends: missing, repeated, out of order, stated and explained |
+//! | [`http`], [`metrics`] | a plain HTTP client, and what a scrape says |
+//! | [`slow_sync`], [`small_disk`], [`seccomp`] | the machine, misbehaving |
+//!
+//! A test that needs what this machine does not have says so through [`skip`].
+
+pub mod agent_config;
+pub mod agent_process;
+pub mod arrival;
+mod c_source;
+pub mod certificates;
+pub mod generator;
+pub mod hec;
+pub mod http;
+pub mod metrics;
+pub mod oracle;
+pub mod ports;
+pub mod process;
+pub mod rng;
+pub mod seccomp;
+pub mod skip;
+pub mod slow_sync;
+pub mod small_disk;
+pub mod syslog;
+pub mod wait;

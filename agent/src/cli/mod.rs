@@ -6,7 +6,7 @@
 //! | `exit.rs` | the exit codes |
 //! | `problem.rs` | why a command failed |
 //! | `output.rs` | the only place that writes to the terminal |
-//! | `check.rs`, `schema.rs` | a command each |
+//! | `check.rs` | the command `check`; `check_golden.txt` is what it says of a file with many mistakes |
 
 use std::ffi::OsString;
 use std::io;
@@ -24,8 +24,8 @@ mod problem;
 mod run;
 
 pub use args::{
-    CheckArgs, Cli, Command, DeadletterCommand, DeadletterListArgs, DeadletterShowArgs, DemoArgs, EmitArgs, LogCommand,
-    LogExportArgs, LogInspectArgs, LogVerifyArgs, StatusArgs,
+    CONFIG_DEFAULT, CheckArgs, Cli, Command, DeadletterCommand, DeadletterListArgs, DeadletterShowArgs, DemoArgs,
+    EmitArgs, LogCommand, LogExportArgs, LogInspectArgs, LogVerifyArgs, StatusArgs,
 };
 pub use exit::Exit;
 pub use output::{Colour, Output};
@@ -87,3 +87,6 @@ fn answer(error: &clap::Error, output: &mut Output<'_>) -> Result<Exit, Failure>
         _ => Err(Failure::usage(error)),
     }
 }
+
+#[cfg(test)]
+mod tests;

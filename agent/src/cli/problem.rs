@@ -3,6 +3,7 @@
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use super::exit::Exit;
+use crate::config::nearest;
 
 /// Why a command failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,7 +50,7 @@ fn usage_what(error: &clap::Error) -> String {
             format!("there is no command `{}`", context(error, ContextKind::InvalidSubcommand).join(" "))
         }
         ErrorKind::UnknownArgument => format!("`{}` is not known here", argument()),
-        ErrorKind::MissingRequiredArgument => format!("{} is missing", argument()),
+        ErrorKind::MissingRequiredArgument => format!("something is missing: {}", argument()),
         ErrorKind::InvalidValue if value().is_empty() => format!("{} needs a value", argument()),
         ErrorKind::InvalidValue | ErrorKind::ValueValidation => format!("{} can't be \"{}\"", argument(), value()),
         _ => {
@@ -65,7 +66,8 @@ fn usage_advice(error: &clap::Error) -> String {
         .into_iter()
         .flat_map(|kind| context(error, kind))
         .collect();
-    if let Some(meant) = meant.first() {
+    let written = context(error, ContextKind::InvalidSubcommand).join(" ");
+    if let Some(meant) = nearest(&written, meant.iter().map(String::as_str)).or(meant.first().map(String::as_str)) {
         return format!("did you mean `{meant}`? `scaidrive-siem --help` shows all there is");
     }
     match context(error, ContextKind::ValidValue).as_slice() {

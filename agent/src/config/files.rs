@@ -14,13 +14,19 @@ use super::text::{MIB, size_text};
 pub(crate) struct Source {
     pub(crate) path: PathBuf,
     pub(crate) text: String,
+    /// Where each line ends.
+    line_ends: Vec<usize>,
 }
 
 impl Source {
+    pub(crate) fn new(path: PathBuf, text: String) -> Source {
+        let line_ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(offset, _)| offset).collect();
+        Source { path, text, line_ends }
+    }
+
     /// The line, from 1, in which the byte at `offset` stands.
     pub(crate) fn line(&self, offset: usize) -> usize {
-        let before = &self.text.as_bytes()[..offset.min(self.text.len())];
-        1 + before.iter().filter(|byte| **byte == b'\n').count()
+        1 + self.line_ends.partition_point(|end| *end < offset)
     }
 
     /// Where relative paths in it start.
@@ -62,7 +68,7 @@ pub(crate) fn read_source(path: &Path, problems: &Problems) -> Option<Source> {
         return None;
     }
     match String::from_utf8(bytes) {
-        Ok(text) => Some(Source { path: path.to_owned(), text }),
+        Ok(text) => Some(Source::new(path.to_owned(), text)),
         Err(error) => {
             let good = error.utf8_error().valid_up_to();
             let line = 1 + error.as_bytes()[..good].iter().filter(|byte| **byte == b'\n').count();

@@ -253,11 +253,17 @@ pub(crate) const INGEST_HTTP: &[Key] = &[
         Default::Absent,
         "What a producer must show; required when the address is not loopback.",
     ),
+    key(
+        "hosts",
+        Shape::Texts,
+        Default::Texts(&[]),
+        "Host names by which producers may call it, beside localhost and addresses.",
+    ),
 ];
 
 pub(crate) const INGEST_WINDOW: &[Key] = &[
     key("max_size", size(4 * KIB, GIB), Default::Text("4MiB"), "Bytes; at least one event of the longest size."),
-    key("max_lines", Shape::Count { min: 1, max: 1_000_000 }, Default::Count(8192), "Lines."),
+    key("max_lines", Shape::Count { min: 1, max: 1_000_000 }, Default::Count(8192), "Lines, events or not."),
 ];
 
 pub(crate) const BUFFER: &[Key] = &[
@@ -271,8 +277,8 @@ pub(crate) const BUFFER: &[Key] = &[
 ];
 
 pub(crate) const MIN_FREE: &[Key] = &[
-    key("percent", Shape::Count { min: 0, max: 90 }, Default::Count(5), "A share of the disk.").live(),
-    key("size", size(0, TIB), Default::Text("256MiB"), "An amount.").live(),
+    key("percent", Shape::Count { min: 0, max: 90 }, Default::Count(5), "A share of the disk, in percent.").live(),
+    key("size", size(0, TIB), Default::Text("256MiB"), "An amount of bytes.").live(),
 ];
 
 pub(crate) const ADMIN: &[Key] = &[

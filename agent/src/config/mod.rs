@@ -9,7 +9,7 @@
 //! | `keys.rs` | every key: name, shape, bounds, default, meaning |
 //! | `files.rs` | the files on the disk, and which line a byte is in |
 //! | `walk.rs` | reading keys off the TOML tree, with the place of each |
-//! | `parse.rs`, `parse_destination.rs` | the rules that no single key can know |
+//! | `parse.rs`, `parse_destination.rs`, `parse_secret.rs` | the rules that no single key can know |
 //! | `destination.rs`, `url.rs`, `secret.rs`, `text.rs` | the types that settings become |
 //! | `settings.rs` | a configuration as a list of keys and values: what changed, what may be shown |
 //! | `schema.rs` | the JSON Schema |
@@ -25,6 +25,7 @@ mod files;
 mod keys;
 mod parse;
 mod parse_destination;
+mod parse_secret;
 mod problems;
 mod schema;
 mod secret;
@@ -37,6 +38,7 @@ pub use destination::{
     BatchSettings, Compression, Destination, DestinationId, HecAck, Kind, SplunkHec, Syslog, SyslogTransport, Timeouts,
     TlsSettings,
 };
+pub(crate) use problems::nearest;
 pub use problems::{Place, Problem, Weight};
 pub use schema::json_schema;
 pub use secret::{SECRET_MAX, Secret, SecretError, SecretSource};
@@ -154,6 +156,8 @@ pub struct HttpIngest {
     pub listen: SocketAddr,
     /// What producers show as a bearer token; always there when `listen` is not loopback.
     pub token: Option<Secret>,
+    /// Host names by which producers may call it, beside `localhost` and addresses; in lower case.
+    pub hosts: Vec<String>,
 }
 
 /// The log.
@@ -239,3 +243,6 @@ pub enum LogLevel {
 
 /// Fewer segments a shard than these, and the log could not turn over.
 pub const SEGMENTS_PER_SHARD_MIN: u64 = 4;
+
+#[cfg(test)]
+mod tests;

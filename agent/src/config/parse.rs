@@ -1,5 +1,6 @@
 //! From files to a [`Config`]: the rules that no single key can know.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -10,9 +11,10 @@ use super::destination::Destination;
 use super::files::{Source, read_source, toml_files, tree};
 use super::keys::{DESTINATION, DESTINATION_FILE, ROOT};
 use super::parse_destination;
+use super::parse_secret::secret;
 use super::problems::{Place, Problem, Problems, Weight, listed};
-use super::secret::{Secret, SecretSource};
 use super::text::{KIB, MIB, size_text};
+use super::url::parse_host;
 use super::walk::Section;
 use super::{
     Admin, Agent, Buffer, Config, Durability, HttpIngest, Ingest, LogFormat, LogLevel, LogSettings, OnFull,
@@ -42,28 +44,38 @@ pub(crate) fn assemble(
     let main_tree = tree(main, problems);
     let root = main_tree.as_ref().map(|tree| Section::root(main, tree.get_ref(), ROOT, problems));
 
-    let agent = root.as_ref().and_then(|root| agent(&root.table("agent"), surroundings));
-    let buffer_section = root.as_ref().map(|root| root.table("buffer"));
-    let buffer = buffer_section.as_ref().and_then(|section| buffer(section, agent.as_ref()));
-    let ingest = root.as_ref().and_then(|root| ingest(root, buffer.as_ref(), surroundings));
-    let admin = root.as_ref().and_then(|root| admin(&root.table("admin"), ingest.as_ref()));
-    let log = root.as_ref().and_then(|root| log(&root.table("log")));
+    let top = root.as_ref().map(|root| {
+        let section = root.table("agent");
+        let shards = shards(&section, surroundings);
+        let agent = agent(&section, shards, surroundings);
+        let buffer_section = root.table("buffer");
+        let (segment_size, buffer) = buffer(&buffer_section, shards);
+        let ingest = ingest(root, segment_size, surroundings);
+        let admin = admin(&root.table("admin"), ingest.as_ref());
+        let log = log(&root.table("log"));
+        (agent, buffer_section, buffer, ingest, admin, log)
+    });
 
-    let node = agent.as_ref().map(|agent| agent.node.clone()).unwrap_or_default();
+    let node = top.as_ref().and_then(|(agent, ..)| agent.as_ref()).map(|agent| agent.node.clone()).unwrap_or_default();
     let mut sections = root.as_ref().map(destinations_of).unwrap_or_default();
     for (source, tree) in others.iter().zip(&trees) {
         let Some(tree) = tree else { continue };
         sections.extend(destinations_of(&Section::root(source, tree.get_ref(), DESTINATION_FILE, problems)));
     }
-    let destinations = destinations(sections, &node, surroundings);
-    if let (Some(section), Some(buffer)) = (&buffer_section, &buffer) {
-        warn_of_roles(section, buffer.on_full, &destinations, main);
+    if sections.is_empty() {
+        let place = Place { key: "destination".to_owned(), ..Place::file(&main.path) };
+        let what = "no destination is configured: events are taken in, kept for the window and sent nowhere";
+        problems.warn(place, what, "add a [[destination]]");
     }
+    let destinations = destinations(sections, &node, surroundings);
+    let (agent, buffer_section, buffer, ingest, admin, log) = top?;
+    let buffer = buffer?;
+    warn_of_roles(&buffer_section, buffer.on_full, &destinations);
     let config = Config {
         file: main.path.clone(),
         agent: agent?,
         ingest: ingest?,
-        buffer: buffer?,
+        buffer,
         admin: admin?,
         log: log?,
         destinations,
@@ -80,41 +92,57 @@ pub(crate) fn finish(config: Option<Config>, problems: Problems) -> Result<(Conf
     }
 }
 
-fn agent(section: &Section<'_>, surroundings: &Surroundings) -> Option<Agent> {
+fn shards(section: &Section<'_>, surroundings: &Surroundings) -> Option<usize> {
+    let automatic = surroundings.cpus.clamp(1, SHARDS_AUTO_MAX);
+    Some(section.auto_or_count("shards")?.map_or(automatic, |count| count as usize))
+}
+
+fn agent(section: &Section<'_>, shards: Option<usize>, surroundings: &Surroundings) -> Option<Agent> {
     let node = section.optional("node", Section::text);
     let state_dir = section.path("state_dir");
-    let shards = section.auto_or_count("shards");
     let runtime = section.choice("runtime");
     let tenant = section.text("tenant");
-    let automatic = surroundings.cpus.clamp(1, SHARDS_AUTO_MAX);
     Some(Agent {
         node: node?.unwrap_or_else(|| as_label(&surroundings.host_name)),
         state_dir: state_dir?,
-        shards: shards?.map_or(automatic, |count| count as usize),
+        shards: shards?,
         runtime: [RuntimeSetting::Auto, RuntimeSetting::IoUring, RuntimeSetting::Epoll][runtime?],
         tenant: tenant?,
     })
 }
 
-fn buffer(section: &Section<'_>, agent: Option<&Agent>) -> Option<Buffer> {
-    let window = section.span("window");
+/// The size of a segment, which other rules need even if the rest is not usable, and the whole.
+fn buffer(section: &Section<'_>, shards: Option<usize>) -> (Option<u64>, Option<Buffer>) {
     let max_size = section.size("max_size");
-    let segment_size = section.size("segment_size");
+    let segment_size = section.size("segment_size").and_then(|size| match size % PAGE {
+        0 => Some(size),
+        _ => section.refuse("segment_size", &size_text(size), "is not a multiple of 4KiB"),
+    });
+    let fits = match (max_size, segment_size, shards) {
+        (Some(max_size), Some(segment_size), Some(shards)) => {
+            check_segments(section, max_size, segment_size, shards as u64)
+        }
+        _ => None,
+    };
+    let rest = rest_of_buffer(section);
+    let whole = || {
+        fits?;
+        Some(Buffer { max_size: max_size?, segment_size: segment_size?, ..rest? })
+    };
+    (segment_size, whole())
+}
+
+/// A buffer with everything but its sizes.
+fn rest_of_buffer(section: &Section<'_>) -> Option<Buffer> {
+    let window = section.span("window");
     let durability = durability(section);
     let on_full = section.choice("on_full");
     let min_free = section.table("min_free");
     let (percent, bytes) = (min_free.count("percent"), min_free.size("size"));
-    let (max_size, segment_size) = (max_size?, segment_size?);
-    if segment_size % PAGE != 0 {
-        return section.refuse("segment_size", &size_text(segment_size), "is not a multiple of 4KiB");
-    }
-    if let Some(agent) = agent {
-        check_segments(section, max_size, segment_size, agent.shards as u64)?;
-    }
     Some(Buffer {
         window: window?,
-        max_size,
-        segment_size,
+        max_size: 0,
+        segment_size: 0,
         durability: durability?,
         on_full: [OnFull::DropOldest, OnFull::Block][on_full?],
         min_free_percent: percent? as u8,
@@ -178,7 +206,7 @@ fn check_segments(section: &Section<'_>, max_size: u64, segment_size: u64, shard
     None
 }
 
-fn ingest(root: &Section<'_>, buffer: Option<&Buffer>, surroundings: &Surroundings) -> Option<Ingest> {
+fn ingest(root: &Section<'_>, segment_size: Option<u64>, surroundings: &Surroundings) -> Option<Ingest> {
     let section = root.table("ingest");
     let unix = unix_ingest(&section.table("unix"));
     let http = section.optional("http", |section, name| http_ingest(&section.table(name), surroundings));
@@ -186,7 +214,7 @@ fn ingest(root: &Section<'_>, buffer: Option<&Buffer>, surroundings: &Surroundin
     let window = section.table("window");
     let (bytes, lines) = (window.size("max_size"), window.count("max_lines"));
     let max_event_size = max_event_size?;
-    check_event_size(&section, &window, max_event_size, bytes?, buffer)?;
+    check_event_size(&section, &window, max_event_size, bytes?, segment_size)?;
     let (unix, http) = (unix?, http?);
     if unix.is_none() && http.is_none() {
         let what = "neither a socket nor HTTP takes events in";
@@ -211,17 +239,17 @@ fn check_event_size(
     window: &Section<'_>,
     max_event_size: u64,
     window_size: u64,
-    buffer: Option<&Buffer>,
+    segment_size: Option<u64>,
 ) -> Option<()> {
     let place = section.place("max_event_size");
-    if let Some(buffer) = buffer
-        && max_event_size > buffer.segment_size / EVENTS_PER_SEGMENT_MIN
+    if let Some(segment_size) = segment_size
+        && max_event_size > segment_size / EVENTS_PER_SEGMENT_MIN
     {
-        let (event, segment) = (size_text(max_event_size), size_text(buffer.segment_size));
+        let (event, segment) = (size_text(max_event_size), size_text(segment_size));
         let what = format!("`max_event_size` of {event} is more than a quarter of a segment of {segment}");
         let advice = format!(
             "set max_event_size to at most \"{}\", or buffer.segment_size to at least \"{}\"",
-            size_text(buffer.segment_size / EVENTS_PER_SEGMENT_MIN),
+            size_text(segment_size / EVENTS_PER_SEGMENT_MIN),
             size_text(max_event_size * EVENTS_PER_SEGMENT_MIN)
         );
         section.problems().error(place, what, advice);
@@ -250,6 +278,7 @@ fn unix_ingest(section: &Section<'_>) -> Option<Option<UnixIngest>> {
 fn http_ingest(section: &Section<'_>, surroundings: &Surroundings) -> Option<HttpIngest> {
     let listen = section.address("listen");
     let token = section.optional("token", |section, name| secret(section, name, surroundings));
+    let hosts = hosts(section);
     let (listen, token) = (listen?, token?);
     if !listen.ip().to_canonical().is_loopback() {
         let (place, problems) = (section.place("listen"), section.problems());
@@ -261,7 +290,22 @@ fn http_ingest(section: &Section<'_>, surroundings: &Surroundings) -> Option<Htt
         let what = format!("events and the token cross the network unencrypted to {listen}");
         problems.warn(place, what, "listen on 127.0.0.1, or put a proxy that speaks TLS before it");
     }
-    Some(HttpIngest { listen, token })
+    Some(HttpIngest { listen, token, hosts: hosts? })
+}
+
+fn hosts(section: &Section<'_>) -> Option<Vec<String>> {
+    let mut hosts = Vec::new();
+    for (text, place) in section.texts("hosts")? {
+        match parse_host(&text) {
+            Ok(host) => hosts.push(host),
+            Err(_) => {
+                let what = format!("`hosts` holds {text:?}, which is not a host name");
+                section.problems().error(place, what, "write host names without a scheme or a port");
+                return None;
+            }
+        }
+    }
+    Some(hosts)
 }
 
 fn admin(section: &Section<'_>, ingest: Option<&Ingest>) -> Option<Admin> {
@@ -311,50 +355,45 @@ fn destinations_of<'a>(root: &Section<'a>) -> Vec<Section<'a>> {
 }
 
 fn destinations(sections: Vec<Section<'_>>, node: &str, surroundings: &Surroundings) -> Vec<Arc<Destination>> {
-    let mut all: Vec<(Arc<Destination>, Place)> = Vec::new();
+    if let Some(section) = sections.get(DESTINATIONS_MAX) {
+        let what = format!("this is destination number {}", DESTINATIONS_MAX + 1);
+        section.problems().error(section.place("name"), what, format!("configure at most {DESTINATIONS_MAX}"));
+        return Vec::new();
+    }
+    report_doubles(&sections);
+    let parse = |section| parse_destination::destination(section, node, surroundings);
+    sections.into_iter().filter_map(parse).map(Arc::new).collect()
+}
+
+/// Reports names and ids that two destinations share, whatever else is wrong with them.
+fn report_doubles(sections: &[Section<'_>]) {
+    let (mut names, mut ids) = (HashMap::new(), HashMap::new());
     for section in sections {
-        let Some(destination) = parse_destination::destination(section.clone(), node, surroundings) else {
-            continue;
-        };
-        let place = section.place("name");
-        let same = |other: &Destination| other.name == destination.name || other.id == destination.id;
-        let Some((other, first)) = all.iter().find(|(other, _)| same(other)) else {
-            all.push((Arc::new(destination), place));
-            continue;
-        };
-        let line = first.line.map(|line| format!(", line {line}")).unwrap_or_default();
-        let at = format!("in {}{line}", first.file.display());
-        if other.name == destination.name {
-            let what = format!("there is another destination named \"{}\" {at}", destination.name);
-            section.problems().error(place, what, "give one of them another name");
-        } else {
-            let what = format!("\"{}\" has the same id as \"{}\" {at}", destination.name, other.name);
-            section.problems().error(
-                section.place("id"),
-                what,
-                "give one of them another id: cursors are kept under it",
-            );
+        let Some(name) = section.written_text("name") else { continue };
+        let id = section.written_text("id").unwrap_or_else(|| name.clone());
+        let (named, identified) = (section.place("name"), section.place("id"));
+        if let Some(first) = names.insert(name.clone(), named.clone()) {
+            let what = format!("there is another destination named {name:?} {}", at(&first));
+            section.problems().error(named, what, "give one of them another name");
+        } else if let Some(first) = ids.insert(id, identified.clone()) {
+            let what = format!("{name:?} has the same id as the destination {}", at(&first));
+            section.problems().error(identified, what, "give one of them another id: cursors are kept under it");
         }
     }
-    all.into_iter().map(|(destination, _)| destination).collect()
+}
+
+fn at(place: &Place) -> String {
+    let line = place.line.map(|line| format!(", line {line}")).unwrap_or_default();
+    format!("in {}{line}", place.file.display())
 }
 
 /// What each setting allows and both together make useless.
-fn warn_of_roles(section: &Section<'_>, on_full: OnFull, destinations: &[Arc<Destination>], main: &Source) {
+fn warn_of_roles(section: &Section<'_>, on_full: OnFull, destinations: &[Arc<Destination>]) {
     let problems = section.problems();
-    if destinations.is_empty() {
-        let place = Place { key: "destination".to_owned(), ..Place::file(&main.path) };
-        problems.warn(
-            place,
-            "no destination is configured: events are taken in, kept for the window and sent nowhere",
-            "add a [[destination]]",
-        );
-        return;
-    }
     let required: Vec<&str> = destinations.iter().filter(|one| one.required).map(|one| one.name.as_str()).collect();
     let place = section.place("on_full");
     match on_full {
-        OnFull::Block if required.is_empty() => {
+        OnFull::Block if required.is_empty() && !destinations.is_empty() => {
             let what = "on_full = \"block\" waits for destinations with required = true, and there is none";
             problems.warn(place, what, "add required = true to the destination that producers are to wait for");
         }
@@ -367,74 +406,6 @@ fn warn_of_roles(section: &Section<'_>, on_full: OnFull, destinations: &[Arc<Des
         }
         _ => {}
     }
-}
-
-/// A secret from the place that a table names, read.
-pub(crate) fn secret(section: &Section<'_>, name: &str, surroundings: &Surroundings) -> Option<Secret> {
-    let problems = section.problems();
-    if section.is_text(name) {
-        let what = format!("`{name}` stands in the configuration itself, where it would be copied and shown");
-        problems.error(section.place(name), what, super::keys::SECRET_ADVICE);
-        return None;
-    }
-    if !section.has(name) {
-        problems.error(section.place(name), format!("`{name}` is missing"), super::keys::SECRET_ADVICE);
-        return None;
-    }
-    let inner = section.table(name);
-    let file = inner.optional("file", Section::path)?.map(SecretSource::File);
-    let env = inner.optional("env", Section::text)?.map(SecretSource::Env);
-    let credential = match inner.optional("credential", Section::text)? {
-        Some(name) => Some(credential(&inner, name, surroundings)?),
-        None => None,
-    };
-    let mut sources = [file, env, credential].into_iter().flatten();
-    let (Some(source), None) = (sources.next(), sources.next()) else {
-        // A table of another shape was reported when it was opened.
-        if section.is_table(name) {
-            problems.error(
-                section.place(name),
-                format!("`{name}` names no place, or more than one"),
-                super::keys::SECRET_ADVICE,
-            );
-        }
-        return None;
-    };
-    let place = section.place(name);
-    match &source {
-        SecretSource::Env(variable) => {
-            let what =
-                format!("`{name}` comes from the environment variable {variable}, which other processes may see");
-            problems.warn(place.clone(), what, "prefer { file = \"/path\" } or { credential = \"name\" }");
-        }
-        _ if source.is_open_to_all() => {
-            let what = format!("every user of this machine can read the secret's {source}");
-            problems.warn(place.clone(), what, "take their permission away: chmod 0640, or 0600");
-        }
-        _ => {}
-    }
-    match Secret::read(source.clone(), surroundings.lookup) {
-        Ok(secret) if secret.fits_a_header() => Some(secret),
-        Ok(_) => {
-            let what = format!("`{name}` holds spaces or characters outside ASCII, which no token has");
-            problems.error(place, what, format!("check the {source}"));
-            None
-        }
-        Err(error) => {
-            problems.error(place, with_cause(&error), format!("check the {source}"));
-            None
-        }
-    }
-}
-
-fn credential(section: &Section<'_>, name: String, surroundings: &Surroundings) -> Option<SecretSource> {
-    let Some(directory) = &surroundings.credentials else {
-        let what = format!("the credential {name} was not passed: $CREDENTIALS_DIRECTORY is not set");
-        let advice = format!("add LoadCredential={name}:/path to the unit, or write {{ file = \"/path\" }}");
-        section.problems().error(section.place("credential"), what, advice);
-        return None;
-    };
-    Some(SecretSource::Credential { path: directory.join(&name), name })
 }
 
 /// A path that fits into the address of a Unix socket.
@@ -450,14 +421,6 @@ fn socket_path(section: &Section<'_>, name: &str) -> Option<PathBuf> {
         return None;
     }
     Some(path)
-}
-
-/// An error with its cause, for people.
-pub(crate) fn with_cause(error: &dyn std::error::Error) -> String {
-    match error.source() {
-        Some(source) => format!("{error}: {source}"),
-        None => error.to_string(),
-    }
 }
 
 /// A host name as a label: what may not stand in one becomes `-`.
@@ -479,5 +442,7 @@ const PAGE: u64 = 4 * KIB;
 const EVENTS_PER_SEGMENT_MIN: u64 = 4;
 /// What fits into `sun_path` with its final zero.
 const SOCKET_PATH_MAX: usize = 107;
+/// Most destinations, all files together.
+const DESTINATIONS_MAX: usize = 10_000;
 /// A longer destination name is a problem of its own and stays out of the others.
 const NAME_SHOWN_MAX: usize = 64;

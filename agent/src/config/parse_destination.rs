@@ -13,7 +13,7 @@ use super::destination::{
     TlsSettings,
 };
 use super::keys::{DESTINATION_KEYS_LATER, DESTINATION_TYPES};
-use super::parse::{secret, with_cause};
+use super::parse_secret::{secret, with_cause};
 use super::problems::Place;
 use super::url::is_loopback;
 use super::walk::Section;
@@ -36,7 +36,6 @@ pub(crate) fn destination(mut section: Section<'_>, node: &str, surroundings: &S
         _ => syslog(&section, node).map(Kind::Syslog),
     };
     let (common, ordered, kind) = (common?, ordered?, kind?);
-    check_encryption(&section, &kind)?;
     if ordered && section.has("in_flight") && in_flight? > 1 {
         return section.refuse(
             "in_flight",
@@ -111,6 +110,7 @@ fn splunk_hec(section: &Section<'_>, node: &str, surroundings: &Surroundings) ->
     let (source, sourcetype) = (section.text("source"), section.text("sourcetype"));
     let index = section.optional("index", Section::text);
     let mut url = url?;
+    check_encryption(section, url.tls, &url.host, "url", "write https:// in url")?;
     // People paste the whole endpoint; what comes before it is the prefix a proxy may want.
     if let Some(prefix) = HEC_ENDPOINTS.iter().find_map(|endpoint| url.path.strip_suffix(endpoint)) {
         url.path = prefix.trim_end_matches('/').to_owned();
@@ -137,14 +137,15 @@ fn syslog(section: &Section<'_>, node: &str) -> Option<Syslog> {
     let app_name = section.text("app_name");
     let max_len = section.size("max_len");
     let bom = section.flag("bom");
-    let transport = transport?;
+    let (transport, host) = (transport?, host?);
+    check_encryption(section, transport == SyslogTransport::Tls, &host, "transport", "write transport = \"tls\"")?;
     let usual_port = match transport {
         SyslogTransport::Tcp => 514,
         SyslogTransport::Tls => 6514,
     };
     Some(Syslog {
         transport,
-        host: host?,
+        host,
         port: port?.map_or(usual_port, |port| port as u16),
         framing: [Framing::OctetCounting, Framing::LineFeed][framing?],
         facility: facility? as u8,
@@ -171,13 +172,7 @@ fn ordered(section: &Section<'_>, type_name: &str) -> Option<bool> {
 }
 
 /// Settings for TLS where there is none are a mistake somebody believes in; plain text off this machine is a risk.
-fn check_encryption(section: &Section<'_>, kind: &Kind) -> Option<()> {
-    let (encrypted, host, key, advice) = match kind {
-        Kind::SplunkHec(hec) => (hec.url.tls, &hec.url.host, "url", "write https:// in url"),
-        Kind::Syslog(syslog) => {
-            (syslog.transport == SyslogTransport::Tls, &syslog.host, "transport", "write transport = \"tls\"")
-        }
-    };
+fn check_encryption(section: &Section<'_>, encrypted: bool, host: &str, key: &str, advice: &str) -> Option<()> {
     if encrypted {
         return Some(());
     }
@@ -187,7 +182,7 @@ fn check_encryption(section: &Section<'_>, kind: &Kind) -> Option<()> {
         return None;
     }
     if !is_loopback(host) {
-        let what = format!("events cross the network unencrypted to {}", kind.address());
+        let what = format!("events cross the network unencrypted to {host}");
         section.problems().warn(section.place(key), what, advice);
     }
     Some(())
@@ -221,11 +216,8 @@ fn filter(section: &Section<'_>) -> Option<(FilterSpec, Filter)> {
                 let at = |(text, place): &&(String, Place)| *text == error.found && place.key.ends_with(error.list);
                 let place =
                     places.iter().find(at).map_or_else(|| section.place(error.list), |(_, place)| place.clone());
-                section.problems().error(
-                    place,
-                    format!("`{}`: {}", error.list, error.problem),
-                    section.allowed(error.list),
-                );
+                let what = format!("`{}`: {}", error.list, error.problem);
+                section.problems().error(place, what, "correct the entry, or take it out");
             }
             None
         }
@@ -247,7 +239,6 @@ fn tls(section: &Section<'_>) -> Option<TlsSettings> {
     let ca = ca_file.as_deref().map_or(Some(()), |path| check_certificates(section, "ca_file", path));
     let cert = cert_file.as_deref().map_or(Some(()), |path| check_certificates(section, "cert_file", path));
     let key = key_file.as_deref().map_or(Some(()), |path| check_key(section, path));
-    (ca?, cert?, key?);
     let identity = match (cert_file, key_file) {
         (Some(cert), Some(key)) => Some((cert, key)),
         (None, None) => None,
@@ -261,6 +252,8 @@ fn tls(section: &Section<'_>) -> Option<TlsSettings> {
             return None;
         }
     };
+    // Each was looked at, whatever was wrong with the others.
+    ca.and(cert).and(key)?;
     Some(TlsSettings { ca_file, server_name: server_name?, identity })
 }
 

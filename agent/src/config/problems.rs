@@ -91,9 +91,14 @@ impl Problems {
 pub(crate) fn nearest<'k>(found: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
     let found = plain(found);
     let allowed = found.len().div_ceil(3).min(SLIPS_MAX);
+    let distance = |candidate: &str| {
+        let candidate = plain(candidate);
+        let is_part = found.len() >= PART_MIN && candidate.windows(found.len()).any(|part| part == found);
+        if is_part { 1 } else { slips(&found, &candidate) }
+    };
     known
         .into_iter()
-        .map(|candidate| (slips(&found, &plain(candidate)), candidate))
+        .map(|candidate| (distance(candidate), candidate))
         .filter(|(distance, _)| *distance <= allowed)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
@@ -138,6 +143,8 @@ fn slips(a: &[char], b: &[char]) -> usize {
 
 /// A suggestion further away than this would only confuse.
 const SLIPS_MAX: usize = 3;
+/// A name of this many letters that is part of another was probably meant to be that one.
+const PART_MIN: usize = 4;
 /// Longer names are compared by their start only: no key is nearly this long.
 const NAME_COMPARED_MAX: usize = 64;
 
@@ -155,6 +162,7 @@ mod tests {
             ("segmentsize", Some("segment_size")),
             ("onfull", Some("on_full")),
             ("colour", None),
+            ("size", Some("max_size")),
             ("x", None),
             ("", None),
         ] {

@@ -3,12 +3,13 @@
 //! Values are as people write them. A secret's value is where it is kept; that its content changed is said, the
 //! content is not.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
 use scaidrive_codecs::syslog::{Framing, Msg};
 
-use super::destination::{Compression, Destination, HecAck, Kind, SplunkHec, Syslog};
+use super::destination::{Compression, Destination, DestinationId, HecAck, Kind, SplunkHec, Syslog};
 use super::keys::{DURABILITIES, FACILITIES, Key, LOG_FORMATS, LOG_LEVELS, ON_FULLS, ROOT, RUNTIMES, Shape};
 use super::secret::Secret;
 use super::text::{size_text, span_text};
@@ -56,8 +57,10 @@ impl Config {
     #[must_use]
     pub fn differences(old: &Config, new: &Config) -> Changes {
         let mut changes = Changes::default();
+        let mut before: HashMap<DestinationId, &Arc<Destination>> =
+            old.destinations.iter().map(|before| (before.id, before)).collect();
         for destination in &new.destinations {
-            match old.destinations.iter().find(|before| before.id == destination.id) {
+            match before.remove(&destination.id) {
                 None => changes.added.push(destination.clone()),
                 Some(before) => match changed_settings(before, destination) {
                     settings if settings.is_empty() => changes.unchanged.push(before.clone()),
@@ -68,13 +71,19 @@ impl Config {
                 },
             }
         }
-        let gone = |before: &&Arc<Destination>| new.destinations.iter().all(|after| after.id != before.id);
-        changes.removed = old.destinations.iter().filter(gone).cloned().collect();
+        changes.removed = old.destinations.iter().filter(|one| before.contains_key(&one.id)).cloned().collect();
         let mut agent = compare(old.settings(), new.settings());
         let tokens = |config: &Config| config.ingest.http.as_ref().and_then(|http| http.token.clone());
         agent.extend(changed_secret("ingest.http.token", tokens(old).as_ref(), tokens(new).as_ref()));
         (changes.restart, changes.live) = agent.into_iter().partition(|change| needs_restart(change.key));
         changes
+    }
+}
+
+/// Destinations are equal when all their settings are, the content of their secrets included.
+impl PartialEq for Destination {
+    fn eq(&self, other: &Destination) -> bool {
+        changed_settings(self, other).is_empty()
     }
 }
 
@@ -197,6 +206,7 @@ fn ingest_settings(ingest: &Ingest) -> Vec<Setting> {
         ("ingest.unix.allow_uids", unix.map(|unix| format!("{:?}", unix.allow_uids))),
         ("ingest.http.listen", http.map(|http| http.listen.to_string())),
         ("ingest.http.token", token.map(|token| token.source().to_string())),
+        ("ingest.http.hosts", http.map(|http| list(&http.hosts))),
         some("ingest.max_event_size", size_text(ingest.max_event_size as u64)),
         some("ingest.window.max_size", size_text(ingest.window_bytes as u64)),
         some("ingest.window.max_lines", ingest.window_lines),

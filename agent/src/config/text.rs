@@ -44,7 +44,7 @@ pub(crate) fn span_text(span: Millis) -> String {
 }
 
 fn in_units(amount: u64, units: &[(&str, u64)]) -> String {
-    let fits = |(_, factor): &&(&str, u64)| amount % factor == 0 && amount >= *factor;
+    let fits = |(_, factor): &&(&str, u64)| amount.is_multiple_of(*factor) && amount >= *factor;
     match units.iter().rev().find(fits) {
         Some((unit, factor)) => format!("{}{unit}", amount / factor),
         None => format!("{amount}{}", units[0].0),

@@ -141,9 +141,9 @@ impl<'a> Section<'a> {
         self.key(name).is_some()
     }
 
-    /// Whether the key is written as a text.
-    pub(crate) fn is_text(&self, name: &str) -> bool {
-        self.find(name).is_some_and(|value| value.get_ref().is_str())
+    /// The text of a key as it is written, whether it is allowed or not.
+    pub(crate) fn written_text(&self, name: &str) -> Option<String> {
+        self.find(name)?.get_ref().as_str().map(str::to_owned)
     }
 
     /// Whether the key is written as a table.
@@ -402,7 +402,7 @@ impl<'a> Section<'a> {
     }
 
     /// What a key takes, as advice.
-    pub(crate) fn allowed(&self, name: &str) -> String {
+    fn allowed(&self, name: &str) -> String {
         self.shape(name).map(|shape| shape.allowed()).unwrap_or_default()
     }
 
@@ -437,12 +437,12 @@ impl<'a> Section<'a> {
 
     fn suggestion(&self, found: &str) -> String {
         let all = || self.tables.iter().flat_map(|keys| keys.iter());
-        for key in all() {
-            if let Shape::Table(inner) = key.shape
-                && inner.iter().any(|below| below.name == found)
-            {
-                return format!("did you mean `{}.{found}`?", key.name);
-            }
+        let inside: Vec<String> = all()
+            .filter(|key| matches!(key.shape, Shape::Table(inner) if inner.iter().any(|below| below.name == found)))
+            .map(|key| format!("{}.{found}", key.name))
+            .collect();
+        if !inside.is_empty() {
+            return format!("did you mean {}?", listed(inside.iter().map(String::as_str), "or"));
         }
         match nearest(found, all().map(|key| key.name)) {
             Some(meant) => format!("did you mean `{meant}`?"),

@@ -49,7 +49,13 @@ async fn next_job(shard: &Rc<Shard>, place: &Rc<Place>, patience: Millis, also: 
     let wake = Rc::clone(&place.outlet.borrow().wake);
     let seen = wake.seen();
     let mut condemned = Vec::new();
-    let wish = place.outlet.borrow_mut().wish(now, &mut condemned, &mut shard.tenants().borrow_mut());
+    let wish = {
+        let mut tenants = shard.tenants().borrow_mut();
+        place.outlet.borrow_mut().wish(now, &mut Chance(&*shard.runtime), &mut condemned, &mut tenants)
+    };
+    if place.outlet.borrow().wants_cursor_now() {
+        shard.touch_and_ring(place);
+    }
     for event in condemned {
         shard.bury(place, event);
     }
@@ -94,12 +100,13 @@ fn settle(shard: &Rc<Shard>, place: &Rc<Place>, job: Job<Record>, outcome: Outco
     shard.touch_and_ring(place);
 }
 
-fn settle_own(shard: &Rc<Shard>, place: &Rc<Place>, job: &OwnJob, outcome: &Outcome) {
+fn settle_own(shard: &Rc<Shard>, place: &Rc<Place>, job: &OwnJob, sent: &Sent) {
+    let Sent { outcome, may_have_arrived } = sent;
     let (now, wall_ms) = (shard.runtime.now(), shard.runtime.wall_ms());
     if outcome_wants_fresh_secret(outcome) {
         place.route.refresh();
     }
-    place.outlet.borrow_mut().own_settled(job, outcome, now, wall_ms, &mut Chance(&*shard.runtime));
+    place.outlet.borrow_mut().own_settled(job, outcome, *may_have_arrived, now, wall_ms, &mut Chance(&*shard.runtime));
     shard.touch_and_ring(place);
 }
 
@@ -118,7 +125,6 @@ fn announcement_body(shard: &Shard, place: &Place, job: &OwnJob, scratch: &mut S
         shard: shard.id().0,
         stream: &|epoch| stream.of_epoch(*epoch),
     };
-    let event = announcement.to_own(&names);
     let tenant = place.destination.scope.only_tenant().unwrap_or(&shard.identity.tenant);
     let envelope = Envelope {
         event_id: &id_text(&job.id),
@@ -126,19 +132,45 @@ fn announcement_body(shard: &Shard, place: &Place, job: &OwnJob, scratch: &mut S
         tenant_id: tenant,
         node: &shard.identity.node,
     };
-    let raw = event.to_json(&envelope);
-    let index = scaidrive_codecs::index(&raw).map_err(|refusal| refusal.to_string())?;
-    let mut body = Body::new();
-    outlet.encoder.encode_own(&Event::new(&raw, &index), &mut body, scratch)?;
-    Ok(Some(body))
+    let mut refused = String::new();
+    for (ranges, tenants) in NOTICE_SIZES {
+        let raw = announcement.shortened(ranges, tenants).as_announcement().to_own(&names).to_json(&envelope);
+        let index = scaidrive_codecs::index(&raw).map_err(|refusal| refusal.to_string())?;
+        let mut body = Body::new();
+        match outlet.encoder.encode_own(&Event::new(&raw, &index), &mut body, scratch) {
+            Ok(()) => return Ok(Some(body)),
+            // A format with short messages gets a shorter notice: the counts stay exact.
+            Err(why) => refused = why,
+        }
+    }
+    Err(refused)
 }
 
 fn payload_of<'a>(items: &'a [Item<Record>]) -> impl Fn(u32) -> &'a [u8] {
     |item| items[item as usize].load.payload()
 }
 
+/// An announcement that is not the one to send any more.
+fn overtaken() -> Outcome {
+    Outcome::AcceptedBut { refused: Vec::new(), again: Vec::new() }
+}
+
 fn misconfigured(why: String) -> Outcome {
     Outcome::Retry { hold: Hold::Misconfigured, after: None, why }
+}
+
+/// How sending ended.
+struct Sent {
+    outcome: Outcome,
+    /// It was sent, and no answer says what became of it.
+    may_have_arrived: bool,
+}
+
+impl Sent {
+    /// The destination answered, or nothing was sent.
+    fn answered(outcome: Outcome) -> Sent {
+        Sent { outcome, may_have_arrived: false }
+    }
 }
 
 /// What a failure to reach the destination means.
@@ -186,23 +218,23 @@ impl<'a> HttpCarrier<'a> {
                         let outlet = self.place.outlet.borrow();
                         self.encoder.encode_again(&mut job.batch, outlet.stream(), &mut self.scratch);
                     }
-                    let outcome = self.send(&job.batch.body, &job.batch.items).await;
-                    settle(self.shard, self.place, job, outcome);
+                    let sent = self.send(&job.batch.body, &job.batch.items).await;
+                    settle(self.shard, self.place, job, sent.outcome);
                 }
                 Next::Job(OutletJob::Own(job)) => {
-                    let outcome = match announcement_body(self.shard, self.place, &job, &mut self.scratch) {
+                    let sent = match announcement_body(self.shard, self.place, &job, &mut self.scratch) {
                         Ok(Some(body)) => self.send(&body, &[]).await,
-                        Ok(None) => Outcome::AcceptedBut { refused: Vec::new(), again: Vec::new() },
-                        Err(why) => misconfigured(why),
+                        Ok(None) => Sent::answered(overtaken()),
+                        Err(why) => Sent::answered(misconfigured(why)),
                     };
-                    settle_own(self.shard, self.place, &job, &outcome);
+                    settle_own(self.shard, self.place, &job, &sent);
                 }
             }
         }
     }
 
     /// Sends one body and says what the reply means. Without items it is an event of the agent's own.
-    async fn send(&mut self, body: &Body, items: &[Item<Record>]) -> Outcome {
+    async fn send(&mut self, body: &Body, items: &[Item<Record>]) -> Sent {
         let is_gzip = self.place.destination.compression == Compression::Gzip;
         self.zipped.clear();
         if is_gzip {
@@ -213,16 +245,19 @@ impl<'a> HttpCarrier<'a> {
         let head = &mut self.head;
         let built = self.place.route.with_token(|token| self.encoder.request_head(token, is_gzip, len, head));
         if let Err(why) = built {
-            return misconfigured(why);
+            return Sent::answered(misconfigured(why));
         }
         // A connection that the peer closed while it was idle is found closed here, not in the middle of a request.
         self.connection = self.connection.take().and_then(|mut connection| connection.is_reusable().then_some(connection));
         let is_reused = self.connection.is_some();
-        let mut outcome = self.exchange(body, items, is_gzip).await;
-        if is_reused && matches!(&outcome, Err(error) if error.is_stale_connection()) {
-            outcome = self.exchange(body, items, is_gzip).await;
+        let mut ended = self.exchange(body, items, is_gzip).await;
+        if is_reused && matches!(&ended, Err(error) if error.is_stale_connection()) {
+            ended = self.exchange(body, items, is_gzip).await;
         }
-        outcome.unwrap_or_else(|error| failed(&error))
+        match ended {
+            Ok(outcome) => Sent::answered(outcome),
+            Err(error) => Sent { outcome: failed(&error), may_have_arrived: error.outcome_unknown },
+        }
     }
 
     async fn exchange(&mut self, body: &Body, items: &[Item<Record>], is_gzip: bool) -> Result<Outcome, TransportError> {
@@ -323,18 +358,19 @@ impl<'a> SyslogCarrier<'a> {
     }
 
     async fn send_own(&mut self, job: &OwnJob) {
-        let outcome = match announcement_body(self.shard, self.place, job, &mut self.scratch) {
+        let sent = match announcement_body(self.shard, self.place, job, &mut self.scratch) {
             Ok(Some(body)) => match self.write(body.slices(|_| &[])).await {
-                Ok(()) => Outcome::Accepted { slow_down: false },
+                Ok(()) => Sent::answered(Outcome::Accepted { slow_down: false }),
                 Err(outcome) => {
                     self.resend(&outcome);
-                    outcome
+                    // Some of it may be in the peer's hands.
+                    Sent { outcome, may_have_arrived: true }
                 }
             },
-            Ok(None) => Outcome::AcceptedBut { refused: Vec::new(), again: Vec::new() },
-            Err(why) => misconfigured(why),
+            Ok(None) => Sent::answered(overtaken()),
+            Err(why) => Sent::answered(misconfigured(why)),
         };
-        settle_own(self.shard, self.place, job, &outcome);
+        settle_own(self.shard, self.place, job, &sent);
     }
 
     async fn write<'s>(&mut self, slices: impl Iterator<Item = &'s [u8]>) -> Result<(), Outcome> {
@@ -414,6 +450,8 @@ fn poll_now<T>(future: impl Future<Output = T>) -> Option<T> {
     }
 }
 
+/// Ranges and tenants that a notice names at most, from all it has to what fits anywhere.
+const NOTICE_SIZES: [(usize, usize); 4] = [(usize::MAX, usize::MAX), (20, 20), (5, 5), (1, 0)];
 /// A carrier without work ends after this, and closes its connection.
 const IDLE_MAX: Millis = Millis::from_secs(60);
 /// Replies are kept up to this length, in bytes.

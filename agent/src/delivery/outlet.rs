@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use hdrhistogram::Histogram;
-use scaidrive_codecs::{Body, Event, Field, Index, Scratch, Stamp};
+use scaidrive_codecs::{Body, Event, Field, Filter, Index, Scratch, Stamp};
 use scaidrive_wal::{CursorKey, Record, Seq};
 
 use super::encoder::Encoder;
@@ -40,6 +40,8 @@ pub struct Outlet {
     /// What it counts beside the books.
     pub tally: Tally,
     key: CursorKey,
+    /// This shard's own: clones share no buffers, so shards don't wait for each other.
+    filter: Filter,
     stream: StreamName,
     fingerprint: u64,
     settled: Settled<Loss>,
@@ -51,6 +53,10 @@ pub struct Outlet {
     /// Records that are missing from the log; told when the epoch behind them begins.
     missing: Vec<Damage>,
     own_under_way: bool,
+    /// A notice has been made and has not been tried yet. Until then nothing more is given up, so that it tells all.
+    is_telling: bool,
+    /// Its reader has passed everything that must go, so that a notice made now tells all of it.
+    has_walked: bool,
     is_resting: bool,
     cursor: CursorWrites,
 }
@@ -221,6 +227,7 @@ impl Outlet {
         let mut outlet = Outlet {
             key: CursorKey(destination.id.bytes()),
             stream: StreamName::new(start.node.into(), prefix, epoch),
+            filter: destination.filter.clone(),
             destination,
             encoder,
             reading: Reading::Waiting,
@@ -234,6 +241,8 @@ impl Outlet {
             given_up_ahead: 0,
             missing: Vec::new(),
             own_under_way: false,
+            is_telling: false,
+            has_walked: false,
             is_resting: false,
             cursor: CursorWrites { durable_seq: if found { checkpoint.next_seq } else { 0 }, ..CursorWrites::default() },
         };
@@ -281,9 +290,14 @@ impl Outlet {
         &self.announcer
     }
 
-    /// Whether it takes more from a pass.
-    pub fn has_room(&self) -> bool {
-        self.sender.has_room()
+    /// Whether it takes more from a pass; `must_go` says that what comes next is to be given up, which needs no room.
+    pub fn may_read(&self, must_go: bool) -> bool {
+        self.sender.has_room() || (must_go && self.may_give_up())
+    }
+
+    /// Whether events may be given up now.
+    pub fn may_give_up(&self) -> bool {
+        !self.is_telling
     }
 
     /// Stops sending (a pause, or the agent ends); what is under way goes on.
@@ -313,7 +327,7 @@ impl Outlet {
         let seq = record.seq().get();
         self.books.judged += 1;
         self.cursor.is_dirty = true;
-        let is_selected = !self.is_about_itself(record, event) && self.destination.filter.selects(event, scratch);
+        let is_selected = !self.is_about_itself(record, event) && self.filter.selects(event, scratch);
         tenants.judged(record.tenant_hash(), event.field(Field::TenantId).unwrap_or_default(), is_selected);
         if !is_selected {
             self.books.filtered += 1;
@@ -348,10 +362,17 @@ impl Outlet {
     }
 
     /// What is to be sent now.
-    pub fn wish(&mut self, now: Millis, condemned: &mut Vec<Condemned>, tenants: &mut TenantBooks) -> Wish {
+    pub fn wish(
+        &mut self,
+        now: Millis,
+        entropy: &mut dyn Entropy,
+        condemned: &mut Vec<Condemned>,
+        tenants: &mut TenantBooks,
+    ) -> Wish {
         if self.is_resting {
             return Wish::Wait;
         }
+        self.announce(now, entropy);
         let mut until = None;
         if !self.own_under_way {
             if let Some(announcement) = self.announcer.front() {
@@ -365,6 +386,9 @@ impl Outlet {
             }
         }
         if self.announcer.holds_back() || self.given_up_ahead > 0 {
+            if let Pass::NotBefore(moment) = self.sender.may_send_own(now) {
+                until = Some(moment);
+            }
             return until.map_or(Wish::Wait, Wish::WaitUntil);
         }
         let todo = self.sender.next(now);
@@ -425,12 +449,23 @@ impl Outlet {
         self.sender.unsent(job);
     }
 
-    /// How a request with an announcement ended.
-    pub fn own_settled(&mut self, job: &OwnJob, outcome: &Outcome, now: Millis, wall_ms: i64, entropy: &mut dyn Entropy) {
+    /// How a request with an announcement ended. `may_have_arrived` says that it was sent and no answer came.
+    pub fn own_settled(
+        &mut self,
+        job: &OwnJob,
+        outcome: &Outcome,
+        may_have_arrived: bool,
+        now: Millis,
+        wall_ms: i64,
+        entropy: &mut dyn Entropy,
+    ) {
         self.own_under_way = false;
+        self.is_telling = false;
         self.note(outcome, wall_ms);
         self.sender.own_settled(outcome, job.was_probe, now, entropy);
         if matches!(outcome, Outcome::Accepted { .. }) && self.announcer.accepted(job.id) {
+            self.cursor.is_dirty = true;
+        } else if !may_have_arrived && self.announcer.recall(job.id) {
             self.cursor.is_dirty = true;
         }
         self.wake.notify();
@@ -447,7 +482,7 @@ impl Outlet {
     /// Returns whether there was any.
     pub fn give_up(&mut self, logged_before: u64, seq_end: u64, tenants: &mut TenantBooks) -> bool {
         let is_lost = |item: &Item<Record>| item.logged_at < logged_before || item.seq < seq_end;
-        if !self.sender.oldest_waiting().is_some_and(is_lost) {
+        if self.is_telling || !self.sender.oldest_waiting().is_some_and(is_lost) {
             return false;
         }
         let mut given_up = Vec::new();
@@ -458,8 +493,9 @@ impl Outlet {
         !given_up.is_empty()
     }
 
-    /// The settled prefix moves; what is due to be said is made. Call once a turn.
-    pub fn advance(&mut self, now: Millis, entropy: &mut dyn Entropy) {
+    /// The settled prefix moves; what is due to be said is made. Call once a turn. `must_go` is the first record that
+    /// need not be given up.
+    pub fn advance(&mut self, must_go: Seq, now: Millis, entropy: &mut dyn Entropy) {
         let (announcer, given_up_ahead) = (&mut self.announcer, &mut self.given_up_ahead);
         let before = self.settled.checkpoint();
         let mut is_jump = false;
@@ -472,14 +508,25 @@ impl Outlet {
             let _ = announcer.pass_over(lost, n, &loss, now);
         });
         self.announcer.settled(&checkpoint, now);
-        let has_made = self.announcer.make_due(now, entropy);
-        self.cursor.is_dirty |= checkpoint != before || has_made;
-        self.cursor.is_urgent |= is_jump || has_made;
+        self.has_walked = self.settled.next_seq() >= must_go.get();
+        self.cursor.is_dirty |= checkpoint != before;
+        self.cursor.is_urgent |= is_jump;
+        self.announce(now, entropy);
         if let Reading::Draining(Drain::NewEpoch) = self.reading {
             if self.settled.is_empty() {
                 self.begin_epoch(self.settled.next_seq(), now, entropy);
                 self.reading = Reading::Waiting;
             }
+        }
+    }
+
+    /// Makes what is due to be said, when it could be sent now: a notice tells everything that was lost until then.
+    fn announce(&mut self, now: Millis, entropy: &mut dyn Entropy) {
+        let may_send = matches!(self.sender.may_send_own(now), Pass::Free | Pass::AsProbe(_));
+        if may_send && self.has_walked && self.announcer.make_due(now, entropy) {
+            self.is_telling = true;
+            self.cursor.is_dirty = true;
+            self.cursor.is_urgent = true;
         }
     }
 
@@ -540,6 +587,7 @@ impl Outlet {
             self.wake.notify();
         } else {
             self.cursor.is_dirty = true;
+            self.is_telling = false;
         }
     }
 

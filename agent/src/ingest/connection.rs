@@ -57,8 +57,8 @@ struct Connection {
     phase: Phase,
     /// When the phase ends at the latest; none while it is open.
     deadline: Option<Pending<()>>,
-    /// The log has no room: why, and when to try again.
-    no_room: Option<(String, Pending<()>)>,
+    /// The log has no room: why, when that is worth telling, and when to try again.
+    no_room: Option<(Option<String>, Pending<()>)>,
     stopped: Stopped,
     is_stopping: bool,
 }
@@ -187,8 +187,7 @@ impl Connection {
             SliceEnd::Dry | SliceEnd::Enough => true,
             SliceEnd::Window => false,
             SliceEnd::NoRoom => {
-                let why = self.desk.door.why_no_room().unwrap_or_else(|| "the log has no room".to_owned());
-                self.no_room = Some((why, self.desk.door.room()));
+                self.no_room = Some((self.desk.door.why_no_room(), self.desk.door.room()));
                 // The next turn asks for room; this one still tells the producer that it waits.
                 true
             }
@@ -231,7 +230,7 @@ impl Connection {
         let state = match &self.phase {
             Phase::Gone => return true,
             Phase::Failing { why } => State { waiting: None, error: Some(why) },
-            Phase::Open => State { waiting: self.no_room.as_ref().map(|(why, _)| why.as_str()), error: None },
+            Phase::Open => State { waiting: self.no_room.as_ref().and_then(|(why, _)| why.as_deref()), error: None },
             Phase::Finishing => State::default(),
         };
         match self.teller.poll_tell(&mut self.stream, &mut self.desk.ledger, state, cx) {

@@ -31,8 +31,6 @@ pub mod unix;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use scaidrive_codecs::{Index, Refusal, index, unbreak_lines};
-
 pub use crate::ingest::http::{HttpSettings, Token};
 pub use crate::ingest::ledger::Window;
 pub use crate::ingest::quarantine::Quarantine;
@@ -40,6 +38,7 @@ pub use crate::ingest::server::{IngestThread, StartError, start};
 pub use crate::ingest::stats::IngestStats;
 pub use crate::ingest::stop::Stop;
 pub use crate::ingest::unix::UnixSettings;
+use scaidrive_codecs::{Index, Refusal, index, unbreak_lines};
 
 /// What intake is configured to do.
 #[derive(Clone, Debug)]

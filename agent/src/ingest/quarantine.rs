@@ -140,7 +140,10 @@ impl Drain {
             queue.counts.begun_again += begun_again;
             match written {
                 Ok(()) => queue.counts.kept += entries.len() as u64,
-                Err(_) => queue.counts.dropped += entries.len() as u64,
+                Err(error) => {
+                    queue.counts.dropped += entries.len() as u64;
+                    tracing::warn!(%error, lines = entries.len(), "refused lines cannot be written to the quarantine file");
+                }
             }
         }
     }

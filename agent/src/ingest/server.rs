@@ -2,7 +2,7 @@
 //!
 //! It runs a small tokio runtime of its own. Everything is bound before [`start`] returns, so that what is wrong with an
 //! address is known at start. When asked to stop it accepts nothing more, removes the socket file, and ends when all
-//! connections have ended, within [`STOP_MAX`](crate::ingest::connection::STOP_MAX) and a little.
+//! connections have ended, within [`STOP_MAX`] and a little.
 
 use std::io;
 use std::net::SocketAddr;
@@ -47,6 +47,32 @@ pub enum StartError {
         /// What the system said.
         source: io::Error,
     },
+}
+
+impl StartError {
+    /// The setting to look at.
+    pub fn setting(&self) -> &'static str {
+        match self {
+            StartError::Socket(_) => "ingest.unix",
+            StartError::Http { .. } => "ingest.http.listen",
+            StartError::NeedsToken { .. } => "ingest.http.token",
+            StartError::Thread { .. } => "ingest",
+        }
+    }
+
+    /// What to do about it.
+    pub fn remedy(&self) -> &'static str {
+        match self {
+            StartError::Socket(SocketError::Busy { .. }) => "stop the other program, or name another path",
+            StartError::Socket(SocketError::NotASocket { .. }) => "name another path, or move the file away",
+            StartError::Socket(SocketError::Io { .. }) => {
+                "make sure that the folder exists and belongs to the agent's user, and that the path has at most 106 bytes"
+            }
+            StartError::Http { .. } => "name an address of this machine and a port that no other program listens on",
+            StartError::NeedsToken { .. } => "set a token, or listen on 127.0.0.1",
+            StartError::Thread { .. } => "raise the limits on threads and open files",
+        }
+    }
 }
 
 /// The running thread. Dropping it does not stop it.

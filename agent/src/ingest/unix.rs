@@ -120,8 +120,9 @@ impl Socket {
         loop {
             let stream = match self.listener.accept().await {
                 Ok((stream, _)) => stream,
-                Err(_) => {
+                Err(error) => {
                     // Out of descriptors, most likely; one will be free later.
+                    tracing::warn!(%error, "cannot accept a producer on the socket");
                     tokio::time::sleep(ACCEPT_RETRY).await;
                     continue;
                 }
@@ -133,6 +134,7 @@ impl Socket {
                 }
                 Err(why) => {
                     intake.server.turned_away.add(1);
+                    tracing::warn!(reason = %why, "a producer was turned away from the socket");
                     // Best effort: a fresh socket has room for one line.
                     let _ = stream.try_write(format!("{{\"acked\":0,\"error\":\"{why}\"}}\n").as_bytes());
                 }
@@ -174,11 +176,22 @@ fn hand_over(
     seat: OwnedSemaphorePermit,
     intake: Arc<Intake>,
 ) {
-    // Without a descriptor there is nothing to serve; the producer sees a closed connection and comes again.
-    let Ok(stream) = stream.into_std() else { return };
-    let socket = OwnedFd::from(stream);
+    let socket = match stream.into_std() {
+        Ok(stream) => OwnedFd::from(stream),
+        Err(error) => {
+            tracing::warn!(%error, "a producer's socket cannot be handed to a shard");
+            return;
+        }
+    };
     let job = move |door: &LocalDoor| {
-        let Ok(stream) = door.runtime().adopt_unix(socket) else { return };
+        let stream = match door.runtime().adopt_unix(socket) {
+            Ok(stream) => stream,
+            Err(error) => {
+                // The producer sees a closed connection and comes again.
+                tracing::warn!(%error, "a shard cannot serve a producer's socket");
+                return;
+            }
+        };
         let door = door.clone();
         let runtime = door.runtime().clone();
         runtime.spawn(Box::pin(async move {

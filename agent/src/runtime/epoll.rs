@@ -14,19 +14,14 @@ use futures_io::{AsyncRead, AsyncWrite, IoSlice};
 use crate::runtime::clock;
 use crate::runtime::helpers::Helpers;
 use crate::runtime::tasks::{self, Tasks};
-use crate::runtime::{
-    Backend, KEEPALIVE_IDLE, Main, Panicked, Pending, Ready, Runtime, SLEEP_MAX, Stream, Task,
-};
+use crate::runtime::{Backend, KEEPALIVE_IDLE, Main, Panicked, Pending, Ready, Runtime, SLEEP_MAX, Stream, Task};
 use crate::sys;
 use crate::time::Millis;
 
 /// Runs a shard on this thread until it ends.
 pub(super) fn run(name: &str, ready: Ready, main: Main) -> Result<(), Panicked> {
     let (list, tasks) = Tasks::new();
-    let runtime: Rc<dyn Runtime> = Rc::new(Epoll {
-        tasks: tasks.clone(),
-        helpers: Helpers::new(name),
-    });
+    let runtime: Rc<dyn Runtime> = Rc::new(Epoll { tasks: tasks.clone(), helpers: Helpers::new(name) });
     // Whoever started us waits for this one word.
     let _ = ready.send(Ok(()));
     async_io::block_on(tasks::drive(list, tasks, move || main(runtime)))
@@ -105,21 +100,13 @@ impl Stream for Unix {
 }
 
 impl AsyncRead for Tcp {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut [u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.0).poll_read(cx, buf)
     }
 }
 
 impl AsyncWrite for Tcp {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.0).poll_write(cx, buf)
     }
 
@@ -136,28 +123,18 @@ impl AsyncWrite for Tcp {
     }
 
     fn poll_close(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(already_closed_is_fine(
-            self.0.get_ref().shutdown(Shutdown::Write),
-        ))
+        Poll::Ready(already_closed_is_fine(self.0.get_ref().shutdown(Shutdown::Write)))
     }
 }
 
 impl AsyncRead for Unix {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut [u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.0).poll_read(cx, buf)
     }
 }
 
 impl AsyncWrite for Unix {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.0).poll_write(cx, buf)
     }
 
@@ -174,9 +151,7 @@ impl AsyncWrite for Unix {
     }
 
     fn poll_close(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(already_closed_is_fine(
-            self.0.get_ref().shutdown(Shutdown::Write),
-        ))
+        Poll::Ready(already_closed_is_fine(self.0.get_ref().shutdown(Shutdown::Write)))
     }
 }
 

@@ -24,10 +24,7 @@ pub(super) struct Helpers {
 
 impl Helpers {
     pub(super) fn new(shard: &str) -> Helpers {
-        Helpers {
-            files: Pool::new(format!("{shard}-help")),
-            names: Pool::new(format!("{shard}-dns")),
-        }
+        Helpers { files: Pool::new(format!("{shard}-help")), names: Pool::new(format!("{shard}-dns")) }
     }
 
     pub(super) fn offload(&self, job: Box<dyn FnOnce() + Send>) -> Pending<Result<(), Panicked>> {
@@ -58,20 +55,14 @@ impl Helpers {
 }
 
 fn literal(host: &str) -> Option<IpAddr> {
-    let bare = host
-        .strip_prefix('[')
-        .and_then(|rest| rest.strip_suffix(']'))
-        .unwrap_or(host);
+    let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
     bare.parse().ok()
 }
 
 fn look_up(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     let found: Vec<SocketAddr> = (host, port).to_socket_addrs()?.collect();
     if found.is_empty() {
-        return Err(io::Error::new(
-            io::ErrorKind::NotFound,
-            "the name has no address",
-        ));
+        return Err(io::Error::new(io::ErrorKind::NotFound, "the name has no address"));
     }
     Ok(found)
 }
@@ -103,45 +94,34 @@ struct Job {
 impl Job {
     fn run(self) {
         let outcome = panic::catch_unwind(AssertUnwindSafe(self.work));
-        self.answer
-            .give(outcome.map_err(|payload| Panicked::caught("the helper job", &*payload)));
+        self.answer.give(outcome.map_err(|payload| Panicked::caught("the helper job", &*payload)));
     }
 }
 
 impl Pool {
     fn new(name: String) -> Pool {
-        Pool {
-            name,
-            shared: Arc::new(Shared::default()),
-        }
+        Pool { name, shared: Arc::new(Shared::default()) }
     }
 
     fn run(&self, work: Box<dyn FnOnce() + Send>) -> Answer<Result<(), Panicked>> {
         let answer = Answer::new();
         let mut state = self.shared.lock();
         if state.waiting.len() >= WAITING_MAX {
-            answer.give(Err(Panicked::new(
-                "not started: too many jobs wait for a helper thread",
-            )));
+            answer.give(Err(Panicked::new("not started: too many jobs wait for a helper thread")));
             return answer;
         }
         if state.idle <= state.waiting.len() && state.threads < THREADS_MAX {
             match self.spawn_thread() {
                 Ok(()) => state.threads += 1,
                 Err(error) if state.threads == 0 => {
-                    answer.give(Err(Panicked::new(format!(
-                        "cannot start a helper thread: {error}"
-                    ))));
+                    answer.give(Err(Panicked::new(format!("cannot start a helper thread: {error}"))));
                     return answer;
                 }
                 // The threads that exist will take it, only later.
                 Err(_) => {}
             }
         }
-        state.waiting.push_back(Job {
-            work,
-            answer: answer.clone(),
-        });
+        state.waiting.push_back(Job { work, answer: answer.clone() });
         drop(state);
         self.shared.work.notify_one();
         answer
@@ -149,10 +129,7 @@ impl Pool {
 
     fn spawn_thread(&self) -> io::Result<()> {
         let shared = Arc::clone(&self.shared);
-        thread::Builder::new()
-            .name(self.name.clone())
-            .spawn(move || shared.work_until_idle())
-            .map(drop)
+        thread::Builder::new().name(self.name.clone()).spawn(move || shared.work_until_idle()).map(drop)
     }
 }
 
@@ -187,10 +164,7 @@ impl Shared {
                 return None;
             }
             state.idle += 1;
-            let (back, waited) = self
-                .work
-                .wait_timeout(state, IDLE_MAX)
-                .unwrap_or_else(PoisonError::into_inner);
+            let (back, waited) = self.work.wait_timeout(state, IDLE_MAX).unwrap_or_else(PoisonError::into_inner);
             state = back;
             state.idle -= 1;
             if waited.timed_out() && state.waiting.is_empty() {
@@ -302,21 +276,11 @@ mod tests {
     #[test]
     fn addresses_need_no_look_up_and_names_are_found() {
         let helpers = Helpers::new("t");
-        assert_eq!(
-            block_on(helpers.resolve("[::1]", 5)).unwrap(),
-            ["[::1]:5".parse().unwrap()]
-        );
-        assert_eq!(
-            block_on(helpers.resolve("10.1.2.3", 5)).unwrap(),
-            ["10.1.2.3:5".parse().unwrap()]
-        );
+        assert_eq!(block_on(helpers.resolve("[::1]", 5)).unwrap(), ["[::1]:5".parse().unwrap()]);
+        assert_eq!(block_on(helpers.resolve("10.1.2.3", 5)).unwrap(), ["10.1.2.3:5".parse().unwrap()]);
         assert_eq!(helpers.names.shared.lock().threads, 0);
         let found = block_on(helpers.resolve("localhost", 9)).unwrap();
-        assert!(
-            found
-                .iter()
-                .all(|address| address.ip().is_loopback() && address.port() == 9)
-        );
+        assert!(found.iter().all(|address| address.ip().is_loopback() && address.port() == 9));
         assert!(block_on(helpers.resolve("no such name.invalid", 9)).is_err());
     }
 }

@@ -16,9 +16,11 @@ mod helpers;
 mod probe;
 mod tasks;
 mod uring;
+#[cfg(any(test, feature = "sim"))]
+pub mod virtual_time;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::any::Any;
 use std::fmt;
@@ -131,9 +133,7 @@ pub struct Panicked {
 
 impl Panicked {
     fn new(message: impl Into<String>) -> Panicked {
-        Panicked {
-            message: message.into(),
-        }
+        Panicked { message: message.into() }
     }
 
     /// The text of what `catch_unwind` caught in `what`.
@@ -161,8 +161,7 @@ pub async fn offload_value<T: Send + 'static>(
         let _ = give.send(job());
     };
     runtime.offload(Box::new(job)).await?;
-    take.try_recv()
-        .map_err(|_| Panicked::new("the helper job ended without a value"))
+    take.try_recv().map_err(|_| Panicked::new("the helper job ended without a value"))
 }
 
 /// A running shard thread.
@@ -176,9 +175,7 @@ impl ShardThread {
     /// # Errors
     /// `Panicked` when its main task or any task it spawned panicked.
     pub fn join(self) -> Result<(), Panicked> {
-        self.thread
-            .join()
-            .unwrap_or_else(|payload| Err(Panicked::caught("the shard's thread", &*payload)))
+        self.thread.join().unwrap_or_else(|payload| Err(Panicked::caught("the shard's thread", &*payload)))
     }
 
     /// Whether the shard has ended, well or not.
@@ -201,10 +198,7 @@ pub fn start(
         Backend::IoUring => uring::run,
         Backend::Epoll => epoll::run,
         Backend::Virtual => {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                "virtual shards are made by their world",
-            ));
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "virtual shards are made by their world"));
         }
     };
     let (ready, started) = mpsc::sync_channel(1);
@@ -217,15 +211,11 @@ pub fn start(
     match started.recv_timeout(START_MAX) {
         Ok(Ok(())) => Ok(ShardThread { thread }),
         Ok(Err(refused)) => Err(refused),
-        Err(RecvTimeoutError::Timeout) => Err(io::Error::new(
-            io::ErrorKind::TimedOut,
-            "the shard's thread did not get ready in time",
-        )),
+        Err(RecvTimeoutError::Timeout) => {
+            Err(io::Error::new(io::ErrorKind::TimedOut, "the shard's thread did not get ready in time"))
+        }
         Err(RecvTimeoutError::Disconnected) => {
-            let why = ShardThread { thread }
-                .join()
-                .err()
-                .map_or_else(String::new, |panicked| panicked.message);
+            let why = ShardThread { thread }.join().err().map_or_else(String::new, |panicked| panicked.message);
             Err(io::Error::other(why))
         }
     }

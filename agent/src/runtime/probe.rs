@@ -33,32 +33,20 @@ pub struct ChooseError {
 /// `ChooseError` when the setting demands io_uring and it does not work here; the text says what refused it.
 pub fn choose(setting: RuntimeSetting) -> Result<Choice, ChooseError> {
     if setting == RuntimeSetting::Epoll {
-        return Ok(Choice {
-            backend: Backend::Epoll,
-            why: "runtime = \"epoll\" in the configuration".into(),
-        });
+        return Ok(Choice { backend: Backend::Epoll, why: "runtime = \"epoll\" in the configuration".into() });
     }
     match (io_uring_works(), setting) {
-        (Ok(()), RuntimeSetting::IoUring) => Ok(Choice {
-            backend: Backend::IoUring,
-            why: "runtime = \"io_uring\" in the configuration".into(),
-        }),
-        (Ok(()), _) => Ok(Choice {
-            backend: Backend::IoUring,
-            why: "io_uring works here".into(),
-        }),
+        (Ok(()), RuntimeSetting::IoUring) => {
+            Ok(Choice { backend: Backend::IoUring, why: "runtime = \"io_uring\" in the configuration".into() })
+        }
+        (Ok(()), _) => Ok(Choice { backend: Backend::IoUring, why: "io_uring works here".into() }),
         (Err(why), RuntimeSetting::IoUring) => Err(ChooseError { why }),
-        (Err(why), _) => Ok(Choice {
-            backend: Backend::Epoll,
-            why,
-        }),
+        (Err(why), _) => Ok(Choice { backend: Backend::Epoll, why }),
     }
 }
 
 fn io_uring_works() -> Result<(), String> {
-    sys::open_io_uring()
-        .map(drop)
-        .map_err(|error| why_refused(&error))?;
+    sys::open_io_uring().map(drop).map_err(|error| why_refused(&error))?;
     if let Ok(Some(limit)) = sys::memlock_limit()
         && limit < uring::MEMLOCK_MIN
     {
@@ -75,19 +63,13 @@ fn why_refused(error: &io::Error) -> String {
     let disabled = fs::read_to_string("/proc/sys/kernel/io_uring_disabled").unwrap_or_default();
     match (error.raw_os_error(), disabled.trim()) {
         (Some(libc::EPERM), "1" | "2") => {
-            format!(
-                "io_uring is switched off on this machine (kernel.io_uring_disabled = {})",
-                disabled.trim()
-            )
+            format!("io_uring is switched off on this machine (kernel.io_uring_disabled = {})", disabled.trim())
         }
         (Some(libc::EPERM | libc::EACCES), _) => {
-            "io_uring is not permitted here (a seccomp filter, as in most containers, refuses it)"
-                .into()
+            "io_uring is not permitted here (a seccomp filter, as in most containers, refuses it)".into()
         }
         (Some(libc::ENOSYS), _) => "this kernel has no io_uring, or a sandbox hides it".into(),
-        (Some(libc::ENOMEM), _) => {
-            "there is not enough lockable memory for io_uring (LimitMEMLOCK=)".into()
-        }
+        (Some(libc::ENOMEM), _) => "there is not enough lockable memory for io_uring (LimitMEMLOCK=)".into(),
         _ => format!("io_uring cannot be set up: {error}"),
     }
 }
@@ -103,12 +85,8 @@ fn try_out() -> Result<(), String> {
             Err(payload) => Err(Panicked::caught("its trial", &*payload).message),
         });
     };
-    thread::Builder::new()
-        .name("probe".into())
-        .spawn(attempt)
-        .map_err(|error| error.to_string())?;
-    told.recv_timeout(TRIAL_MAX)
-        .unwrap_or_else(|_| Err(format!("its trial did not end in {TRIAL_MAX:?}")))
+    thread::Builder::new().name("probe".into()).spawn(attempt).map_err(|error| error.to_string())?;
+    told.recv_timeout(TRIAL_MAX).unwrap_or_else(|_| Err(format!("its trial did not end in {TRIAL_MAX:?}")))
 }
 
 /// The trial takes a few milliseconds where it works.
@@ -119,9 +97,7 @@ mod tests {
     use super::*;
 
     /// A seccomp filter holds for a thread and its children, so each refusal is tried on a thread of its own.
-    fn where_io_uring_is_refused<T: Send + 'static>(
-        check: impl FnOnce() -> T + Send + 'static,
-    ) -> T {
+    fn where_io_uring_is_refused<T: Send + 'static>(check: impl FnOnce() -> T + Send + 'static) -> T {
         thread::spawn(|| {
             sys::refuse_io_uring().unwrap();
             check()

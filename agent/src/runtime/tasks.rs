@@ -31,10 +31,7 @@ struct FirstPanic {
 impl Tasks {
     pub(super) fn new() -> (Rc<LocalExecutor<'static>>, Tasks) {
         let list = Rc::new(LocalExecutor::new());
-        let tasks = Tasks {
-            list: Rc::downgrade(&list),
-            first_panic: Rc::default(),
-        };
+        let tasks = Tasks { list: Rc::downgrade(&list), first_panic: Rc::default() };
         (list, tasks)
     }
 
@@ -46,9 +43,7 @@ impl Tasks {
         let first_panic = Rc::clone(&self.first_panic);
         let watched = async move {
             if let Err(payload) = AssertUnwindSafe(task).catch_unwind().await {
-                first_panic
-                    .borrow_mut()
-                    .note(Panicked::caught("a task of the shard", &*payload));
+                first_panic.borrow_mut().note(Panicked::caught("a task of the shard", &*payload));
             }
         };
         list.spawn(watched).detach();

@@ -2,7 +2,8 @@
 //!
 //! Facts about glommio 0.9 that shape this file: a refused ring panics in its thread, so the executor is made here and
 //! its error told to whoever starts the shard; its blocking pool hangs on a panic, so ours is used; registered memory
-//! is locked and costs three times what is asked for, so little is asked for (sockets use none of it).
+//! is locked and costs three times what is asked for, so little is asked for (sockets use none of it); the eventfd of
+//! an ended executor is never closed, so shards are not to be started and ended all day.
 
 use std::io;
 use std::net::SocketAddr;
@@ -11,7 +12,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use futures_io::{AsyncRead, AsyncWrite};
+use futures_io::{AsyncRead, AsyncWrite, IoSlice};
 use glommio::net::{TcpStream, UnixStream};
 use glommio::timer::Timer;
 use glommio::{LocalExecutor, LocalExecutorBuilder};
@@ -19,9 +20,7 @@ use glommio::{LocalExecutor, LocalExecutorBuilder};
 use crate::runtime::clock;
 use crate::runtime::helpers::Helpers;
 use crate::runtime::tasks::{self, Tasks};
-use crate::runtime::{
-    Backend, KEEPALIVE_IDLE, Main, Panicked, Pending, Ready, Runtime, SLEEP_MAX, Stream, Task,
-};
+use crate::runtime::{Backend, KEEPALIVE_IDLE, Main, Panicked, Pending, Ready, Runtime, SLEEP_MAX, Stream, Task};
 use crate::sys;
 use crate::time::Millis;
 
@@ -40,10 +39,7 @@ pub(super) fn run(name: &str, ready: Ready, main: Main) -> Result<(), Panicked> 
     };
     let _ = ready.send(Ok(()));
     let (list, tasks) = Tasks::new();
-    let runtime: Rc<dyn Runtime> = Rc::new(Uring {
-        tasks: tasks.clone(),
-        helpers: Helpers::new(name),
-    });
+    let runtime: Rc<dyn Runtime> = Rc::new(Uring { tasks: tasks.clone(), helpers: Helpers::new(name) });
     executor.run(tasks::drive(list, tasks, move || main(runtime)))
 }
 
@@ -67,11 +63,7 @@ pub(super) fn try_out() -> io::Result<()> {
 /// process.
 fn make() -> io::Result<LocalExecutor> {
     drop(sys::open_io_uring()?);
-    LocalExecutorBuilder::default()
-        .io_memory(IO_MEMORY)
-        .ring_depth(RING_DEPTH)
-        .make()
-        .map_err(io::Error::from)
+    LocalExecutorBuilder::default().io_memory(IO_MEMORY).ring_depth(RING_DEPTH).make().map_err(io::Error::from)
 }
 
 struct Uring {
@@ -146,22 +138,29 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream for Socket<S> {
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Socket<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut [u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.socket).poll_read(cx, buf)
     }
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Socket<S> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.socket).poll_write(cx, buf)
+    }
+
+    /// glommio's streams have no vectored write; TLS would send its records one by one.
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match sys::send_slices(self.descriptor, bufs) {
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
+                let first = bufs.iter().find(|buf| !buf.is_empty()).map_or(&[][..], |buf| buf);
+                self.poll_write(cx, first)
+            }
+            sent => Poll::Ready(sent),
+        }
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -171,9 +170,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Socket<S> {
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match Pin::new(&mut self.socket).poll_close(cx) {
             // After a reset there is nothing left to end.
-            Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::NotConnected => {
-                Poll::Ready(Ok(()))
-            }
+            Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::NotConnected => Poll::Ready(Ok(())),
             other => other,
         }
     }

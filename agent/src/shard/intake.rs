@@ -18,14 +18,20 @@ pub struct Intake {
     waiting: VecDeque<Group>,
     /// Batches from other threads for which there was no room, oldest first.
     pub batches: VecDeque<Batch>,
-    /// Events of the first batch that are in the log already.
-    progress: usize,
+    /// How much of the first batch is in the log already.
+    begun: Option<Begun>,
     index: Vec<u8>,
     /// Events appended since the shard began.
     pub appended_events: u64,
     /// Their bytes.
     pub appended_bytes: u64,
     why_no_room: Option<String>,
+}
+
+/// A batch that met the end of the room half-way.
+struct Begun {
+    start: Seq,
+    events: usize,
 }
 
 struct Group {
@@ -75,38 +81,63 @@ impl Intake {
 
     /// Ends the group.
     pub fn end_group(&mut self, log: &Log, done: Done) {
-        match self.group_start.take() {
+        let start = self.group_start.take();
+        self.wait_for_disk(log, start, done);
+    }
+
+    /// Appends what other threads delivered, as far as there is room.
+    ///
+    /// Called between groups: what connections on this thread append is always ended by then.
+    pub(super) fn append_batches(&mut self, log: &mut Log, moment: Moment) {
+        while let Some(batch) = self.batches.pop_front() {
+            let begun = self.begun.take();
+            let done_before = begun.as_ref().map_or(0, |begun| begun.events);
+            let mut appended = 0;
+            let mut is_whole = true;
+            for (raw, index, tenant_hash) in batch.events.iter().skip(done_before) {
+                if self.append(log, moment, raw, index, tenant_hash, 0).is_err() {
+                    is_whole = false;
+                    break;
+                }
+                appended += 1;
+            }
+            // The group is the whole batch, though it may take several turns and others come between.
+            let start = begun.map(|begun| begun.start).or(self.group_start.take());
+            self.group_start = None;
+            if is_whole {
+                self.wait_for_disk(log, start, batch.done);
+                continue;
+            }
+            self.begun = start.map(|start| Begun { start, events: done_before + appended });
+            self.batches.push_front(batch);
+            self.refuse_those_who_ask(log);
+            return;
+        }
+    }
+
+    /// There is no room: those who would rather hear so than wait do.
+    fn refuse_those_who_ask(&mut self, log: &Log) {
+        let Room::NoSpare { why } = log.has_room() else { return };
+        let is_begun = self.begun.is_some();
+        let mut position = 0;
+        self.batches.retain_mut(|batch| {
+            position += 1;
+            let stays = batch.when_full == WhenFull::Wait || (is_begun && position == 1);
+            if !stays {
+                let done = std::mem::replace(&mut batch.done, Box::new(|_| {}));
+                done(Outcome::Refused { why: why.to_string(), retry_after_s: RETRY_AFTER_S });
+            }
+            stays
+        });
+    }
+
+    fn wait_for_disk(&mut self, log: &Log, start: Option<Seq>, done: Done) {
+        match start {
             Some(start) => {
                 self.waiting.push_back(Group { start, end: log.next_seq(), done });
                 log.request_sync();
             }
             None => done(Outcome::Durable),
-        }
-    }
-
-    /// Appends what other threads delivered, as far as there is room.
-    pub fn append_batches(&mut self, log: &mut Log, moment: Moment) {
-        while let Some(batch) = self.batches.pop_front() {
-            if batch.when_full == WhenFull::Refuse && self.progress == 0 {
-                if let Room::NoSpare { why } = log.has_room() {
-                    (batch.done)(Outcome::Refused { why: why.to_string(), retry_after_s: RETRY_AFTER_S });
-                    continue;
-                }
-            }
-            let mut is_whole = true;
-            for (raw, index, tenant_hash) in batch.events.iter().skip(self.progress) {
-                if self.append(log, moment, raw, index, tenant_hash, 0).is_err() {
-                    is_whole = false;
-                    break;
-                }
-                self.progress += 1;
-            }
-            if !is_whole {
-                self.batches.push_front(batch);
-                return;
-            }
-            self.progress = 0;
-            self.end_group(log, batch.done);
         }
     }
 
@@ -130,6 +161,7 @@ impl Intake {
 
     /// The agent stops: what has not been appended is refused.
     pub fn refuse_batches(&mut self) {
+        self.begun = None;
         let refused = |done: Done| {
             done(Outcome::Refused { why: String::from("the agent stops"), retry_after_s: RETRY_AFTER_S });
         };

@@ -468,7 +468,7 @@ impl Shard {
                 outlet.passed_to(seq);
             }
             let was_draining = matches!(outlet.reading, Reading::Draining(_));
-            outlet.advance(self.now.get(), &mut Chance(&*self.runtime));
+            outlet.advance(self.must_go.get(), self.now.get(), &mut Chance(&*self.runtime));
             if was_draining && outlet.reading == Reading::Waiting {
                 if let Some(at) = places.iter().position(|other| Rc::ptr_eq(other, place)) {
                     self.waits_again(at as u32, outlet.next_seq());
@@ -643,9 +643,8 @@ impl Shard {
             }
             or(self.mailbox.bell().changed(), self.runtime.sleep(Millis(20))).await;
         }
-        let mut intake = self.intake.borrow_mut();
-        intake.acknowledge(&self.log.borrow());
-        intake.give_back();
+        self.intake.borrow_mut().acknowledge(&self.log.borrow());
+        self.intake.borrow_mut().give_back();
         self.publish(true);
     }
 
@@ -655,7 +654,7 @@ impl Shard {
             if let Some(seq) = self.passes.borrow().position(outlet.reading) {
                 outlet.passed_to(seq);
             }
-            outlet.advance(self.runtime.now(), &mut Chance(&*self.runtime));
+            outlet.advance(self.must_go.get(), self.runtime.now(), &mut Chance(&*self.runtime));
         }
     }
 
@@ -722,7 +721,7 @@ impl Shard {
     fn swap(self: &Rc<Self>, old: &Rc<Place>, planned: &Planned) {
         let body = {
             let mut outlet = old.outlet.borrow_mut();
-            outlet.advance(self.runtime.now(), &mut Chance(&*self.runtime));
+            outlet.advance(self.must_go.get(), self.runtime.now(), &mut Chance(&*self.runtime));
             outlet.cursor_body_now()
         };
         old.is_closed.set(true);

@@ -119,8 +119,7 @@ impl Shard {
         let places = self.places.borrow();
         let must_go = self.must_go.get();
         let may_join = |at: u32, seq: Seq| {
-            let room = places.get(at as usize).is_some_and(|place| place.outlet.borrow().has_room());
-            room || seq < must_go
+            places.get(at as usize).is_some_and(|place| place.outlet.borrow().may_read(seq < must_go))
         };
         passes.waiting.iter().find(|(seq, at)| may_join(*at, *seq)).map(|(seq, _)| *seq)
     }
@@ -174,7 +173,7 @@ impl Shard {
         let comes_along = |(seq, at): &(Seq, u32)| {
             let Some(place) = places.get(*at as usize) else { return true };
             let mut outlet = place.outlet.borrow_mut();
-            let may_join = outlet.has_room() || *seq < must_go;
+            let may_join = outlet.may_read(*seq < must_go);
             if may_join {
                 outlet.reading = Reading::CatchingUp;
             }
@@ -207,8 +206,8 @@ impl Shard {
             if outlet.reading != who {
                 continue;
             }
-            let is_given_up = must_go && !self.holds_producers(&place.destination);
-            if !is_given_up && !outlet.has_room() {
+            let is_given_up = must_go && outlet.may_give_up() && !self.holds_producers(&place.destination);
+            if !outlet.may_read(is_given_up) {
                 outlet.passed_to(record.seq());
                 outlet.reading = Reading::Waiting;
                 waiting.insert((record.seq(), *at));

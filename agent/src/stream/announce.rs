@@ -44,6 +44,39 @@ pub enum Announcement<'a> {
     Statement(&'a Statement),
 }
 
+impl<'a> Announcement<'a> {
+    /// The same message with a notice of at most so many ranges and named tenants.
+    pub fn shortened(&self, ranges_max: usize, tenants_max: usize) -> Shortened<'a> {
+        match self {
+            Announcement::Gap(notice) => {
+                let mut notice = (*notice).clone();
+                notice.shorten(ranges_max, tenants_max);
+                Shortened::Gap(Box::new(notice))
+            }
+            Announcement::Statement(statement) => Shortened::Statement(statement),
+        }
+    }
+}
+
+/// An announcement that fits into a short message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Shortened<'a> {
+    /// A notice of its own.
+    Gap(Box<GapNotice>),
+    /// A statement, which is short.
+    Statement(&'a Statement),
+}
+
+impl Shortened<'_> {
+    /// It as a message.
+    pub fn as_announcement(&self) -> Announcement<'_> {
+        match self {
+            Shortened::Gap(notice) => Announcement::Gap(notice),
+            Shortened::Statement(statement) => Announcement::Statement(statement),
+        }
+    }
+}
+
 impl Announcement<'_> {
     /// The message's id.
     pub fn id(&self) -> [u8; 16] {
@@ -134,6 +167,11 @@ impl Announcer {
     /// The destination accepted the message with this id. False when it was not the one to send.
     pub fn accepted(&mut self, id: [u8; 16]) -> bool {
         self.episodes.accepted(id) || self.statements.accepted(id)
+    }
+
+    /// The message with this id certainly did not arrive. A notice is then made anew, with what was lost since.
+    pub fn recall(&mut self, id: [u8; 16]) -> bool {
+        self.episodes.recall(id)
     }
 
     /// Whether an overflow episode is running.

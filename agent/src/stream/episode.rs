@@ -46,6 +46,8 @@ struct Episode {
     /// When a growing episode is told next.
     tell_at: Millis,
     last_lost: Millis,
+    /// What the latest notice told, as long as it can be taken back.
+    recallable: Untold,
 }
 
 /// How far an episode is.
@@ -181,9 +183,34 @@ impl Episodes {
     pub fn accepted(&mut self, id: [u8; 16]) -> bool {
         let is_front = self.pending.front().is_some_and(|notice| notice.id == id);
         if is_front {
-            self.pending.pop_front();
+            if let Some(notice) = self.pending.pop_front() {
+                self.episode(notice.cause).recallable = Untold::default();
+            }
         }
         is_front
+    }
+
+    /// The notice with this id was not sent, or certainly did not arrive: what it tells is untold again, so that the
+    /// next one tells it together with what was lost since. False when it is not the front one or can't be taken back.
+    pub fn recall(&mut self, id: [u8; 16]) -> bool {
+        let Some(notice) = self.pending.front().filter(|notice| notice.id == id) else { return false };
+        let cause = notice.cause;
+        let is_recallable = match cause {
+            Cause::Damaged => false,
+            // What an epoch's end made short, or joined with an earlier one, stays as it is.
+            _ => notice.epoch == self.epoch && !notice.is_final && notice.earlier_epochs == 0,
+        };
+        let episode = self.episode(cause);
+        if !is_recallable || episode.recallable.is_empty() {
+            return false;
+        }
+        let earlier = std::mem::take(&mut episode.recallable);
+        episode.untold.prepend(earlier);
+        episode.notices -= 1;
+        episode.phase = if episode.notices == 0 { Phase::Begun } else { Phase::Told };
+        episode.tell_at = Millis::ZERO;
+        self.pending.pop_front();
+        true
     }
 
     /// Whether no event may be sent now: the gap before it has not been announced.
@@ -231,7 +258,9 @@ impl Episodes {
 
     /// Moves what is untold into a notice.
     fn tell(&mut self, cause: Cause, is_final: bool, now: Millis, entropy: &mut dyn Entropy) -> GapNotice {
-        let losses = std::mem::take(&mut self.episode(cause).untold).told();
+        let untold = std::mem::take(&mut self.episode(cause).untold);
+        let losses = untold.told();
+        self.episode(cause).recallable = untold;
         let mut notice = self.notice(cause, losses, entropy);
         let episode = self.episode(cause);
         let is_first = episode.phase == Phase::Begun;
@@ -296,7 +325,7 @@ impl Episode {
 
     fn restore(cause: Cause, state: CauseState, now: Millis) -> Episode {
         let CauseState { phase, id, notices, untold } = state;
-        Episode { cause, untold: Untold::restore(untold), phase, id, notices, tell_at: now, last_lost: now }
+        Episode { cause, untold: Untold::restore(untold), phase, id, notices, tell_at: now, last_lost: now, recallable: Untold::default() }
     }
 
     fn state(&self) -> CauseState {
@@ -411,6 +440,25 @@ mod tests {
         let again = take(&mut episodes);
         assert!(again.is_barrier, "another episode");
         assert_eq!((again.episode, again.notice), (again.id, 1));
+    }
+
+    #[test]
+    fn a_notice_that_did_not_arrive_is_told_again_together_with_what_was_lost_since() {
+        let mut entropy = Count(0);
+        let mut episodes = Episodes::new([1; 16]);
+        lose(&mut episodes, Lost::Overflowed, 1..5, seconds(0));
+        assert!(episodes.make_due(seconds(0), false, &mut entropy));
+        let first = episodes.front().expect("a notice waits").clone();
+        lose(&mut episodes, Lost::Overflowed, 5..9, seconds(1));
+        assert!(episodes.recall(first.id));
+        assert!(!episodes.recall(first.id), "once");
+        assert!(episodes.holds_back());
+        assert!(episodes.make_due(seconds(1), false, &mut entropy));
+        let again = take(&mut episodes);
+        assert!(again.is_barrier && again.notice == 1 && again.id != first.id);
+        assert_eq!(again.losses.ranges.as_slice(), std::slice::from_ref(&(1..9)));
+        assert_eq!((again.losses.count, again.losses.tenants.as_slice()), (8, &[("acme".to_owned(), 8)][..]));
+        assert!(!episodes.recall(again.id), "accepted");
     }
 
     #[test]

@@ -211,11 +211,37 @@ impl Untold {
         losses.ranges.push(n..n + 1);
         let (earliest, latest) = losses.times_ms.unwrap_or((loss.wall_ms, loss.wall_ms));
         losses.times_ms = Some((earliest.min(loss.wall_ms), latest.max(loss.wall_ms)));
-        self.count_tenant(cut_to(&loss.tenant, TENANT_ID_MAX));
+        self.count_tenant(cut_to(&loss.tenant, TENANT_ID_MAX), 1);
     }
 
     pub(super) fn is_empty(&self) -> bool {
         self.losses.count == 0
+    }
+
+    /// Puts losses with smaller numbers before these.
+    pub(super) fn prepend(&mut self, earlier: Untold) {
+        let later = std::mem::replace(self, earlier);
+        if later.is_empty() {
+            return;
+        }
+        let losses = &mut self.losses;
+        if losses.count == 0 {
+            losses.first_event_id = later.losses.first_event_id;
+            losses.reason = later.losses.reason;
+        }
+        losses.last_event_id = later.losses.last_event_id;
+        losses.count += later.losses.count;
+        losses.bytes += later.losses.bytes;
+        later.losses.ranges.as_slice().iter().for_each(|range| losses.ranges.push(range.clone()));
+        losses.ranges.merged |= later.losses.ranges.merged;
+        losses.times_ms = match (losses.times_ms, later.losses.times_ms) {
+            (Some((from, to)), Some((other_from, other_to))) => Some((from.min(other_from), to.max(other_to))),
+            (one, other) => one.or(other),
+        };
+        for (tenant, count) in later.tally {
+            self.count_tenant(&tenant, count);
+        }
+        self.unnamed += later.unnamed;
     }
 
     /// The losses with the tenants named that lost most.
@@ -224,13 +250,13 @@ impl Untold {
         Losses { tenants, tenants_rest: rest + self.unnamed, ..self.losses.clone() }
     }
 
-    fn count_tenant(&mut self, tenant: &str) {
+    fn count_tenant(&mut self, tenant: &str, lost: u64) {
         if let Some(count) = self.tally.get_mut(tenant) {
-            *count += 1;
+            *count += lost;
         } else if self.tally.len() < TALLY_MAX {
-            self.tally.insert(tenant.into(), 1);
+            self.tally.insert(tenant.into(), lost);
         } else {
-            self.unnamed += 1;
+            self.unnamed += lost;
         }
     }
 }

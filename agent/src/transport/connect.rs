@@ -60,11 +60,23 @@ pub async fn connect(runtime: &Rc<dyn Runtime>, endpoint: &Endpoint) -> Result<C
             TransportError::new(Stage::Resolve, FailureKind::Unreachable, what)
         })
     };
-    let late = || TransportError::new(Stage::Resolve, FailureKind::TimedOut, format!("no answer to the look-up of {}", endpoint.host));
+    let late = || {
+        TransportError::new(
+            Stage::Resolve,
+            FailureKind::TimedOut,
+            format!("no answer to the look-up of {}", endpoint.host),
+        )
+    };
     let addresses = within(runtime, deadline, look_up, late).await?;
     let stream = connect_to_any(runtime, endpoint, &addresses, deadline).await?;
     let Some(client) = &endpoint.tls else { return Ok(Connection::Plain(stream)) };
-    let late = || TransportError::new(Stage::Tls, FailureKind::TimedOut, format!("{endpoint} did not finish the TLS handshake in time"));
+    let late = || {
+        TransportError::new(
+            Stage::Tls,
+            FailureKind::TimedOut,
+            format!("{endpoint} did not finish the TLS handshake in time"),
+        )
+    };
     let stream = within(runtime, deadline, tls::shake_hands(client, &endpoint.host, stream), late).await?;
     Ok(Connection::Tls(Box::new(stream)))
 }
@@ -76,7 +88,8 @@ async fn connect_to_any(
     deadline: Millis,
 ) -> Result<Box<dyn Stream>, TransportError> {
     let addresses = &addresses[..addresses.len().min(ADDRESSES_MAX)];
-    let mut last = TransportError::new(Stage::Resolve, FailureKind::Unreachable, format!("{} has no address", endpoint.host));
+    let mut last =
+        TransportError::new(Stage::Resolve, FailureKind::Unreachable, format!("{} has no address", endpoint.host));
     for (tried, address) in addresses.iter().enumerate() {
         let left = deadline.since(runtime.now());
         let share = Millis(left.0 / (addresses.len() - tried) as u64);
@@ -84,7 +97,8 @@ async fn connect_to_any(
         let attempt = async {
             runtime.connect(*address).await.map_err(|error| TransportError::of_io(Stage::Connect, &what, &error))
         };
-        let late = || TransportError::new(Stage::Connect, FailureKind::TimedOut, format!("{what}: no answer within {share}"));
+        let late =
+            || TransportError::new(Stage::Connect, FailureKind::TimedOut, format!("{what}: no answer within {share}"));
         match within(runtime, runtime.now().plus(share), attempt, late).await {
             Ok(stream) => return Ok(stream),
             Err(error) => last = error,
@@ -182,3 +196,90 @@ impl AsyncWrite for Connection {
 
 /// Addresses of one name that are tried.
 const ADDRESSES_MAX: usize = 8;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::tests::on_each_side;
+    use crate::runtime::virtual_time::{Fault, World};
+    use crate::transport::testbed::{endpoint, read_all, serve_once};
+    use futures_lite::AsyncWriteExt;
+    use std::cell::RefCell;
+    use std::net::TcpListener;
+
+    #[test]
+    fn a_connection_is_made_and_its_end_is_noticed_before_it_is_used_again() {
+        on_each_side(|runtime| async move {
+            let (address, server) = serve_once(|mut socket| read_all(&mut socket).unwrap());
+            let mut connection = connect(&runtime, &endpoint(address)).await.unwrap();
+            assert!(connection.is_reusable());
+            connection.write_all(b"hello").await.unwrap();
+            assert!(connection.is_reusable());
+            connection.close().await.unwrap();
+            assert_eq!(server.join().unwrap(), b"hello");
+            runtime.sleep(Millis(50)).await;
+            assert!(!connection.is_reusable(), "the server has closed it");
+        });
+    }
+
+    #[test]
+    fn what_fails_is_named_with_its_stage() {
+        on_each_side(|runtime| async move {
+            let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+            let error = connect(&runtime, &endpoint(free)).await.err().unwrap();
+            assert_eq!((error.stage, error.kind), (Stage::Connect, FailureKind::Unreachable));
+            assert!(error.to_string().contains(&free.to_string()), "{error}");
+
+            let nowhere = Endpoint { host: "no such host.invalid".into(), ..endpoint(free) };
+            let error = connect(&runtime, &nowhere).await.err().unwrap();
+            assert_eq!((error.stage, error.kind), (Stage::Resolve, FailureKind::Unreachable));
+            assert!(error.to_string().contains("no such host.invalid"), "{error}");
+        });
+    }
+
+    /// Connects in a world of its own; returns the outcome and when it was there.
+    fn in_a_world(prepare: impl Fn(&World)) -> (Result<(), TransportError>, Millis) {
+        let world = World::new(11);
+        prepare(&world);
+        let runtime = world.runtime("a");
+        let outcome = Rc::new(RefCell::new(None));
+        let given = Rc::clone(&outcome);
+        world.spawn(Box::pin(async move {
+            let endpoint = Endpoint { host: "siem".into(), ..endpoint(first()) };
+            let connected = connect(&runtime, &endpoint).await.map(drop);
+            *given.borrow_mut() = Some((connected, runtime.now()));
+        }));
+        world.run_until(Millis::from_secs(60));
+        outcome.take().unwrap()
+    }
+
+    fn first() -> SocketAddr {
+        "192.0.2.1:514".parse().unwrap()
+    }
+
+    fn second() -> SocketAddr {
+        "192.0.2.2:514".parse().unwrap()
+    }
+
+    #[test]
+    fn the_next_address_is_tried_when_one_is_silent() {
+        let (outcome, when) = in_a_world(|world| {
+            world.network().set_name("siem", &[first().ip(), second().ip()]);
+            world.network().set_fault(first(), Fault::Silent);
+            world.network().serve(second(), |stream| Box::pin(async move { drop(stream) }));
+        });
+        assert_eq!(outcome, Ok(()));
+        assert!(when >= Millis(4_900) && when < Millis(5_100), "half of ten seconds for the first: {when}");
+    }
+
+    #[test]
+    fn silence_ends_with_the_time_limit() {
+        let (outcome, when) = in_a_world(|world| {
+            world.network().set_name("siem", &[first().ip()]);
+            world.network().set_fault(first(), Fault::Silent);
+        });
+        let error = outcome.unwrap_err();
+        assert_eq!((error.stage, error.kind), (Stage::Connect, FailureKind::TimedOut));
+        assert_eq!(when, Millis::from_secs(10));
+    }
+}

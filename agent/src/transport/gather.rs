@@ -127,3 +127,70 @@ fn poll_slices(connection: &mut Connection, cx: &mut Context<'_>, slices: &[IoSl
 
 /// Slices looked at together; the most one `sendmsg` takes.
 const WINDOW: usize = sys::GATHER_MAX;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::tests::on_each_side;
+    use crate::transport::connect;
+    use crate::transport::testbed::{Authority, endpoint, read_all, serve_once, serve_tls_once};
+    use futures_lite::AsyncWriteExt;
+    use std::thread;
+    use std::time::Duration;
+
+    /// Some 6 MB in pieces of 0 to 900 bytes: more than any socket buffer holds and more pieces than one call takes.
+    fn pieces() -> Vec<Vec<u8>> {
+        (0..13_000_usize).map(|n| vec![(n % 253) as u8; n * 7 % 901]).collect()
+    }
+
+    #[test]
+    fn many_slices_arrive_whole_through_a_slow_reader() {
+        on_each_side(|runtime| async move {
+            let (address, server) = serve_once(|mut socket| {
+                thread::sleep(Duration::from_millis(100));
+                read_all(&mut socket).unwrap()
+            });
+            let mut connection = connect(&runtime, &endpoint(address)).await.unwrap();
+            let pieces = pieces();
+            write_slices(&mut connection, pieces.iter().map(Vec::as_slice)).await.unwrap();
+            connection.close().await.unwrap();
+            assert!(server.join().unwrap() == pieces.concat());
+        });
+    }
+
+    #[test]
+    fn many_slices_arrive_whole_through_tls() {
+        on_each_side(|runtime| async move {
+            let authority = Authority::new();
+            let config = authority.server(&authority.issue("localhost", 2999), false, &rustls::version::TLS13);
+            let (address, server) = serve_tls_once(config, |mut stream| {
+                thread::sleep(Duration::from_millis(100));
+                read_all(&mut stream).unwrap()
+            });
+            let mut connection = connect(&runtime, &authority.endpoint(address)).await.unwrap();
+            let pieces = pieces();
+            write_slices(&mut connection, pieces.iter().map(Vec::as_slice)).await.unwrap();
+            connection.close().await.unwrap();
+            assert!(server.join().unwrap() == pieces.concat());
+        });
+    }
+
+    #[test]
+    fn a_closed_peer_is_an_error() {
+        on_each_side(|runtime| async move {
+            let (address, server) = serve_once(drop);
+            let mut connection = connect(&runtime, &endpoint(address)).await.unwrap();
+            server.join().unwrap();
+            let pieces = pieces();
+            let outcome = write_slices(&mut connection, pieces.iter().map(Vec::as_slice)).await;
+            assert!(matches!(outcome, Err(WriteError::Io(_))), "{outcome:?}");
+        });
+    }
+
+    #[test]
+    fn a_bad_page_has_an_error_of_its_own() {
+        let fault = io::Error::from_raw_os_error(libc::EFAULT);
+        assert!(matches!(WriteError::from(fault), WriteError::BadMapping));
+        assert!(matches!(WriteError::from(io::Error::from(io::ErrorKind::BrokenPipe)), WriteError::Io(_)));
+    }
+}

@@ -22,7 +22,8 @@ mod tests {
 
     #[test]
     fn what_goes_in_comes_out_smaller_and_whole() {
-        let events: Vec<String> = (0..500).map(|n| format!("{{\"event_id\":\"evt_{n}\",\"action\":\"file.download\"}}\n")).collect();
+        let events: Vec<String> =
+            (0..500).map(|n| format!("{{\"event_id\":\"evt_{n}\",\"action\":\"file.download\"}}\n")).collect();
         for level in [0, 1, 6, 9, 99] {
             let mut out = b"kept".to_vec();
             gzip(events.iter().map(|event| event.as_bytes()), level, &mut out);

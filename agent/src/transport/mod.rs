@@ -76,7 +76,12 @@ impl TransportError {
     }
 
     fn of_io(stage: Stage, what: &str, error: &io::Error) -> TransportError {
-        TransportError::new(stage, kind_of(error), format!("{what}: {error}"))
+        let cause = match error.kind() {
+            // Only TLS reports this: whoever cut the connection was not the other side's TLS.
+            io::ErrorKind::UnexpectedEof => "it was cut without a TLS close_notify".to_owned(),
+            _ => error.to_string(),
+        };
+        TransportError::new(stage, kind_of(error), format!("{what}: {cause}"))
     }
 
     /// Whether only a change of configuration, here or there, can help.

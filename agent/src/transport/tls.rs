@@ -138,7 +138,8 @@ pub(super) fn peer_certificates(stream: &TlsStream) -> Vec<Vec<u8>> {
 pub(super) fn in_plain_words(host: &str, error: &io::Error, stage: Stage) -> TransportError {
     let Some(cause) = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) else {
         if error.kind() == io::ErrorKind::UnexpectedEof && stage == Stage::Tls {
-            let what = format!("{host} closed the connection during the TLS handshake; does it speak TLS on this port?");
+            let what =
+                format!("{host} closed the connection during the TLS handshake; does it speak TLS on this port?");
             return TransportError::new(stage, FailureKind::Closed, what);
         }
         return TransportError::new(stage, kind_of(error), format!("TLS with {host} failed: {error}"));
@@ -150,12 +151,15 @@ pub(super) fn in_plain_words(host: &str, error: &io::Error, stage: Stage) -> Tra
             (FailureKind::Untrusted, format!("{host} showed no certificate; configure one there"))
         }
         Error::PeerIncompatible(why) => {
-            let what = format!("{host} and this agent have no TLS version or cipher in common ({why:?}); allow TLS 1.2 or later there");
+            let what = format!(
+                "{host} and this agent have no TLS version or cipher in common ({why:?}); allow TLS 1.2 or later there"
+            );
             (FailureKind::Untrusted, what)
         }
-        Error::InvalidMessage(_) => {
-            (FailureKind::Untrusted, format!("{host} does not speak TLS on this port; check the port or use the plain transport"))
-        }
+        Error::InvalidMessage(_) => (
+            FailureKind::Untrusted,
+            format!("{host} does not speak TLS on this port; check the port or use the plain transport"),
+        ),
         other => (FailureKind::Protocol, format!("TLS with {host} failed: {other}")),
     };
     TransportError::new(stage, kind, what)
@@ -170,7 +174,14 @@ fn about_certificate(host: &str, why: &CertificateError) -> String {
             format!("the certificate of {host} is not valid yet; compare the clocks of both machines")
         }
         CertificateError::UnknownIssuer => {
-            format!("the certificate of {host} is from an authority that is not trusted here; name its CA certificate in tls.ca_file")
+            format!(
+                "the certificate of {host} is from an authority that is not trusted here; name its CA certificate in tls.ca_file"
+            )
+        }
+        CertificateError::BadSignature => {
+            format!(
+                "the certificate of {host} is not signed with the key of the authority it names; bring tls.ca_file up to date"
+            )
         }
         CertificateError::NotValidForName => {
             format!("the certificate of {host} is for another name; connect by that name, or set tls.server_name to it")
@@ -190,17 +201,194 @@ fn about_alert(host: &str, alert: AlertDescription) -> String {
             format!("{host} demands a client certificate; set tls.cert_file and tls.key_file")
         }
         AlertDescription::UnknownCA | AlertDescription::BadCertificate | AlertDescription::CertificateUnknown => {
-            format!("{host} does not accept this agent's certificate ({alert:?}); have it signed by an authority trusted there")
+            format!(
+                "{host} does not accept this agent's certificate ({alert:?}); have it signed by an authority trusted there"
+            )
         }
         AlertDescription::CertificateExpired => {
             format!("{host} says that this agent's certificate has expired; renew tls.cert_file")
         }
         AlertDescription::ProtocolVersion | AlertDescription::HandshakeFailure => {
-            format!("{host} refuses the TLS handshake ({alert:?}); allow TLS 1.2 or later there, or show a client certificate")
+            format!(
+                "{host} refuses the TLS handshake ({alert:?}); allow TLS 1.2 or later there, or show a client certificate"
+            )
         }
         AlertDescription::UnrecognisedName => {
             format!("{host} does not know that name; set tls.server_name to the name it expects")
         }
         other => format!("{host} refuses TLS: {other:?}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::tests::on_each_side;
+    use crate::transport::testbed::{Authority, endpoint, read_all, serve_once, serve_tls_once};
+    use crate::transport::{Endpoint, connect};
+    use futures_lite::{AsyncReadExt, AsyncWriteExt};
+    use rustls::SupportedProtocolVersion;
+    use rustls::version::{TLS12, TLS13};
+    use std::io::{Read, Write};
+
+    /// What connecting to a server that shows a certificate for `name`, valid until `last_year`, comes to.
+    fn outcome_with(name: &'static str, last_year: i32, is_trusted: bool) -> Vec<Option<TransportError>> {
+        on_each_side(move |runtime| async move {
+            let (authority, stranger) = (Authority::new(), Authority::named("Stranger"));
+            let signer = if is_trusted { &authority } else { &stranger };
+            let config = signer.server(&signer.issue(name, last_year), false, &TLS13);
+            let (address, server) = serve_tls_once(config, |mut stream| {
+                // Fails when the client turns the certificate down.
+                let _ = stream.read(&mut [0; 1]);
+            });
+            let outcome = connect(&runtime, &authority.endpoint(address)).await;
+            let error = outcome.as_ref().err().cloned();
+            if let Ok(connection) = &outcome {
+                assert_eq!(connection.peer_certificates().len(), 1);
+            }
+            drop(outcome);
+            server.join().unwrap();
+            error
+        })
+    }
+
+    fn assert_untrusted(errors: Vec<Option<TransportError>>, word: &str) {
+        for error in errors {
+            let error = error.expect("the certificate was accepted");
+            assert!(error.is_misconfiguration() && error.stage == Stage::Tls, "{error:?}");
+            assert!(error.what.contains(word), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_good_certificate_is_accepted() {
+        assert!(outcome_with("localhost", 2999, true).iter().all(Option::is_none));
+    }
+
+    #[test]
+    fn an_expired_certificate_is_named_so() {
+        assert_untrusted(outcome_with("localhost", 2021, true), "has expired");
+    }
+
+    #[test]
+    fn a_certificate_for_another_name_is_named_so() {
+        assert_untrusted(outcome_with("elsewhere.example", 2999, true), "elsewhere.example");
+    }
+
+    #[test]
+    fn a_certificate_of_an_unknown_authority_is_named_so() {
+        assert_untrusted(outcome_with("localhost", 2999, false), "not trusted here");
+    }
+
+    #[test]
+    fn bytes_go_both_ways_in_both_versions() {
+        fn check(version: &'static SupportedProtocolVersion) {
+            on_each_side(move |runtime| async move {
+                let authority = Authority::new();
+                let config = authority.server(&authority.issue("localhost", 2999), false, version);
+                let (address, server) = serve_tls_once(config, |mut stream| {
+                    let mut asked = [0; 4];
+                    stream.read_exact(&mut asked).unwrap();
+                    stream.write_all(&vec![b'x'; 300_000]).unwrap();
+                    stream.conn.send_close_notify();
+                    stream.flush().unwrap();
+                    asked
+                });
+                let mut connection = connect(&runtime, &authority.endpoint(address)).await.unwrap();
+                connection.write_all(b"ping").await.unwrap();
+                connection.flush().await.unwrap();
+                let mut answer = Vec::new();
+                connection.read_to_end(&mut answer).await.unwrap();
+                assert_eq!(answer, vec![b'x'; 300_000]);
+                assert_eq!(&server.join().unwrap(), b"ping");
+            });
+        }
+        check(&TLS12);
+        check(&TLS13);
+    }
+
+    #[test]
+    fn an_authority_that_has_changed_its_key_is_named_so() {
+        on_each_side(|runtime| async move {
+            let (authority, renewed) = (Authority::new(), Authority::new());
+            let config = renewed.server(&renewed.issue("localhost", 2999), false, &TLS13);
+            let (address, server) = serve_tls_once(config, |mut stream| drop(stream.read(&mut [0; 1])));
+            let error = connect(&runtime, &authority.endpoint(address)).await.err().unwrap();
+            server.join().unwrap();
+            assert!(error.is_misconfiguration() && error.what.contains("up to date"), "{error}");
+        });
+    }
+
+    #[test]
+    fn a_client_certificate_is_shown_and_its_lack_is_named() {
+        fn check(version: &'static SupportedProtocolVersion) {
+            on_each_side(move |runtime| async move {
+                for has_certificate in [true, false] {
+                    let authority = Authority::new();
+                    let config = authority.server(&authority.issue("localhost", 2999), true, version);
+                    let (address, server) = serve_tls_once(config, |mut stream| {
+                        let is_welcome = stream.write_all(b"welcome").is_ok();
+                        // Closing at once could turn the alert into a reset.
+                        let _ = read_all(&mut stream.sock);
+                        is_welcome
+                    });
+                    let own = authority.issue("agent", 2999);
+                    let settings = authority.settings(has_certificate.then_some(&own));
+                    let tls = Some(Arc::new(TlsClient::new(&settings).unwrap()));
+                    let outcome = connect(&runtime, &Endpoint { tls, ..endpoint(address) }).await;
+                    // In TLS 1.3 the client is done before the server has looked at its certificate.
+                    let outcome = match outcome {
+                        Ok(mut connection) => connection
+                            .read_exact(&mut [0; 7])
+                            .await
+                            .map_err(|error| in_plain_words("localhost", &error, Stage::Reply)),
+                        Err(error) => Err(error),
+                    };
+                    assert_eq!(server.join().unwrap(), has_certificate);
+                    match outcome {
+                        Ok(()) => assert!(has_certificate),
+                        Err(error) => {
+                            assert!(!has_certificate && error.is_misconfiguration(), "{error:?}");
+                            assert!(error.what.contains("client certificate"), "{error}");
+                        }
+                    }
+                }
+            });
+        }
+        check(&TLS12);
+        check(&TLS13);
+    }
+
+    #[test]
+    fn a_server_without_tls_is_named_so() {
+        on_each_side(|runtime| async move {
+            let authority = Authority::new();
+            let (address, server) = serve_once(|mut socket| {
+                socket.write_all(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n").unwrap();
+                let _ = socket.read(&mut [0; 4096]);
+            });
+            let error = connect(&runtime, &authority.endpoint(address)).await.err().unwrap();
+            server.join().unwrap();
+            assert!(error.what.contains("does not speak TLS"), "{error}");
+        });
+    }
+
+    #[test]
+    fn unusable_settings_say_what_where_and_what_to_do() {
+        let files = tempfile::tempdir().unwrap();
+        let empty = files.path().join("empty.pem");
+        std::fs::write(&empty, "no certificate\n").unwrap();
+        for path in [empty, files.path().join("missing.pem")] {
+            let settings = TlsSettings { ca_file: Some(path.clone()), ..TlsSettings::default() };
+            let error = TlsClient::new(&settings).err().unwrap();
+            assert_eq!(error.place, path.display().to_string());
+            assert!(!error.what.is_empty() && error.advice.contains("PEM"));
+        }
+        let (one, other) = (Authority::new(), Authority::new());
+        let certificate = one.settings(Some(&one.issue("agent", 2999))).identity.unwrap().0;
+        let key = other.settings(Some(&other.issue("agent", 2999))).identity.unwrap().1;
+        let settings = TlsSettings { identity: Some((certificate, key)), ..one.settings(None) };
+        let error = TlsClient::new(&settings).err().unwrap();
+        assert!(error.advice.contains("belongs to the certificate"), "{error:?}");
     }
 }

@@ -310,6 +310,19 @@ fn a_full_disk_holds_the_producer_back_says_why_and_loses_nothing() {
 }
 
 #[test]
+fn a_wait_without_a_reason_worth_telling_is_not_told() {
+    let mut scene = Scene::new(TestShelf::synced(), Window::default());
+    scene.shelf.be_silent();
+    scene.shelf.set_room(Some(0));
+    scene.wire.send(scene.line(0, 1));
+    assert!(!scene.run());
+    assert!(scene.wire.acks().is_empty());
+    scene.shelf.set_room(None);
+    scene.run();
+    assert_eq!(scene.wire.acks(), [json!({"acked":1})]);
+}
+
+#[test]
 fn lesson_45_a_group_that_was_not_kept_is_never_acknowledged() {
     let mut scene = Scene::new(TestShelf::default(), Window::default());
     scene.wire.send(scene.line(0, 1));

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpStream};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::ingest::double::{TestInbox, TestShelf};
 use crate::ingest::{Token, Window};
-use crate::runtime::{Backend, Runtime};
+use crate::runtime::{Backend, Runtime, RuntimeSetting, choose};
 use crate::shard::door::Outcome;
 
 /// An agent's way in, with two shards on the portable runtime.
@@ -29,12 +29,16 @@ struct House {
 
 impl House {
     fn new() -> House {
+        House::on(Backend::Epoll)
+    }
+
+    fn on(backend: Backend) -> House {
         let dir = tempfile::tempdir().unwrap();
         let (inboxes, doors) = TestInbox::doors(2);
         for (here, inbox) in inboxes.iter().cloned().enumerate() {
             let doors = doors.clone();
             // The shard's thread ends with the test's process.
-            crate::runtime::start(Backend::Epoll, format!("shard-{here}"), move |runtime: Rc<dyn Runtime>| {
+            crate::runtime::start(backend, format!("shard-{here}"), move |runtime: Rc<dyn Runtime>| {
                 let shelf = TestShelf::synced();
                 Box::pin(async move { inbox.run(shelf.door(&doors, here as u16, &runtime)).await })
             })
@@ -109,7 +113,19 @@ fn post(address: SocketAddr, headers: &str, body: impl AsRef<[u8]>) -> (u16, Str
 
 #[test]
 fn producers_on_the_socket_are_spread_over_shards_and_all_acknowledged() {
-    let house = House::new();
+    many_producers(&House::new());
+}
+
+#[test]
+#[allow(clippy::print_stdout, reason = "a skipped test says so")]
+fn producers_are_served_on_io_uring_too() {
+    match choose(RuntimeSetting::IoUring) {
+        Ok(choice) => many_producers(&House::on(choice.backend)),
+        Err(refused) => println!("skipped: {refused}"),
+    }
+}
+
+fn many_producers(house: &House) {
     let ingest = house.open().unwrap();
     let mode = fs::metadata(house.socket()).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o660);
@@ -139,6 +155,21 @@ fn a_socket_left_behind_is_replaced_and_one_in_use_is_not() {
     fs::write(house.socket(), "precious").unwrap();
     assert!(matches!(house.open(), Err(StartError::Socket(SocketError::NotASocket { .. }))));
     assert_eq!(fs::read(house.socket()).unwrap(), b"precious");
+}
+
+#[test]
+fn the_socket_gets_its_group_and_a_folder_that_is_not_there_is_named() {
+    let mut house = House::new();
+    let gid = fs::metadata(house.dir.path()).unwrap().gid();
+    house.settings.unix.as_mut().unwrap().gid = Some(gid);
+    let ingest = house.open().unwrap();
+    assert_eq!(fs::metadata(house.socket()).unwrap().gid(), gid);
+    ingest.stop().unwrap();
+
+    house.settings.unix.as_mut().unwrap().path = house.dir.path().join("missing/ingest.sock");
+    let error = house.open().unwrap_err();
+    assert!(matches!(error, StartError::Socket(SocketError::Io { step: "make", .. })));
+    assert_eq!(error.setting(), "ingest.unix");
 }
 
 #[test]

@@ -1,0 +1,29 @@
+//! Loopback ports for servers that come and go during a test.
+
+use std::net::TcpListener;
+use std::process;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// Below the range from which kernels take ports for outgoing connections (32768 and up), so that a port stays free
+/// for its server while that is down.
+const FIRST: u32 = 11_000;
+const COUNT: u32 = 21_000;
+
+static NEXT: AtomicU32 = AtomicU32::new(0);
+
+/// A TCP port on 127.0.0.1 that nobody listens on and that this process has not handed out before.
+///
+/// # Panics
+/// When the whole range is taken.
+pub fn free_port() -> u16 {
+    for _ in 0..COUNT {
+        // Processes start at different places, so tests that run at the same time seldom meet.
+        let step = NEXT.fetch_add(1, Ordering::Relaxed);
+        let candidate = FIRST + (process::id().wrapping_mul(7_919).wrapping_add(step)) % COUNT;
+        let port = u16::try_from(candidate).expect("the range ends below 65536");
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+    panic!("no free port between {FIRST} and {}", FIRST + COUNT);
+}

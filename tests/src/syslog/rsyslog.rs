@@ -1,0 +1,280 @@
+//! The real rsyslog, as Debian packages it, as a receiver.
+
+use std::fs::{self, File};
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::{Message, record};
+use crate::arrival::Arrivals;
+use crate::certificates::Identity;
+use crate::ports::free_port;
+use crate::process;
+use crate::wait::wait_until;
+
+/// What it listens with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RsyslogMode {
+    /// Plain TCP.
+    Plain,
+    /// TLS with the GnuTLS driver.
+    GnuTls,
+    /// TLS with the OpenSSL driver.
+    OpenSsl,
+}
+
+/// A running rsyslogd.
+pub struct Rsyslog {
+    address: SocketAddr,
+    dir: PathBuf,
+    child: Option<Child>,
+}
+
+const PLACES: &[&str] = &["/usr/sbin/rsyslogd", "/usr/local/sbin/rsyslogd"];
+const DRIVER_PLACES: &[&str] = &[
+    "/usr/lib/x86_64-linux-gnu/rsyslog",
+    "/usr/lib/aarch64-linux-gnu/rsyslog",
+    "/usr/lib/rsyslog",
+    "/usr/lib64/rsyslog",
+];
+const START_WITHIN: Duration = Duration::from_secs(20);
+const MESSAGE_MAX: &str = "256k";
+
+/// How a line of the output begins; quotes inside a message are escaped, so it stands nowhere else.
+const LINE_START: &str = "{\"raw\":\"";
+
+/// One line of the output file, as the template below writes it.
+#[derive(Deserialize)]
+struct OutputLine {
+    raw: String,
+}
+
+impl Rsyslog {
+    /// Says why rsyslog cannot be used in `mode` on this machine; `None` when it can.
+    pub fn missing(mode: RsyslogMode) -> Option<String> {
+        if binary().is_none() {
+            return Some("rsyslogd is not installed (Debian package: rsyslog)".to_owned());
+        }
+        let (driver, package) = match mode {
+            RsyslogMode::Plain => return None,
+            RsyslogMode::GnuTls => ("lmnsd_gtls.so", "rsyslog-gnutls"),
+            RsyslogMode::OpenSsl => ("lmnsd_ossl.so", "rsyslog-openssl"),
+        };
+        let is_there = DRIVER_PLACES.iter().any(|place| Path::new(place).join(driver).exists());
+        (!is_there).then(|| format!("rsyslog's {driver} is not installed (Debian package: {package})"))
+    }
+
+    /// Starts rsyslogd on a free loopback port, with its files in `dir`. `identity` is needed for TLS, with the file of the
+    /// authority that issued it.
+    ///
+    /// # Panics
+    /// When it does not listen in time; the text holds what it said.
+    pub fn start(dir: &Path, mode: RsyslogMode, identity: Option<(&Identity, &Path)>) -> Rsyslog {
+        let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
+        fs::write(dir.join("rsyslog.conf"), configuration(dir, mode, identity, address.port()))
+            .expect("the test's folder can be written");
+        let mut rsyslog = Rsyslog { address, dir: dir.to_owned(), child: None };
+        rsyslog.come_up();
+        rsyslog
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Starts it again after [`Rsyslog::stop`] or [`Rsyslog::kill`], with the same configuration and output.
+    pub fn come_up(&mut self) {
+        if self.child.is_some() {
+            return;
+        }
+        let output = File::create(self.dir.join("rsyslog.out")).expect("the test's folder can be written");
+        let errors = output.try_clone().expect("a descriptor can be copied");
+        let child = Command::new(binary().expect("the caller asked `missing` before"))
+            .arg("-n")
+            .arg("-f")
+            .arg(self.dir.join("rsyslog.conf"))
+            .arg("-i")
+            .arg(self.dir.join("rsyslog.pid"))
+            .stdin(Stdio::null())
+            .stdout(output)
+            .stderr(errors)
+            .spawn()
+            .expect("rsyslogd can be started");
+        self.child = Some(child);
+        let address = self.address;
+        wait_until(&format!("rsyslogd listens; it says: {}", self.said()), START_WITHIN, || {
+            TcpStream::connect(address).is_ok()
+        });
+    }
+
+    /// Ends it in order (SIGTERM).
+    pub fn stop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            process::signal(child.id(), "TERM");
+            wait_until("rsyslogd ends", START_WITHIN, || child.try_wait().is_ok_and(|status| status.is_some()));
+        }
+    }
+
+    /// Kills it hard; what it had in memory is gone.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    /// Everything it has written so far. Messages are read again by our own strict reader, from the bytes rsyslog received.
+    ///
+    /// # Panics
+    /// When a message breaks RFC 5424.
+    pub fn arrivals(&self) -> Arrivals {
+        let text = fs::read_to_string(self.output()).unwrap_or_default();
+        let mut arrivals = Arrivals::default();
+        for line in text.split_inclusive('\n').filter(|line| line.ends_with('\n')) {
+            // What a killed rsyslogd left half written stands before the first line of the next one.
+            let start = line.rfind(LINE_START).unwrap_or(0);
+            let Ok(output) = serde_json::from_str::<OutputLine>(&line[start..]) else { continue };
+            let message =
+                Message::parse(output.raw.as_bytes()).unwrap_or_else(|error| panic!("{error}: {}", output.raw));
+            record(&mut arrivals, &message, 0, true);
+        }
+        arrivals
+    }
+
+    /// Waits until at least `count` different generated events are in its output.
+    #[track_caller]
+    pub fn wait_distinct(&self, count: usize, within: Duration) {
+        let mut seen_bytes = 0;
+        wait_until(&format!("{count} different events in rsyslog's output (says: {})", self.said()), within, || {
+            let bytes = fs::metadata(self.output()).map_or(0, |metadata| metadata.len());
+            let has_grown = bytes != seen_bytes;
+            seen_bytes = bytes;
+            has_grown && self.arrivals().distinct() >= count
+        });
+    }
+
+    fn output(&self) -> PathBuf {
+        self.dir.join("rsyslog.jsonl")
+    }
+
+    fn said(&self) -> String {
+        fs::read_to_string(self.dir.join("rsyslog.out")).unwrap_or_default()
+    }
+}
+
+impl Drop for Rsyslog {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn binary() -> Option<&'static str> {
+    PLACES.iter().copied().find(|place| Path::new(place).exists())
+}
+
+fn configuration(dir: &Path, mode: RsyslogMode, identity: Option<(&Identity, &Path)>, port: u16) -> String {
+    let dir_text = dir.display();
+    let mut global = format!("workDirectory=\"{dir_text}\" maxMessageSize=\"{MESSAGE_MAX}\"");
+    let mut module = "load=\"imtcp\" maxSessions=\"200\"".to_owned();
+    let driver = match mode {
+        RsyslogMode::Plain => None,
+        RsyslogMode::GnuTls => Some("gtls"),
+        RsyslogMode::OpenSsl => Some("ossl"),
+    };
+    if let Some(driver) = driver {
+        let (identity, ca_file) = identity.expect("TLS needs a certificate");
+        global.push_str(&format!(
+            " defaultNetstreamDriver=\"{driver}\" defaultNetstreamDriverCAFile=\"{}\" defaultNetstreamDriverCertFile=\"{}\" defaultNetstreamDriverKeyFile=\"{}\"",
+            ca_file.display(),
+            identity.certificate_file.display(),
+            identity.key_file.display(),
+        ));
+        module.push_str(&format!(
+            " streamDriver.name=\"{driver}\" streamDriver.mode=\"1\" streamDriver.authMode=\"anon\""
+        ));
+    }
+    // A direct queue: a message is in the file before the next one is read, so that a hard kill loses little here.
+    format!(
+        r#"global({global})
+module({module})
+template(name="out" type="list") {{
+  constant(value="{{\"raw\":\"")
+  property(name="rawmsg" format="json")
+  constant(value="\"}}\n")
+}}
+ruleset(name="take" queue.type="Direct") {{
+  action(type="omfile" file="{dir_text}/rsyslog.jsonl" template="out" asyncWriting="off" flushOnTXEnd="on")
+}}
+input(type="imtcp" port="{port}" address="127.0.0.1" ruleset="take")
+"#
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+    use crate::certificates::Authority;
+    use crate::skip::skip;
+
+    const TEXT: &str = r#"<134>1 2026-05-12T14:23:01.453Z h a - m [siem@32473 node="n" stream="s" n="1"] {"event_id":"gen-00000001-00002-00000003","x":"a\"b\\cäöü"}"#;
+
+    #[test]
+    fn rsyslog_takes_what_we_write_and_survives_restarts() {
+        if let Some(reason) = Rsyslog::missing(RsyslogMode::Plain) {
+            return skip("rsyslog_takes_what_we_write_and_survives_restarts", &reason);
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let mut rsyslog = Rsyslog::start(dir.path(), RsyslogMode::Plain, None);
+        for round in 1..=3 {
+            let mut stream = TcpStream::connect(rsyslog.address()).unwrap();
+            write!(stream, "{} {TEXT}", TEXT.len()).unwrap();
+            wait_until("one more message", Duration::from_secs(10), || rsyslog.arrivals().list.len() == round);
+            if round == 1 {
+                rsyslog.stop();
+            } else {
+                rsyslog.kill();
+            }
+            rsyslog.come_up();
+        }
+        let arrivals = rsyslog.arrivals();
+        let event: serde_json::Value = serde_json::from_slice(arrivals.list[0].raw.as_deref().unwrap()).unwrap();
+        assert_eq!(event["x"], "a\"b\\cäöü");
+    }
+
+    #[test]
+    fn rsyslog_listens_with_tls() {
+        for mode in [RsyslogMode::GnuTls, RsyslogMode::OpenSsl] {
+            if let Some(reason) = Rsyslog::missing(mode) {
+                skip("rsyslog_listens_with_tls", &reason);
+                continue;
+            }
+            let dir = tempfile::tempdir().unwrap();
+            let authority = Authority::new(dir.path());
+            let identity = authority.issue(dir.path(), "rsyslog", &["localhost", "127.0.0.1"]);
+            let rsyslog = Rsyslog::start(dir.path(), mode, Some((&identity, authority.ca_file())));
+            let mut roots = rustls::RootCertStore::empty();
+            let pem = fs::read(authority.ca_file()).unwrap();
+            let ca = <rustls_pki_types::CertificateDer<'_> as rustls_pki_types::pem::PemObject>::from_pem_slice(&pem)
+                .unwrap();
+            roots.add(ca).unwrap();
+            let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+            let config = rustls::ClientConfig::builder_with_provider(provider)
+                .with_safe_default_protocol_versions()
+                .unwrap()
+                .with_root_certificates(roots)
+                .with_no_client_auth();
+            let name = rustls_pki_types::ServerName::try_from("localhost").unwrap();
+            let session = rustls::ClientConnection::new(std::sync::Arc::new(config), name).unwrap();
+            let mut stream = rustls::StreamOwned::new(session, TcpStream::connect(rsyslog.address()).unwrap());
+            write!(stream, "{} {TEXT}", TEXT.len()).unwrap();
+            stream.flush().unwrap();
+            rsyslog.wait_distinct(1, Duration::from_secs(10));
+        }
+    }
+}
