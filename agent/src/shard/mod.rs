@@ -232,6 +232,7 @@ impl Shard {
             for command in mail.commands.drain(..) {
                 match command {
                     Command::Replan(plan) => self.replan(plan),
+                    Command::Tell(event) => self.tell(event),
                     Command::Stop { grace } => self.begin_stop(grace),
                 }
             }
