@@ -9,6 +9,7 @@
 
 use std::time::{Duration, Instant};
 
+use scaidrive_tests::agent_config::Destination;
 use scaidrive_tests::agent_process::Agent;
 
 use crate::sink::Sink;
@@ -37,17 +38,8 @@ fn round() -> (f64, f64) {
     let sink = Sink::start();
     let mut agent = Agent::new();
     let token = agent.token_file();
-    agent.config.buffer.push(("max_size".into(), "\"2GiB\"".into()));
-    agent.config.buffer.push(("segment_size".into(), "\"64MiB\"".into()));
-    agent.config.destinations.push(scaidrive_tests::agent_config::Destination {
-        name: "sink".into(),
-        lines: vec![
-            ("type".into(), "\"splunk_hec\"".into()),
-            ("url".into(), format!("{:?}", sink.url())),
-            ("token".into(), format!("{{ file = {:?} }}", token.display().to_string())),
-            ("compression".into(), "\"none\"".into()),
-        ],
-    });
+    agent.config.set_buffer("max_size", "\"2GiB\"").set_buffer("segment_size", "\"64MiB\"");
+    agent.config.add(Destination::hec("sink", &sink.url(), &token).with("compression", "\"none\""));
     agent.start();
     let socket = agent.config.socket.clone();
     write_all(&socket, EVENTS / 20);
