@@ -13,6 +13,11 @@ impl Log {
     /// Tells the helpers to finish: what was appended is synced, cursors are written, and their threads
     /// end. Nothing can be appended any more. [`Closing`] waits for the sync.
     pub fn close(mut self, now: LogTime) -> Closing {
+        self.begin_close(now)
+    }
+
+    /// As [`Log::close`], for an owner that still wants to look at the log while it closes.
+    pub fn begin_close(&mut self, now: LogTime) -> Closing {
         self.tick(now);
         if self.active.as_ref().is_some_and(|active| active.tally.footer().records > 0) {
             self.append_own(Kind::Closing, now);

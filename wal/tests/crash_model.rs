@@ -143,7 +143,7 @@ impl World {
             driven.sync();
         }
         let cursor = driven.log.cursors().find(|(key, _)| *key == KEY);
-        let body = cursor.map_or(0, |(_, body)| u64::from_le_bytes(body[..8].try_into().unwrap()));
+        let body = cursor.map_or(0, |(_, body)| cursor_number(body));
         if !self.oracle.bodies.contains(&body) {
             return Err(format!("cursor {body} is none of {:?}", self.oracle.bodies));
         }
@@ -296,7 +296,7 @@ impl World {
             Op::Checkpoint => {
                 self.oracle.tag += 1;
                 let body = self.oracle.tag;
-                self.log().log.write_cursors(&[(KEY, &body.to_le_bytes())]).unwrap();
+                self.log().log.write_cursors(&[(KEY, &cursor_body(body))]).unwrap();
                 self.oracle.bodies.push(body);
                 self.log().keep();
                 if self.log().log.cursor_error().is_none() {
@@ -398,6 +398,17 @@ impl World {
         }
         Ok(())
     }
+}
+
+/// A body of several sectors, so that it can tear.
+fn cursor_body(number: u64) -> Vec<u8> {
+    number.to_le_bytes().repeat(200)
+}
+
+fn cursor_number(body: &[u8]) -> u64 {
+    let number = u64::from_le_bytes(body[..8].try_into().unwrap());
+    assert_eq!(body, cursor_body(number), "a torn cursor is believed");
+    number
 }
 
 const CUTS_MAX: usize = 27;

@@ -20,7 +20,9 @@ fn open(path: &std::path::Path, options: Options) -> Driven {
 #[test]
 fn a_pinned_segment_is_never_rewritten() {
     let dir = tempfile::tempdir().unwrap();
-    let mut log = open(dir.path(), small());
+    let disk = Arc::new(MappedDisk::open(dir.path()).unwrap());
+    // Two segments and no more: a file that is given back is the next spare.
+    let (mut log, _) = Driven::open_with(disk, small(), Budget::new(2), 3);
     log.append(&[b'a'; 20_000]);
     log.append(&[b'b'; 20_000]);
     log.sync();
