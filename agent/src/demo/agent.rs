@@ -163,7 +163,7 @@ impl Drop for Agent {
     }
 }
 
-/// What the agent says about its destination, in a few words; nothing when it does not answer.
+/// What the agent says about its destination on its admin socket, in a few words; nothing when it does not answer.
 pub(super) fn destination_state(folder: &Folder) -> Option<String> {
     let mut stream = UnixStream::connect(folder.admin_socket()).ok()?;
     stream.set_read_timeout(Some(STATUS_MAX)).ok()?;
@@ -185,9 +185,9 @@ pub(super) fn destination_state(folder: &Folder) -> Option<String> {
 
 fn state_in(status: &Value) -> Option<String> {
     let destination = status.get("destinations")?.get(0)?;
-    let state = destination.get("state")?;
-    let state = state.get("name").unwrap_or(state).as_str()?;
-    Some(state.replace('_', " "))
+    let (state, cause) = (destination.get("state")?.as_str()?, destination.get("cause")?.as_str()?);
+    let state = state.replace('_', " ");
+    Some(if cause.is_empty() { state } else { format!("{state}: {cause}") })
 }
 
 /// The last lines of the agent's own log, for a demo that can't go on.
@@ -224,8 +224,8 @@ mod tests {
 
     #[test]
     fn the_state_of_the_destination_is_read_where_there_is_one() {
-        let status = serde_json::json!({"destinations": [{"name": "receiver", "state": "circuit_open"}]});
-        assert_eq!(state_in(&status).as_deref(), Some("circuit open"));
+        let status = serde_json::json!({"destinations": [{"name": "receiver", "state": "circuit_open", "cause": "refused"}]});
+        assert_eq!(state_in(&status).as_deref(), Some("circuit open: refused"));
         assert_eq!(state_in(&serde_json::json!({"destinations": []})), None);
     }
 }

@@ -25,7 +25,7 @@ impl Order {
             'k' => Some(Order::Kill),
             '+' | '=' => Some(Order::Faster),
             '-' => Some(Order::Slower),
-            'q' | '\u{1b}' => Some(Order::End),
+            'q' => Some(Order::End),
             _ => None,
         }
     }
