@@ -60,8 +60,8 @@ fn dispatch(cli: Cli, surroundings: &Surroundings, output: &mut Output<'_>) -> R
             Ok(Exit::Ok)
         }
         Command::Run => run::run(&cli.config, surroundings, output),
-        Command::Demo(_)
-        | Command::Status(_)
+        Command::Demo(args) => crate::demo::run(&args, output),
+        Command::Status(_)
         | Command::Emit(_)
         | Command::Deadletter(_)
         | Command::Log(_) => Err(Failure {
