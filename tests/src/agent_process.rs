@@ -6,6 +6,7 @@
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
@@ -46,7 +47,7 @@ impl Agent {
     /// An agent that is configured but not started.
     pub fn new() -> Agent {
         let dir = tempfile::Builder::new().prefix("siem-test-").tempdir().expect("there is room for the test's files");
-        fs::write(dir.path().join("token"), TOKEN).expect("there is room for the test's files");
+        write_secret(&dir.path().join("token"), TOKEN);
         let config = AgentConfig::new(dir.path());
         Agent { config, dir, child: None, starts: 0, wrapper: Vec::new(), environment: Vec::new() }
     }
@@ -82,6 +83,11 @@ impl Agent {
     /// The file that holds the HEC token.
     pub fn token_file(&self) -> PathBuf {
         self.dir.path().join("token")
+    }
+
+    /// Replaces the token in the file.
+    pub fn set_token(&self, token: &str) {
+        write_secret(&self.token_file(), token);
     }
 
     /// Starts the agent under another program: `wrapper` stands before the binary on the command line.
@@ -341,6 +347,15 @@ impl Drop for Agent {
             );
         }
     }
+}
+
+/// As an operator does it: the new file is complete before it takes the old one's place.
+fn write_secret(path: &Path, secret: &str) {
+    let fresh = path.with_extension("new");
+    let written = fs::write(&fresh, secret)
+        .and_then(|()| fs::set_permissions(&fresh, fs::Permissions::from_mode(0o600)))
+        .and_then(|()| fs::rename(&fresh, path));
+    written.expect("there is room for the test's files");
 }
 
 /// The binary under test.
