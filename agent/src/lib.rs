@@ -1,3 +1,19 @@
 //! The agent as a library: the binary is a thin shell round it, and the tests and benchmarks use the same rooms.
 
+pub mod cli;
+pub mod config;
+pub mod control;
+pub mod counter;
+pub mod deadletter;
+pub mod delivery;
+pub mod ingest;
+pub mod journal;
+pub mod node;
+pub mod notify;
+pub mod runtime;
+pub mod shard;
+pub mod stored;
+pub mod stream;
+pub mod sys;
 pub mod time;
+pub mod transport;

@@ -1,2 +1,7 @@
 //! The command.
-fn main() {}
+
+use scaidrive_siem::cli::{self, Exit};
+
+fn main() -> Exit {
+    cli::main(std::env::args_os())
+}

@@ -1,1 +1,49 @@
+//! What each SIEM speaks: events in, request bytes out; reply in, verdict out.
+//!
+//! Everything here is a plain function of its arguments. There is no I/O, no clock, no random generator and no
+//! unsafe code; nothing is logged and nothing is shared. The agent brings bytes and time, and does what the answer says.
+//!
+//! | room | what it knows |
+//! |------|---------------|
+//! | [`event`], [`mod@index`], [`severity`] | what an event is: validated and indexed once, then only borrowed |
+//! | [`stored`] | an index as bytes in a log record (the one place with bincode) |
+//! | [`json`] | JSON text: unescaping without allocation, escaping into a buffer |
+//! | [`time`] | RFC 3339, epoch seconds and HTTP dates |
+//! | [`filter`], [`scope`] | which events a destination wants and which tenants it may see |
+//! | [`body`] | a request body as pieces, most of them borrowed from the log |
+//! | [`hec`], [`syslog`] | one destination's format each, and what its replies mean |
+//! | [`framing`] | where one syslog message ends on a byte stream |
+//! | [`http`], [`chunked`] | HTTP/1.1 heads out, replies and requests in (the one place with httparse) |
+//! | [`verdict`] | what a reply means for its batch |
+//! | [`own`], [`loss`] | the table of the agent's own events, and how they count what is missing |
 
+#![forbid(unsafe_code)]
+
+pub mod body;
+pub mod chunked;
+pub mod event;
+pub mod filter;
+pub mod framing;
+mod hash;
+pub mod hec;
+pub mod http;
+pub mod index;
+pub mod json;
+pub mod loss;
+pub mod own;
+pub mod scope;
+pub mod severity;
+pub mod stored;
+pub mod syslog;
+pub mod time;
+pub mod verdict;
+mod wildcard;
+
+pub use body::{Body, Mark, Stamp};
+pub use event::{Event, Field, tenant_hash};
+pub use filter::{Filter, FilterError, FilterSpec, Scratch};
+pub use index::{Index, Refusal, index, unbreak_lines};
+pub use scope::{Scope, ScopeError};
+pub use severity::Severity;
+pub use stored::IndexError;
+pub use verdict::{RefusedItem, Rest, Verdict};

@@ -1,0 +1,180 @@
+//! Every command and option.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Ships ScaiDrive audit events to your SIEM, with a proof that they are complete.
+#[derive(Debug, Parser)]
+#[command(
+    name = "scaidrive-siem",
+    version = VERSION,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    propagate_version = true
+)]
+pub struct Cli {
+    /// The configuration; destinations.d is looked for beside it
+    #[arg(long, global = true, value_name = "FILE", default_value = CONFIG_DEFAULT)]
+    pub config: PathBuf,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the agent until it is told to stop
+    Run,
+    /// Show the agent at work on made-up events, without installing anything
+    Demo(DemoArgs),
+    /// Read the configuration and say what it means, what to think about and what is wrong
+    Check(CheckArgs),
+    /// Show how the running agent and its destinations are
+    Status(StatusArgs),
+    /// Hand events to the running agent and wait until they are durable
+    Emit(EmitArgs),
+    /// Look at the events that a destination refused for good
+    #[command(subcommand)]
+    Deadletter(DeadletterCommand),
+    /// Look at the log on the disk, whether the agent runs or not
+    #[command(subcommand)]
+    Log(LogCommand),
+    /// Print the JSON Schema of the configuration, for editors
+    Schema,
+}
+
+/// Arguments of `demo`.
+#[derive(Debug, Args)]
+pub struct DemoArgs {
+    /// Events a second
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub rate: u32,
+    /// Stop by itself after so many seconds
+    #[arg(long, value_name = "SECONDS")]
+    pub seconds: Option<u64>,
+}
+
+/// Arguments of `check`.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// Answer in JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `status`.
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    /// Answer in JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `emit`.
+#[derive(Debug, Args)]
+pub struct EmitArgs {
+    /// A file of events, one JSON object a line; `-` is standard input
+    #[arg(value_name = "FILE", default_value = "-")]
+    pub file: PathBuf,
+    /// The socket to write to, instead of the configured one
+    #[arg(long, value_name = "PATH")]
+    pub socket: Option<PathBuf>,
+    /// Answer in JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What to do with dead letters.
+#[derive(Debug, Subcommand)]
+pub enum DeadletterCommand {
+    /// List them
+    List(DeadletterListArgs),
+    /// Show one with the event and the destination's reply
+    Show(DeadletterShowArgs),
+}
+
+/// Arguments of `deadletter list`.
+#[derive(Debug, Args)]
+pub struct DeadletterListArgs {
+    /// Only those of this destination
+    #[arg(value_name = "DESTINATION")]
+    pub destination: Option<String>,
+    /// At most so many, the newest
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    pub limit: usize,
+    /// Answer in JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `deadletter show`.
+#[derive(Debug, Args)]
+pub struct DeadletterShowArgs {
+    /// The destination's name
+    #[arg(value_name = "DESTINATION")]
+    pub destination: String,
+    /// The stream, as `list` shows it
+    #[arg(value_name = "STREAM")]
+    pub stream: String,
+    /// The event's number in the stream
+    #[arg(value_name = "N")]
+    pub n: u64,
+    /// Answer in JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What to do with the log.
+#[derive(Debug, Subcommand)]
+pub enum LogCommand {
+    /// Show its segments: sizes, times, what is sealed
+    Inspect(LogInspectArgs),
+    /// Check every record; exits 1 if one is damaged
+    Verify(LogVerifyArgs),
+    /// Write its events to standard output, one JSON object a line
+    Export(LogExportArgs),
+}
+
+/// Arguments of `log inspect`.
+#[derive(Debug, Args)]
+pub struct LogInspectArgs {
+    /// The directory of one log, instead of all those of the configured state directory
+    #[arg(value_name = "DIRECTORY")]
+    pub directory: Option<PathBuf>,
+    /// Answer in JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `log verify`.
+#[derive(Debug, Args)]
+pub struct LogVerifyArgs {
+    /// The directory of one log, instead of all those of the configured state directory
+    #[arg(value_name = "DIRECTORY")]
+    pub directory: Option<PathBuf>,
+    /// Answer in JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `log export`.
+#[derive(Debug, Args)]
+pub struct LogExportArgs {
+    /// The directory of one log, instead of all those of the configured state directory
+    #[arg(value_name = "DIRECTORY")]
+    pub directory: Option<PathBuf>,
+    /// Start at this record of each log
+    #[arg(long, value_name = "SEQ", default_value_t = 1)]
+    pub from: u64,
+    /// Stop before this record of each log
+    #[arg(long, value_name = "SEQ")]
+    pub to: Option<u64>,
+}
+
+/// Where packages put the configuration.
+pub const CONFIG_DEFAULT: &str = "/etc/scaidrive-siem/agent.toml";
+
+/// The version and what drives the shards with `runtime = "auto"`.
+const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (runtime: io_uring where the system allows it, else epoll)");

@@ -1,0 +1,91 @@
+//! The command line: what it takes, which code it ends with, and the commands that need no running agent.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `args.rs` | every command and option |
+//! | `exit.rs` | the exit codes |
+//! | `problem.rs` | why a command failed |
+//! | `output.rs` | the only place that writes to the terminal |
+//! | `check.rs` | the command `check`; `check_golden.txt` is what it says of a file with many mistakes |
+
+use std::ffi::OsString;
+use std::io;
+
+use clap::Parser;
+use clap::error::ErrorKind;
+
+use crate::config::Surroundings;
+
+mod args;
+mod check;
+mod exit;
+mod output;
+mod problem;
+mod run;
+
+pub use args::{
+    CONFIG_DEFAULT, CheckArgs, Cli, Command, DeadletterCommand, DeadletterListArgs, DeadletterShowArgs, DemoArgs,
+    EmitArgs, LogCommand, LogExportArgs, LogInspectArgs, LogVerifyArgs, StatusArgs,
+};
+pub use exit::Exit;
+pub use output::{Colour, Output};
+pub use problem::Failure;
+
+/// Runs the command that `args` (the program's name first) asks for, on this process's streams.
+pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
+    let (mut data, mut talk) = (io::stdout().lock(), io::stderr());
+    let mut output = Output::new(&mut data, &mut talk, Colour::here());
+    let exit = run_with(args, &Surroundings::here(), &mut output);
+    output.finish(exit)
+}
+
+/// Runs the command that `args` asks for. All it says goes to `output`.
+pub fn run_with(args: impl IntoIterator<Item = OsString>, surroundings: &Surroundings, output: &mut Output<'_>) -> Exit {
+    let ended = match Cli::try_parse_from(args) {
+        Ok(cli) => dispatch(cli, surroundings, output),
+        Err(error) => answer(&error, output),
+    };
+    ended.unwrap_or_else(|failure| {
+        output.failure(&failure);
+        failure.exit
+    })
+}
+
+fn dispatch(cli: Cli, surroundings: &Surroundings, output: &mut Output<'_>) -> Result<Exit, Failure> {
+    match cli.command {
+        Command::Check(args) => Ok(check::run(&cli.config, &args, surroundings, output)),
+        Command::Schema => {
+            output.json(&crate::config::json_schema());
+            Ok(Exit::Ok)
+        }
+        Command::Run => run::run(&cli.config, surroundings, output),
+        Command::Demo(_)
+        | Command::Status(_)
+        | Command::Emit(_)
+        | Command::Deadletter(_)
+        | Command::Log(_) => Err(Failure {
+            exit: Exit::Unavailable,
+            what: "this build has no such command yet".to_owned(),
+            place: "the command line".to_owned(),
+            advice: "use `check` and `schema`, which it has".to_owned(),
+        }),
+    }
+}
+
+/// What clap stopped at: help and version were asked for, everything else is a usage error.
+fn answer(error: &clap::Error, output: &mut Output<'_>) -> Result<Exit, Failure> {
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            output.styled(&error.render(), true);
+            Ok(Exit::Ok)
+        }
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            output.styled(&error.render(), false);
+            Ok(Exit::Usage)
+        }
+        _ => Err(Failure::usage(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,206 @@
+//! The command line from outside: arguments in; data, talk and an exit code out.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use clap::CommandFactory;
+
+use super::*;
+
+/// What a command wrote and how it ended.
+struct Ran {
+    exit: Exit,
+    data: String,
+    talk: String,
+}
+
+fn run_here(args: &[&str]) -> Ran {
+    let (mut data, mut talk) = (Vec::new(), Vec::new());
+    let here = Surroundings {
+        host_name: "node-7".to_owned(),
+        cpus: 8,
+        credentials: None,
+        lookup: |name| (name == "TOKEN").then(|| "hush".to_owned()),
+    };
+    let args = ["scaidrive-siem"].iter().chain(args).map(OsString::from);
+    let mut output = Output::new(&mut data, &mut talk, Colour::default());
+    let exit = run_with(args, &here, &mut output);
+    let exit = output.finish(exit);
+    Ran { exit, data: String::from_utf8(data).unwrap(), talk: String::from_utf8(talk).unwrap() }
+}
+
+/// Runs `check` on an `agent.toml` and one file of destinations; the directory is written as `DIR` in what comes back.
+fn check(main: &str, beside: &str, options: &[&str]) -> Ran {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("agent.toml");
+    fs::write(&path, main).unwrap();
+    fs::create_dir(directory.path().join("destinations.d")).unwrap();
+    fs::write(directory.path().join("destinations.d/siem.toml"), beside).unwrap();
+    let secret = directory.path().join("token");
+    fs::write(&secret, "hush\n").unwrap();
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).unwrap();
+    let ran = run_here(&[&["check", "--config", path.to_str().unwrap()], options].concat());
+    let hide = |text: String| text.replace(directory.path().to_str().unwrap(), "DIR");
+    Ran { exit: ran.exit, data: hide(ran.data), talk: hide(ran.talk) }
+}
+
+const MANY_PROBLEMS: &str = r#"[agent]
+shards = 16
+runtime = "uring"
+
+[bufer]
+window = "30m"
+
+[buffer]
+max_size = "2GiB"
+window = "30 minutes"
+durability = "os"
+
+[ingest]
+http = { listen = "0.0.0.0:8910" }
+"#;
+
+const MANY_PROBLEMS_BESIDE: &str = r#"[[destination]]
+name = "splunk"
+type = "splunk_hec"
+url = "http://splunk.example.com:8088"
+token = "hush"
+filter = { severities = ["warning", "loud"] }
+linger = "1s"
+
+[[destination]]
+name = "lake"
+type = "sentinel"
+
+[[destination]]
+name = "splunk"
+type = "syslog"
+transport = "udp"
+host = "https://syslog.example.com"
+"#;
+
+#[test]
+fn check_tells_every_problem_at_once_in_three_lines_each() {
+    let ran = check(MANY_PROBLEMS, MANY_PROBLEMS_BESIDE, &[]);
+    assert_eq!(ran.exit, Exit::Config);
+    assert_eq!(ran.data, "");
+    assert_eq!(ran.talk, include_str!("check_golden.txt"));
+    assert!(!ran.talk.contains("hush"), "a secret is never shown");
+}
+
+#[test]
+fn check_says_what_it_understood() {
+    let beside = r#"[[destination]]
+name = "splunk"
+type = "splunk_hec"
+url = "https://splunk.example.com:8088"
+token = { file = "../token" }
+tenants = ["tnt_1", "tnt_2"]
+filter = { categories = ["SECURITY"], excluded_paths = ["/tmp/**"] }
+
+[[destination]]
+name = "syslog"
+type = "syslog"
+host = "syslog.example.com"
+"#;
+    let ran = check("[agent]\nshards = 2\n", beside, &[]);
+    assert_eq!(ran.exit, Exit::Ok);
+    assert_eq!(ran.talk, "DIR/agent.toml can be used\n");
+    let (settings, destinations) = ran.data.split_once("\n\n").unwrap();
+    assert!(settings.contains("agent.shards             2\n") && settings.contains("buffer.window            30m\n"));
+    assert_eq!(
+        destinations,
+        r#"destination "splunk": splunk_hec at https://splunk.example.com:8088, token from file DIR/destinations.d/../token
+  gets   tenants tnt_1, tnt_2; categories SECURITY; not paths /tmp/**
+  sends  sourcetype scaidrive:audit, gzip compression; nearly in order, 4 requests at a time for each shard
+  batch  500 events or 512KiB, linger 1s
+
+destination "syslog": syslog at tls://syslog.example.com:6514
+  gets   every tenant
+  sends  octet_counting framing, facility local0, json; in order
+  batch  500 events or 512KiB, linger 1s
+"#
+    );
+}
+
+#[test]
+fn check_answers_in_json_on_standard_output_alone() {
+    let ran = check(MANY_PROBLEMS, MANY_PROBLEMS_BESIDE, &["--json"]);
+    assert_eq!((ran.exit, ran.talk.as_str()), (Exit::Config, ""));
+    let answer: serde_json::Value = serde_json::from_str(&ran.data).unwrap();
+    assert_eq!(answer["usable"], false);
+    assert_eq!(
+        answer["problems"][1],
+        serde_json::json!({
+            "weight": "error", "what": "`bufer` is not a key that is known here", "file": "DIR/agent.toml",
+            "line": 5, "key": "bufer", "do": "did you mean `buffer`?",
+        })
+    );
+    let ran = check("", "", &["--json"]);
+    let answer: serde_json::Value = serde_json::from_str(&ran.data).unwrap();
+    assert_eq!((ran.exit, &answer["usable"]), (Exit::Ok, &serde_json::json!(true)));
+    assert_eq!(answer["settings"]["buffer.window"], "30m");
+    assert_eq!(answer["problems"][0]["weight"], "warning");
+}
+
+#[test]
+fn a_command_line_that_cannot_be_understood_exits_64_in_three_lines() {
+    for (args, what, advice) in [
+        (&["chekc"][..], "there is no command `chekc`", "did you mean `check`?"),
+        (&["deadleter", "list"], "there is no command `deadleter`", "did you mean `deadletter`?"),
+        (&["check", "--jsno"], "`--jsno` is not known here", "did you mean `--json`?"),
+        (&["deadletter", "show", "a"], "something is missing: <STREAM>, <N>", "--help"),
+        (&["deadletter", "show", "a", "b", "c"], "<N> can't be \"c\"", "--help"),
+        (&["demo", "--rate", "0"], "--rate <N> can't be \"0\"", "--help"),
+        (&["check", "--config"], "--config <FILE> needs a value", "--help"),
+    ] {
+        let ran = run_here(args);
+        assert_eq!(ran.exit.code(), 64, "{args:?}");
+        let lines: Vec<&str> = ran.talk.lines().collect();
+        let [first, "where: the command line", third] = lines.as_slice() else { panic!("{args:?}: {}", ran.talk) };
+        assert_eq!(*first, format!("error: {what}"), "{args:?}");
+        assert!(third.starts_with("do:    ") && third.contains(advice), "{args:?}: {third}");
+        assert!(ran.data.is_empty());
+    }
+    assert_eq!(run_here(&[]).exit, Exit::Usage);
+    assert!(run_here(&[]).talk.contains("Usage: scaidrive-siem"));
+}
+
+#[test]
+fn help_version_and_schema_are_data() {
+    let ran = run_here(&["--version"]);
+    assert_eq!(ran.exit, Exit::Ok);
+    assert!(ran.data.starts_with(concat!("scaidrive-siem ", env!("CARGO_PKG_VERSION"))));
+    assert!(ran.data.contains("io_uring") && ran.data.contains("epoll"), "{}", ran.data);
+    let ran = run_here(&["--help"]);
+    for command in ["run", "demo", "check", "status", "emit", "deadletter", "log", "schema"] {
+        assert!(ran.data.contains(&format!("\n  {command} ")), "{command}: {}", ran.data);
+    }
+    let ran = run_here(&["schema"]);
+    let schema: serde_json::Value = serde_json::from_str(&ran.data).unwrap();
+    assert_eq!((schema, ran.exit), (crate::config::json_schema(), Exit::Ok));
+}
+
+#[test]
+fn every_command_takes_config_and_what_reads_takes_json() {
+    Cli::command().debug_assert();
+    let reads = [
+        &["check"][..],
+        &["status"],
+        &["emit"],
+        &["deadletter", "list"],
+        &["deadletter", "show", "a", "b", "1"],
+        &["log", "inspect"],
+        &["log", "verify"],
+    ];
+    for args in reads {
+        let all = [&["scaidrive-siem"], args, &["--json", "--config", "/x"]].concat();
+        let cli = Cli::try_parse_from(all).unwrap_or_else(|error| panic!("{args:?}: {error}"));
+        assert_eq!(cli.config, std::path::PathBuf::from("/x"));
+    }
+    let cli = Cli::try_parse_from(["scaidrive-siem", "run"]).unwrap();
+    assert_eq!(cli.config, std::path::PathBuf::from("/etc/scaidrive-siem/agent.toml"));
+    for args in [&["--config", "/x", "run"][..], &["log", "export", "--config", "/x"], &["demo", "--config", "/x"]] {
+        assert!(Cli::try_parse_from([&["scaidrive-siem"], args].concat()).is_ok(), "{args:?}");
+    }
+}

@@ -1,0 +1,238 @@
+//! Where events go: what a destination's settings become.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use super::{HttpUrl, Secret};
+use crate::time::Millis;
+use scaidrive_codecs::syslog::{Framing, Msg};
+use scaidrive_codecs::{Filter, FilterSpec, Scope};
+
+/// One configured place that events go to.
+#[derive(Clone, Debug)]
+pub struct Destination {
+    /// What its cursors and streams are kept under; survives a new name.
+    pub id: DestinationId,
+    /// What people call it: 1 to 64 letters, digits, `.`, `_` and `-`; unique.
+    pub name: String,
+    /// What kind of SIEM it is, with what only that kind has.
+    pub kind: Kind,
+    /// Whose events it gets, as written.
+    pub tenants: Vec<String>,
+    /// The same, compiled.
+    pub scope: Scope,
+    /// Which of their events it gets, as written.
+    pub filter_spec: FilterSpec,
+    /// The same, compiled.
+    pub filter: Filter,
+    /// How many events travel together.
+    pub batch: BatchSettings,
+    /// How requests are compressed; never for syslog.
+    pub compression: Compression,
+    /// Whether events arrive strictly in the order of the log; always so for syslog.
+    pub ordered: bool,
+    /// Requests under way at the same time, for each shard; 1 when ordered.
+    pub in_flight_max: usize,
+    /// How it is recognised, and this agent by it.
+    pub tls: TlsSettings,
+    /// Whether producers wait for it with [`super::OnFull::Block`].
+    pub required: bool,
+    /// How long it may take.
+    pub timeouts: Timeouts,
+}
+
+/// What a destination's cursors and streams are kept under: 16 bytes made from its `id`, or from its name.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DestinationId([u8; 16]);
+
+impl DestinationId {
+    /// The id that stands for a text: its 128-bit FNV-1a hash, big-endian. Stored on disk, so it never changes.
+    #[must_use]
+    pub fn from_text(text: &str) -> DestinationId {
+        let mix = |hash: u128, byte: u8| (hash ^ u128::from(byte)).wrapping_mul(FNV_PRIME);
+        DestinationId(text.bytes().fold(FNV_BASIS, mix).to_be_bytes())
+    }
+
+    /// An id as it was stored.
+    #[must_use]
+    pub fn from_bytes(bytes: [u8; 16]) -> DestinationId {
+        DestinationId(bytes)
+    }
+
+    /// What is stored.
+    #[must_use]
+    pub fn bytes(self) -> [u8; 16] {
+        self.0
+    }
+}
+
+impl fmt::Display for DestinationId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", u128::from_be_bytes(self.0))
+    }
+}
+
+impl fmt::Debug for DestinationId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// What kind of SIEM a destination is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Splunk's HTTP Event Collector.
+    SplunkHec(SplunkHec),
+    /// Syslog (RFC 5424) over TCP or TLS.
+    Syslog(Syslog),
+}
+
+impl Kind {
+    /// The word for it in the configuration.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Kind::SplunkHec(_) => "splunk_hec",
+            Kind::Syslog(_) => "syslog",
+        }
+    }
+
+    /// Where it is, for people.
+    #[must_use]
+    pub fn address(&self) -> String {
+        match self {
+            Kind::SplunkHec(hec) => hec.url.to_string(),
+            Kind::Syslog(syslog) => format!("{}://{}:{}", syslog.transport.name(), syslog.host, syslog.port),
+        }
+    }
+}
+
+/// Splunk's HTTP Event Collector.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SplunkHec {
+    /// Its address; the path is what comes before `/services/collector`.
+    pub url: HttpUrl,
+    /// Its token.
+    pub token: Secret,
+    /// Whether indexer acknowledgement is used.
+    pub ack: HecAck,
+    /// Splunk's host field; the node's label unless something else is written.
+    pub host: String,
+    /// Splunk's source field.
+    pub source: String,
+    /// Splunk's sourcetype.
+    pub sourcetype: String,
+    /// Index to write to; the token's own when `None`.
+    pub index: Option<String>,
+}
+
+/// Whether Splunk's indexer acknowledgement is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HecAck {
+    /// If the token has it.
+    Auto,
+    /// Never asked for.
+    Off,
+}
+
+/// Syslog (RFC 5424) over TCP or TLS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Syslog {
+    /// What carries the messages.
+    pub transport: SyslogTransport,
+    /// Who receives them: a host name or an IP address.
+    pub host: String,
+    /// On which port.
+    pub port: u16,
+    /// How messages are told apart: octet counting or line feeds.
+    pub framing: Framing,
+    /// Facility, 0 to 23.
+    pub facility: u8,
+    /// Where the event goes.
+    pub msg: Msg,
+    /// The HOSTNAME field; the node's label unless something else is written.
+    pub hostname: String,
+    /// The APP-NAME field, 1 to 48 bytes.
+    pub app_name: String,
+    /// Longest message, in bytes without the frame; 480 at least.
+    pub max_len: usize,
+    /// Whether the message starts with a byte order mark.
+    pub bom: bool,
+}
+
+/// What carries syslog messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SyslogTransport {
+    /// TCP (RFC 6587).
+    Tcp,
+    /// TLS (RFC 5425).
+    Tls,
+}
+
+impl SyslogTransport {
+    /// The word for it in the configuration.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            SyslogTransport::Tcp => "tcp",
+            SyslogTransport::Tls => "tls",
+        }
+    }
+}
+
+/// How many events travel together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BatchSettings {
+    /// Events in one request or write.
+    pub max_events: usize,
+    /// Bytes of one request or write before compression.
+    pub max_size: usize,
+    /// How long an event waits for company while requests are under way.
+    pub linger: Millis,
+}
+
+/// How requests are compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compression {
+    /// Not at all.
+    None,
+    /// With gzip.
+    Gzip,
+}
+
+/// How long a destination may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// To resolve, connect and agree on TLS.
+    pub connect: Millis,
+    /// For the reply to a request, or for a blocked write.
+    pub request: Millis,
+}
+
+/// How a destination is recognised, and this agent by it. Every file named here was readable and had PEM in it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TlsSettings {
+    /// Certificates of the authorities to trust; the system's when `None`.
+    pub ca_file: Option<PathBuf>,
+    /// The name its certificate must have; its host name when `None`.
+    pub server_name: Option<String>,
+    /// The certificate to show, with its private key.
+    pub identity: Option<(PathBuf, PathBuf)>,
+}
+
+/// FNV-1a, 128 bits: <https://datatracker.ietf.org/doc/html/draft-eastlake-fnv>.
+const FNV_BASIS: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
+const FNV_PRIME: u128 = 0x0000_0000_0100_0000_0000_0000_0000_013b;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_the_published_hash_of_its_text() {
+        // The empty text and "foobar" are in the draft's table of test values.
+        assert_eq!(DestinationId::from_text("").to_string(), "6c62272e07bb014262b821756295c58d");
+        assert_eq!(DestinationId::from_text("foobar").to_string(), "343e1662793c64bf6f0d3597ba446f18");
+        assert_ne!(DestinationId::from_text("splunk-a"), DestinationId::from_text("splunk-b"));
+    }
+}

@@ -1,0 +1,487 @@
+//! Every key of the configuration, once: its name, what it takes, what stands for it when it is absent, what it is for.
+//!
+//! The parser reads nothing that is not in these tables, and the JSON Schema is written from them.
+
+use super::text::{DAY, GIB, HOUR, KIB, MIB, MINUTE, SECOND, TIB, size_text, span_text};
+use crate::time::Millis;
+
+/// One key.
+#[derive(Debug)]
+pub(crate) struct Key {
+    /// As it is written in the file.
+    pub(crate) name: &'static str,
+    /// What it takes.
+    pub(crate) shape: Shape,
+    /// What is taken when it is absent.
+    pub(crate) default: Default,
+    /// Whether a change needs a restart rather than a reload. Of no meaning within a destination.
+    pub(crate) restart: bool,
+    /// What it is for, in one sentence.
+    pub(crate) about: &'static str,
+}
+
+/// What a key takes. Bounds are inclusive.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Shape {
+    /// Text that is not empty, in the given alphabet, of at most `max` bytes.
+    Text { alphabet: Alphabet, max: usize },
+    /// One of some words; `later` are words that other versions know.
+    Choice { now: &'static [&'static str], later: &'static [&'static str] },
+    /// `true` or `false`.
+    Flag,
+    /// A whole number.
+    Count { min: u64, max: u64 },
+    /// A whole number or `"auto"`.
+    AutoOrCount { min: u64, max: u64 },
+    /// An amount of bytes with its unit.
+    Size { min: u64, max: u64 },
+    /// A span of time with its unit, in milliseconds.
+    Span { min: u64, max: u64 },
+    /// File permission bits.
+    Mode,
+    /// An IP address and a port.
+    Address,
+    /// A host name or an IP address.
+    Host,
+    /// An `http` or `https` address.
+    Url,
+    /// A path; a relative one starts at the directory of the file it is written in.
+    Path,
+    /// A list of texts.
+    Texts,
+    /// A list of user ids.
+    Uids,
+    /// Where a secret is kept.
+    Secret,
+    /// A table with keys of its own.
+    Table(&'static [Key]),
+    /// A list of destinations, see [`DESTINATION_TYPES`].
+    Destinations,
+}
+
+/// Which characters a text may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Alphabet {
+    /// Anything but control characters.
+    Any,
+    /// Letters, digits, `.`, `_` and `-`, with a letter or digit first: safe in file names, labels and headers.
+    Name,
+    /// As a name, and `:` may stand in it too: host names and addresses.
+    Label,
+}
+
+/// What stands for an absent key.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Default {
+    /// It must be there.
+    Required,
+    /// Nothing: what it would switch on is off, or `about` says what happens.
+    Absent,
+    /// This text, read like any other.
+    Text(&'static str),
+    /// This number.
+    Count(u64),
+    /// This flag.
+    Flag(bool),
+    /// These texts.
+    Texts(&'static [&'static str]),
+}
+
+impl Shape {
+    /// What is allowed, as advice: "write …".
+    pub(crate) fn allowed(&self) -> String {
+        match self {
+            Shape::Text { alphabet: Alphabet::Any, max } => {
+                format!("write a text of 1 to {max} bytes without control characters")
+            }
+            Shape::Text { alphabet: Alphabet::Name, max } => {
+                format!("write 1 to {max} letters, digits, `.`, `_` or `-`, with a letter, a digit or `_` first")
+            }
+            Shape::Text { alphabet: Alphabet::Label, max } => {
+                format!("write 1 to {max} letters, digits, `.`, `_`, `-` or `:`")
+            }
+            Shape::Choice { now, .. } => {
+                let quoted: Vec<String> = now.iter().map(|word| format!("\"{word}\"")).collect();
+                format!("write one of {}", quoted.join(", "))
+            }
+            Shape::Flag => "write true or false, without quotes".to_owned(),
+            Shape::Count { min, max } => {
+                format!("write a whole number from {min} to {max}, without quotes")
+            }
+            Shape::AutoOrCount { min, max } => {
+                format!("write \"auto\" or a whole number from {min} to {max}")
+            }
+            Shape::Size { min, max } => format!(
+                "write a whole number and B, KiB, MiB, GiB or TiB in quotes, from \"{}\" to \"{}\"",
+                size_text(*min),
+                size_text(*max)
+            ),
+            Shape::Span { min, max } => format!(
+                "write a whole number and ms, s, m, h or d in quotes, from \"{}\" to \"{}\"",
+                span_text(Millis(*min)),
+                span_text(Millis(*max))
+            ),
+            Shape::Mode => "write file permissions as three octal digits after a zero, like \"0660\"".to_owned(),
+            Shape::Address => "write an IP address and a port, like \"127.0.0.1:8910\" or \"[::1]:8910\"".to_owned(),
+            Shape::Host => "write a host name or an IP address, without a scheme or a port".to_owned(),
+            Shape::Url => "write it like \"https://splunk.example.com:8088\"".to_owned(),
+            Shape::Path => "write a path in quotes".to_owned(),
+            Shape::Texts => "write a list of texts, like [\"a\", \"b\"]".to_owned(),
+            Shape::Uids => "write a list of user ids, like [1001, 1002]".to_owned(),
+            Shape::Secret => SECRET_ADVICE.to_owned(),
+            Shape::Table(_) => "write a table: its keys in braces, or under a heading in brackets".to_owned(),
+            Shape::Destinations => "write each destination under a heading [[destination]]".to_owned(),
+        }
+    }
+}
+
+const fn key(name: &'static str, shape: Shape, default: Default, about: &'static str) -> Key {
+    Key { name, shape, default, restart: true, about }
+}
+
+impl Key {
+    /// A key whose change a reload carries out.
+    const fn live(mut self) -> Key {
+        self.restart = false;
+        self
+    }
+}
+
+const fn text(max: usize) -> Shape {
+    Shape::Text { alphabet: Alphabet::Any, max }
+}
+const fn name(max: usize) -> Shape {
+    Shape::Text { alphabet: Alphabet::Name, max }
+}
+const fn choice(now: &'static [&'static str]) -> Shape {
+    Shape::Choice { now, later: &[] }
+}
+const fn size(min: u64, max: u64) -> Shape {
+    Shape::Size { min, max }
+}
+const fn span(min: u64, max: u64) -> Shape {
+    Shape::Span { min, max }
+}
+
+/// What `agent.toml` holds.
+pub(crate) const ROOT: &[Key] = &[
+    key("agent", Shape::Table(AGENT), Default::Absent, "The agent itself."),
+    key("ingest", Shape::Table(INGEST), Default::Absent, "How events come in."),
+    key("buffer", Shape::Table(BUFFER), Default::Absent, "The log that keeps events until they are delivered."),
+    key("admin", Shape::Table(ADMIN), Default::Absent, "How the agent is asked and controlled."),
+    key("log", Shape::Table(LOG), Default::Absent, "What the agent says about itself, on standard error."),
+    key(
+        "destination",
+        Shape::Destinations,
+        Default::Absent,
+        "Where events go; also in files of their own under destinations.d.",
+    ),
+];
+
+/// What a file under `destinations.d` holds.
+pub(crate) const DESTINATION_FILE: &[Key] =
+    &[key("destination", Shape::Destinations, Default::Absent, "Where events go.")];
+
+pub(crate) const AGENT: &[Key] = &[
+    key(
+        "node",
+        Shape::Text { alphabet: Alphabet::Label, max: 255 },
+        Default::Absent,
+        "A label for this node, carried by every event; the host name when absent.",
+    ),
+    key(
+        "state_dir",
+        Shape::Path,
+        Default::Text("/var/lib/scaidrive-siem"),
+        "Where the log, the cursors and the dead letters are.",
+    ),
+    key(
+        "shards",
+        Shape::AutoOrCount { min: 1, max: 64 },
+        Default::Text("auto"),
+        "How many threads share the work, each with a log of its own; auto is one a processor, at most 4.",
+    ),
+    key(
+        "runtime",
+        choice(RUNTIMES),
+        Default::Text("auto"),
+        "What drives the threads; auto takes io_uring where the system allows it.",
+    ),
+    key(
+        "tenant",
+        text(256),
+        Default::Text("_agent"),
+        "The tenant of the agent's own events where a destination serves more than one.",
+    ),
+];
+
+pub(crate) const INGEST: &[Key] = &[
+    key("unix", Shape::Table(INGEST_UNIX), Default::Absent, "The local socket that takes events."),
+    key("http", Shape::Table(INGEST_HTTP), Default::Absent, "The HTTP listener that takes events; off when absent."),
+    key(
+        "max_event_size",
+        size(KIB, 16 * MIB),
+        Default::Text("256KiB"),
+        "The longest event accepted; a quarter of a segment at most.",
+    ),
+    key(
+        "window",
+        Shape::Table(INGEST_WINDOW),
+        Default::Absent,
+        "What one connection may have sent without it being durable yet; then it waits.",
+    ),
+];
+
+pub(crate) const INGEST_UNIX: &[Key] = &[
+    key("enabled", Shape::Flag, Default::Flag(true), "Whether there is such a socket."),
+    key("path", Shape::Path, Default::Text("/run/scaidrive-siem/ingest.sock"), "Where the socket is."),
+    key("mode", Shape::Mode, Default::Text("0660"), "Who may connect, as file permissions."),
+    key("group", name(32), Default::Absent, "The group the socket belongs to; the agent's own when absent."),
+    key(
+        "allow_uids",
+        Shape::Uids,
+        Default::Texts(&[]),
+        "The users who may connect; everyone the file permissions let in when empty.",
+    ),
+];
+
+pub(crate) const INGEST_HTTP: &[Key] = &[
+    key("listen", Shape::Address, Default::Required, "The address to listen on."),
+    key(
+        "token",
+        Shape::Secret,
+        Default::Absent,
+        "What a producer must show; required when the address is not loopback.",
+    ),
+    key(
+        "hosts",
+        Shape::Texts,
+        Default::Texts(&[]),
+        "Host names by which producers may call it, beside localhost and addresses.",
+    ),
+];
+
+pub(crate) const INGEST_WINDOW: &[Key] = &[
+    key("max_size", size(4 * KIB, GIB), Default::Text("4MiB"), "Bytes; at least one event of the longest size."),
+    key("max_lines", Shape::Count { min: 1, max: 1_000_000 }, Default::Count(8192), "Lines, events or not."),
+];
+
+pub(crate) const BUFFER: &[Key] = &[
+    key("window", span(SECOND, 30 * DAY), Default::Text("30m"), "How long an event stays, delivered or not, while there is room.").live(),
+    key("max_size", size(4 * MIB, 64 * TIB), Default::Text("8GiB"), "The budget of all shards together; four segments a shard at least.").live(),
+    key("segment_size", size(MIB, GIB), Default::Text("64MiB"), "The size of one log file, a multiple of 4 KiB; existing files keep theirs."),
+    key("durability", choice(DURABILITIES), Default::Text("fsync"), "What an acknowledgement means: synced to the disk (fsync), synced within sync_every (interval), or handed to the system (os)."),
+    key("sync_every", span(1, MINUTE), Default::Absent, "How often the log is synced; only with durability = \"interval\", 200ms when absent."),
+    key("on_full", choice(ON_FULLS), Default::Text("drop_oldest"), "What gives way when events come faster than they go: the oldest, announced as a gap, or the producers, who wait.").live(),
+    key("min_free", Shape::Table(MIN_FREE), Default::Absent, "What is left free on the disk; below the larger of the two no segment is made.").live(),
+];
+
+pub(crate) const MIN_FREE: &[Key] = &[
+    key("percent", Shape::Count { min: 0, max: 90 }, Default::Count(5), "A share of the disk, in percent.").live(),
+    key("size", size(0, TIB), Default::Text("256MiB"), "An amount of bytes.").live(),
+];
+
+pub(crate) const ADMIN: &[Key] = &[
+    key(
+        "listen",
+        Shape::Address,
+        Default::Text("127.0.0.1:8911"),
+        "The address of the page, the metrics and the health checks; loopback in this version.",
+    ),
+    key(
+        "socket",
+        Shape::Path,
+        Default::Text("/run/scaidrive-siem/admin.sock"),
+        "The socket that the command line uses.",
+    ),
+];
+
+pub(crate) const LOG: &[Key] = &[
+    key("format", choice(LOG_FORMATS), Default::Text("text"), "Lines for people and journald, or JSON lines."),
+    key("level", choice(LOG_LEVELS), Default::Text("info"), "The least important lines that are written.").live(),
+];
+
+/// The types of destination this version delivers to, with the keys that only they have.
+pub(crate) const DESTINATION_TYPES: &[(&str, &[Key])] = &[("splunk_hec", SPLUNK_HEC), ("syslog", SYSLOG)];
+
+/// The types that other versions deliver to.
+pub(crate) const DESTINATION_TYPES_LATER: &[&str] = &["sentinel", "elastic", "datadog", "sumo_logic", "https"];
+
+/// Keys of a destination that other versions know.
+pub(crate) const DESTINATION_KEYS_LATER: &[&str] = &["shape", "proxy", "rate_limit", "redact"];
+
+/// What every destination has.
+pub(crate) const DESTINATION: &[Key] = &[
+    key("name", name(64), Default::Required, "What people call it; unique."),
+    key(
+        "type",
+        Shape::Choice { now: &["splunk_hec", "syslog"], later: DESTINATION_TYPES_LATER },
+        Default::Required,
+        "What kind of SIEM it is.",
+    ),
+    key(
+        "id",
+        name(64),
+        Default::Absent,
+        "What its cursors and streams are kept under; the name when absent. Set it to the old name when renaming.",
+    ),
+    key("tenants", Shape::Texts, Default::Texts(&["*"]), "Whose events it gets; \"*\" is everyone's."),
+    key("filter", Shape::Table(FILTER), Default::Absent, "Which of their events it gets."),
+    key("batch", Shape::Table(BATCH), Default::Absent, "How many events travel together."),
+    key(
+        "ordered",
+        Shape::Flag,
+        Default::Flag(false),
+        "Whether events arrive strictly in the order of the log; syslog always does.",
+    ),
+    key("required", Shape::Flag, Default::Flag(false), "Whether producers wait for it with on_full = \"block\"."),
+    key("timeouts", Shape::Table(TIMEOUTS), Default::Absent, "How long it may take."),
+    key("tls", Shape::Table(TLS), Default::Absent, "How it is recognised, and this agent by it."),
+];
+
+pub(crate) const SPLUNK_HEC: &[Key] = &[
+    key("url", Shape::Url, Default::Required, "The collector's address, without /services/collector."),
+    key("token", Shape::Secret, Default::Required, "The collector's token."),
+    key(
+        "ack",
+        Shape::Choice { now: &["auto", "off"], later: &["on"] },
+        Default::Text("auto"),
+        "Indexer acknowledgement: used if the token has it (auto), or never asked for (off).",
+    ),
+    key("host", text(255), Default::Absent, "Splunk's host field; agent.node when absent."),
+    key("source", text(255), Default::Text("scaidrive:audit"), "Splunk's source field."),
+    key(
+        "sourcetype",
+        text(255),
+        Default::Text("scaidrive:audit"),
+        "Splunk's sourcetype; the starter content expects the default.",
+    ),
+    key("index", name(80), Default::Absent, "The index to write to; the token's own when absent."),
+    key("compression", choice(&["gzip", "none"]), Default::Text("gzip"), "How requests are compressed."),
+    key(
+        "in_flight",
+        Shape::Count { min: 1, max: 64 },
+        Default::Count(4),
+        "Requests under way at the same time, for each shard; one when ordered.",
+    ),
+];
+
+pub(crate) const SYSLOG: &[Key] = &[
+    key(
+        "transport",
+        Shape::Choice { now: &["tcp", "tls"], later: &["udp", "relp"] },
+        Default::Text("tls"),
+        "What carries the messages.",
+    ),
+    key("host", Shape::Host, Default::Required, "Who receives them."),
+    key(
+        "port",
+        Shape::Count { min: 1, max: 65535 },
+        Default::Absent,
+        "On which port; 6514 with tls and 514 with tcp when absent.",
+    ),
+    key(
+        "framing",
+        choice(&["octet_counting", "line_feed"]),
+        Default::Text("octet_counting"),
+        "How messages are told apart (RFC 6587); line_feed for appliances that know nothing else.",
+    ),
+    key("facility", choice(FACILITIES), Default::Text("local0"), "The facility of every message."),
+    key(
+        "msg",
+        Shape::Choice { now: &["json", "structured"], later: &["cef", "leef"] },
+        Default::Text("json"),
+        "Where the event goes: as JSON in the message, or as structured data.",
+    ),
+    key(
+        "hostname",
+        Shape::Text { alphabet: Alphabet::Label, max: 255 },
+        Default::Absent,
+        "The HOSTNAME field; agent.node when absent.",
+    ),
+    key("app_name", name(48), Default::Text("scaidrive"), "The APP-NAME field."),
+    key("max_len", size(480, MIB), Default::Text("8KiB"), "The longest message; longer ones lose their payload first."),
+    key(
+        "bom",
+        Shape::Flag,
+        Default::Flag(false),
+        "Whether the message starts with a byte order mark, as strict receivers want.",
+    ),
+];
+
+pub(crate) const FILTER: &[Key] = &[
+    key("categories", Shape::Texts, Default::Texts(&["*"]), "Categories to send; all when absent."),
+    key(
+        "actions",
+        Shape::Texts,
+        Default::Texts(&["*"]),
+        "Actions to send, `*` standing for any part; all when absent.",
+    ),
+    key(
+        "severities",
+        Shape::Texts,
+        Default::Texts(&["*"]),
+        "Severities to send; all when absent. One that nobody knows always passes.",
+    ),
+    key(
+        "excluded_users",
+        Shape::Texts,
+        Default::Texts(&[]),
+        "Users whose events are not sent: user id, e-mail or service account.",
+    ),
+    key("excluded_paths", Shape::Texts, Default::Texts(&[]), "Paths whose events are not sent, like \"/tmp/**\"."),
+];
+
+pub(crate) const BATCH: &[Key] = &[
+    key("max_events", Shape::Count { min: 1, max: 10_000 }, Default::Count(500), "Events in one request or write."),
+    key(
+        "max_size",
+        size(KIB, 8 * MIB),
+        Default::Text("512KiB"),
+        "Bytes of one request or write before compression; a longer event travels alone.",
+    ),
+    key(
+        "linger",
+        span(0, MINUTE),
+        Default::Text("1s"),
+        "How long an event waits for company while requests are under way.",
+    ),
+];
+
+pub(crate) const TIMEOUTS: &[Key] = &[
+    key("connect", span(100, 5 * MINUTE), Default::Text("10s"), "To resolve, connect and agree on TLS."),
+    key("request", span(SECOND, HOUR), Default::Text("60s"), "For the reply to a request, or for a blocked write."),
+];
+
+pub(crate) const TLS: &[Key] = &[
+    key(
+        "ca_file",
+        Shape::Path,
+        Default::Absent,
+        "Certificates of the authorities to trust, in PEM; the system's when absent.",
+    ),
+    key("server_name", Shape::Host, Default::Absent, "The name its certificate must have; its host name when absent."),
+    key("cert_file", Shape::Path, Default::Absent, "The certificate to show, in PEM; together with key_file."),
+    key("key_file", Shape::Path, Default::Absent, "The private key of cert_file, in PEM."),
+];
+
+/// The ways to name a secret's place; exactly one is written.
+pub(crate) const SECRET: &[Key] = &[
+    key("file", Shape::Path, Default::Absent, "A file that holds the secret and nothing else."),
+    key("env", text(256), Default::Absent, "An environment variable; visible to more than a file is."),
+    key("credential", name(255), Default::Absent, "A systemd credential, from LoadCredential=."),
+];
+
+pub(crate) const SECRET_ADVICE: &str = "put the secret into a file of mode 0600 and write { file = \"/path\" }, or { credential = \"name\" }, or { env = \"NAME\" }";
+
+pub(crate) const RUNTIMES: &[&str] = &["auto", "io_uring", "epoll"];
+pub(crate) const DURABILITIES: &[&str] = &["fsync", "interval", "os"];
+pub(crate) const ON_FULLS: &[&str] = &["drop_oldest", "block"];
+pub(crate) const LOG_FORMATS: &[&str] = &["text", "json"];
+pub(crate) const LOG_LEVELS: &[&str] = &["error", "warn", "info", "debug", "trace"];
+
+/// Names of the facilities in the order of their numbers (RFC 5424, table 1), as syslog daemons write them.
+pub(crate) const FACILITIES: &[&str] = &[
+    "kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv", "ftp", "ntp",
+    "audit", "alert", "clock", "local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7",
+];

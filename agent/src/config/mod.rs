@@ -1,0 +1,248 @@
+//! The configuration: `agent.toml` and the `destinations.d/*.toml` beside it.
+//!
+//! A [`Config`] that exists is usable: every value is within its bounds, every secret was read, every filter compiles.
+//! What is wrong is reported all at once, each [`Problem`] with its file, line and key, what was found and what to do.
+//! The keys stand in one table (`keys.rs`), from which the parser, the defaults and the JSON Schema come.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `keys.rs` | every key: name, shape, bounds, default, meaning |
+//! | `files.rs` | the files on the disk, and which line a byte is in |
+//! | `walk.rs` | reading keys off the TOML tree, with the place of each |
+//! | `parse.rs`, `parse_destination.rs`, `parse_secret.rs` | the rules that no single key can know |
+//! | `destination.rs`, `url.rs`, `secret.rs`, `text.rs` | the types that settings become |
+//! | `settings.rs` | a configuration as a list of keys and values: what changed, what may be shown |
+//! | `schema.rs` | the JSON Schema |
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::time::Millis;
+
+mod destination;
+mod files;
+mod keys;
+mod parse;
+mod parse_destination;
+mod parse_secret;
+mod problems;
+mod schema;
+mod secret;
+mod settings;
+mod text;
+mod url;
+mod walk;
+
+pub use destination::{
+    BatchSettings, Compression, Destination, DestinationId, HecAck, Kind, SplunkHec, Syslog, SyslogTransport, Timeouts,
+    TlsSettings,
+};
+pub(crate) use problems::nearest;
+pub use problems::{Place, Problem, Weight};
+pub use schema::json_schema;
+pub use secret::{SECRET_MAX, Secret, SecretError, SecretSource};
+pub use settings::{ChangedDestination, ChangedSetting, Changes};
+pub use url::HttpUrl;
+
+pub use crate::runtime::RuntimeSetting;
+
+/// Everything the agent was told, checked.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The file it was read from.
+    pub file: PathBuf,
+    /// The agent itself.
+    pub agent: Agent,
+    /// How events come in.
+    pub ingest: Ingest,
+    /// The log.
+    pub buffer: Buffer,
+    /// How the agent is asked and controlled.
+    pub admin: Admin,
+    /// What the agent says about itself.
+    pub log: LogSettings,
+    /// Where events go, in the order of files and lines. Names and ids are unique.
+    pub destinations: Vec<Arc<Destination>>,
+}
+
+impl Config {
+    /// Reads `agent.toml` at `path` and every `*.toml` in `destinations.d` beside it, in the order of their names. Blocks
+    /// on the disk.
+    ///
+    /// Answers with the configuration and what somebody should know about it.
+    ///
+    /// # Errors
+    /// All problems and warnings together, in the order of files and lines; at least one is an error.
+    pub fn load(path: &Path, surroundings: &Surroundings) -> Result<(Config, Vec<Problem>), Vec<Problem>> {
+        parse::load(path, surroundings)
+    }
+}
+
+/// What a configuration takes from the machine it is read on.
+#[derive(Clone, Debug)]
+pub struct Surroundings {
+    /// The label of a node that has none: the host name.
+    pub host_name: String,
+    /// How many processors this process may use.
+    pub cpus: usize,
+    /// `$CREDENTIALS_DIRECTORY`, where systemd puts credentials.
+    pub credentials: Option<PathBuf>,
+    /// Looks an environment variable up.
+    pub lookup: fn(&str) -> Option<String>,
+}
+
+impl Surroundings {
+    /// Those of this process.
+    #[must_use]
+    pub fn here() -> Surroundings {
+        let host_name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        Surroundings {
+            host_name: host_name.trim().to_owned(),
+            cpus: std::thread::available_parallelism().map_or(1, usize::from),
+            credentials: std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from),
+            lookup: |name| std::env::var(name).ok(),
+        }
+    }
+}
+
+/// The agent itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Agent {
+    /// Label of this node: 1 to 255 of letters, digits, `.`, `_`, `-` and `:`.
+    pub node: String,
+    /// Where the log, the cursors and the dead letters are.
+    pub state_dir: PathBuf,
+    /// Threads that share the work; `auto` is resolved.
+    pub shards: usize,
+    /// What drives them.
+    pub runtime: RuntimeSetting,
+    /// Tenant of the agent's own events where a destination serves more than one.
+    pub tenant: String,
+}
+
+/// How events come in. At least one way is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ingest {
+    /// The local socket.
+    pub unix: Option<UnixIngest>,
+    /// The HTTP listener.
+    pub http: Option<HttpIngest>,
+    /// Longest event, in bytes; a quarter of a segment at most.
+    pub max_event_size: usize,
+    /// Bytes of one connection that may be waiting to become durable; at least `max_event_size`.
+    pub window_bytes: usize,
+    /// Lines of one connection that may be waiting to become durable.
+    pub window_lines: usize,
+}
+
+/// The local socket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnixIngest {
+    /// Where it is; fits into a socket address.
+    pub path: PathBuf,
+    /// Permission bits.
+    pub mode: u32,
+    /// Group by name; the agent's own when `None`.
+    pub group: Option<String>,
+    /// Users who may connect; everyone the permission bits let in when empty.
+    pub allow_uids: Vec<u32>,
+}
+
+/// The HTTP listener.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpIngest {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// What producers show as a bearer token; always there when `listen` is not loopback.
+    pub token: Option<Secret>,
+    /// Host names by which producers may call it, beside `localhost` and addresses; in lower case.
+    pub hosts: Vec<String>,
+}
+
+/// The log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Buffer {
+    /// How long events stay while there is room.
+    pub window: Millis,
+    /// Budget of all shards together, in bytes; at least [`SEGMENTS_PER_SHARD_MIN`] segments a shard.
+    pub max_size: u64,
+    /// Size of one segment, in bytes; a multiple of 4 KiB from 1 MiB to 1 GiB.
+    pub segment_size: u64,
+    /// What an acknowledgement means.
+    pub durability: Durability,
+    /// What gives way when the log is full.
+    pub on_full: OnFull,
+    /// No segment is made below this share of the disk.
+    pub min_free_percent: u8,
+    /// Nor below this many bytes.
+    pub min_free_bytes: u64,
+}
+
+/// What an acknowledgement means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// The event was synced to the disk.
+    Fsync,
+    /// It was handed to the system, and is synced within this span.
+    Interval(Millis),
+    /// It was handed to the system.
+    Os,
+}
+
+/// What gives way when the log is full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnFull {
+    /// The oldest events; the gap is announced.
+    DropOldest,
+    /// The producers, who wait for the destinations marked as required.
+    Block,
+}
+
+/// How the agent is asked and controlled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Admin {
+    /// Where the page, the metrics and the health checks are; loopback.
+    pub listen: SocketAddr,
+    /// The socket of the command line; fits into a socket address.
+    pub socket: PathBuf,
+}
+
+/// What the agent says about itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogSettings {
+    /// How a line looks.
+    pub format: LogFormat,
+    /// The least important lines that are written.
+    pub level: LogLevel,
+}
+
+/// How a line of the agent's own log looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people and journald.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// How important a line of the agent's own log is, most important first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum LogLevel {
+    /// Something failed and somebody must act.
+    Error,
+    /// Something is wrong and the agent copes.
+    Warn,
+    /// What an operator wants to know.
+    Info,
+    /// What a developer wants to know.
+    Debug,
+    /// Everything.
+    Trace,
+}
+
+/// Fewer segments a shard than these, and the log could not turn over.
+pub const SEGMENTS_PER_SHARD_MIN: u64 = 4;
+
+#[cfg(test)]
+mod tests;

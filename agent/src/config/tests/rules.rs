@@ -1,0 +1,267 @@
+//! Each rule, by what breaks it and what is then said.
+
+use super::*;
+
+/// Reads `text` and expects exactly one error, with this key and line, and these words in what and advice.
+fn refused(text: &str, key: &str, line: usize, what: &str, advice: &str) {
+    let problems = read(text).expect_err(text);
+    let errors: Vec<&Problem> = problems.iter().filter(|problem| problem.weight == Weight::Error).collect();
+    let [error] = errors.as_slice() else { panic!("{text}: {problems:#?}") };
+    assert_eq!((error.place.key.as_str(), error.place.line), (key, Some(line)), "{text}: {error:#?}");
+    assert!(error.what.contains(what), "{text}: {}", error.what);
+    assert!(error.advice.contains(advice), "{text}: {}", error.advice);
+}
+
+/// Reads `text` and expects it to be usable with a warning that has these words.
+fn warned(text: &str, key: &str, what: &str) {
+    let (_, warnings) = read(text).expect(text);
+    let found = warnings.iter().any(|warning| warning.place.key == key && warning.what.contains(what));
+    assert!(found, "{text}: {warnings:#?}");
+}
+
+#[test]
+fn each_shape_is_checked_where_it_stands() {
+    refused("[agent]\n\nnode = \"a b\"", "agent.node", 3, "\"a b\", which is not allowed", "letters, digits");
+    refused("[agent]\nnode = 7", "agent.node", 2, "is a whole number", "letters");
+    refused("[agent]\ntenant = \"\"", "agent.tenant", 2, "\"\"", "1 to 256 bytes");
+    refused("[agent]\nshards = 0", "agent.shards", 2, "\"0\", which is not allowed", "from 1 to 64");
+    refused("[agent]\nshards = \"many\"", "agent.shards", 2, "\"many\"", "\"auto\" or a whole number");
+    refused("[agent]\nshards = 1.5", "agent.shards", 2, "a number with a fraction", "whole number");
+    refused("[agent]\nruntime = \"iouring\"", "agent.runtime", 2, "\"iouring\"", "did you mean \"io_uring\"?");
+    refused("[agent]\nruntime = \"tokio\"", "agent.runtime", 2, "not a choice", "\"auto\", \"io_uring\", \"epoll\"");
+    refused("[buffer]\nwindow = \"30 min\"", "buffer.window", 2, "not a span of time", "from \"1s\" to \"30d\"");
+    refused("[buffer]\nwindow = \"90d\"", "buffer.window", 2, "out of bounds", "\"30d\"");
+    refused("[buffer]\nwindow = 30", "buffer.window", 2, "a whole number", "in quotes");
+    refused("[buffer]\nmax_size = \"8GB\"", "buffer.max_size", 2, "not a size", "GiB");
+    refused(
+        "[buffer]\nsegment_size = \"2GiB\"",
+        "buffer.segment_size",
+        2,
+        "out of bounds",
+        "from \"1MiB\" to \"1GiB\"",
+    );
+    refused("[buffer]\nsegment_size = \"1048577B\"", "buffer.segment_size", 2, "not a multiple of 4KiB", "");
+    refused("[ingest]\nunix = { mode = \"660\" }", "ingest.unix.mode", 2, "not a file mode", "\"0660\"");
+    refused("[ingest]\nunix = { allow_uids = [1, -1] }", "ingest.unix.allow_uids", 2, "whole number", "[1001, 1002]");
+    refused("[ingest]\nunix = 1", "ingest.unix", 2, "is a whole number", "braces");
+    refused("[admin]\nlisten = \"localhost:1\"", "admin.listen", 2, "not an address", "127.0.0.1");
+    refused("[log]\nlevel = \"warning\"", "log.level", 2, "\"warning\"", "did you mean \"warn\"?");
+    refused("[log]\nformat = true", "log.format", 2, "true or false", "\"text\", \"json\"");
+}
+
+#[test]
+fn unknown_keys_are_refused_with_a_guess() {
+    refused("[bufer]\n", "bufer", 1, "not a key", "did you mean `buffer`?");
+    refused("[buffer]\nmax-size = \"8GiB\"", "buffer.max-size", 2, "`max-size`", "did you mean `max_size`?");
+    refused("window = \"30m\"", "window", 1, "`window`", "did you mean `ingest.window` or `buffer.window`?");
+    refused("[admin]\ncolour = 1", "admin.colour", 2, "`colour`", "the keys here are `listen` and `socket`");
+    refused(&format!("{SYSLOG}linger = \"1s\""), "destination \"syslog\" linger", 6, "`linger`", "`batch.linger`");
+    refused(&format!("{SYSLOG}token = {{ env = \"A\" }}"), "destination \"syslog\" token", 6, "`token`", "");
+}
+
+#[test]
+fn what_other_versions_know_is_refused_by_name() {
+    let kinds = "this version delivers to: splunk_hec, syslog";
+    for kind in ["sentinel", "elastic", "datadog", "sumo_logic", "https"] {
+        let text = format!("[[destination]]\nname = \"a\"\ntype = \"{kind}\"\nworkspace = \"x\"");
+        refused(&text, "destination \"a\" type", 3, kind, kinds);
+    }
+    for transport in ["udp", "relp"] {
+        let text = format!("{SYSLOG}transport = \"{transport}\"");
+        refused(&text, "destination \"syslog\" transport", 6, "not part of this version", "\"tcp\", \"tls\"");
+    }
+    refused(&format!("{SPLUNK}ack = \"on\""), "destination \"splunk\" ack", 7, "not part of this version", "\"auto\"");
+    refused(&format!("{SPLUNK}proxy = \"x\""), "destination \"splunk\" proxy", 7, "not part of this version", "");
+    let text = "[[destination]]\nname = \"a\"\ntype = \"sysloog\"";
+    refused(text, "destination \"a\" type", 3, "\"sysloog\"", "did you mean \"syslog\"?");
+}
+
+#[test]
+fn what_is_missing_is_named_at_the_table_it_is_missing_from() {
+    refused(
+        "\n[[destination]]\ntype = \"syslog\"\nhost = \"h\"",
+        "destination number 1 name",
+        2,
+        "is missing",
+        "letters",
+    );
+    refused("[[destination]]\nname = \"a\"", "destination \"a\" type", 1, "`type` is missing", "\"splunk_hec\"");
+    let text = SPLUNK.replace("token = { env = \"TOKEN\" }", "");
+    refused(&text, "destination \"splunk\" token", 2, "`token` is missing", "{ file = \"/path\" }");
+    refused("[ingest]\nhttp = {}", "ingest.http.listen", 2, "`listen` is missing", "127.0.0.1");
+}
+
+#[test]
+fn lesson_18_a_small_disk_is_enough_and_lesson_19_one_budget_is_checked_against_all_shards() {
+    let small = "[agent]\nshards = 1\n[buffer]\nmax_size = \"4MiB\"\nsegment_size = \"1MiB\"\n";
+    assert_eq!(read(small).unwrap().0.buffer.max_size, 4 << 20);
+    let text = "[agent]\nshards = 8\n[buffer]\nmax_size = \"1GiB\"\n";
+    let what = "`max_size` of 1GiB holds 16 segments of 64MiB, and 8 shards need 32: 4 each";
+    let advice =
+        "set max_size to at least \"2GiB\", or segment_size to at most \"32MiB\", or agent.shards to at most 4";
+    refused(text, "buffer.max_size", 4, what, advice);
+    for way in [
+        "[agent]\nshards = 8\n[buffer]\nmax_size = \"2GiB\"\n",
+        "[agent]\nshards = 8\n[buffer]\nmax_size = \"1GiB\"\nsegment_size = \"32MiB\"\n",
+        "[agent]\nshards = 4\n[buffer]\nmax_size = \"1GiB\"\n",
+    ] {
+        assert!(read(way).is_ok(), "the advice does not help: {way}");
+    }
+}
+
+#[test]
+fn lesson_07_durability_has_three_names_and_the_weak_ones_say_so() {
+    let durability = |text: &str| read(&format!("[buffer]\n{text}")).unwrap().0.buffer.durability;
+    assert_eq!(durability("durability = \"fsync\""), Durability::Fsync);
+    assert_eq!(durability("durability = \"interval\""), Durability::Interval(Millis(200)));
+    assert_eq!(durability("durability = \"interval\"\nsync_every = \"1s\""), Durability::Interval(Millis(1000)));
+    assert_eq!(durability("durability = \"os\""), Durability::Os);
+    warned("[buffer]\ndurability = \"os\"", "buffer.durability", "a power cut loses acknowledged events");
+    warned("[buffer]\ndurability = \"interval\"", "buffer.durability", "loses up to 200 ms of acknowledged events");
+    refused("[buffer]\nsync_every = \"1s\"", "buffer.sync_every", 2, "durability is not \"interval\"", "take it out");
+}
+
+#[test]
+fn an_event_fits_into_a_segment_and_into_the_window() {
+    let text = "[buffer]\nsegment_size = \"1MiB\"\n[ingest]\nmax_event_size = \"512KiB\"";
+    refused(text, "ingest.max_event_size", 4, "more than a quarter of a segment of 1MiB", "at most \"256KiB\"");
+    let text = "[ingest]\nwindow = { max_size = \"128KiB\" }";
+    refused(text, "ingest.window.max_size", 2, "less than one event of 256KiB", "at least \"256KiB\"");
+}
+
+#[test]
+fn nobody_outside_gets_in_without_a_token() {
+    let text = "[ingest]\nhttp = { listen = \"0.0.0.0:8910\" }";
+    refused(text, "ingest.http.listen", 2, "others can reach", "token = { file");
+    refused("[ingest]\nhttp = { listen = \"[::]:8910\" }", "ingest.http.listen", 2, "others can reach", "127.0.0.1");
+    refused("[admin]\nlisten = \"192.0.2.1:8911\"", "admin.listen", 2, "others can reach", "127.0.0.1");
+    assert!(read("[ingest]\nhttp = { listen = \"127.0.0.1:8910\" }").unwrap().0.ingest.http.is_some());
+    assert!(read("[ingest]\nhttp = { listen = \"[::ffff:127.0.0.1]:8910\" }").is_ok());
+    let text = "[ingest]\nhttp = { listen = \"127.0.0.1:8910\", hosts = [\"http://siem\"] }";
+    refused(text, "ingest.http.hosts", 2, "\"http://siem\", which is not a host name", "without a scheme");
+    let text = "[ingest]\nhttp = { listen = \"0.0.0.0:8910\", token = { env = \"TOKEN\" } }";
+    warned(text, "ingest.http.listen", "unencrypted");
+}
+
+#[test]
+fn addresses_and_paths_are_not_shared() {
+    let text = "[ingest]\nhttp = { listen = \"127.0.0.1:8911\" }";
+    refused(&format!("{text}\n[admin]\nlisten = \"127.0.0.1:8911\""), "admin.listen", 4, "ingest.http", "another port");
+    let text = "[admin]\nsocket = \"/run/scaidrive-siem/ingest.sock\"";
+    refused(text, "admin.socket", 2, "ingest.unix", "another path");
+    let long = format!("[admin]\nsocket = \"/{}\"", "x".repeat(107));
+    refused(&long, "admin.socket", 2, "108 bytes", "at most 107 bytes");
+    let text = "[ingest]\nunix = { enabled = false }";
+    refused(text, "ingest.unix", 2, "neither a socket nor HTTP", "http = ");
+    let text = "[ingest]\nunix = { enabled = false }\nhttp = { listen = \"127.0.0.1:1\" }";
+    assert_eq!(read(text).unwrap().0.ingest.unix, None);
+}
+
+#[test]
+fn names_and_ids_are_unique_across_files() {
+    let others = [("a.toml", SYSLOG), ("b.toml", SYSLOG)];
+    let problems = read_all("", &others).unwrap_err();
+    let [problem] = problems.as_slice() else { panic!("{problems:#?}") };
+    assert!(problem.place.file.ends_with("destinations.d/b.toml") && problem.place.line == Some(3), "{problem:?}");
+    let what = "there is another destination named \"syslog\" in /etc/scaidrive-siem/destinations.d/a.toml, line 3";
+    assert_eq!(problem.what, what);
+    let twin = SYSLOG.replace("\"syslog\"\ntype", "\"other\"\nid = \"syslog\"\ntype");
+    refused(&format!("{SYSLOG}{twin}"), "destination \"other\" id", 9, "the same id", "cursors");
+}
+
+#[test]
+fn a_secret_is_named_by_exactly_one_place_and_must_be_one() {
+    let with = |token: &str| SPLUNK.replace("{ env = \"TOKEN\" }", token);
+    let key = "destination \"splunk\" token";
+    refused(&with("\"abc\""), key, 6, "stands in the configuration itself", "mode 0600");
+    refused(&with("{}"), key, 6, "names no place", "file");
+    refused(&with("{ env = \"TOKEN\", file = \"/x\" }"), key, 6, "more than one", "");
+    refused(&with("{ env = \"NOPE\" }"), key, 6, "NOPE is not set", "check the environment variable NOPE");
+    refused(&with("{ env = \"NOT_A_TOKEN\" }"), key, 6, "spaces", "NOT_A_TOKEN");
+    refused(&with("{ file = \"/nope\" }"), key, 6, "/nope cannot be read: No such file", "check the file /nope");
+    let text = with("{ credential = \"splunk\" }");
+    refused(&text, "destination \"splunk\" token.credential", 6, "$CREDENTIALS_DIRECTORY", "LoadCredential=splunk");
+    warned(SPLUNK, key, "environment variable TOKEN");
+}
+
+#[test]
+fn encryption_is_missed_where_it_is_missing() {
+    let plain = SPLUNK.replace("https://", "http://");
+    warned(&plain, "destination \"splunk\" url", "unencrypted to splunk.example.com");
+    warned(&format!("{SYSLOG}transport = \"tcp\""), "destination \"syslog\" transport", "unencrypted");
+    let local = plain.replace("splunk.example.com", "127.0.0.1");
+    assert!(read(&local).unwrap().1.iter().all(|warning| !warning.what.contains("unencrypted")));
+    let text = format!("{plain}tls = {{ server_name = \"s\" }}");
+    refused(&text, "destination \"splunk\" tls", 7, "not encrypted", "write https:// in url");
+    let text = format!("{SYSLOG}transport = \"tcp\"\ntls = {{}}");
+    refused(&text, "destination \"syslog\" tls", 7, "not encrypted", "transport = \"tls\"");
+}
+
+#[test]
+fn addresses_of_destinations_are_checked() {
+    let with = |url: &str| SPLUNK.replace("https://splunk.example.com:8088", url);
+    let key = "destination \"splunk\" url";
+    refused(&with("splunk:8088"), key, 5, "\"splunk:8088\", which has no scheme", "https://splunk.example.com:8088");
+    refused(&with("https://u:p@host"), key, 5, "an address which carries a user or a password", "");
+    refused(&SYSLOG.replace("syslog.example.com", "a/b"), "destination \"syslog\" host", 5, "not a host name", "");
+    refused(&format!("{SYSLOG}port = 70000"), "destination \"syslog\" port", 6, "\"70000\"", "from 1 to 65535");
+    let (config, _) = read(&format!("{SYSLOG}transport = \"tcp\"")).unwrap();
+    assert_eq!(config.destinations[0].kind.address(), "tcp://syslog.example.com:514");
+}
+
+#[test]
+fn filters_and_scopes_are_compiled_at_load() {
+    let text = format!("{SYSLOG}filter = {{ excluded_paths = [\"/ok/**\",\n\"/[\"] }}");
+    refused(&text, "destination \"syslog\" filter.excluded_paths", 7, "`excluded_paths`", "");
+    let text = format!("{SYSLOG}filter = {{ severities = [\"loud\"] }}");
+    refused(&text, "destination \"syslog\" filter.severities", 6, "loud", "");
+    let text = format!("{SYSLOG}filter = {{ actions = [7] }}");
+    refused(&text, "destination \"syslog\" filter.actions", 6, "holds a whole number", "list of texts");
+    let text = format!("{SYSLOG}filter = {{ actions = [\"\"] }}");
+    refused(&text, "destination \"syslog\" filter.actions", 6, "holds \"\"", "1 to 4096 bytes");
+    refused(&format!("{SYSLOG}tenants = []"), "destination \"syslog\" tenants", 6, "no tenant", "[\"*\"]");
+    refused(&format!("{SYSLOG}tenants = [\"a*\"]"), "destination \"syslog\" tenants", 6, "not a tenant id", "in full");
+    refused(&format!("{SYSLOG}tenants = \"*\""), "destination \"syslog\" tenants", 6, "is a text", "list");
+}
+
+#[test]
+fn order_allows_one_request_at_a_time() {
+    let (config, _) = read(&format!("{SPLUNK}ordered = true")).unwrap();
+    assert_eq!(config.destinations[0].in_flight_max, 1);
+    let text = format!("{SPLUNK}ordered = true\nin_flight = 2");
+    refused(&text, "destination \"splunk\" in_flight", 8, "more than 1", "");
+    refused(
+        &format!("{SYSLOG}ordered = false"),
+        "destination \"syslog\" ordered",
+        6,
+        "always in order",
+        "take the line",
+    );
+    refused(&format!("{SYSLOG}in_flight = 2"), "destination \"syslog\" in_flight", 6, "not a key", "");
+}
+
+#[test]
+fn required_and_block_belong_together() {
+    let what = "waits for destinations with required = true";
+    warned(&format!("[buffer]\non_full = \"block\"\n{SYSLOG}"), "buffer.on_full", what);
+    warned(&format!("{SYSLOG}required = true"), "buffer.on_full", "`syslog` is marked as required");
+    let (_, warnings) = read(&format!("[buffer]\non_full = \"block\"\n{SYSLOG}required = true")).unwrap();
+    assert!(warnings.is_empty(), "{warnings:?}");
+}
+
+#[test]
+fn broken_toml_is_reported_by_line_and_other_files_are_still_read() {
+    let problems = read_all("[agent]\nnode = \n[agent]\n", &[("a.toml", "[[destination]]\nname = 7\n")]).unwrap_err();
+    let seen: Vec<(Option<usize>, bool)> =
+        problems.iter().map(|problem| (problem.place.line, problem.what.contains("not TOML"))).collect();
+    assert!(seen.contains(&(Some(2), true)) && seen.contains(&(Some(3), true)), "{problems:#?}");
+    assert!(problems.iter().any(|problem| problem.place.key == "destination number 1 name"), "{problems:#?}");
+}
+
+#[test]
+fn a_file_of_destinations_holds_destinations_only() {
+    let problems = read_all("", &[("a.toml", "[buffer]\nwindow = \"1m\"\n")]).unwrap_err();
+    let error = problems.iter().find(|problem| problem.weight == Weight::Error).unwrap();
+    assert_eq!((error.place.key.as_str(), error.place.line), ("buffer", Some(1)));
+    assert!(read("destination = 1").is_err() && read("destination = [1]").is_err());
+}

@@ -1,0 +1,15 @@
+//! How selected events get to their destination: decisions in [`sender`], [`gate`], [`isolation`], [`lane`] and
+//! [`backoff`], which do no I/O; the loops round the transports in [`carrier`].
+
+pub mod backoff;
+pub mod carrier;
+pub mod encoder;
+pub mod gate;
+pub mod isolation;
+pub mod lane;
+pub mod outlet;
+pub mod route;
+pub mod sender;
+
+#[cfg(test)]
+mod sender_tests;

@@ -1,0 +1,76 @@
+//! What a shard is handed by other threads.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::Plan;
+use super::door::{Batch, Inbox, Job};
+use crate::notify::CrossNotify;
+use crate::time::Millis;
+
+/// One shard's inbox. Its length is bounded by the producers' windows: each holds back until what it delivered is done.
+#[derive(Default)]
+pub struct Mailbox {
+    mail: Mutex<Mail>,
+    bell: Arc<CrossNotify>,
+}
+
+/// What has arrived.
+#[derive(Default)]
+pub struct Mail {
+    /// Events, in order of arrival.
+    pub batches: VecDeque<Batch>,
+    /// Work for the shard's thread.
+    pub jobs: Vec<Job>,
+    /// What the node asks of it.
+    pub commands: Vec<Command>,
+}
+
+/// What a node asks of a shard.
+pub enum Command {
+    /// Work by this plan from now on.
+    Replan(Arc<Plan>),
+    /// End, once what is under way has ended, and no later than `grace` from now.
+    Stop {
+        /// How long requests may take.
+        grace: Millis,
+    },
+}
+
+impl Mailbox {
+    /// Rings when something arrives, and whenever the shard should look round.
+    pub fn bell(&self) -> &Arc<CrossNotify> {
+        &self.bell
+    }
+
+    /// Takes what has arrived; `batches` keeps what was there before.
+    pub fn take(&self, mail: &mut Mail) {
+        let mut arrived = self.lock();
+        mail.batches.append(&mut arrived.batches);
+        mail.jobs.append(&mut arrived.jobs);
+        mail.commands.append(&mut arrived.commands);
+    }
+
+    /// Asks something of the shard.
+    pub fn command(&self, command: Command) {
+        self.lock().commands.push(command);
+        self.bell.notify();
+    }
+
+    // A panic while the lock was held has ended the thread that panicked; the queues themselves are whole.
+    fn lock(&self) -> MutexGuard<'_, Mail> {
+        self.mail.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inbox for Mailbox {
+    fn deliver(&self, batch: Batch) {
+        self.lock().batches.push_back(batch);
+        self.bell.notify();
+    }
+
+    fn hand_over(&self, job: Job) {
+        self.lock().jobs.push(job);
+        self.bell.notify();
+    }
+}

@@ -1,0 +1,242 @@
+//! Reading the log: at most two passes, one at its end and one that catches up.
+//!
+//! Outlets that are level read with the tail pass. One that fills up stays behind at its place, and the catch-up pass
+//! takes it along when it comes by: it starts at the oldest waiting place with room, runs to the end, and begins again.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+use std::rc::Rc;
+
+use scaidrive_codecs::{Event, Field, Index, Scratch};
+use scaidrive_wal::{Position, Read, Record, Seq};
+
+use super::Shard;
+use super::tenants::TenantTable;
+use crate::delivery::outlet::{Drain, Reading};
+
+/// The passes of one shard.
+pub struct Passes {
+    tail: Position,
+    catch_up: Option<Position>,
+    /// Outlets that wait at their own place, by place.
+    waiting: BTreeSet<(Seq, u32)>,
+    tenants: TenantTable,
+    scratch: Scratch,
+    tenant: String,
+}
+
+/// Why a pass stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stop {
+    /// It is at the end.
+    AtEnd,
+    /// Its slice of this turn is used up.
+    SliceUsed,
+    /// The keeper brings in what comes next.
+    Wait,
+}
+
+impl Passes {
+    /// Passes over a log whose next record is `next`; every outlet waits at its own place.
+    pub fn new(next: Seq) -> Passes {
+        Passes {
+            tail: Position::at(next),
+            catch_up: None,
+            waiting: BTreeSet::new(),
+            tenants: TenantTable::default(),
+            scratch: Scratch::default(),
+            tenant: String::new(),
+        }
+    }
+
+    /// The places have changed: everyone waits at its own.
+    pub fn places_changed(&mut self, places: impl Iterator<Item = (u32, Reading, Seq)>) {
+        self.tenants.forget();
+        self.catch_up = None;
+        self.waiting = places.filter(|(_, reading, _)| *reading == Reading::Waiting).map(|(at, _, seq)| (seq, at)).collect();
+    }
+
+    /// Where an outlet that reads like this has come to.
+    pub fn position(&self, reading: Reading) -> Option<Seq> {
+        match reading {
+            Reading::AtTail => Some(self.tail.seq()),
+            Reading::CatchingUp => self.catch_up.as_ref().map(Position::seq),
+            Reading::Waiting | Reading::Draining(_) => None,
+        }
+    }
+}
+
+impl Shard {
+    /// Reads a bounded slice with each pass. Returns whether more could be read at once.
+    pub(super) fn read_passes(self: &Rc<Self>) -> bool {
+        let mut passes = self.passes.borrow_mut();
+        let tail = self.read_tail(&mut passes);
+        let catch_up = self.read_catch_up(&mut passes);
+        tail == Stop::SliceUsed || catch_up == Stop::SliceUsed
+    }
+
+    /// An outlet that drained takes its place among those that wait.
+    pub(super) fn waits_again(&self, at: u32, seq: Seq) {
+        self.passes.borrow_mut().waiting.insert((seq, at));
+    }
+
+    fn read_tail(self: &Rc<Self>, passes: &mut Passes) -> Stop {
+        let end = self.log.borrow().ack_end();
+        let places = self.places.borrow();
+        if !places.iter().any(|place| place.outlet.borrow().reading == Reading::AtTail) {
+            // Nobody reads here: who comes level later will find the pass at the end.
+            passes.tail = Position::at(end.max(passes.tail.seq()));
+            return Stop::AtEnd;
+        }
+        drop(places);
+        let mut tail = passes.tail.clone();
+        let stop = self.read_slice(passes, &mut tail, end, Reading::AtTail);
+        passes.tail = tail;
+        stop
+    }
+
+    fn read_catch_up(self: &Rc<Self>, passes: &mut Passes) -> Stop {
+        let mut position = match passes.catch_up.take() {
+            Some(position) => position,
+            None => match self.first_joiner(passes) {
+                Some(seq) => Position::at(seq.max(self.log.borrow().first_seq())),
+                None => return Stop::AtEnd,
+            },
+        };
+        let end = passes.tail.seq();
+        let stop = self.read_slice(passes, &mut position, end, Reading::CatchingUp);
+        if stop != Stop::AtEnd && position.seq() < end {
+            passes.catch_up = Some(position);
+            return stop;
+        }
+        self.come_level(passes, end);
+        // Those that stayed behind meanwhile are for the next pass, in the next turn.
+        if self.first_joiner(passes).is_some() { Stop::SliceUsed } else { Stop::AtEnd }
+    }
+
+    /// The oldest place whose outlet may be taken along.
+    fn first_joiner(&self, passes: &Passes) -> Option<Seq> {
+        let places = self.places.borrow();
+        let must_go = self.must_go.get();
+        let may_join = |at: u32, seq: Seq| {
+            places.get(at as usize).is_some_and(|place| place.outlet.borrow().may_read(seq < must_go))
+        };
+        passes.waiting.iter().find(|(seq, at)| may_join(*at, *seq)).map(|(seq, _)| *seq)
+    }
+
+    /// The catch-up pass is at the tail: whoever came along reads there from now on.
+    fn come_level(&self, passes: &mut Passes, seq: Seq) {
+        for place in self.places.borrow().iter() {
+            let mut outlet = place.outlet.borrow_mut();
+            if outlet.reading == Reading::CatchingUp {
+                outlet.passed_to(seq);
+                outlet.reading = Reading::AtTail;
+            }
+        }
+        for (_, at) in passes.waiting.extract_if((seq, 0).., |_| true) {
+            if let Some(place) = self.places.borrow().get(at as usize) {
+                place.outlet.borrow_mut().reading = Reading::AtTail;
+            }
+        }
+    }
+
+    fn read_slice(self: &Rc<Self>, passes: &mut Passes, position: &mut Position, end: Seq, who: Reading) -> Stop {
+        for _ in 0..SLICE_EVENTS {
+            let here = position.seq();
+            let read = self.log.borrow_mut().read(position, end);
+            // Who waits between here and what was read has nothing to see in between: there are holes only.
+            let joins_before = match &read {
+                Read::Record(record) => record.seq().next(),
+                Read::Damage { missing } => missing.end,
+                Read::Trimmed { now_first } => *now_first,
+                Read::End => end,
+                Read::Wait => here,
+            };
+            if who == Reading::CatchingUp {
+                self.take_along(passes, here..joins_before);
+            }
+            match read {
+                Read::Record(record) => self.show(passes, &record, who),
+                Read::Damage { missing } => self.missing(missing, who),
+                Read::Trimmed { .. } => {}
+                Read::End => return Stop::AtEnd,
+                Read::Wait => return Stop::Wait,
+            }
+        }
+        Stop::SliceUsed
+    }
+
+    /// Outlets that wait in this stretch, and have room, come along from here.
+    fn take_along(&self, passes: &mut Passes, stretch: Range<Seq>) {
+        let must_go = self.must_go.get();
+        let places = self.places.borrow();
+        let comes_along = |(seq, at): &(Seq, u32)| {
+            let Some(place) = places.get(*at as usize) else { return true };
+            let mut outlet = place.outlet.borrow_mut();
+            let may_join = outlet.may_read(*seq < must_go);
+            if may_join {
+                outlet.reading = Reading::CatchingUp;
+            }
+            may_join
+        };
+        let stretch = (stretch.start, 0)..(stretch.end, 0);
+        if passes.waiting.range(stretch.clone()).next().is_some() {
+            passes.waiting.extract_if(stretch, comes_along).for_each(drop);
+        }
+    }
+
+    /// Shows a record to every outlet of this pass in whose scope it is.
+    fn show(self: &Rc<Self>, passes: &mut Passes, record: &Record, who: Reading) {
+        let Ok(index) = Index::decode(record.index()) else {
+            self.unreadable.set(self.unreadable.get() + 1);
+            return;
+        };
+        let event = Event::new(record.payload(), &index);
+        let places = self.places.borrow();
+        let Passes { tenants, scratch, waiting, tenant, .. } = passes;
+        let tenant = event.text(Field::TenantId, tenant).unwrap_or_default();
+        let scopes = places.iter().map(|place| &place.destination.scope);
+        let in_scope = tenants.places(record.tenant_hash(), tenant, scopes);
+        let is_old = record.log_time().as_ms() < self.logged_before.get();
+        let must_go = is_old || record.seq() < self.squeezed_before.get();
+        let mut books = self.tenants.borrow_mut();
+        for at in in_scope.iter() {
+            let place = &places[*at as usize];
+            let mut outlet = place.outlet.borrow_mut();
+            if outlet.reading != who {
+                continue;
+            }
+            let is_given_up = must_go && outlet.may_give_up() && !self.holds_producers(&place.destination);
+            if !outlet.may_read(is_given_up) {
+                outlet.passed_to(record.seq());
+                outlet.reading = Reading::Waiting;
+                waiting.insert((record.seq(), *at));
+                continue;
+            }
+            let condemned = outlet.judge(record, &event, is_given_up, self.now.get(), scratch, &mut books);
+            drop(outlet);
+            self.touch(place);
+            if let Some(condemned) = condemned {
+                self.bury(place, condemned);
+            }
+        }
+    }
+
+    /// Records are missing: what was selected before them is settled first, then another epoch begins behind them.
+    fn missing(&self, missing: Range<Seq>, who: Reading) {
+        self.tell_damage(&missing);
+        for place in self.places.borrow().iter() {
+            let mut outlet = place.outlet.borrow_mut();
+            if outlet.reading == who {
+                outlet.passed_to(missing.end);
+                outlet.damaged(missing.start.get()..missing.end.get());
+                outlet.drain_for(Drain::NewEpoch);
+                drop(outlet);
+                self.touch(place);
+            }
+        }
+    }
+}
+
+/// Events a pass reads in one turn; then others have theirs.
+const SLICE_EVENTS: usize = 512;

@@ -1,0 +1,159 @@
+//! What a shard publishes for everyone to read: one consistent snapshot, taken at the end of a turn.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use hdrhistogram::Histogram;
+
+use super::Shard;
+use crate::stream::books::Books;
+use crate::time::Millis;
+
+/// A shard's snapshot, and where it is read.
+#[derive(Debug, Default)]
+pub struct Published {
+    report: Mutex<ShardReport>,
+}
+
+impl Published {
+    /// The latest snapshot.
+    pub fn report(&self) -> ShardReport {
+        self.lock().clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, ShardReport> {
+        // The snapshot is replaced as a whole, so a panic elsewhere can't have left half of one.
+        self.report.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One shard, as of the end of one of its turns.
+#[derive(Clone, Debug, Default)]
+pub struct ShardReport {
+    /// Turns so far; a shard that lives makes at least one a second.
+    pub turns: u64,
+    /// When, since the process started.
+    pub at: Millis,
+    /// Events appended since the start, the agent's own included.
+    pub appended_events: u64,
+    /// Their bytes.
+    pub appended_bytes: u64,
+    /// Records held, and the numbers that bound them.
+    pub first_seq: u64,
+    /// First number not appended.
+    pub next_seq: u64,
+    /// First number not durable.
+    pub durable_end: u64,
+    /// Segment files.
+    pub segments: u64,
+    /// Bytes of their files.
+    pub log_bytes: u64,
+    /// Age of the oldest record, by the log clock.
+    pub oldest_age: Millis,
+    /// Why nothing can be taken in, if so.
+    pub why_no_room: Option<String>,
+    /// Records whose index could not be read.
+    pub unreadable: u64,
+    /// Each destination.
+    pub destinations: Vec<DestinationReport>,
+}
+
+/// One destination on one shard.
+#[derive(Clone, Debug)]
+pub struct DestinationReport {
+    /// Its name.
+    pub name: String,
+    /// Its type.
+    pub kind: &'static str,
+    /// The stream's name.
+    pub stream: String,
+    /// What it is to people.
+    pub state: &'static str,
+    /// Why.
+    pub cause: Option<String>,
+    /// The books.
+    pub books: Books,
+    /// Records behind its reader.
+    pub unread: u64,
+    /// Age of the oldest event it has not settled, by the log clock.
+    pub lag: Millis,
+    /// Requests accepted.
+    pub accepted_requests: u64,
+    /// Requests refused.
+    pub refused_requests: u64,
+    /// Requests without a useful answer.
+    pub failed_requests: u64,
+    /// Bytes of events accepted.
+    pub delivered_bytes: u64,
+    /// Requests under way.
+    pub under_way: u32,
+    /// Wall time of the last acceptance, ms since 1970.
+    pub last_success_ms: Option<i64>,
+    /// Wall time and words of the last failure.
+    pub last_failure: Option<(i64, String)>,
+    /// Accepted here to accepted there, in milliseconds, since the start.
+    pub latency_ms: Histogram<u32>,
+}
+
+impl Shard {
+    /// Publishes the books and the rest, at most every [`PUBLISH_EVERY`] unless `at_once`.
+    pub(super) fn publish(&self, at_once: bool) {
+        let now = self.runtime.now();
+        self.turns.set(self.turns.get() + 1);
+        if !at_once && now < self.next_publish.get() {
+            return;
+        }
+        self.next_publish.set(now.plus(PUBLISH_EVERY));
+        let report = self.snapshot(now);
+        *self.published.lock() = report;
+    }
+
+    fn snapshot(&self, now: Millis) -> ShardReport {
+        let log = self.log.borrow();
+        let intake = self.intake.borrow();
+        let log_now = self.log_now();
+        let oldest = log.segments().next().map_or(log_now, |info| info.log_times.0);
+        let passes = self.passes.borrow();
+        let places = self.places.borrow();
+        let destinations = places.iter().map(|place| {
+            let outlet = place.outlet.borrow();
+            let at = passes.position(outlet.reading).unwrap_or_else(|| outlet.next_seq());
+            let (state, cause) = outlet.state();
+            DestinationReport {
+                name: place.destination.name.clone(),
+                kind: place.destination.kind.name(),
+                stream: outlet.stream().text().to_owned(),
+                state,
+                cause,
+                books: outlet.books(),
+                unread: log.next_seq().get().saturating_sub(at.get()),
+                lag: Millis(outlet.oldest_logged_at().map_or(0, |logged| log_now.as_ms().saturating_sub(logged))),
+                accepted_requests: outlet.tally.accepted_requests,
+                refused_requests: outlet.tally.refused_requests,
+                failed_requests: outlet.tally.failed_requests,
+                delivered_bytes: outlet.tally.delivered_bytes,
+                under_way: outlet.sender().under_way(),
+                last_success_ms: outlet.tally.last_success_ms,
+                last_failure: outlet.tally.last_failure.clone(),
+                latency_ms: outlet.tally.latency_ms.clone(),
+            }
+        });
+        ShardReport {
+            turns: self.turns.get(),
+            at: now,
+            appended_events: intake.appended_events,
+            appended_bytes: intake.appended_bytes,
+            first_seq: log.first_seq().get(),
+            next_seq: log.next_seq().get(),
+            durable_end: log.durable_end().get(),
+            segments: log.segments().count() as u64,
+            log_bytes: log.segments().map(|info| info.bytes_on_disk.get()).sum(),
+            oldest_age: Millis(log_now.since(oldest)),
+            why_no_room: intake.why_no_room().map(str::to_owned),
+            unreadable: self.unreadable.get(),
+            destinations: destinations.collect(),
+        }
+    }
+}
+
+/// Between two snapshots there is at least this long.
+const PUBLISH_EVERY: Millis = Millis(200);

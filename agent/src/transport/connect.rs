@@ -1,0 +1,285 @@
+//! From a name to a connection: look-up, TCP, TLS, all within one time limit.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::RawFd;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use futures_io::{AsyncRead, AsyncWrite, IoSlice};
+use futures_lite::future;
+
+use crate::runtime::{Runtime, Stream};
+use crate::time::Millis;
+use crate::transport::tls::{self, TlsClient, TlsStream};
+use crate::transport::{FailureKind, Stage, TransportError};
+
+/// Where to connect to and how long it may take.
+#[derive(Clone)]
+pub struct Endpoint {
+    /// A name or an address; an IPv6 address with or without brackets.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+    /// How to speak TLS; plain when `None`.
+    pub tls: Option<Arc<TlsClient>>,
+    /// For look-up, connection and TLS together.
+    pub connect_timeout: Millis,
+    /// For a whole exchange, or for a blocked write.
+    pub request_timeout: Millis,
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.host, self.port)
+    }
+}
+
+/// A connection to an endpoint.
+pub enum Connection {
+    /// Bytes as they are.
+    Plain(Box<dyn Stream>),
+    /// Bytes through TLS.
+    Tls(Box<TlsStream>),
+}
+
+/// Connects to `endpoint`. Its addresses are tried in order, each for a fair share of the time that is left.
+///
+/// # Errors
+/// At the stages `Resolve`, `Connect` and `Tls`; the text names host, address and cause. For several addresses it is
+/// the last one's error.
+pub async fn connect(runtime: &Rc<dyn Runtime>, endpoint: &Endpoint) -> Result<Connection, TransportError> {
+    let deadline = runtime.now().plus(endpoint.connect_timeout);
+    let look_up = async {
+        let found = runtime.resolve(&endpoint.host, endpoint.port).await;
+        found.map_err(|error| {
+            let what = format!("cannot find the address of {}: {error}", endpoint.host);
+            TransportError::new(Stage::Resolve, FailureKind::Unreachable, what)
+        })
+    };
+    let late = || {
+        TransportError::new(
+            Stage::Resolve,
+            FailureKind::TimedOut,
+            format!("no answer to the look-up of {}", endpoint.host),
+        )
+    };
+    let addresses = within(runtime, deadline, look_up, late).await?;
+    let stream = connect_to_any(runtime, endpoint, &addresses, deadline).await?;
+    let Some(client) = &endpoint.tls else { return Ok(Connection::Plain(stream)) };
+    let late = || {
+        TransportError::new(
+            Stage::Tls,
+            FailureKind::TimedOut,
+            format!("{endpoint} did not finish the TLS handshake in time"),
+        )
+    };
+    let stream = within(runtime, deadline, tls::shake_hands(client, &endpoint.host, stream), late).await?;
+    Ok(Connection::Tls(Box::new(stream)))
+}
+
+async fn connect_to_any(
+    runtime: &Rc<dyn Runtime>,
+    endpoint: &Endpoint,
+    addresses: &[SocketAddr],
+    deadline: Millis,
+) -> Result<Box<dyn Stream>, TransportError> {
+    let addresses = &addresses[..addresses.len().min(ADDRESSES_MAX)];
+    let mut last =
+        TransportError::new(Stage::Resolve, FailureKind::Unreachable, format!("{} has no address", endpoint.host));
+    for (tried, address) in addresses.iter().enumerate() {
+        let left = deadline.since(runtime.now());
+        let share = Millis(left.0 / (addresses.len() - tried) as u64);
+        let what = format!("cannot connect to {endpoint} ({address})");
+        let attempt = async {
+            runtime.connect(*address).await.map_err(|error| TransportError::of_io(Stage::Connect, &what, &error))
+        };
+        let late =
+            || TransportError::new(Stage::Connect, FailureKind::TimedOut, format!("{what}: no answer within {share}"));
+        match within(runtime, runtime.now().plus(share), attempt, late).await {
+            Ok(stream) => return Ok(stream),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+/// The outcome of `work`, or `late()` when it is not there by `deadline`.
+pub(super) async fn within<T, E>(
+    runtime: &Rc<dyn Runtime>,
+    deadline: Millis,
+    work: impl Future<Output = Result<T, E>>,
+    late: impl FnOnce() -> E,
+) -> Result<T, E> {
+    let timer = async {
+        runtime.sleep(deadline.since(runtime.now())).await;
+        None
+    };
+    // The work first: what is done in time counts although the timer is due too.
+    match future::or(async { Some(work.await) }, timer).await {
+        Some(outcome) => outcome,
+        None => Err(late()),
+    }
+}
+
+impl Connection {
+    /// The socket under it, for options; none in the simulation.
+    pub fn raw_fd(&self) -> Option<RawFd> {
+        match self {
+            Connection::Plain(stream) => stream.raw_fd(),
+            Connection::Tls(stream) => tls::carrier(stream).raw_fd(),
+        }
+    }
+
+    /// Whether a connection that waits for its next request is still fit for one: the other side has neither closed it
+    /// nor said anything. Closing may be under way unseen, so a request can fail all the same.
+    pub fn is_reusable(&mut self) -> bool {
+        let mut byte = [0; 1];
+        let mut context = Context::from_waker(Waker::noop());
+        Pin::new(self).poll_read(&mut context, &mut byte).is_pending()
+    }
+
+    /// The certificates the other side showed, its own first, in DER; empty without TLS.
+    pub fn peer_certificates(&self) -> Vec<Vec<u8>> {
+        match self {
+            Connection::Plain(_) => Vec::new(),
+            Connection::Tls(stream) => tls::peer_certificates(stream),
+        }
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Connection::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
+            Connection::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Connection::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
+            Connection::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Connection::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+            Connection::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Connection::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Connection::Tls(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Connection::Plain(stream) => Pin::new(stream).poll_close(cx),
+            Connection::Tls(stream) => Pin::new(stream).poll_close(cx),
+        }
+    }
+}
+
+/// Addresses of one name that are tried.
+const ADDRESSES_MAX: usize = 8;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::tests::on_each_side;
+    use crate::runtime::virtual_time::{Fault, World};
+    use crate::transport::testbed::{endpoint, read_all, serve_once};
+    use futures_lite::AsyncWriteExt;
+    use std::cell::RefCell;
+    use std::net::TcpListener;
+
+    #[test]
+    fn a_connection_is_made_and_its_end_is_noticed_before_it_is_used_again() {
+        on_each_side(|runtime| async move {
+            let (address, server) = serve_once(|mut socket| read_all(&mut socket).unwrap());
+            let mut connection = connect(&runtime, &endpoint(address)).await.unwrap();
+            assert!(connection.is_reusable());
+            connection.write_all(b"hello").await.unwrap();
+            assert!(connection.is_reusable());
+            connection.close().await.unwrap();
+            assert_eq!(server.join().unwrap(), b"hello");
+            runtime.sleep(Millis(50)).await;
+            assert!(!connection.is_reusable(), "the server has closed it");
+        });
+    }
+
+    #[test]
+    fn what_fails_is_named_with_its_stage() {
+        on_each_side(|runtime| async move {
+            let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+            let error = connect(&runtime, &endpoint(free)).await.err().unwrap();
+            assert_eq!((error.stage, error.kind), (Stage::Connect, FailureKind::Unreachable));
+            assert!(error.to_string().contains(&free.to_string()), "{error}");
+
+            let nowhere = Endpoint { host: "no such host.invalid".into(), ..endpoint(free) };
+            let error = connect(&runtime, &nowhere).await.err().unwrap();
+            assert_eq!((error.stage, error.kind), (Stage::Resolve, FailureKind::Unreachable));
+            assert!(error.to_string().contains("no such host.invalid"), "{error}");
+        });
+    }
+
+    /// Connects in a world of its own; returns the outcome and when it was there.
+    fn in_a_world(prepare: impl Fn(&World)) -> (Result<(), TransportError>, Millis) {
+        let world = World::new(11);
+        prepare(&world);
+        let runtime = world.runtime("a");
+        let outcome = Rc::new(RefCell::new(None));
+        let given = Rc::clone(&outcome);
+        world.spawn(Box::pin(async move {
+            let endpoint = Endpoint { host: "siem".into(), ..endpoint(first()) };
+            let connected = connect(&runtime, &endpoint).await.map(drop);
+            *given.borrow_mut() = Some((connected, runtime.now()));
+        }));
+        world.run_until(Millis::from_secs(60));
+        outcome.take().unwrap()
+    }
+
+    fn first() -> SocketAddr {
+        "192.0.2.1:514".parse().unwrap()
+    }
+
+    fn second() -> SocketAddr {
+        "192.0.2.2:514".parse().unwrap()
+    }
+
+    #[test]
+    fn the_next_address_is_tried_when_one_is_silent() {
+        let (outcome, when) = in_a_world(|world| {
+            world.network().set_name("siem", &[first().ip(), second().ip()]);
+            world.network().set_fault(first(), Fault::Silent);
+            world.network().serve(second(), |stream| Box::pin(async move { drop(stream) }));
+        });
+        assert_eq!(outcome, Ok(()));
+        assert!(when >= Millis(4_900) && when < Millis(5_100), "half of ten seconds for the first: {when}");
+    }
+
+    #[test]
+    fn silence_ends_with_the_time_limit() {
+        let (outcome, when) = in_a_world(|world| {
+            world.network().set_name("siem", &[first().ip()]);
+            world.network().set_fault(first(), Fault::Silent);
+        });
+        let error = outcome.unwrap_err();
+        assert_eq!((error.stage, error.kind), (Stage::Connect, FailureKind::TimedOut));
+        assert_eq!(when, Millis::from_secs(10));
+    }
+}

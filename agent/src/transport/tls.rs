@@ -1,0 +1,394 @@
+//! TLS for outgoing connections. The only file that knows rustls.
+//!
+//! TLS 1.2 or later, ring's algorithms named here and not taken from a process-wide default, the server's certificate
+//! always verified. What goes wrong is said in words an administrator can act on.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use futures_rustls::TlsConnector;
+use rustls::crypto::ring;
+use rustls::{AlertDescription, CertificateError, ClientConfig, Error, RootCertStore};
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+
+use crate::config::TlsSettings;
+use crate::runtime::Stream;
+use crate::transport::{FailureKind, Stage, TransportError, kind_of};
+
+/// TLS over a runtime's stream.
+pub(super) type TlsStream = futures_rustls::client::TlsStream<Box<dyn Stream>>;
+
+/// Settings made usable: whom to trust, what to show, which name to ask for. Shared by all connections of a
+/// destination, so that sessions are resumed.
+pub struct TlsClient {
+    config: Arc<ClientConfig>,
+    server_name: Option<String>,
+}
+
+/// TLS settings that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{what}")]
+pub struct TlsError {
+    /// What is wrong.
+    pub what: String,
+    /// The setting or the file.
+    pub place: String,
+    /// What to do.
+    pub advice: String,
+}
+
+impl TlsClient {
+    /// Reads the files that the settings name, or the system's trusted authorities.
+    ///
+    /// # Errors
+    /// When a file cannot be read or holds nothing usable, or when nobody would be trusted.
+    pub fn new(settings: &TlsSettings) -> Result<TlsClient, TlsError> {
+        let roots = match &settings.ca_file {
+            Some(path) => roots_in(path)?,
+            None => system_roots()?,
+        };
+        let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .map_err(|error| problem(error, "the TLS library", "report this as a bug"))?
+            .with_root_certificates(roots);
+        let config = match &settings.identity {
+            None => builder.with_no_client_auth(),
+            Some((certificate, key)) => {
+                let chain = certificates_in(certificate)?;
+                let secret = PrivateKeyDer::from_pem_file(key)
+                    .map_err(|error| problem(error, key.display(), "put a private key in PEM there"))?;
+                builder.with_client_auth_cert(chain, secret).map_err(|error| {
+                    let place = format!("{} and {}", certificate.display(), key.display());
+                    problem(error, place, "use the private key that belongs to the certificate")
+                })?
+            }
+        };
+        Ok(TlsClient { config: Arc::new(config), server_name: settings.server_name.clone() })
+    }
+}
+
+fn roots_in(path: &Path) -> Result<RootCertStore, TlsError> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates_in(path)? {
+        roots
+            .add(certificate)
+            .map_err(|error| problem(error, path.display(), "put certificates of authorities in PEM there"))?;
+    }
+    Ok(roots)
+}
+
+fn certificates_in(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let advice = "put certificates in PEM there";
+    let found = CertificateDer::pem_file_iter(path).and_then(Iterator::collect);
+    let found: Vec<CertificateDer<'static>> = found.map_err(|error| problem(error, path.display(), advice))?;
+    if found.is_empty() {
+        return Err(problem("there is no certificate in the file", path.display(), advice));
+    }
+    Ok(found)
+}
+
+fn system_roots() -> Result<RootCertStore, TlsError> {
+    let loaded = rustls_native_certs::load_native_certs();
+    let mut roots = RootCertStore::empty();
+    // Among the hundred or so that systems ship there may be one that is malformed; the others still count.
+    let (added, _) = roots.add_parsable_certificates(loaded.certs);
+    if added == 0 {
+        let why = loaded.errors.first().map_or_else(|| "none were found".to_owned(), ToString::to_string);
+        let what = format!("this system has no trusted certificate authorities: {why}");
+        return Err(problem(what, "the system's certificate store", "install ca-certificates, or set tls.ca_file"));
+    }
+    Ok(roots)
+}
+
+fn problem(what: impl ToString, place: impl ToString, advice: &str) -> TlsError {
+    TlsError { what: what.to_string(), place: place.to_string(), advice: advice.to_owned() }
+}
+
+/// Agrees on TLS with `host` over `stream`.
+pub(super) async fn shake_hands(
+    client: &TlsClient,
+    host: &str,
+    stream: Box<dyn Stream>,
+) -> Result<TlsStream, TransportError> {
+    let host = client.server_name.as_deref().unwrap_or(host);
+    let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
+    let name = ServerName::try_from(bare.to_owned()).map_err(|_| {
+        let what = format!("`{host}` is not a name that a certificate can have; set tls.server_name");
+        TransportError::new(Stage::Tls, FailureKind::Untrusted, what)
+    })?;
+    let connector = TlsConnector::from(Arc::clone(&client.config));
+    connector.connect(name, stream).await.map_err(|error| in_plain_words(host, &error, Stage::Tls))
+}
+
+/// The stream that carries the TLS.
+pub(super) fn carrier(stream: &TlsStream) -> &dyn Stream {
+    stream.get_ref().0.as_ref()
+}
+
+/// The certificates the server showed, its own first, in DER.
+pub(super) fn peer_certificates(stream: &TlsStream) -> Vec<Vec<u8>> {
+    let shown = stream.get_ref().1.peer_certificates().unwrap_or_default();
+    shown.iter().map(|certificate| certificate.to_vec()).collect()
+}
+
+/// What an I/O error means when TLS is behind it. In TLS 1.3 a server refuses our certificate only after the
+/// handshake, so this is asked about later errors too.
+pub(super) fn in_plain_words(host: &str, error: &io::Error, stage: Stage) -> TransportError {
+    let Some(cause) = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) else {
+        if error.kind() == io::ErrorKind::UnexpectedEof && stage == Stage::Tls {
+            let what =
+                format!("{host} closed the connection during the TLS handshake; does it speak TLS on this port?");
+            return TransportError::new(stage, FailureKind::Closed, what);
+        }
+        return TransportError::new(stage, kind_of(error), format!("TLS with {host} failed: {error}"));
+    };
+    let (kind, what) = match cause {
+        Error::InvalidCertificate(why) => (FailureKind::Untrusted, about_certificate(host, why)),
+        Error::AlertReceived(alert) => (FailureKind::Untrusted, about_alert(host, *alert)),
+        Error::NoCertificatesPresented => {
+            (FailureKind::Untrusted, format!("{host} showed no certificate; configure one there"))
+        }
+        Error::PeerIncompatible(why) => {
+            let what = format!(
+                "{host} and this agent have no TLS version or cipher in common ({why:?}); allow TLS 1.2 or later there"
+            );
+            (FailureKind::Untrusted, what)
+        }
+        Error::InvalidMessage(_) => (
+            FailureKind::Untrusted,
+            format!("{host} does not speak TLS on this port; check the port or use the plain transport"),
+        ),
+        other => (FailureKind::Protocol, format!("TLS with {host} failed: {other}")),
+    };
+    TransportError::new(stage, kind, what)
+}
+
+fn about_certificate(host: &str, why: &CertificateError) -> String {
+    match why {
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+            format!("the certificate of {host} has expired; renew it there (or check this machine's clock)")
+        }
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            format!("the certificate of {host} is not valid yet; compare the clocks of both machines")
+        }
+        CertificateError::UnknownIssuer => {
+            format!(
+                "the certificate of {host} is from an authority that is not trusted here; name its CA certificate in tls.ca_file"
+            )
+        }
+        CertificateError::BadSignature => {
+            format!(
+                "the certificate of {host} is not signed with the key of the authority it names; bring tls.ca_file up to date"
+            )
+        }
+        CertificateError::NotValidForName => {
+            format!("the certificate of {host} is for another name; connect by that name, or set tls.server_name to it")
+        }
+        CertificateError::NotValidForNameContext { presented, .. } => format!(
+            "the certificate of {host} is for {}; connect by that name, or set tls.server_name to it",
+            if presented.is_empty() { "no name at all".to_owned() } else { presented.join(", ") }
+        ),
+        CertificateError::Revoked => format!("the certificate of {host} has been revoked; replace it there"),
+        other => format!("the certificate of {host} cannot be accepted: {other}"),
+    }
+}
+
+fn about_alert(host: &str, alert: AlertDescription) -> String {
+    match alert {
+        AlertDescription::CertificateRequired => {
+            format!("{host} demands a client certificate; set tls.cert_file and tls.key_file")
+        }
+        AlertDescription::UnknownCA | AlertDescription::BadCertificate | AlertDescription::CertificateUnknown => {
+            format!(
+                "{host} does not accept this agent's certificate ({alert:?}); have it signed by an authority trusted there"
+            )
+        }
+        AlertDescription::CertificateExpired => {
+            format!("{host} says that this agent's certificate has expired; renew tls.cert_file")
+        }
+        AlertDescription::ProtocolVersion | AlertDescription::HandshakeFailure => {
+            format!(
+                "{host} refuses the TLS handshake ({alert:?}); allow TLS 1.2 or later there, or show a client certificate"
+            )
+        }
+        AlertDescription::UnrecognisedName => {
+            format!("{host} does not know that name; set tls.server_name to the name it expects")
+        }
+        other => format!("{host} refuses TLS: {other:?}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::tests::on_each_side;
+    use crate::transport::testbed::{Authority, endpoint, read_all, serve_once, serve_tls_once};
+    use crate::transport::{Endpoint, connect};
+    use futures_lite::{AsyncReadExt, AsyncWriteExt};
+    use rustls::SupportedProtocolVersion;
+    use rustls::version::{TLS12, TLS13};
+    use std::io::{Read, Write};
+
+    /// What connecting to a server that shows a certificate for `name`, valid until `last_year`, comes to.
+    fn outcome_with(name: &'static str, last_year: i32, is_trusted: bool) -> Vec<Option<TransportError>> {
+        on_each_side(move |runtime| async move {
+            let (authority, stranger) = (Authority::new(), Authority::named("Stranger"));
+            let signer = if is_trusted { &authority } else { &stranger };
+            let config = signer.server(&signer.issue(name, last_year), false, &TLS13);
+            let (address, server) = serve_tls_once(config, |mut stream| {
+                // Fails when the client turns the certificate down.
+                let _ = stream.read(&mut [0; 1]);
+            });
+            let outcome = connect(&runtime, &authority.endpoint(address)).await;
+            let error = outcome.as_ref().err().cloned();
+            if let Ok(connection) = &outcome {
+                assert_eq!(connection.peer_certificates().len(), 1);
+            }
+            drop(outcome);
+            server.join().unwrap();
+            error
+        })
+    }
+
+    fn assert_untrusted(errors: Vec<Option<TransportError>>, word: &str) {
+        for error in errors {
+            let error = error.expect("the certificate was accepted");
+            assert!(error.is_misconfiguration() && error.stage == Stage::Tls, "{error:?}");
+            assert!(error.what.contains(word), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_good_certificate_is_accepted() {
+        assert!(outcome_with("localhost", 2999, true).iter().all(Option::is_none));
+    }
+
+    #[test]
+    fn an_expired_certificate_is_named_so() {
+        assert_untrusted(outcome_with("localhost", 2021, true), "has expired");
+    }
+
+    #[test]
+    fn a_certificate_for_another_name_is_named_so() {
+        assert_untrusted(outcome_with("elsewhere.example", 2999, true), "elsewhere.example");
+    }
+
+    #[test]
+    fn a_certificate_of_an_unknown_authority_is_named_so() {
+        assert_untrusted(outcome_with("localhost", 2999, false), "not trusted here");
+    }
+
+    #[test]
+    fn bytes_go_both_ways_in_both_versions() {
+        fn check(version: &'static SupportedProtocolVersion) {
+            on_each_side(move |runtime| async move {
+                let authority = Authority::new();
+                let config = authority.server(&authority.issue("localhost", 2999), false, version);
+                let (address, server) = serve_tls_once(config, |mut stream| {
+                    let mut asked = [0; 4];
+                    stream.read_exact(&mut asked).unwrap();
+                    stream.write_all(&vec![b'x'; 300_000]).unwrap();
+                    stream.conn.send_close_notify();
+                    stream.flush().unwrap();
+                    asked
+                });
+                let mut connection = connect(&runtime, &authority.endpoint(address)).await.unwrap();
+                connection.write_all(b"ping").await.unwrap();
+                connection.flush().await.unwrap();
+                let mut answer = Vec::new();
+                connection.read_to_end(&mut answer).await.unwrap();
+                assert_eq!(answer, vec![b'x'; 300_000]);
+                assert_eq!(&server.join().unwrap(), b"ping");
+            });
+        }
+        check(&TLS12);
+        check(&TLS13);
+    }
+
+    #[test]
+    fn an_authority_that_has_changed_its_key_is_named_so() {
+        on_each_side(|runtime| async move {
+            let (authority, renewed) = (Authority::new(), Authority::new());
+            let config = renewed.server(&renewed.issue("localhost", 2999), false, &TLS13);
+            let (address, server) = serve_tls_once(config, |mut stream| drop(stream.read(&mut [0; 1])));
+            let error = connect(&runtime, &authority.endpoint(address)).await.err().unwrap();
+            server.join().unwrap();
+            assert!(error.is_misconfiguration() && error.what.contains("up to date"), "{error}");
+        });
+    }
+
+    #[test]
+    fn a_client_certificate_is_shown_and_its_lack_is_named() {
+        fn check(version: &'static SupportedProtocolVersion) {
+            on_each_side(move |runtime| async move {
+                for has_certificate in [true, false] {
+                    let authority = Authority::new();
+                    let config = authority.server(&authority.issue("localhost", 2999), true, version);
+                    let (address, server) = serve_tls_once(config, |mut stream| {
+                        let is_welcome = stream.write_all(b"welcome").is_ok();
+                        // Closing at once could turn the alert into a reset.
+                        let _ = read_all(&mut stream.sock);
+                        is_welcome
+                    });
+                    let own = authority.issue("agent", 2999);
+                    let settings = authority.settings(has_certificate.then_some(&own));
+                    let tls = Some(Arc::new(TlsClient::new(&settings).unwrap()));
+                    let outcome = connect(&runtime, &Endpoint { tls, ..endpoint(address) }).await;
+                    // In TLS 1.3 the client is done before the server has looked at its certificate.
+                    let outcome = match outcome {
+                        Ok(mut connection) => connection
+                            .read_exact(&mut [0; 7])
+                            .await
+                            .map_err(|error| in_plain_words("localhost", &error, Stage::Reply)),
+                        Err(error) => Err(error),
+                    };
+                    assert_eq!(server.join().unwrap(), has_certificate);
+                    match outcome {
+                        Ok(()) => assert!(has_certificate),
+                        Err(error) => {
+                            assert!(!has_certificate && error.is_misconfiguration(), "{error:?}");
+                            assert!(error.what.contains("client certificate"), "{error}");
+                        }
+                    }
+                }
+            });
+        }
+        check(&TLS12);
+        check(&TLS13);
+    }
+
+    #[test]
+    fn a_server_without_tls_is_named_so() {
+        on_each_side(|runtime| async move {
+            let authority = Authority::new();
+            let (address, server) = serve_once(|mut socket| {
+                socket.write_all(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n").unwrap();
+                let _ = socket.read(&mut [0; 4096]);
+            });
+            let error = connect(&runtime, &authority.endpoint(address)).await.err().unwrap();
+            server.join().unwrap();
+            assert!(error.what.contains("does not speak TLS"), "{error}");
+        });
+    }
+
+    #[test]
+    fn unusable_settings_say_what_where_and_what_to_do() {
+        let files = tempfile::tempdir().unwrap();
+        let empty = files.path().join("empty.pem");
+        std::fs::write(&empty, "no certificate\n").unwrap();
+        for path in [empty, files.path().join("missing.pem")] {
+            let settings = TlsSettings { ca_file: Some(path.clone()), ..TlsSettings::default() };
+            let error = TlsClient::new(&settings).err().unwrap();
+            assert_eq!(error.place, path.display().to_string());
+            assert!(!error.what.is_empty() && error.advice.contains("PEM"));
+        }
+        let (one, other) = (Authority::new(), Authority::new());
+        let certificate = one.settings(Some(&one.issue("agent", 2999))).identity.unwrap().0;
+        let key = other.settings(Some(&other.issue("agent", 2999))).identity.unwrap().1;
+        let settings = TlsSettings { identity: Some((certificate, key)), ..one.settings(None) };
+        let error = TlsClient::new(&settings).err().unwrap();
+        assert!(error.advice.contains("belongs to the certificate"), "{error:?}");
+    }
+}

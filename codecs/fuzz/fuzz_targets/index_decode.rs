@@ -1,0 +1,49 @@
+//! No stored bytes panic, not even an index that belongs to another event.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use scaidrive_codecs::event::{Event, Field};
+use scaidrive_codecs::hec::{Hec, HecSettings};
+use scaidrive_codecs::syslog::{Framing, Msg, Rfc5424, Rfc5424Settings};
+use scaidrive_codecs::{Body, Filter, FilterSpec, Index, Scratch, Stamp};
+
+fuzz_target!(|input: (&[u8], &[u8])| {
+    let (stored, raw) = input;
+    let Ok(index) = Index::decode(stored) else { return };
+    let mut again = Vec::new();
+    index.encode(&mut again);
+    assert_eq!(Index::decode(&again).unwrap(), index);
+
+    let event = Event::new(raw, &index);
+    let mut scratch = Scratch::default();
+    let mut text = String::new();
+    for field in Field::ALL {
+        event.text(field, &mut text);
+    }
+    event.tenant_hash();
+    let filter =
+        Filter::compile(&FilterSpec { excluded_paths: vec!["/tmp/**".into()], ..FilterSpec::default() }).unwrap();
+    filter.selects(&event, &mut scratch);
+    let stamp = Stamp { node: "n", stream: "s", n: 1 };
+    let labels = HecSettings { host: String::new(), source: String::new(), sourcetype: String::new(), index: None };
+    let mut body = Body::new();
+    Hec::new(&labels).encode(&event, &stamp, 0, &mut body);
+    for msg in [Msg::Json, Msg::StructuredData] {
+        let settings = Rfc5424Settings {
+            facility: 0,
+            hostname: String::new(),
+            app_name: String::new(),
+            procid: String::new(),
+            msg,
+            framing: Framing::OctetCounting,
+            bom: true,
+            max_len: 480,
+            enterprise_id: 1,
+        };
+        let encoder = Rfc5424::new(&settings).unwrap();
+        if encoder.encode(&event, &stamp, 0, &mut body, &mut scratch).is_err() {
+            encoder.encode_own(&event, &mut body, &mut scratch).unwrap_err();
+        }
+    }
+    assert_eq!(body.slices(|_| raw).map(<[u8]>::len).sum::<usize>(), body.len());
+});

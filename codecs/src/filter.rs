@@ -1,0 +1,281 @@
+//! Which events of its tenants a destination wants.
+//!
+//! An event is selected when its category, action and severity are each wanted and neither its user nor its path is
+//! excluded. Values are compared without JSON escapes, so escapes cannot smuggle an event past a filter.
+//!
+//! | list | an entry is | compared with | empty list |
+//! |------|-------------|---------------|------------|
+//! | categories | a name, `*` inside it allowed | `category` | all |
+//! | actions | a name, `*` inside it allowed: `file.*` | `action` | all |
+//! | severities | a severity or its synonym | `severity`; an unknown one always passes | all |
+//! | excluded users | a name, `*` inside it allowed: `svc_*` | `user_id`, `service_account`, and `user_email` in any ASCII case | none |
+//! | excluded paths | a glob: `*` and `?` stop at `/`, `**` does not, `[…]` and `{a,b}` work | the whole `resource_path` | none |
+//!
+//! An event without a user is not excluded by its user, one without a path not by its path. Paths are compared as they
+//! stand: case matters, and `/tmp/**` is everything below `/tmp` but not `/tmp` itself.
+
+use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+
+use crate::event::{Event, Field};
+use crate::hash::Hasher;
+use crate::severity::Severity;
+use crate::wildcard::{Wildcard, is_wildcard};
+
+/// A filter as it stands in the configuration.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FilterSpec {
+    /// Categories wanted; empty or `*` for all.
+    pub categories: Vec<String>,
+    /// Actions wanted; empty or `*` for all.
+    pub actions: Vec<String>,
+    /// Severities wanted; empty or `*` for all.
+    pub severities: Vec<String>,
+    /// Users and service accounts not wanted.
+    pub excluded_users: Vec<String>,
+    /// Paths not wanted.
+    pub excluded_paths: Vec<String>,
+}
+
+/// A compiled filter. Judging an event allocates nothing after the first few.
+///
+/// Give each thread its own clone: clones share no scratch space.
+#[derive(Clone, Debug)]
+pub struct Filter {
+    categories: Names,
+    actions: Names,
+    /// One bit for each severity.
+    severities: u8,
+    excluded_users: Names,
+    excluded_emails: Names,
+    excluded_paths: Option<GlobSet>,
+    fingerprint: u64,
+}
+
+/// Buffers for unescaping, used again from event to event.
+#[derive(Clone, Debug, Default)]
+pub struct Scratch {
+    pub(crate) text: String,
+    lower: String,
+    pub(crate) bytes: Vec<u8>,
+}
+
+/// One entry of a filter that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{list}: {problem}")]
+pub struct FilterError {
+    /// The list's name in the configuration, `excluded_paths` for example.
+    pub list: &'static str,
+    /// The entry as found, empty when the list as a whole is wrong.
+    pub found: String,
+    /// What is wrong, in plain words.
+    pub problem: String,
+}
+
+impl FilterSpec {
+    fn lists(&self) -> [(&'static str, &Vec<String>); 5] {
+        [
+            ("categories", &self.categories),
+            ("actions", &self.actions),
+            ("severities", &self.severities),
+            ("excluded_users", &self.excluded_users),
+            ("excluded_paths", &self.excluded_paths),
+        ]
+    }
+}
+
+impl Filter {
+    /// Compiles a filter.
+    ///
+    /// # Errors
+    /// Every entry that cannot be used, not only the first.
+    pub fn compile(spec: &FilterSpec) -> Result<Filter, Vec<FilterError>> {
+        let mut problems = Vec::new();
+        for (list, entries) in spec.lists() {
+            check_sizes(list, entries, &mut problems);
+        }
+        let severities = severities(&spec.severities, &mut problems);
+        let excluded_paths = paths(&spec.excluded_paths, &mut problems);
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        let lower: Vec<String> = spec.excluded_users.iter().map(|name| name.to_ascii_lowercase()).collect();
+        Ok(Filter {
+            categories: Names::wanted(&spec.categories),
+            actions: Names::wanted(&spec.actions),
+            severities,
+            excluded_users: Names::of(&spec.excluded_users),
+            excluded_emails: Names::of(&lower),
+            excluded_paths,
+            fingerprint: fingerprint(spec, severities),
+        })
+    }
+
+    /// Whether the destination wants this event.
+    pub fn selects(&self, event: &Event<'_>, scratch: &mut Scratch) -> bool {
+        self.severities & severity_bit(event.severity()) != 0
+            && self.wants(&self.categories, event, Field::Category, scratch)
+            && self.wants(&self.actions, event, Field::Action, scratch)
+            && !self.excludes_user(event, scratch)
+            && !self.excludes_path(event, scratch)
+    }
+
+    /// A hash of what the filter means and of how this version reads it ([`FILTER_CODE_VERSION`]): equal for filters
+    /// that differ only in order or repetition.
+    pub fn fingerprint(&self) -> u64 {
+        self.fingerprint
+    }
+
+    fn wants(&self, names: &Names, event: &Event<'_>, field: Field, scratch: &mut Scratch) -> bool {
+        names.is_all || event.text(field, &mut scratch.text).is_some_and(|value| names.contains(value))
+    }
+
+    fn excludes_user(&self, event: &Event<'_>, scratch: &mut Scratch) -> bool {
+        if self.excluded_users.is_empty() {
+            return false;
+        }
+        let mut is_named =
+            |field| event.text(field, &mut scratch.text).is_some_and(|name| self.excluded_users.contains(name));
+        is_named(Field::UserId)
+            || is_named(Field::ServiceAccount)
+            || event
+                .text(Field::UserEmail, &mut scratch.text)
+                .is_some_and(|email| self.excluded_emails.contains(in_lower_case(email, &mut scratch.lower)))
+    }
+
+    fn excludes_path(&self, event: &Event<'_>, scratch: &mut Scratch) -> bool {
+        let Some(globs) = &self.excluded_paths else { return false };
+        event.text(Field::ResourcePath, &mut scratch.text).is_some_and(|path| globs.is_match(path))
+    }
+}
+
+/// A list of names: exact ones sorted, the others one by one.
+#[derive(Clone, Debug, Default)]
+struct Names {
+    is_all: bool,
+    exact: Vec<String>,
+    wildcards: Vec<Wildcard>,
+}
+
+impl Names {
+    fn wanted(entries: &[String]) -> Names {
+        Names { is_all: is_all(entries), ..Names::of(entries) }
+    }
+
+    fn of(entries: &[String]) -> Names {
+        let (wildcards, mut exact): (Vec<String>, Vec<String>) =
+            entries.iter().cloned().partition(|name| is_wildcard(name));
+        exact.sort_unstable();
+        Names { is_all: false, exact, wildcards: wildcards.iter().map(|pattern| Wildcard::new(pattern)).collect() }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.exact.is_empty() && self.wildcards.is_empty()
+    }
+
+    fn contains(&self, name: &str) -> bool {
+        self.exact.binary_search_by(|exact| exact.as_str().cmp(name)).is_ok()
+            || self.wildcards.iter().any(|wildcard| wildcard.matches(name))
+    }
+}
+
+/// ASCII letters only, as nothing else in an address has a case that servers agree on.
+fn in_lower_case<'s>(text: &str, lower: &'s mut String) -> &'s str {
+    lower.clear();
+    lower.push_str(text);
+    lower.make_ascii_lowercase();
+    lower
+}
+
+fn is_all(entries: &[String]) -> bool {
+    entries.is_empty() || entries.iter().any(|entry| entry == "*")
+}
+
+fn check_sizes(list: &'static str, entries: &[String], problems: &mut Vec<FilterError>) {
+    if entries.len() > ENTRIES_MAX {
+        let problem = format!("{} entries; at most {ENTRIES_MAX} are allowed", entries.len());
+        problems.push(FilterError { list, found: String::new(), problem });
+    }
+    for entry in entries {
+        let problem = match entry.len() {
+            0 => "an entry is empty".to_owned(),
+            1..=ENTRY_BYTES_MAX => continue,
+            bytes => format!("an entry has {bytes} bytes; at most {ENTRY_BYTES_MAX} are allowed"),
+        };
+        problems.push(FilterError { list, found: entry.clone(), problem });
+    }
+}
+
+fn severities(entries: &[String], problems: &mut Vec<FilterError>) -> u8 {
+    if is_all(entries) {
+        return u8::MAX;
+    }
+    let mut wanted = severity_bit(Severity::Unknown);
+    for entry in entries {
+        let severity = Severity::from_text(entry);
+        if severity == Severity::Unknown {
+            let problem = format!(
+                "`{entry}` is not a severity; known are debug, info, notice (low), warning (medium), error (high), critical"
+            );
+            problems.push(FilterError { list: "severities", found: entry.clone(), problem });
+        }
+        wanted |= severity_bit(severity);
+    }
+    wanted
+}
+
+fn severity_bit(severity: Severity) -> u8 {
+    1 << severity.code()
+}
+
+fn paths(entries: &[String], problems: &mut Vec<FilterError>) -> Option<GlobSet> {
+    let mut set = GlobSetBuilder::new();
+    for entry in entries {
+        match GlobBuilder::new(entry).literal_separator(true).build() {
+            Ok(glob) => {
+                set.add(glob);
+            }
+            Err(error) => {
+                let problem = format!("`{entry}` is not a path pattern: {}", error.kind());
+                problems.push(FilterError { list: "excluded_paths", found: entry.clone(), problem });
+            }
+        }
+    }
+    match set.build() {
+        Ok(set) => (!set.is_empty()).then_some(set),
+        Err(error) => {
+            let problem = format!("the patterns are too large together: {}", error.kind());
+            problems.push(FilterError { list: "excluded_paths", found: String::new(), problem });
+            None
+        }
+    }
+}
+
+fn fingerprint(spec: &FilterSpec, severities: u8) -> u64 {
+    let mut hasher = Hasher::new();
+    hasher.write(&FILTER_CODE_VERSION.to_le_bytes());
+    hasher.write(&[severities]);
+    let wanted = [("categories", &spec.categories), ("actions", &spec.actions)];
+    for (list, entries) in wanted {
+        let entries = if is_all(entries) { &[][..] } else { entries };
+        write_list(list, entries, &mut hasher);
+    }
+    write_list("excluded_users", &spec.excluded_users, &mut hasher);
+    write_list("excluded_paths", &spec.excluded_paths, &mut hasher);
+    hasher.finish()
+}
+
+fn write_list(list: &str, entries: &[String], hasher: &mut Hasher) {
+    let mut entries: Vec<&String> = entries.iter().collect();
+    entries.sort_unstable();
+    entries.dedup();
+    hasher.write_text(list);
+    hasher.write(&(entries.len() as u64).to_le_bytes());
+    entries.iter().for_each(|entry| hasher.write_text(entry));
+}
+
+/// Goes up when the same specification would select other events than before: streams then start a new epoch.
+pub const FILTER_CODE_VERSION: u32 = 1;
+/// Entries in one list.
+pub const ENTRIES_MAX: usize = 1000;
+/// Bytes in one entry.
+pub const ENTRY_BYTES_MAX: usize = 1024;

@@ -1,0 +1,210 @@
+//! Splunk's HTTP Event Collector: events as concatenated JSON objects, and what its replies mean.
+//!
+//! One event becomes one object, with no white space of ours and nothing between two objects:
+//!
+//! ```json
+//! {"time":1778595781.453,"host":"…","source":"…","sourcetype":"scaidrive:audit","index":"…","event":RAW,
+//!  "fields":{"event_id":"…","tenant_id":"…","siem_node":"…","siem_stream":"…","siem_n":7}}
+//! ```
+//!
+//! `RAW` is borrowed from the log. `event_id` and `tenant_id` are copied as written: they are JSON text already. The
+//! members of `fields` become indexed fields, so they are few and flat.
+//!
+//! Reply codes: "HTTP Event Collector REST API endpoints" and "Troubleshoot HTTP Event Collector" in Splunk's manuals;
+//! 23 to 27 exist in recent releases only. A code counts only together with a fitting HTTP status: success is status
+//! 2xx *and* a success code, so that a proxy's friendly page never moves a cursor.
+
+use std::borrow::Cow;
+
+use crate::body::{Body, Stamp};
+use crate::event::{Event, Field};
+use crate::http::{HeadError, Reply, USER_AGENT, write_head};
+use crate::json::{write_number, write_string};
+use crate::time::write_epoch_seconds;
+use crate::verdict::{Verdict, shown};
+
+/// The path that takes events.
+pub const EVENT_PATH: &str = "/services/collector/event";
+/// The path that tells whether the collector is well.
+pub const HEALTH_PATH: &str = "/services/collector/health/1.0";
+/// The sourcetype the shipped Splunk content is written for.
+pub const SOURCETYPE: &str = "scaidrive:audit";
+
+/// How events are labelled in Splunk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HecSettings {
+    /// Splunk's `host`.
+    pub host: String,
+    /// Splunk's `source`.
+    pub source: String,
+    /// Splunk's `sourcetype`; [`SOURCETYPE`] unless there is a reason.
+    pub sourcetype: String,
+    /// The index to write to; without one the token's default.
+    pub index: Option<String>,
+}
+
+/// An encoder and judge for one HEC destination.
+#[derive(Clone, Debug)]
+pub struct Hec {
+    /// From behind the time to before the event: the same for every event.
+    labels: Vec<u8>,
+}
+
+/// What a request head needs that changes from request to request.
+#[derive(Clone, Copy, Debug)]
+pub struct HecHead<'a> {
+    /// The request target, [`EVENT_PATH`] unless the admin's URL names another.
+    pub path: &'a str,
+    /// The `Host` header: host, and port where it is not the scheme's own.
+    pub host: &'a str,
+    /// The token, without the word `Splunk`.
+    pub token: &'a str,
+    /// The channel, a GUID in the usual form; tokens with indexer acknowledgement demand one.
+    pub channel: Option<&'a str>,
+    /// Whether the body is compressed with gzip.
+    pub gzip: bool,
+    /// Bytes of the body as sent.
+    pub content_length: u64,
+}
+
+impl Hec {
+    /// Prepares an encoder.
+    pub fn new(settings: &HecSettings) -> Hec {
+        let mut labels = Vec::new();
+        let index = settings.index.as_deref().map(|index| ("index", index));
+        let always = [("host", &settings.host), ("source", &settings.source), ("sourcetype", &settings.sourcetype)];
+        for (key, value) in always.map(|(key, value)| (key, value.as_str())).into_iter().chain(index) {
+            labels.push(b',');
+            write_string(key, &mut labels);
+            labels.push(b':');
+            write_string(value, &mut labels);
+        }
+        labels.extend_from_slice(b",\"event\":");
+        Hec { labels }
+    }
+
+    /// Appends one numbered event from the log. Its bytes are borrowed as item number `item`.
+    pub fn encode(&self, event: &Event<'_>, stamp: &Stamp<'_>, item: u32, body: &mut Body) {
+        self.before(event, body);
+        body.push_item(item, 0, event.close() + 1);
+        self.after(event, Some(stamp), body);
+    }
+
+    /// Appends an event of the agent's own that has no number and lies in no log, a notice or a statement. Its bytes
+    /// are copied.
+    pub fn encode_own(&self, event: &Event<'_>, body: &mut Body) {
+        self.before(event, body);
+        body.push_glue(event.raw);
+        self.after(event, None, body);
+    }
+
+    /// Appends the head of a request with events.
+    ///
+    /// # Errors
+    /// When a part cannot stand in a head; see [`HeadError`].
+    pub fn request_head(&self, head: &HecHead<'_>, out: &mut Vec<u8>) -> Result<(), HeadError> {
+        let authorization = format!("Splunk {}", head.token);
+        let headers = [
+            ("Authorization", authorization.as_str()),
+            ("User-Agent", USER_AGENT),
+            ("Content-Type", "application/json"),
+        ];
+        let gzip = head.gzip.then_some(("Content-Encoding", "gzip"));
+        let channel = head.channel.map(|channel| ("X-Splunk-Request-Channel", channel));
+        let headers = headers.into_iter().chain(gzip).chain(channel);
+        write_head(out, "POST", head.path, head.host, headers, head.content_length)
+    }
+
+    /// What a reply to a request with `events` events means. `now_ms` is the wall clock, for `Retry-After` dates.
+    ///
+    /// Splunk indexes a batch up to its first bad event and drops the rest, so a split batch is partly there twice;
+    /// searches count distinct numbers.
+    pub fn verdict(&self, reply: &Reply, events: usize, now_ms: i64) -> Verdict {
+        let answer = Answer::of(reply);
+        let why = answer.words(reply);
+        let is_success = (200..300).contains(&reply.status);
+        match answer.code {
+            Some(0) if is_success => Verdict::Delivered { slow_down: false },
+            Some(24 | 25) if is_success => Verdict::Delivered { slow_down: true },
+            // Nothing was asked, so nothing was refused.
+            Some(5) if events == 0 => Verdict::Delivered { slow_down: false },
+            Some(1..=4 | 21 | 22) => Verdict::HoldForCredentials { why },
+            Some(5 | 6 | 12 | 13 | 15) => Verdict::split_or_refuse(events, answer.offender, why),
+            // The same index, channel and header go with every event, so no event is to blame.
+            Some(7 | 10 | 11 | 14 | 16 | 17) => Verdict::Misconfigured { why },
+            Some(8) => {
+                Verdict::Retry { after_ms: reply.retry_after(now_ms), why, slow_down: false, new_connection: false }
+            }
+            Some(9 | 18..=20 | 26 | 27) => {
+                Verdict::Retry { after_ms: reply.retry_after(now_ms), why, slow_down: true, new_connection: true }
+            }
+            Some(23) => {
+                Verdict::Retry { after_ms: reply.retry_after(now_ms), why, slow_down: false, new_connection: true }
+            }
+            None if is_success && is_bare_ok(&reply.body) => Verdict::Delivered { slow_down: false },
+            _ if reply.status < 300 => {
+                Verdict::Misconfigured { why: format!("not an answer of an event collector: {why}") }
+            }
+            _ => Verdict::of_status(reply, events, now_ms, why),
+        }
+    }
+
+    fn before(&self, event: &Event<'_>, body: &mut Body) {
+        body.write_glue(|glue| {
+            glue.extend_from_slice(b"{\"time\":");
+            write_epoch_seconds(event.timestamp_ms(), glue);
+            glue.extend_from_slice(&self.labels);
+        });
+    }
+
+    fn after(&self, event: &Event<'_>, stamp: Option<&Stamp<'_>>, body: &mut Body) {
+        body.write_glue(|glue| {
+            glue.extend_from_slice(b",\"fields\":{\"event_id\":\"");
+            glue.extend_from_slice(event.bytes(Field::EventId).unwrap_or_default());
+            glue.extend_from_slice(b"\",\"tenant_id\":\"");
+            glue.extend_from_slice(event.bytes(Field::TenantId).unwrap_or_default());
+            glue.push(b'"');
+            if let Some(stamp) = stamp {
+                glue.extend_from_slice(b",\"siem_node\":");
+                write_string(stamp.node, glue);
+                glue.extend_from_slice(b",\"siem_stream\":");
+                write_string(stamp.stream, glue);
+                glue.extend_from_slice(b",\"siem_n\":");
+                write_number(stamp.n, glue);
+            }
+            glue.extend_from_slice(b"}}");
+        });
+    }
+}
+
+/// What the JSON body of a reply says.
+#[derive(Default, serde::Deserialize)]
+struct Answer<'a> {
+    #[serde(default)]
+    code: Option<u32>,
+    #[serde(default, borrow)]
+    text: Option<Cow<'a, str>>,
+    #[serde(default, rename = "invalid-event-number")]
+    offender: Option<usize>,
+}
+
+impl<'a> Answer<'a> {
+    fn of(reply: &'a Reply) -> Answer<'a> {
+        serde_json::from_slice(&reply.body).unwrap_or_default()
+    }
+
+    fn words(&self, reply: &Reply) -> String {
+        match (&self.text, self.code) {
+            (Some(text), Some(code)) => format!("HTTP {}, code {code}: {}", reply.status, shown(text)),
+            (None, Some(code)) => format!("HTTP {}, code {code}", reply.status),
+            _ => format!("HTTP {}: {}", reply.status, shown(&String::from_utf8_lossy(&reply.body))),
+        }
+    }
+}
+
+/// Some programs that stand in for HEC answer with the bare word.
+fn is_bare_ok(body: &[u8]) -> bool {
+    let word = body.trim_ascii();
+    let word = word.strip_prefix(b"\"").and_then(|word| word.strip_suffix(b"\"")).unwrap_or(word);
+    word.eq_ignore_ascii_case(b"ok") || word.eq_ignore_ascii_case(b"success")
+}

@@ -1,0 +1,283 @@
+//! The JSON scanner under the index: checks the grammar of RFC 8259 and says where strings lie.
+//!
+//! The bytes are known to be UTF-8 before the scan begins. White space is space and tab only: a line break is refused.
+
+use super::{DEPTH_MAX, Refusal};
+use crate::json::plain_length;
+
+/// A place in the event's bytes that only moves forward.
+pub(super) struct Scanner<'a> {
+    raw: &'a [u8],
+    at: usize,
+}
+
+/// A string, without its quotes.
+#[derive(Clone, Copy)]
+pub(super) struct Text {
+    pub(super) start: usize,
+    pub(super) end: usize,
+    pub(super) has_escapes: bool,
+}
+
+impl Text {
+    pub(super) fn bytes(self, raw: &[u8]) -> &[u8] {
+        &raw[self.start..self.end]
+    }
+
+    pub(super) fn written(self, raw: &[u8]) -> &str {
+        std::str::from_utf8(self.bytes(raw)).unwrap_or_default()
+    }
+}
+
+impl<'a> Scanner<'a> {
+    pub(super) fn new(raw: &'a [u8]) -> Scanner<'a> {
+        Scanner { raw, at: 0 }
+    }
+
+    pub(super) fn raw(&self) -> &'a [u8] {
+        self.raw
+    }
+
+    pub(super) fn position(&self) -> usize {
+        self.at
+    }
+
+    pub(super) fn peek(&self) -> Option<u8> {
+        self.raw.get(self.at).copied()
+    }
+
+    /// Walks an object at its `{`. `member` is called for each key, at the first byte of its value, and must walk that.
+    #[inline]
+    pub(super) fn object(
+        &mut self,
+        mut member: impl FnMut(&mut Self, Text) -> Result<(), Refusal>,
+    ) -> Result<(), Refusal> {
+        self.at += 1;
+        if self.next_token() == Some(b'}') {
+            self.at += 1;
+            return Ok(());
+        }
+        loop {
+            if self.next_token() != Some(b'"') {
+                return Err(self.expected_token("the `\"` of a key"));
+            }
+            let key = self.string()?;
+            if self.next_token() != Some(b':') {
+                return Err(self.expected_token("`:`"));
+            }
+            self.at += 1;
+            self.next_token();
+            member(self, key)?;
+            match self.next_token() {
+                Some(b',') => self.at += 1,
+                Some(b'}') => break,
+                _ => return Err(self.expected_token("`,` or `}`")),
+            }
+        }
+        self.at += 1;
+        Ok(())
+    }
+
+    /// Walks any value at its first byte, `depth` levels below the outside.
+    pub(super) fn value(&mut self, depth: usize) -> Result<(), Refusal> {
+        match self.peek() {
+            Some(b'"') => self.string().map(|_| ()),
+            Some(b'{') => {
+                let depth = deeper(depth)?;
+                self.object(|scanner, _| scanner.value(depth))
+            }
+            Some(b'[') => self.array(deeper(depth)?),
+            Some(b't') => self.literal(b"true"),
+            Some(b'f') => self.literal(b"false"),
+            Some(b'n') => self.literal(b"null"),
+            Some(b'-' | b'0'..=b'9') => self.number(),
+            _ => Err(self.expected_token("a value")),
+        }
+    }
+
+    /// Walks a string at its opening quote. Inlined, because most strings are short and have nothing to undo.
+    #[inline(always)]
+    pub(super) fn string(&mut self) -> Result<Text, Refusal> {
+        let start = self.at + 1;
+        let end = start + plain_length(&self.raw[start..]);
+        if self.raw.get(end) != Some(&b'"') {
+            self.at = end;
+            return self.rest_of_string(start);
+        }
+        self.at = end + 1;
+        Ok(Text { start, end, has_escapes: false })
+    }
+
+    /// Walks on in a string at its first byte that is not plain.
+    #[inline(never)]
+    fn rest_of_string(&mut self, start: usize) -> Result<Text, Refusal> {
+        loop {
+            match self.peek() {
+                Some(b'"') => break,
+                Some(b'\\') => self.escape()?,
+                Some(_) => return Err(self.expected("allowed inside a string without an escape")),
+                None => return Err(self.expected("the `\"` that ends a string")),
+            }
+            self.at += plain_length(&self.raw[self.at..]);
+        }
+        let end = self.at;
+        self.at += 1;
+        Ok(Text { start, end, has_escapes: true })
+    }
+
+    /// Succeeds when nothing is left.
+    pub(super) fn end(&self) -> Result<(), Refusal> {
+        if self.at == self.raw.len() { Ok(()) } else { Err(self.expected_token("the end of the event")) }
+    }
+
+    fn array(&mut self, depth: usize) -> Result<(), Refusal> {
+        self.at += 1;
+        if self.next_token() == Some(b']') {
+            self.at += 1;
+            return Ok(());
+        }
+        loop {
+            self.next_token();
+            self.value(depth)?;
+            match self.next_token() {
+                Some(b',') => self.at += 1,
+                Some(b']') => break,
+                _ => return Err(self.expected_token("`,` or `]`")),
+            }
+        }
+        self.at += 1;
+        Ok(())
+    }
+
+    fn literal(&mut self, word: &'static [u8]) -> Result<(), Refusal> {
+        if !self.raw[self.at..].starts_with(word) {
+            return Err(self.expected("`true`, `false` or `null`"));
+        }
+        self.at += word.len();
+        Ok(())
+    }
+
+    fn number(&mut self) -> Result<(), Refusal> {
+        let start = self.at;
+        self.skip(b'-');
+        match self.digits() {
+            0 => return Err(self.expected("a digit")),
+            count if count > 1 && self.raw[self.at - count] == b'0' => {
+                self.at -= count - 1;
+                return Err(self.expected("allowed after a leading zero"));
+            }
+            _ => {}
+        }
+        if self.skip(b'.') && self.digits() == 0 {
+            return Err(self.expected("a digit"));
+        }
+        let has_exponent = self.skip(b'e') || self.skip(b'E');
+        if has_exponent {
+            let _ = self.skip(b'+') || self.skip(b'-');
+            if self.digits() == 0 {
+                return Err(self.expected("a digit"));
+            }
+        }
+        if has_exponent || self.at - start > ALWAYS_IN_RANGE_DIGITS {
+            self.in_range(start)?;
+        }
+        Ok(())
+    }
+
+    /// Asks `serde_json` itself, so that both agree on the largest number to the last digit. It does not allocate.
+    #[cold]
+    fn in_range(&self, start: usize) -> Result<(), Refusal> {
+        let number: Result<f64, _> = serde_json::from_slice(&self.raw[start..self.at]);
+        number.map(|_| ()).map_err(|_| Refusal::NumberRange { at: start })
+    }
+
+    fn escape(&mut self) -> Result<(), Refusal> {
+        self.at += 1;
+        match self.peek() {
+            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => self.at += 1,
+            Some(b'u') => {
+                let first = self.hex4()?;
+                let is_high = (0xd800..0xdc00).contains(&first);
+                let is_low = (0xdc00..0xe000).contains(&first);
+                let has_partner = is_high && self.raw[self.at..].starts_with(b"\\u") && {
+                    self.at += 1;
+                    (0xdc00..0xe000).contains(&self.hex4()?)
+                };
+                if is_low || is_high && !has_partner {
+                    return Err(self.expected("the other half of a surrogate pair"));
+                }
+            }
+            _ => return Err(self.expected("an escape")),
+        }
+        Ok(())
+    }
+
+    /// Reads `uXXXX` at its `u`.
+    fn hex4(&mut self) -> Result<u32, Refusal> {
+        self.at += 1;
+        let mut value = 0;
+        for _ in 0..4 {
+            let digit = self.peek().and_then(|byte| char::from(byte).to_digit(16));
+            value = value << 4 | digit.ok_or_else(|| self.expected("a hexadecimal digit"))?;
+            self.at += 1;
+        }
+        Ok(value)
+    }
+
+    /// Skips white space and says which byte comes then. A line break is not white space here, so it is a byte that
+    /// nothing expects.
+    #[inline(always)]
+    fn next_token(&mut self) -> Option<u8> {
+        loop {
+            match self.peek() {
+                Some(b' ' | b'\t') => self.at += 1,
+                other => return other,
+            }
+        }
+    }
+
+    fn skip(&mut self, byte: u8) -> bool {
+        let is_next = self.peek() == Some(byte);
+        self.at += usize::from(is_next);
+        is_next
+    }
+
+    fn digits(&mut self) -> usize {
+        let count = self.raw[self.at..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+        self.at += count;
+        count
+    }
+
+    #[cold]
+    fn expected(&self, expected: &'static str) -> Refusal {
+        Refusal::Syntax { at: self.at, expected }
+    }
+
+    /// Like [`Scanner::expected`] between tokens, where a line break has a name of its own.
+    #[cold]
+    fn expected_token(&self, expected: &'static str) -> Refusal {
+        match self.peek() {
+            Some(b'\n' | b'\r') => Refusal::LineBreak { at: self.at },
+            _ => self.expected(expected),
+        }
+    }
+}
+
+/// The place after a string's closing quote, or the end. `at` is the first byte inside the string.
+pub(super) fn after_string(raw: &[u8], mut at: usize) -> usize {
+    while let Some(step) = memchr::memchr2(b'"', b'\\', &raw[at..]) {
+        at += step + 1;
+        if raw[at - 1] == b'"' {
+            return at;
+        }
+        at = (at + 1).min(raw.len());
+    }
+    raw.len()
+}
+
+fn deeper(depth: usize) -> Result<usize, Refusal> {
+    if depth < DEPTH_MAX { Ok(depth + 1) } else { Err(Refusal::TooDeep) }
+}
+
+/// A number of at most this many bytes and without an exponent is below 1e300, so it fits a double.
+const ALWAYS_IN_RANGE_DIGITS: usize = 300;

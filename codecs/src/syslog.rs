@@ -1,0 +1,426 @@
+//! Syslog messages: RFC 5424, framed for TCP and TLS (RFC 6587, RFC 5425) or bare for datagrams (RFC 5426).
+//!
+//! `<PRI>1 TIMESTAMP HOSTNAME APP-NAME PROCID MSGID STRUCTURED-DATA MSG`. TIMESTAMP is the event's, in UTC with
+//! milliseconds; MSGID is its action.
+//!
+//! | [`Msg`] | structured data | MSG |
+//! |---------|-----------------|-----|
+//! | `Json` | `[siem@N …]` or `-` | the event as it came, borrowed from the log |
+//! | `StructuredData` | `[audit@N …]` with every known field, then `[siem@N …]` | a sentence: action and user |
+//!
+//! `siem@N` carries `node`, `stream` and `n`. A message over the limit loses its `payload` first, then the end of
+//! `user_agent`, then of `resource_path`, and says `truncated="true"` in its first element. Nothing is cut inside an
+//! element, a character or an escape. What still does not fit is [`TooLong`]. A message never holds a line feed.
+
+use crate::body::{Body, Stamp};
+use crate::event::{Event, Field};
+use crate::filter::Scratch;
+use crate::json::write_number;
+use crate::time::write_rfc3339;
+
+mod shorten;
+
+/// What a message carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Msg {
+    /// The event's JSON in MSG.
+    Json,
+    /// The known fields as structured data, and a sentence in MSG.
+    StructuredData,
+}
+
+/// How messages are told apart on the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Framing {
+    /// Its length, a space, the message (RFC 6587, section 3.4.1).
+    OctetCounting,
+    /// The message, a line feed (RFC 6587, section 3.4.2).
+    LineFeed,
+    /// Nothing: one message is one datagram.
+    Datagram,
+}
+
+/// How messages look.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rfc5424Settings {
+    /// 0 to 23.
+    pub facility: u8,
+    /// At most 255 characters; others than printable ASCII become `_`. Empty means unknown.
+    pub hostname: String,
+    /// At most 48 characters, likewise.
+    pub app_name: String,
+    /// At most 128 characters, likewise.
+    pub procid: String,
+    /// What a message carries.
+    pub msg: Msg,
+    /// How messages are told apart.
+    pub framing: Framing,
+    /// Whether MSG begins with a byte order mark, as the RFC wants for UTF-8 and many receivers do not.
+    pub bom: bool,
+    /// The longest message in bytes, framing not counted; at least [`MAX_LEN_MIN`].
+    pub max_len: usize,
+    /// The enterprise number in the names of our structured data, not 0.
+    pub enterprise_id: u32,
+}
+
+/// A setting that cannot be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SyslogSettingsError {
+    /// There are 24 facilities.
+    #[error("{facility} is not a syslog facility (0 to 23)")]
+    Facility {
+        /// As found.
+        facility: u8,
+    },
+    /// Every receiver takes [`MAX_LEN_MIN`] bytes.
+    #[error("messages of {max_len} bytes are too short; at least {MAX_LEN_MIN} are needed")]
+    MaxLen {
+        /// As found.
+        max_len: usize,
+    },
+    /// 0 is reserved.
+    #[error("0 is not an enterprise number")]
+    EnterpriseId,
+}
+
+/// An event that cannot be shortened enough.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the message would have {bytes} bytes; at most {limit} are allowed")]
+pub struct TooLong {
+    /// Its length after shortening.
+    pub bytes: usize,
+    /// The limit.
+    pub limit: usize,
+}
+
+/// An encoder for one syslog destination.
+#[derive(Clone, Debug)]
+pub struct Rfc5424 {
+    facility: u8,
+    /// HOSTNAME, APP-NAME and PROCID, each with a space before and after.
+    origin: Vec<u8>,
+    msg: Msg,
+    framing: Framing,
+    bom: bool,
+    max_len: usize,
+    /// `[siem@N` and `[audit@N`.
+    siem_id: Vec<u8>,
+    audit_id: Vec<u8>,
+}
+
+impl Rfc5424 {
+    /// Prepares an encoder.
+    ///
+    /// # Errors
+    /// See [`SyslogSettingsError`].
+    pub fn new(settings: &Rfc5424Settings) -> Result<Rfc5424, SyslogSettingsError> {
+        if settings.facility > 23 {
+            return Err(SyslogSettingsError::Facility { facility: settings.facility });
+        }
+        if settings.max_len < MAX_LEN_MIN {
+            return Err(SyslogSettingsError::MaxLen { max_len: settings.max_len });
+        }
+        if settings.enterprise_id == 0 {
+            return Err(SyslogSettingsError::EnterpriseId);
+        }
+        let mut origin = Vec::new();
+        let parts =
+            [(&settings.hostname, HOSTNAME_MAX), (&settings.app_name, APP_NAME_MAX), (&settings.procid, PROCID_MAX)];
+        for (text, limit) in parts {
+            origin.push(b' ');
+            write_name(text, limit, &mut origin);
+        }
+        origin.push(b' ');
+        Ok(Rfc5424 {
+            facility: settings.facility,
+            origin,
+            msg: settings.msg,
+            framing: settings.framing,
+            bom: settings.bom,
+            max_len: settings.max_len,
+            siem_id: format!("[siem@{}", settings.enterprise_id).into_bytes(),
+            audit_id: format!("[audit@{}", settings.enterprise_id).into_bytes(),
+        })
+    }
+
+    /// Appends one numbered event from the log. In JSON mode its bytes are borrowed as item number `item`.
+    ///
+    /// # Errors
+    /// [`TooLong`]; `body` is then as it was.
+    pub fn encode(
+        &self,
+        event: &Event<'_>,
+        stamp: &Stamp<'_>,
+        item: u32,
+        body: &mut Body,
+        scratch: &mut Scratch,
+    ) -> Result<(), TooLong> {
+        self.write(event, Some(stamp), Some(item), body, scratch)
+    }
+
+    /// Appends an event of the agent's own that has no number and lies in no log. Its bytes are copied.
+    ///
+    /// # Errors
+    /// [`TooLong`]; `body` is then as it was.
+    pub fn encode_own(&self, event: &Event<'_>, body: &mut Body, scratch: &mut Scratch) -> Result<(), TooLong> {
+        self.write(event, None, None, body, scratch)
+    }
+}
+
+/// What one message leaves out of its event.
+#[derive(Clone, Copy, Debug)]
+struct Shortened {
+    truncated: bool,
+    payload: bool,
+    user_agent: usize,
+    resource_path: usize,
+}
+
+const WHOLE: Shortened =
+    Shortened { truncated: false, payload: true, user_agent: usize::MAX, resource_path: usize::MAX };
+
+impl Rfc5424 {
+    /// Composes the message, leaving out more each time it is too long.
+    fn write(
+        &self,
+        event: &Event<'_>,
+        stamp: Option<&Stamp<'_>>,
+        item: Option<u32>,
+        body: &mut Body,
+        scratch: &mut Scratch,
+    ) -> Result<(), TooLong> {
+        let mut shortened = WHOLE;
+        let mut step = 0;
+        loop {
+            let length = self.compose(event, stamp, &shortened, scratch);
+            if length <= self.max_len {
+                self.emit(event, &shortened, item, length, body, scratch);
+                return Ok(());
+            }
+            let over = length - self.max_len;
+            match step {
+                // Saying so takes room as well, so it comes before anything is measured against the limit.
+                0 => shortened.truncated = true,
+                1 => shortened.payload = false,
+                2 => shortened.user_agent = self.room_less(event, Field::UserAgent, over, scratch),
+                3 => shortened.resource_path = self.room_less(event, Field::ResourcePath, over, scratch),
+                _ => return Err(TooLong { bytes: length, limit: self.max_len }),
+            }
+            step += 1;
+        }
+    }
+
+    /// Writes everything that is not borrowed into `scratch.bytes`; says how long the whole message is.
+    fn compose(
+        &self,
+        event: &Event<'_>,
+        stamp: Option<&Stamp<'_>>,
+        shortened: &Shortened,
+        scratch: &mut Scratch,
+    ) -> usize {
+        let Scratch { text, bytes: out, .. } = scratch;
+        out.clear();
+        out.push(b'<');
+        write_number(u64::from(self.facility) * 8 + u64::from(event.severity().syslog()), out);
+        out.extend_from_slice(b">1 ");
+        write_rfc3339(event.timestamp_ms(), out);
+        out.extend_from_slice(&self.origin);
+        write_name(event.text(Field::Action, text).unwrap_or_default(), MSGID_MAX, out);
+        out.push(b' ');
+        match self.msg {
+            Msg::Json => {
+                match (stamp, shortened.truncated) {
+                    (None, false) => out.push(b'-'),
+                    (_, truncated) => self.write_siem(stamp, truncated, out),
+                }
+                self.before_text(out);
+                out.len() + shorten::length(event, shortened)
+            }
+            Msg::StructuredData => {
+                self.write_audit(event, shortened, text, out);
+                if stamp.is_some() {
+                    self.write_siem(stamp, false, out);
+                }
+                self.before_text(out);
+                write_sentence(event, text, out);
+                out.len()
+            }
+        }
+    }
+
+    fn write_siem(&self, stamp: Option<&Stamp<'_>>, truncated: bool, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.siem_id);
+        if let Some(stamp) = stamp {
+            write_param("node", stamp.node, out);
+            write_param("stream", stamp.stream, out);
+            out.extend_from_slice(b" n=\"");
+            write_number(stamp.n, out);
+            out.push(b'"');
+        }
+        if truncated {
+            out.extend_from_slice(TRUNCATED);
+        }
+        out.push(b']');
+    }
+
+    fn write_audit(&self, event: &Event<'_>, shortened: &Shortened, text: &mut String, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.audit_id);
+        for field in Field::ALL {
+            let limit = match field {
+                // The header has it.
+                Field::Timestamp => continue,
+                Field::Payload if !shortened.payload => continue,
+                Field::UserAgent => shortened.user_agent,
+                Field::ResourcePath => shortened.resource_path,
+                _ => usize::MAX,
+            };
+            if let Some(value) = event.text(field, text) {
+                write_param(field.name(), param_prefix(value, limit), out);
+            }
+        }
+        if shortened.truncated {
+            out.extend_from_slice(TRUNCATED);
+        }
+        out.push(b']');
+    }
+
+    fn before_text(&self, out: &mut Vec<u8>) {
+        out.push(b' ');
+        if self.bom {
+            out.extend_from_slice(&BOM);
+        }
+    }
+
+    /// The bytes left for a field's value, as written in the message, when the message is too long by `over`.
+    fn room_less(&self, event: &Event<'_>, field: Field, over: usize, scratch: &mut Scratch) -> usize {
+        let written = match self.msg {
+            Msg::Json => event.bytes(field).map_or(0, <[u8]>::len),
+            Msg::StructuredData => {
+                event.text(field, &mut scratch.text).map_or(0, |text| text.chars().map(param_char_len).sum())
+            }
+        };
+        written.saturating_sub(over)
+    }
+
+    fn emit(
+        &self,
+        event: &Event<'_>,
+        shortened: &Shortened,
+        item: Option<u32>,
+        length: usize,
+        body: &mut Body,
+        scratch: &Scratch,
+    ) {
+        body.write_glue(|glue| {
+            if self.framing == Framing::OctetCounting {
+                write_number(length as u64, glue);
+                glue.push(b' ');
+            }
+            glue.extend_from_slice(&scratch.bytes);
+        });
+        if self.msg == Msg::Json {
+            for kept in shorten::kept(event, shortened) {
+                match item {
+                    Some(item) => body.push_item(item, kept.start, kept.end),
+                    None => body.push_glue(&event.raw[kept.start as usize..kept.end as usize]),
+                }
+            }
+        }
+        if self.framing == Framing::LineFeed {
+            body.push_glue(b"\n");
+        }
+    }
+}
+
+/// Writes a header part: printable ASCII, anything else as `_`, at most `limit` characters, `-` for nothing.
+fn write_name(text: &str, limit: usize, out: &mut Vec<u8>) {
+    if text.is_empty() {
+        out.push(b'-');
+    }
+    let printable = |c: char| if c.is_ascii_graphic() { c as u8 } else { b'_' };
+    out.extend(text.chars().take(limit).map(printable));
+}
+
+/// Writes ` name="value"` (RFC 5424, section 6.3.3). Control characters become spaces.
+fn write_param(name: &str, value: &str, out: &mut Vec<u8>) {
+    out.push(b' ');
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b"=\"");
+    write_text(value, |byte| matches!(byte, b'"' | b'\\' | b']'), out);
+    out.push(b'"');
+}
+
+/// Writes text with control characters as spaces and a backslash before each byte that `is_escaped`.
+fn write_text(text: &str, is_escaped: impl Fn(u8) -> bool, out: &mut Vec<u8>) {
+    let mut rest = text.as_bytes();
+    let is_special = |byte: &u8| is_escaped(*byte) || byte.is_ascii_control() || *byte == C1_LEAD;
+    while let Some(plain) = rest.iter().position(is_special) {
+        out.extend_from_slice(&rest[..plain]);
+        rest = match &rest[plain..] {
+            [C1_LEAD, 0x80..=0x9f, after @ ..] => {
+                out.push(b' ');
+                after
+            }
+            [byte, after @ ..] => {
+                match byte {
+                    control if control.is_ascii_control() => out.push(b' '),
+                    escaped if is_escaped(*escaped) => out.extend_from_slice(&[b'\\', *escaped]),
+                    plain => out.push(*plain),
+                }
+                after
+            }
+            [] => &[],
+        };
+    }
+    out.extend_from_slice(rest);
+}
+
+/// The longest beginning of `value` that takes at most `limit` bytes inside a parameter.
+fn param_prefix(value: &str, limit: usize) -> &str {
+    if limit == usize::MAX {
+        return value;
+    }
+    let mut used = 0;
+    let fits = |(_, character): &(usize, char)| {
+        used += param_char_len(*character);
+        used > limit
+    };
+    let end = value.char_indices().find(fits).map_or(value.len(), |(at, _)| at);
+    &value[..end]
+}
+
+fn param_char_len(character: char) -> usize {
+    match character {
+        '"' | '\\' | ']' => 2,
+        control if control.is_control() => 1,
+        other => other.len_utf8(),
+    }
+}
+
+/// `file.download by alice@example.com`
+fn write_sentence(event: &Event<'_>, text: &mut String, out: &mut Vec<u8>) {
+    let action = event.text(Field::Action, text).unwrap_or_default();
+    write_text(action, |_| false, out);
+    let who = [Field::UserEmail, Field::UserId, Field::ServiceAccount];
+    if let Some(field) = who.into_iter().find(|field| event.bytes(*field).is_some_and(|name| !name.is_empty())) {
+        out.extend_from_slice(b" by ");
+        let name = event.text(field, text).unwrap_or_default();
+        write_text(name, |_| false, out);
+    }
+}
+
+/// The enterprise number of the RFCs' examples (RFC 5612), until there is one of our own.
+pub const ENTERPRISE_ID_DEFAULT: u32 = 32473;
+/// The longest message unless set otherwise, in bytes; what rsyslog takes by default.
+pub const MAX_LEN_DEFAULT: usize = 8192;
+/// Every receiver takes messages of this length (RFC 5424, section 6.1).
+pub const MAX_LEN_MIN: usize = 480;
+const HOSTNAME_MAX: usize = 255;
+const APP_NAME_MAX: usize = 48;
+const PROCID_MAX: usize = 128;
+const MSGID_MAX: usize = 32;
+const BOM: [u8; 3] = [0xef, 0xbb, 0xbf];
+/// In UTF-8 the control characters U+0080 to U+009F are this byte and one of 0x80 to 0x9f.
+const C1_LEAD: u8 = 0xc2;
+const TRUNCATED: &[u8] = b" truncated=\"true\"";

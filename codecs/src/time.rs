@@ -1,0 +1,293 @@
+//! Points in time as text: RFC 3339, epoch seconds, HTTP dates.
+//!
+//! Everything inside is epoch milliseconds, `i64`, UTC. Digits below the millisecond are dropped, towards the past.
+
+/// Reads an RFC 3339 `date-time` (section 5.6) as epoch milliseconds.
+///
+/// Years 0000 to 9999, any number of fractional digits, `T` and `Z` in either case. Second 60 is accepted where a leap
+/// second can stand, at 23:59 UTC, and is the same instant as the second after it.
+pub fn parse_rfc3339(text: &[u8]) -> Option<i64> {
+    let (date, rest) = text.split_at_checked(10)?;
+    let days = parse_date(date)?;
+    let (clock, rest) = rest.split_at_checked(9)?;
+    let [b'T' | b't', clock @ ..] = clock else { return None };
+    let (seconds, is_leap) = parse_clock(clock)?;
+    let (millis, zone) = parse_fraction(rest)?;
+    let offset = parse_zone(zone)?;
+    let utc = days * DAY + seconds - offset;
+    // A leap second lies after 23:59:59 UTC, so what it is counted as starts a UTC day.
+    (!is_leap || utc.rem_euclid(DAY) == 0).then_some(utc * 1000 + millis)
+}
+
+/// Appends the time as RFC 3339 in UTC with three fractional digits, 24 bytes: `2026-05-12T14:23:01.453Z`.
+///
+/// Years outside 0000 to 9999 cannot be written; the nearest time that can is.
+pub fn write_rfc3339(epoch_ms: i64, out: &mut Vec<u8>) {
+    let epoch_ms = epoch_ms.clamp(YEAR_0000_MS, YEAR_10000_MS - 1);
+    let (year, month, day) = civil(epoch_ms.div_euclid(DAY * 1000));
+    let in_day = epoch_ms.rem_euclid(DAY * 1000);
+    let (seconds, millis) = (in_day / 1000, in_day % 1000);
+    pad(year, 4, out);
+    out.push(b'-');
+    pad(month, 2, out);
+    out.push(b'-');
+    pad(day, 2, out);
+    out.push(b'T');
+    pad(seconds / 3600, 2, out);
+    out.push(b':');
+    pad(seconds / 60 % 60, 2, out);
+    out.push(b':');
+    pad(seconds % 60, 2, out);
+    out.push(b'.');
+    pad(millis, 3, out);
+    out.push(b'Z');
+}
+
+/// Appends the time as epoch seconds with three decimals: `1778595781.453`.
+pub fn write_epoch_seconds(epoch_ms: i64, out: &mut Vec<u8>) {
+    if epoch_ms < 0 {
+        out.push(b'-');
+    }
+    let magnitude = epoch_ms.unsigned_abs();
+    crate::json::write_number(magnitude / 1000, out);
+    out.push(b'.');
+    pad((magnitude % 1000) as i64, 3, out);
+}
+
+/// Reads an HTTP date in any of its three forms (RFC 9110, section 5.6.7) as epoch milliseconds.
+///
+/// The two-digit year of the RFC 850 form is taken as 1970 to 2069.
+pub fn parse_http_date(text: &str) -> Option<i64> {
+    let mut words = text.split_ascii_whitespace();
+    let weekday = words.next()?;
+    let parsed = if weekday.ends_with(',') {
+        let first = words.next()?;
+        if first.contains('-') {
+            let mut parts = first.split('-');
+            let (day, month, year) = (number(parts.next()?)?, month(parts.next()?)?, number(parts.next()?)?);
+            let year = if year >= 70 { 1900 + year } else { 2000 + year };
+            from_parts(year, month, day, words.next()?)
+        } else {
+            let (month, year) = (month(words.next()?)?, number(words.next()?)?);
+            from_parts(year, month, number(first)?, words.next()?)
+        }
+    } else {
+        let (month, day, clock) = (month(words.next()?)?, number(words.next()?)?, words.next()?);
+        return from_parts(number(words.next()?)?, month, day, clock).filter(|_| words.next().is_none());
+    };
+    (words.next() == Some("GMT") && words.next().is_none()).then_some(parsed?)
+}
+
+fn from_parts(year: i64, month: i64, day: i64, clock: &str) -> Option<i64> {
+    let (seconds, _) = parse_clock(clock.as_bytes())?;
+    let is_date = (0..10_000).contains(&year) && (1..=days_in(year, month)).contains(&day);
+    is_date.then(|| (days_from_civil(year, month, day) * DAY + seconds) * 1000)
+}
+
+fn parse_date(text: &[u8]) -> Option<i64> {
+    let [y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2] = text else { return None };
+    let year = digits(&[*y1, *y2, *y3, *y4])?;
+    let (month, day) = (digits(&[*m1, *m2])?, digits(&[*d1, *d2])?);
+    let is_date = (1..=12).contains(&month) && (1..=days_in(year, month)).contains(&day);
+    is_date.then(|| days_from_civil(year, month, day))
+}
+
+/// Seconds since midnight, and whether the second is a leap second.
+fn parse_clock(text: &[u8]) -> Option<(i64, bool)> {
+    let [h1, h2, b':', m1, m2, b':', s1, s2] = text else { return None };
+    let (hour, minute, second) = (digits(&[*h1, *h2])?, digits(&[*m1, *m2])?, digits(&[*s1, *s2])?);
+    let is_time = hour < 24 && minute < 60 && second <= 60;
+    is_time.then_some((hour * 3600 + minute * 60 + second, second == 60))
+}
+
+fn parse_fraction(text: &[u8]) -> Option<(i64, &[u8])> {
+    let [b'.', rest @ ..] = text else { return Some((0, text)) };
+    let count = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let (fraction, zone) = rest.split_at(count);
+    let place = |nth: usize| fraction.get(nth).map_or(0, |digit| i64::from(digit - b'0'));
+    (count > 0).then(|| (place(0) * 100 + place(1) * 10 + place(2), zone))
+}
+
+/// Seconds east of UTC.
+fn parse_zone(text: &[u8]) -> Option<i64> {
+    let [sign, h1, h2, b':', m1, m2] = text else {
+        return matches!(text, [b'Z' | b'z']).then_some(0);
+    };
+    let (hours, minutes) = (digits(&[*h1, *h2])?, digits(&[*m1, *m2])?);
+    let seconds = hours * 3600 + minutes * 60;
+    match sign {
+        _ if hours > 23 || minutes > 59 => None,
+        b'+' => Some(seconds),
+        b'-' => Some(-seconds),
+        _ => None,
+    }
+}
+
+fn digits(text: &[u8]) -> Option<i64> {
+    let value = |sum: i64, byte: &u8| byte.is_ascii_digit().then(|| sum * 10 + i64::from(byte - b'0'));
+    text.iter().try_fold(0, value)
+}
+
+fn number(text: &str) -> Option<i64> {
+    (1..=4).contains(&text.len()).then(|| digits(text.as_bytes()))?
+}
+
+fn month(name: &str) -> Option<i64> {
+    let nth = MONTHS.iter().position(|month| *month == name)?;
+    Some(nth as i64 + 1)
+}
+
+fn days_in(year: i64, month: i64) -> i64 {
+    let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    match month {
+        2 if is_leap => 29,
+        2 => 28,
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    }
+}
+
+/// Days from 1970-01-01. Counts years from March, so that the leap day is the last of its year.
+fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
+    let year = if month <= 2 { year - 1 } else { year };
+    let era = year.div_euclid(400);
+    let year_of_era = year.rem_euclid(400);
+    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468
+}
+
+fn civil(days: i64) -> (i64, i64, i64) {
+    let shifted = days + 719_468;
+    let era = shifted.div_euclid(146_097);
+    let day_of_era = shifted.rem_euclid(146_097);
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted_month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
+    let month = (shifted_month + 2) % 12 + 1;
+    (era * 400 + year_of_era + i64::from(month <= 2), month, day)
+}
+
+fn pad(number: i64, width: u32, out: &mut Vec<u8>) {
+    for place in (0..width).rev() {
+        out.push(b'0' + (number / 10_i64.pow(place) % 10) as u8);
+    }
+}
+
+const DAY: i64 = 86_400;
+const YEAR_0000_MS: i64 = -62_167_219_200_000;
+const YEAR_10000_MS: i64 = 253_402_300_800_000;
+const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn rfc3339(epoch_ms: i64) -> String {
+        let mut out = Vec::new();
+        write_rfc3339(epoch_ms, &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    fn epoch_seconds(epoch_ms: i64) -> String {
+        let mut out = Vec::new();
+        write_epoch_seconds(epoch_ms, &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn the_canonical_example_reads_as_its_epoch() {
+        assert_eq!(parse_rfc3339(b"2026-05-12T14:23:01.453Z"), Some(1_778_595_781_453));
+        assert_eq!(parse_rfc3339(b"2026-05-12t16:53:01.4539999+02:30"), Some(1_778_595_781_453));
+        assert_eq!(parse_rfc3339(b"1969-12-31T23:59:59.9z"), Some(-100));
+        assert_eq!(parse_rfc3339(b"2016-12-31T23:59:60Z"), parse_rfc3339(b"2017-01-01T00:00:00Z"));
+        assert_eq!(parse_rfc3339(b"2017-01-01T00:59:60+01:00"), parse_rfc3339(b"2017-01-01T00:00:00Z"));
+        assert_eq!(rfc3339(1_778_595_781_453), "2026-05-12T14:23:01.453Z");
+        assert_eq!(epoch_seconds(1_778_595_781_453), "1778595781.453");
+        assert_eq!(epoch_seconds(-1), "-0.001");
+        assert_eq!(epoch_seconds(-1500), "-1.500");
+    }
+
+    #[test]
+    fn what_is_not_rfc_3339_is_refused() {
+        let wrong = [
+            "",
+            "2026-05-12",
+            "2026-05-12T14:23:01",
+            "2026-05-12 14:23:01Z",
+            "2026-5-12T14:23:01Z",
+            "2026-02-29T00:00:00Z",
+            "2026-13-01T00:00:00Z",
+            "2026-00-01T00:00:00Z",
+            "2026-05-00T00:00:00Z",
+            "2026-05-12T24:00:00Z",
+            "2026-05-12T14:60:00Z",
+            "2026-05-12T14:23:61Z",
+            "2026-05-12T14:23:60Z",
+            "2026-05-12T14:23:01.Z",
+            "2026-05-12T14:23:01,5Z",
+            "2026-05-12T14:23:01+0200",
+            "2026-05-12T14:23:01+24:00",
+            "2026-05-12T14:23:01+02:60",
+            "2026-05-12T14:23:01ZZ",
+            "2026-05-12T14:23:01.5",
+            "+026-05-12T14:23:01Z",
+        ];
+        for text in wrong {
+            assert_eq!(parse_rfc3339(text.as_bytes()), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn times_outside_four_digit_years_are_written_as_the_nearest() {
+        assert_eq!(rfc3339(i64::MIN), "0000-01-01T00:00:00.000Z");
+        assert_eq!(rfc3339(i64::MAX), "9999-12-31T23:59:59.999Z");
+        assert_eq!(epoch_seconds(i64::MIN), "-9223372036854775.808");
+    }
+
+    #[test]
+    fn all_three_http_date_forms_are_the_same_instant() {
+        let instant = Some(784_111_777_000);
+        assert_eq!(parse_http_date("Sun, 06 Nov 1994 08:49:37 GMT"), instant);
+        assert_eq!(parse_http_date("Sunday, 06-Nov-94 08:49:37 GMT"), instant);
+        assert_eq!(parse_http_date("Sun Nov  6 08:49:37 1994"), instant);
+        for wrong in [
+            "",
+            "Sun,",
+            "Sun, 31 Feb 1994 08:49:37 GMT",
+            "Sun, 06 Nov 1994 08:49:37 CET",
+            "Sun, 06 Nov 1994 08:49:37",
+            "120",
+        ] {
+            assert_eq!(parse_http_date(wrong), None, "{wrong}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn reading_agrees_with_a_calendar_library(
+            seconds in -62_135_596_800i64..253_370_764_800, nanos in 0u32..1_000_000_000, zone in -1439i64..1440, places in 0usize..10,
+        ) {
+            let sign = if zone < 0 { '-' } else { '+' };
+            let local = jiff::Timestamp::from_second(seconds).unwrap().to_zoned(jiff::tz::TimeZone::UTC).datetime();
+            let fraction = &format!("{nanos:09}")[..places];
+            let dot = if places > 0 { "." } else { "" };
+            let offset = format!("{sign}{:02}:{:02}", zone.abs() / 60, zone.abs() % 60);
+            let text = format!("{}{dot}{fraction}{offset}", local.strftime("%Y-%m-%dT%H:%M:%S"));
+            let kept: i64 = format!("{fraction:0<3}")[..3].parse().unwrap();
+            prop_assert_eq!(parse_rfc3339(text.as_bytes()), Some((seconds - zone * 60) * 1000 + kept), "{}", text);
+        }
+
+        #[test]
+        fn what_is_written_reads_back(epoch_ms in YEAR_0000_MS..YEAR_10000_MS) {
+            prop_assert_eq!(parse_rfc3339(rfc3339(epoch_ms).as_bytes()), Some(epoch_ms));
+        }
+
+        #[test]
+        fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..40)) {
+            parse_rfc3339(&bytes);
+            parse_http_date(&String::from_utf8_lossy(&bytes));
+        }
+    }
+}

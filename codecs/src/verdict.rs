@@ -1,0 +1,134 @@
+//! What a reply means for its batch: values, so that the sender decides what happens next and tests can compare.
+
+use crate::http::Reply;
+
+/// What one reply means for the batch it answers. Events are counted from 0 in the order they were encoded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The destination has taken responsibility for every event.
+    Delivered {
+        /// It did, but asks for less.
+        slow_down: bool,
+    },
+    /// The destination will never take these events.
+    Refused {
+        /// Each refused event, in order, at least one.
+        items: Vec<RefusedItem>,
+        /// What became of all the others.
+        rest: Rest,
+    },
+    /// Send the same bytes again later.
+    Retry {
+        /// No sooner than this, if the destination named a time.
+        after_ms: Option<u64>,
+        /// In plain words.
+        why: String,
+        /// Fewer requests at a time would help.
+        slow_down: bool,
+        /// Close this connection first: another one may reach another server.
+        new_connection: bool,
+    },
+    /// Something in the batch is not acceptable: send it in smaller parts.
+    Split {
+        /// The event that the reply seems to name. Only a hint: its base is not to be relied on.
+        offender: Option<usize>,
+        /// In plain words.
+        why: String,
+    },
+    /// The credentials were refused: hold everything, read the secret again, probe. Never a loss.
+    HoldForCredentials {
+        /// In plain words.
+        why: String,
+    },
+    /// The settings are wrong, not the events: hold everything, probe slowly.
+    Misconfigured {
+        /// In plain words.
+        why: String,
+    },
+}
+
+/// One event that the destination will never take.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefusedItem {
+    /// Its place in the batch, from 0.
+    pub item: usize,
+    /// The destination's words, shortened.
+    pub reason: String,
+}
+
+/// What became of the events of a batch that were not refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rest {
+    /// Accepted.
+    Delivered,
+    /// Not accepted; send them again.
+    Retry,
+    /// Nobody knows; send them again.
+    Unknown,
+}
+
+impl Verdict {
+    /// The events of this batch cannot all be taken: split it, or, where one stands alone, refuse that one.
+    pub fn split_or_refuse(events: usize, offender: Option<usize>, why: String) -> Verdict {
+        if events == 1 {
+            return Verdict::Refused { items: vec![RefusedItem { item: 0, reason: why }], rest: Rest::Delivered };
+        }
+        Verdict::Split { offender: offender.filter(|nth| *nth < events), why }
+    }
+
+    /// What an HTTP status means where nothing more is known than the status (RFC 9110, section 15).
+    ///
+    /// Only 400, 413 and 422 are ever blamed on the events. A status below 300 is not judged here: success is what
+    /// each destination says it is. `events` is the size of the batch, `why` the words to report.
+    pub fn of_status(reply: &Reply, events: usize, now_ms: i64, why: String) -> Verdict {
+        let retry = |slow_down, new_connection, why| Verdict::Retry {
+            after_ms: reply.retry_after(now_ms),
+            why,
+            slow_down,
+            new_connection,
+        };
+        match reply.status {
+            400 | 413 | 422 => Verdict::split_or_refuse(events, None, why),
+            401 | 403 | 407 => Verdict::HoldForCredentials { why },
+            // A restarting cluster answers 404 for a while, so this is for the circuit to judge.
+            404 | 408 | 425 => retry(false, false, why),
+            // What answered is busy or gone; behind a balancer another connection may find another server.
+            429 | 502 | 503 => retry(true, true, why),
+            500.. => retry(false, false, why),
+            _ => Verdict::Misconfigured { why },
+        }
+    }
+}
+
+/// Makes text from outside fit to be shown: one line, no control characters, at most [`SHOWN_MAX`] characters.
+pub fn shown(text: &str) -> String {
+    let mut line: String = text.trim().chars().take(SHOWN_MAX).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    if text.trim().chars().nth(SHOWN_MAX).is_some() {
+        line.push('…');
+    }
+    line
+}
+
+/// No more of a foreign text is kept in a verdict.
+pub const SHOWN_MAX: usize = 300;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lone_event_is_refused_and_a_batch_is_split() {
+        let alone = Verdict::split_or_refuse(1, Some(0), "bad".into());
+        let refused = vec![RefusedItem { item: 0, reason: "bad".into() }];
+        assert_eq!(alone, Verdict::Refused { items: refused, rest: Rest::Delivered });
+        let batch = Verdict::split_or_refuse(3, Some(3), "bad".into());
+        assert_eq!(batch, Verdict::Split { offender: None, why: "bad".into() });
+    }
+
+    #[test]
+    fn foreign_text_is_shown_on_one_short_line() {
+        assert_eq!(shown(" a\r\nb\u{1b}[0m "), "a  b [0m");
+        assert_eq!(shown(&"x".repeat(SHOWN_MAX)).chars().count(), SHOWN_MAX);
+        assert_eq!(shown(&"é".repeat(SHOWN_MAX + 1)).chars().count(), SHOWN_MAX + 1);
+    }
+}

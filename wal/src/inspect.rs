@@ -1,0 +1,1 @@
+//! Offline: reads a log's files, writes nothing.

@@ -1,0 +1,784 @@
+//! The log as its shard sees it: append, read, trim.
+//!
+//! Owned by one thread, which never waits here: what may wait for the disk is the helpers' work, and a
+//! method that needs it says "not yet".
+
+use std::collections::VecDeque;
+use std::io;
+use std::ops::Range;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
+
+use crate::budget::parts;
+use crate::disk::Disk;
+use crate::format::{
+    FOOTER_LEN, Footer, HEADER_LEN, Header, Kind, RECORD_HEADER, RecordHead, aligned, salted, segment_name,
+};
+use crate::keeper::{self, Keeper};
+use crate::map::Writer;
+use crate::number::{ByteCount, LogTime, Seq, WallTime};
+use crate::options::Options;
+use crate::rescue::Rescue;
+use crate::scan::Tally;
+use crate::shared::{Mapped, Populate, Seal, SegmentState, Shared, SyncFile};
+use crate::syncer::Syncer;
+
+/// One shard's log.
+#[derive(Debug)]
+pub struct Log {
+    pub(crate) shared: Arc<Shared>,
+    /// Oldest first; the last one is the active one if there is one.
+    pub(crate) segments: VecDeque<Segment>,
+    /// Number of the first of `segments`, counted since opening.
+    pub(crate) first_ordinal: u64,
+    /// Changes when segments are rearranged otherwise than at the ends.
+    pub(crate) generation: u64,
+    pub(crate) active: Option<Active>,
+    pub(crate) next: Seq,
+    pub(crate) last_append: LogTime,
+    pub(crate) last_wall: WallTime,
+    /// The largest durable line that a record carries.
+    pub(crate) witnessed: Seq,
+    /// Bytes appended since opening.
+    pub(crate) appended: u64,
+    pub(crate) salts: Salts,
+    pub(crate) rescue: Option<Rescue>,
+    pub(crate) failure: Option<Failure>,
+    /// No acknowledgement goes beyond this until the failure has been taken.
+    pub(crate) ack_hold: Option<Seq>,
+    /// Counts reads, to know which mapping was used last.
+    pub(crate) reads: u64,
+    pub(crate) cursors: crate::cursor::Bodies,
+    /// A helper died, and the shard has said so.
+    pub(crate) has_died: bool,
+    helpers_given: bool,
+}
+
+/// One segment file, as the shard knows it.
+#[derive(Debug)]
+pub(crate) struct Segment {
+    pub(crate) base: Seq,
+    /// First number after it; for the active segment see `Log::next`.
+    pub(crate) end: Seq,
+    pub(crate) name: String,
+    pub(crate) len: u64,
+    pub(crate) salted: u32,
+    /// What is known of its records: the footer, without holes and index once they can be read again.
+    pub(crate) footer: Arc<Footer>,
+    pub(crate) holes: Vec<Range<Seq>>,
+    pub(crate) is_open: bool,
+    /// Its header can be read; without it, no record can.
+    pub(crate) is_readable: bool,
+    /// Its disk refused a sync: it is never written again.
+    pub(crate) is_suspect: bool,
+    pub(crate) state: Arc<SegmentState>,
+    pub(crate) mapped: Option<Arc<Mapped>>,
+    pub(crate) last_mapped: Weak<Mapped>,
+    pub(crate) last_read: u64,
+    /// Where it starts in what this opening appended.
+    pub(crate) written_from: Option<u64>,
+}
+
+/// The segment that is appended to.
+#[derive(Debug)]
+pub(crate) struct Active {
+    pub(crate) writer: Writer,
+    /// Offset of the next record.
+    pub(crate) at: usize,
+    /// End of the room for records.
+    pub(crate) limit: usize,
+    pub(crate) salted: u32,
+    pub(crate) tally: Tally,
+    pub(crate) populate: Arc<Populate>,
+}
+
+/// What to append.
+#[derive(Clone, Copy, Debug)]
+pub struct NewRecord<'a> {
+    /// The machine's clock, for people.
+    pub wall: WallTime,
+    /// The tenant's hash, for readers that look for one tenant.
+    pub tenant_hash: u64,
+    /// Whatever the caller wants to know without reading the body.
+    pub flags: u16,
+    /// The caller's index of the payload.
+    pub index: &'a [u8],
+    /// The event.
+    pub payload: &'a [u8],
+}
+
+/// Why a record was not appended.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AppendError {
+    /// The keeper has not made room yet. The shard is woken when it has.
+    #[error("the log is making room")]
+    WaitForKeeper,
+    /// The active segment is full and there is no spare.
+    #[error("the log has no spare segment: {why}")]
+    NoSpare {
+        /// Why there is none.
+        why: Arc<str>,
+    },
+    /// The record is longer than a segment holds.
+    #[error("a record of {len} bytes does not fit into a segment, which holds {max}")]
+    TooLarge {
+        /// Bytes of the record with its header.
+        len: usize,
+        /// Most bytes of a record with its header.
+        max: usize,
+    },
+    /// The log failed for good; [`Log::take_failure`] says why.
+    #[error("the log has failed")]
+    Failed,
+}
+
+/// Whether a record can be appended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Room {
+    /// Yes.
+    Ready,
+    /// Not yet; the shard is woken when it can.
+    WaitForKeeper,
+    /// No, and somebody has to do something: trim, or make room on the disk.
+    NoSpare {
+        /// Why there is no spare segment.
+        why: Arc<str>,
+    },
+}
+
+/// What a failed sync, or a page that could not be written, came to.
+#[derive(Debug)]
+pub struct Failure {
+    /// Everything from here on was unacknowledged. What is not `lost` was copied into a new segment
+    /// under its old number and is acknowledged when that is durable.
+    pub rescued: Range<Seq>,
+    /// What could not be read back. Its producers still own it.
+    pub lost: Vec<Range<Seq>>,
+    /// What the disk said.
+    pub cause: io::Error,
+}
+
+/// Why a log cannot be opened. Damaged content is never a reason.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The directory cannot be read or written.
+    #[error("cannot use the log's directory: {what}")]
+    Directory {
+        /// What was tried.
+        what: String,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// What opening found.
+#[derive(Clone, Debug)]
+pub struct Opened {
+    /// Number of the oldest record held, or of the next one if none is.
+    pub first: Seq,
+    /// Number of the next record.
+    pub next: Seq,
+    /// The durable line: everything below was durable before.
+    pub durable_line: Seq,
+    /// The largest log time of any record.
+    pub log_time: LogTime,
+    /// The log was closed in order.
+    pub was_clean: bool,
+    /// What was promised and cannot be read, at most [`crate::DAMAGE_MAX`] entries.
+    pub damage: Vec<Damage>,
+    /// Files of a newer format, by their names in `newer/`.
+    pub set_aside: Vec<String>,
+    /// Records can be taken at once.
+    pub has_spare: bool,
+    /// Why not, if so.
+    pub no_spare: Option<Arc<str>>,
+}
+
+/// Records that were promised and cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Damage {
+    /// Their numbers.
+    pub seqs: Range<Seq>,
+    /// The file.
+    pub segment: String,
+    /// Where in the file.
+    pub bytes: Range<u64>,
+}
+
+/// What is known of a segment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SegmentInfo {
+    /// Its first number.
+    pub base: Seq,
+    /// First number after it.
+    pub end: Seq,
+    /// Log times of its first and last record.
+    pub log_times: (LogTime, LogTime),
+    /// Wall times of its first and last record.
+    pub wall_times: (WallTime, WallTime),
+    /// Length of its file.
+    pub bytes_on_disk: ByteCount,
+    /// Bytes of its records.
+    pub bytes_used: ByteCount,
+    /// Closed with a durable footer.
+    pub is_sealed: bool,
+    /// Still appended to.
+    pub is_active: bool,
+    /// Records in it, the log's own marks included.
+    pub records: u64,
+}
+
+impl Log {
+    pub(crate) fn assemble(shared: Arc<Shared>, segments: VecDeque<Segment>, next: Seq, salts: Salts) -> Log {
+        Log {
+            shared,
+            segments,
+            first_ordinal: 0,
+            generation: 0,
+            active: None,
+            next,
+            last_append: LogTime::default(),
+            last_wall: WallTime::default(),
+            witnessed: next,
+            appended: 0,
+            salts,
+            rescue: None,
+            failure: None,
+            ack_hold: None,
+            reads: 0,
+            cursors: crate::cursor::Bodies::new(),
+            has_died: false,
+            helpers_given: false,
+        }
+    }
+
+    /// The helpers that wait for the disk in the shard's stead, to be run on a thread each.
+    ///
+    /// # Panics
+    /// When called twice.
+    pub fn helpers(&mut self) -> (Syncer, Keeper) {
+        assert!(!self.helpers_given, "a log has one syncer and one keeper");
+        self.helpers_given = true;
+        (Syncer::new(self.shared.clone()), Keeper::new(self.shared.clone()))
+    }
+
+    /// Sets what the helpers call when something that the shard may wait for has changed. It is called
+    /// from their threads, at most once until [`Log::rearm_waker`].
+    pub fn set_waker(&mut self, wake: Arc<dyn Fn() + Send + Sync>) {
+        self.shared.waker.set(wake);
+    }
+
+    /// Lets the waker be called again. Call it at the start of a turn, before looking at the log.
+    pub fn rearm_waker(&self) {
+        self.shared.waker.rearm();
+    }
+
+    /// Appends a record and returns its number. Costs a checksum and a copy; waits for nothing.
+    ///
+    /// # Errors
+    /// [`AppendError`]; the log is then as it was before.
+    pub fn append(&mut self, record: &NewRecord<'_>, now: LogTime) -> Result<Seq, AppendError> {
+        let head = RecordHead {
+            checksum: 0,
+            len: self.record_len(record.index.len(), record.payload.len())?,
+            seq: self.next,
+            durable_end: self.shared.durable_end(),
+            log_time: now,
+            wall: record.wall,
+            tenant_hash: record.tenant_hash,
+            index_len: record.index.len() as u32,
+            flags: record.flags,
+            kind: Kind::Event,
+        };
+        if self.shared.has_failed.load(Ordering::Acquire) {
+            self.settle_failure()?;
+        }
+        self.put(head, record.index, record.payload)?;
+        self.after_put(&head)?;
+        Ok(head.seq)
+    }
+
+    fn record_len(&self, index: usize, payload: usize) -> Result<u32, AppendError> {
+        let max = self.shared.options.room();
+        let len = index
+            .checked_add(payload)
+            .and_then(|body| body.checked_add(RECORD_HEADER))
+            .filter(|len| aligned(*len) <= max);
+        len.map(|len| len as u32)
+            .ok_or(AppendError::TooLarge { len: index.saturating_add(payload).saturating_add(RECORD_HEADER), max })
+    }
+
+    /// Longest index and payload together that a record can have, in bytes.
+    pub fn max_body(&self) -> usize {
+        self.shared.options.room() - RECORD_HEADER
+    }
+
+    /// Stores one record in the active segment, or in a new one if it does not fit.
+    pub(crate) fn put(&mut self, mut head: RecordHead, index: &[u8], payload: &[u8]) -> Result<(), AppendError> {
+        let size = aligned(head.len as usize);
+        if self.active.as_ref().is_none_or(|active| active.at + size > active.limit) {
+            self.roll(head.seq, head.durable_end, head.wall)?;
+        }
+        let Some(active) = &mut self.active else {
+            return Err(AppendError::WaitForKeeper);
+        };
+        let end = active.at + size;
+        let done = active.populate.done.load(Ordering::Acquire) as usize;
+        let ahead = self.shared.options.populate_ahead as usize;
+        if done < active.limit && done < end + ahead / 2 {
+            let wanted = (end + ahead).min(active.limit + FOOTER_LEN) as u32;
+            active.populate.wanted.store(wanted, Ordering::Release);
+            self.shared.keeper_signal.raise();
+            if end > done {
+                return Err(AppendError::WaitForKeeper);
+            }
+        }
+        let bytes = head.encode(active.salted, index, payload);
+        let writer = &mut active.writer;
+        writer.store(active.at, &bytes);
+        writer.store(active.at + RECORD_HEADER, index);
+        writer.store(active.at + head.payload_at(), payload);
+        let padding = size - head.len as usize;
+        writer.store(active.at + head.len as usize, &[0; 8][..padding]);
+        writer.publish(end);
+        active.tally.add(active.at, &head);
+        active.at = end;
+        self.appended += size as u64;
+        Ok(())
+    }
+
+    /// Counts a stored record as appended, unless its page turned bad under it.
+    fn after_put(&mut self, head: &RecordHead) -> Result<(), AppendError> {
+        let is_bad = self.active.as_ref().is_some_and(|active| active.writer.region().is_bad());
+        if is_bad {
+            // The caller still owns this record; the segment is left behind as if it were not there.
+            self.fail(io::Error::other("a page of the active segment cannot be written"));
+            return Err(AppendError::WaitForKeeper);
+        }
+        self.next = head.seq.next();
+        self.last_append = self.last_append.max(head.log_time);
+        self.last_wall = head.wall;
+        self.witnessed = self.witnessed.max(head.durable_end);
+        self.shared.append_end.store(self.next.get(), Ordering::Release);
+        Ok(())
+    }
+
+    /// Reports a failure that the shard itself noticed.
+    pub(crate) fn fail(&mut self, cause: io::Error) {
+        self.shared.lock_sync().failure.get_or_insert(cause);
+        self.shared.has_failed.store(true, Ordering::Release);
+    }
+
+    /// First number that was not appended yet.
+    pub fn next_seq(&self) -> Seq {
+        self.next
+    }
+
+    /// First number that is not known durable.
+    pub fn durable_end(&self) -> Seq {
+        self.shared.durable_end()
+    }
+
+    /// First number that must not be acknowledged, nor read: the durable end, or in the weaker modes
+    /// the end of what was appended.
+    pub fn ack_end(&self) -> Seq {
+        let durable = self.shared.durable_end();
+        let is_early = self.shared.options.is_weak()
+            && self.shared.has_published.load(Ordering::Acquire)
+            && !self.shared.has_failed.load(Ordering::Acquire);
+        let end = if is_early { self.next } else { durable };
+        self.ack_hold.map_or(end, |hold| end.min(hold))
+    }
+
+    /// Tells the syncer that something waits. At most one wake-up for each group.
+    pub fn request_sync(&self) {
+        self.shared.syncer_signal.raise();
+    }
+
+    /// Once a turn: notices failures, marks the durable line when appending pauses, closes a segment
+    /// that is old enough.
+    pub fn tick(&mut self, now: LogTime) {
+        if self.shared.has_failed.load(Ordering::Acquire) {
+            // Not yet settled means that a later turn goes on with it.
+            let _ = self.settle_failure();
+            return;
+        }
+        self.drop_known_footers();
+        let Some(active) = &self.active else { return };
+        let footer = active.tally.footer();
+        if footer.records == 0 {
+            return;
+        }
+        let age = now.as_ms().saturating_sub(footer.first_log);
+        let durable = self.shared.durable_end();
+        let is_settled = durable == self.next;
+        if is_settled && self.witnessed < self.next && now.since(self.last_append) >= MARK_AFTER_MS {
+            self.append_own(Kind::Mark, now);
+        } else if age >= self.shared.options.window_ms / 4 && !self.is_marked_soon() {
+            self.close_active(true);
+        }
+    }
+
+    /// A mark has been appended and waits for its sync, or is due in a moment.
+    fn is_marked_soon(&self) -> bool {
+        self.shared.durable_end() == self.next && self.witnessed.next() < self.next
+    }
+
+    /// Appends one of the log's own records; without room there is none.
+    pub(crate) fn append_own(&mut self, kind: Kind, now: LogTime) {
+        let head = self.own_head(kind, now);
+        if self.put(head, &[], &[]).is_ok() && self.after_put(&head).is_ok() {
+            // Nothing to say about the mark itself: it is its own witness once it is durable.
+            self.witnessed = self.next;
+            self.request_sync();
+        }
+    }
+
+    /// A record without index and payload.
+    pub(crate) fn own_head(&self, kind: Kind, now: LogTime) -> RecordHead {
+        RecordHead {
+            checksum: 0,
+            len: RECORD_HEADER as u32,
+            seq: self.next,
+            durable_end: self.shared.durable_end(),
+            log_time: now.max(self.last_append),
+            wall: self.last_wall,
+            tenant_hash: 0,
+            index_len: 0,
+            flags: 0,
+            kind,
+        }
+    }
+
+    /// Takes the outcome of a failure, once everything that could be saved was copied. Until then, and
+    /// until it is taken, nothing beyond it is acknowledged.
+    pub fn take_failure(&mut self) -> Option<Failure> {
+        let failure = self.failure.take()?;
+        self.ack_hold = None;
+        Some(failure)
+    }
+
+    /// Whether a record can be appended now.
+    pub fn has_room(&self) -> Room {
+        if self.shared.has_failed.load(Ordering::Acquire) && self.rescue.is_none() {
+            return Room::WaitForKeeper;
+        }
+        let has_room = |active: &Active| active.at + aligned(RECORD_HEADER + 1) <= active.limit;
+        if self.active.as_ref().is_some_and(has_room) {
+            return Room::Ready;
+        }
+        let keep = self.shared.lock_keep();
+        match (&keep.spare, &keep.spare_error) {
+            (Some(_), _) => Room::Ready,
+            (None, Some(why)) if !keep.may_try_spare => Room::NoSpare { why: why.clone() },
+            (None, _) => Room::WaitForKeeper,
+        }
+    }
+
+    /// Why there is no spare segment, if one was tried and refused. While the active segment has room
+    /// this is only a warning; giving back a segment with [`Log::trim`] makes a spare.
+    pub fn no_spare(&self) -> Option<Arc<str>> {
+        let keep = self.shared.lock_keep();
+        match &keep.spare {
+            Some(_) => None,
+            None => keep.spare_error.clone(),
+        }
+    }
+
+    /// The segments, oldest first.
+    pub fn segments(&self) -> impl Iterator<Item = SegmentInfo> + '_ {
+        self.segments.iter().map(|segment| self.info(segment))
+    }
+
+    fn info(&self, segment: &Segment) -> SegmentInfo {
+        let footer = match &self.active {
+            Some(active) if segment.is_open => active.tally.footer(),
+            _ => &segment.footer,
+        };
+        SegmentInfo {
+            base: segment.base,
+            end: if segment.is_open { self.next } else { segment.end },
+            log_times: (LogTime::from_ms(footer.first_log), LogTime::from_ms(footer.last_log)),
+            wall_times: (WallTime::from_ms(footer.first_wall), WallTime::from_ms(footer.last_wall)),
+            bytes_on_disk: ByteCount::new(segment.file_len()),
+            bytes_used: ByteCount::new(u64::from(footer.records_end).saturating_sub(HEADER_LEN as u64)),
+            is_sealed: segment.state.is_sealed.load(Ordering::Acquire),
+            is_active: segment.is_open,
+            records: footer.records,
+        }
+    }
+
+    /// Number of the oldest record that is still held, or of the next one.
+    pub fn first_seq(&self) -> Seq {
+        self.segments.front().map_or(self.next, |segment| segment.base)
+    }
+
+    /// Gives back whole segments of which every number is below `end`. The newest segment that has its
+    /// name on the disk always stays: it remembers which numbers were used.
+    pub fn trim(&mut self, end: Seq) {
+        let end = end.min(self.shared.durable_end());
+        let mut trims = Vec::new();
+        while let [oldest, newer, ..] = self.segments.make_contiguous() {
+            let is_needed = oldest.is_open || oldest.end > end || !newer.state.is_published.load(Ordering::Acquire);
+            if is_needed {
+                break;
+            }
+            if let Some(segment) = self.segments.pop_front() {
+                self.first_ordinal += 1;
+                trims.push(segment);
+            }
+        }
+        if trims.is_empty() {
+            return;
+        }
+        let mut keep = self.shared.lock_keep();
+        for mut segment in trims {
+            let waiting = |seal: &Seal| Arc::ptr_eq(&seal.state, &segment.state);
+            if let Some(at) = keep.seals.iter().position(waiting) {
+                keep.seals.remove(at);
+            }
+            let own = usize::from(segment.mapped.is_some());
+            let is_pinned = segment.last_mapped.strong_count() > own;
+            let len = segment.file_len();
+            let must_unlink = is_pinned || segment.is_suspect;
+            keep.discards.extend(segment.mapped.take());
+            keep.trims.push_back(keeper::trim_job(segment.name, len, must_unlink));
+        }
+        drop(keep);
+        self.shared.keeper_signal.raise();
+    }
+
+    /// A number from which on no record is older than `time`, and few before it are newer.
+    pub fn seek_time(&self, time: LogTime) -> Seq {
+        for segment in &self.segments {
+            let footer = match &self.active {
+                Some(active) if segment.is_open => active.tally.footer(),
+                _ => &segment.footer,
+            };
+            if footer.records == 0 || footer.last_log < time.as_ms() {
+                continue;
+            }
+            let after = footer.index.partition_point(|entry| entry.log_time < time.as_ms());
+            let entry = after.checked_sub(1).map(|at| footer.index[at]);
+            return entry.map_or(segment.base, |entry| Seq::from_raw(entry.seq));
+        }
+        self.next
+    }
+
+    /// Closes the active segment and goes on in the spare.
+    pub(crate) fn roll(&mut self, base: Seq, durable_end: Seq, wall: WallTime) -> Result<(), AppendError> {
+        let mut keep = self.shared.lock_keep();
+        let Some(spare) = keep.spare.take() else {
+            let refused = keep.spare_error.clone().filter(|_| !keep.may_try_spare);
+            self.shared.keeper_signal.raise();
+            return Err(match refused {
+                Some(why) => AppendError::NoSpare { why },
+                None => AppendError::WaitForKeeper,
+            });
+        };
+        keep.may_try_spare = true;
+        drop(keep);
+        self.close_active(false);
+        let options = &self.shared.options;
+        let header = Header {
+            shard: options.shard,
+            base,
+            durable_end,
+            created: wall,
+            salt: self.salts.next(),
+            segment_size: spare.region.len() as u32,
+            readers_may_pass: options.is_weak(),
+        };
+        let salted = salted(header.salt);
+        let len = spare.region.len();
+        let mut writer = spare.region.into_writer(0);
+        writer.store(0, &header.encode());
+        writer.publish(HEADER_LEN);
+        let state = Arc::<SegmentState>::default();
+        let mapped = Arc::new(Mapped { region: writer.region().clone() });
+        let name = segment_name(base);
+        self.shared.lock_sync().files.push_back(SyncFile {
+            region: writer.region().clone(),
+            base,
+            end: None,
+            name: name.clone(),
+            spare_name: Some(spare.name),
+            state: state.clone(),
+        });
+        let populate = Arc::new(Populate {
+            region: writer.region().clone(),
+            done: (spare.populated as u32).into(),
+            wanted: 0.into(),
+        });
+        self.shared.lock_keep().populate = Some(populate.clone());
+        self.shared.keeper_signal.raise();
+        self.segments.push_back(Segment {
+            base,
+            end: base,
+            name,
+            len: len as u64,
+            salted,
+            footer: Arc::default(),
+            holes: Vec::new(),
+            is_open: true,
+            is_readable: true,
+            is_suspect: false,
+            state,
+            last_mapped: Arc::downgrade(&mapped),
+            mapped: Some(mapped),
+            last_read: 0,
+            written_from: Some(self.appended),
+        });
+        self.active =
+            Some(Active { writer, at: HEADER_LEN, limit: len - FOOTER_LEN, salted, tally: Tally::new(len), populate });
+        Ok(())
+    }
+
+    /// Closes the active segment; the keeper seals it when its records are durable.
+    pub(crate) fn close_active(&mut self, cut: bool) {
+        let Some(active) = self.active.take() else { return };
+        let base = self.segments.back().map_or(self.next, |segment| segment.base);
+        let after_last = Seq::from_raw(active.tally.footer().end).max(base);
+        let mut footer = active.tally.into_footer(self.next);
+        if after_last < self.next {
+            // Given up after a failed sync, and announced then.
+            footer.add_hole(after_last.get(), self.next.get());
+        }
+        let footer = Arc::new(footer);
+        let mut queue = self.shared.lock_sync();
+        if let Some(file) = queue.files.back_mut() {
+            file.end = Some(self.next);
+            // All of it may be durable already, and then no sync will come to take it out.
+            if self.next <= self.shared.durable_end() && !queue.is_in_flight {
+                queue.files.pop_back();
+            }
+        }
+        drop(queue);
+        let Some(segment) = self.segments.back_mut() else { return };
+        segment.is_open = false;
+        segment.end = self.next;
+        segment.holes = crate::recovery::holes(&footer);
+        segment.holes = crate::recovery::holes(&footer);
+        segment.footer = footer.clone();
+        let mut keep = self.shared.lock_keep();
+        keep.populate = None;
+        keep.seals.push_back(Seal {
+            writer: active.writer,
+            footer,
+            salted: active.salted,
+            cut,
+            state: segment.state.clone(),
+        });
+        drop(keep);
+        self.shared.keeper_signal.raise();
+        self.request_sync();
+    }
+
+    /// A durable footer can be read again; its index need not stay in memory.
+    fn drop_known_footers(&mut self) {
+        for segment in &mut self.segments {
+            if !segment.footer.index.is_empty() && segment.state.is_sealed.load(Ordering::Acquire) {
+                let slim = Footer { index: Vec::new(), holes: Vec::new(), ..(*segment.footer).clone() };
+                segment.footer = Arc::new(slim);
+            }
+        }
+    }
+
+    /// Tells the helpers to finish: what was appended is synced, cursors are written, and their threads
+    /// end. Nothing can be appended any more. [`Closing`] waits for the sync.
+    pub fn close(mut self, now: LogTime) -> Closing {
+        self.tick(now);
+        if self.active.as_ref().is_some_and(|active| active.tally.footer().records > 0) {
+            self.append_own(Kind::Closing, now);
+        }
+        self.shared.is_closing.store(true, Ordering::Release);
+        self.shared.syncer_signal.raise();
+        self.shared.keeper_signal.raise();
+        Closing { shared: self.shared.clone(), end: self.next }
+    }
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        if !self.shared.is_closing.load(Ordering::Acquire) {
+            self.shared.is_dropped.store(true, Ordering::Release);
+            self.shared.syncer_signal.raise();
+            self.shared.keeper_signal.raise();
+        }
+    }
+}
+
+/// A log that is being closed.
+#[derive(Debug)]
+pub struct Closing {
+    shared: Arc<Shared>,
+    end: Seq,
+}
+
+impl Closing {
+    /// First number after everything that was appended.
+    pub fn end(&self) -> Seq {
+        self.end
+    }
+
+    /// Whether everything that was appended is durable.
+    pub fn is_done(&self) -> bool {
+        self.shared.durable_end() >= self.end
+    }
+
+    /// Whether the last sync failed, so that waiting is in vain.
+    pub fn has_failed(&self) -> bool {
+        self.shared.has_failed.load(Ordering::Acquire)
+    }
+
+    /// Waits until everything is durable, the disk refused, or `patience` is over. Returns
+    /// [`Closing::is_done`]. Needs a running syncer.
+    pub fn wait(&self, patience: std::time::Duration) -> bool {
+        // Small steps: another waiter may have taken the signal down.
+        let step = std::time::Duration::from_millis(20);
+        let mut left = patience;
+        while !self.is_done() && !self.has_failed() && !left.is_zero() {
+            self.shared.closed_signal.wait(Some(step.min(left)));
+            left = left.saturating_sub(step);
+        }
+        self.is_done()
+    }
+}
+
+impl Segment {
+    /// Length of its file, which is shorter than it was made once it was cut.
+    pub(crate) fn file_len(&self) -> u64 {
+        match self.state.cut_to.load(Ordering::Acquire) {
+            0 => self.len,
+            cut => u64::from(cut),
+        }
+    }
+}
+
+/// Salts for new segments, drawn when the log was opened so that chance comes from outside.
+#[derive(Debug)]
+pub(crate) struct Salts(pub(crate) u64);
+
+impl Salts {
+    pub(crate) fn next(&mut self) -> u64 {
+        // SplitMix64: distinct for 2^64 segments, and far apart in every bit.
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+}
+
+/// Parts of the budget that files of these lengths use.
+pub(crate) fn parts_of(lens: impl Iterator<Item = u64>, options: &Options) -> u64 {
+    lens.map(|len| parts(len, options.segment_size)).sum()
+}
+
+/// Appending pauses for this long before the durable line is marked.
+const MARK_AFTER_MS: u64 = 1_000;
+
+/// The directory behind a log, for the code that opens it.
+pub(crate) type DynDisk = Arc<dyn Disk>;

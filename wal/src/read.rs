@@ -1,0 +1,130 @@
+//! Reading: positions, and what a read may find.
+
+use std::fmt;
+use std::ops::Range;
+use std::sync::{Arc, OnceLock};
+
+use crate::format::RecordHead;
+use crate::number::{LogTime, Seq, WallTime};
+use crate::shared::{Grant, Mapped};
+
+/// Where a reader is. Only ever moves forward.
+#[derive(Clone, Debug)]
+pub struct Position {
+    pub(crate) seq: Seq,
+    pub(crate) place: Option<Place>,
+}
+
+/// The same, in terms of files.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    /// Counts segments since the log was opened.
+    pub(crate) ordinal: u64,
+    /// Changes when segments are rearranged, which makes ordinals mean something else.
+    pub(crate) generation: u64,
+    pub(crate) offset: usize,
+    /// The bytes from `offset` on are no record; the next one is being looked for.
+    pub(crate) is_lost: bool,
+    /// Bytes that the keeper made present.
+    pub(crate) granted: Range<usize>,
+    pub(crate) pending: Option<Arc<OnceLock<Grant>>>,
+}
+
+impl Position {
+    /// In front of the record `seq`.
+    pub fn at(seq: Seq) -> Position {
+        Position { seq, place: None }
+    }
+
+    /// The next record that this position will give, if it exists.
+    pub fn seq(&self) -> Seq {
+        self.seq
+    }
+}
+
+/// What was found at a position.
+#[derive(Debug)]
+pub enum Read {
+    /// A record; the position is now after it.
+    Record(Record),
+    /// Nothing below the limit; ask again when there is more.
+    End,
+    /// The bytes are not in memory yet. The shard is woken when they are.
+    Wait,
+    /// These numbers were promised and cannot be read; the position is now after them.
+    Damage {
+        /// The numbers.
+        missing: Range<Seq>,
+    },
+    /// The record was trimmed; the position is now at the oldest one held.
+    Trimmed {
+        /// Number of the oldest record held.
+        now_first: Seq,
+    },
+}
+
+/// A record whose checksum was found right when it was read. Keeps its segment from being rewritten.
+#[derive(Clone)]
+pub struct Record {
+    pub(crate) mapped: Arc<Mapped>,
+    pub(crate) at: usize,
+    pub(crate) head: RecordHead,
+}
+
+impl Record {
+    /// Its number.
+    pub fn seq(&self) -> Seq {
+        self.head.seq
+    }
+
+    /// When it was appended, by the log clock.
+    pub fn log_time(&self) -> LogTime {
+        self.head.log_time
+    }
+
+    /// When it was appended, by the machine's clock.
+    pub fn wall(&self) -> WallTime {
+        self.head.wall
+    }
+
+    /// The tenant's hash as the caller gave it.
+    pub fn tenant_hash(&self) -> u64 {
+        self.head.tenant_hash
+    }
+
+    /// Flags as the caller gave them.
+    pub fn flags(&self) -> u16 {
+        self.head.flags
+    }
+
+    /// The index as the caller gave it.
+    pub fn index(&self) -> &[u8] {
+        let start = self.at + crate::format::RECORD_HEADER;
+        let end = self.at + self.head.payload_at();
+        self.mapped.region.bytes(start, end)
+    }
+
+    /// The payload as the caller gave it, straight from the mapping.
+    pub fn payload(&self) -> &[u8] {
+        let start = self.at + self.head.payload_at();
+        let end = self.at + self.head.len as usize;
+        self.mapped.region.bytes(start, end)
+    }
+
+    /// Bytes that this record takes in its segment.
+    pub fn stored_len(&self) -> usize {
+        crate::format::aligned(self.head.len as usize)
+    }
+
+    /// Says that the kernel could not read this record's bytes, as `EFAULT` from a send shows.
+    pub fn mark_unreadable(&self) {
+        self.mapped.region.mark_bad();
+    }
+}
+
+impl fmt::Debug for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Without index and payload: they are somebody's data.
+        f.debug_struct("Record").field("seq", &self.head.seq).field("len", &self.head.len).finish_non_exhaustive()
+    }
+}
