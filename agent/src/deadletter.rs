@@ -256,6 +256,11 @@ impl DeadLetters {
         self.by_key.get(key).map_or(Ok(None), |id| self.letter(*id))
     }
 
+    /// Each letter's id and what it is found by, oldest first.
+    pub fn keys(&self) -> impl Iterator<Item = (u64, Key)> {
+        self.places.iter().map(|place| (place.id, place.key))
+    }
+
     /// The letter with this id.
     ///
     /// # Errors

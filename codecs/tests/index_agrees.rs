@@ -314,6 +314,63 @@ proptest! {
 }
 
 #[test]
+fn every_odd_number_and_word_is_judged_alike() {
+    let event = r#"{"event_id":"e","timestamp":"2026-05-12T14:23:01Z","tenant_id":"t","category":"c","action":"a","severity":"info","x":"#;
+    let values = [
+        "0",
+        "-0",
+        "00",
+        "01",
+        "-01",
+        "007.5",
+        "0.0",
+        "1.",
+        ".5",
+        "1.e5",
+        "1e5",
+        "1E+5",
+        "1e",
+        "1e+",
+        "-",
+        "+1",
+        "--1",
+        "0x1",
+        "1_0",
+        "1e308",
+        "1.8e308",
+        "-1e309",
+        "0e999",
+        "1e-999",
+        "18446744073709551616",
+        "Infinity",
+        "NaN",
+        "True",
+        "tru",
+        "truee",
+        "nulll",
+        "[1,]",
+        "[,1]",
+        "{\"a\":1,}",
+        "{,}",
+        "{\"a\"}",
+        "{1:1}",
+        "\"\\x\"",
+        "\"\\u12\"",
+        "\"\\ud800\"",
+        "\"\\udc00\"",
+        "\"\\ud800\\ud800\"",
+        "\"\u{7f}\"",
+        "'a'",
+        "",
+    ];
+    for value in values {
+        check(format!("{event}{value}}}").as_bytes()).unwrap();
+        check(format!("{event}[{value} ]}}").as_bytes()).unwrap();
+    }
+    assert!(index(format!("{event}0}}").as_bytes()).is_ok() && index(format!("{event}01}}").as_bytes()).is_err());
+}
+
+#[test]
 fn the_generator_makes_both_kinds_of_documents() {
     let mut runner = proptest::test_runner::TestRunner::deterministic();
     let documents: Vec<String> =

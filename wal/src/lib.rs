@@ -15,6 +15,7 @@
 //! `log` what a shard does, `syncer` and `keeper` what the helpers do, `map` the unsafe code.
 
 mod budget;
+mod closing;
 mod cursor;
 mod cursors;
 mod disk;
@@ -30,7 +31,9 @@ mod options;
 mod read;
 mod reading;
 mod recovery;
+mod report;
 mod rescue;
+mod rolling;
 mod scan;
 mod shared;
 #[cfg(any(test, feature = "sim"))]
@@ -38,16 +41,18 @@ pub mod sim;
 mod syncer;
 
 pub use budget::Budget;
-pub use format::VERSION as FORMAT_VERSION;
+pub use closing::Closing;
 pub use cursor::{CURSOR_BODY_MAX, CURSORS_MAX, CursorError, CursorKey, CursorTicket};
 pub use disk::{Access, Disk, FileInfo, PlainFile, RegionFile, Space};
+pub use format::VERSION as FORMAT_VERSION;
 pub use keeper::Keeper;
 pub use lock::{DirectoryLock, LockError};
-pub use log::{AppendError, Closing, Damage, Failure, Log, NewRecord, OpenError, Opened, Room, SegmentInfo};
+pub use log::Log;
 pub use map::{Region, install_sigbus_handler};
 pub use mapped::MappedDisk;
 pub use number::{ByteCount, LogTime, Seq, WallTime};
 pub use options::{Durability, Options, SEGMENT_SIZE_MIN};
 pub use read::{Position, Read, Record};
 pub use recovery::DAMAGE_MAX;
+pub use report::{AppendError, Damage, Failure, NewRecord, OpenError, Opened, Room, SegmentInfo};
 pub use syncer::{SyncJob, Syncer};

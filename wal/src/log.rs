@@ -11,16 +11,15 @@ use std::sync::{Arc, Weak};
 
 use crate::budget::parts;
 use crate::disk::Disk;
-use crate::format::{
-    FOOTER_LEN, Footer, HEADER_LEN, Header, Kind, RECORD_HEADER, RecordHead, aligned, salted, segment_name,
-};
+use crate::format::{FOOTER_LEN, Footer, HEADER_LEN, Kind, RECORD_HEADER, RecordHead, aligned};
 use crate::keeper::{self, Keeper};
 use crate::map::Writer;
 use crate::number::{ByteCount, LogTime, Seq, WallTime};
 use crate::options::Options;
+use crate::report::{AppendError, Failure, NewRecord, Room, SegmentInfo};
 use crate::rescue::Rescue;
 use crate::scan::Tally;
-use crate::shared::{Mapped, Populate, Seal, SegmentState, Shared, SyncFile};
+use crate::shared::{Mapped, Populate, Seal, SegmentState, Shared};
 use crate::syncer::Syncer;
 
 /// One shard's log.
@@ -90,144 +89,6 @@ pub(crate) struct Active {
     pub(crate) salted: u32,
     pub(crate) tally: Tally,
     pub(crate) populate: Arc<Populate>,
-}
-
-/// What to append.
-#[derive(Clone, Copy, Debug)]
-pub struct NewRecord<'a> {
-    /// The machine's clock, for people.
-    pub wall: WallTime,
-    /// The tenant's hash, for readers that look for one tenant.
-    pub tenant_hash: u64,
-    /// Whatever the caller wants to know without reading the body.
-    pub flags: u16,
-    /// The caller's index of the payload.
-    pub index: &'a [u8],
-    /// The event.
-    pub payload: &'a [u8],
-}
-
-/// Why a record was not appended.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum AppendError {
-    /// The keeper has not made room yet. The shard is woken when it has.
-    #[error("the log is making room")]
-    WaitForKeeper,
-    /// The active segment is full and there is no spare.
-    #[error("the log has no spare segment: {why}")]
-    NoSpare {
-        /// Why there is none.
-        why: Arc<str>,
-    },
-    /// The record is longer than a segment holds.
-    #[error("a record of {len} bytes does not fit into a segment, which holds {max}")]
-    TooLarge {
-        /// Bytes of the record with its header.
-        len: usize,
-        /// Most bytes of a record with its header.
-        max: usize,
-    },
-    /// The log failed for good; [`Log::take_failure`] says why.
-    #[error("the log has failed")]
-    Failed,
-}
-
-/// Whether a record can be appended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Room {
-    /// Yes.
-    Ready,
-    /// Not yet; the shard is woken when it can.
-    WaitForKeeper,
-    /// No, and somebody has to do something: trim, or make room on the disk.
-    NoSpare {
-        /// Why there is no spare segment.
-        why: Arc<str>,
-    },
-}
-
-/// What a failed sync, or a page that could not be written, came to.
-#[derive(Debug)]
-pub struct Failure {
-    /// Everything from here on was unacknowledged. What is not `lost` was copied into a new segment
-    /// under its old number and is acknowledged when that is durable.
-    pub rescued: Range<Seq>,
-    /// What could not be read back. Its producers still own it.
-    pub lost: Vec<Range<Seq>>,
-    /// What the disk said.
-    pub cause: io::Error,
-}
-
-/// Why a log cannot be opened. Damaged content is never a reason.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum OpenError {
-    /// The directory cannot be read or written.
-    #[error("cannot use the log's directory: {what}")]
-    Directory {
-        /// What was tried.
-        what: String,
-        /// What the system said.
-        source: io::Error,
-    },
-}
-
-/// What opening found.
-#[derive(Clone, Debug)]
-pub struct Opened {
-    /// Number of the oldest record held, or of the next one if none is.
-    pub first: Seq,
-    /// Number of the next record.
-    pub next: Seq,
-    /// The durable line: everything below was durable before.
-    pub durable_line: Seq,
-    /// The largest log time of any record.
-    pub log_time: LogTime,
-    /// The log was closed in order.
-    pub was_clean: bool,
-    /// What was promised and cannot be read, at most [`crate::DAMAGE_MAX`] entries.
-    pub damage: Vec<Damage>,
-    /// Files of a newer format, by their names in `newer/`.
-    pub set_aside: Vec<String>,
-    /// Records can be taken at once.
-    pub has_spare: bool,
-    /// Why not, if so.
-    pub no_spare: Option<Arc<str>>,
-}
-
-/// Records that were promised and cannot be read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Damage {
-    /// Their numbers.
-    pub seqs: Range<Seq>,
-    /// The file.
-    pub segment: String,
-    /// Where in the file.
-    pub bytes: Range<u64>,
-}
-
-/// What is known of a segment.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SegmentInfo {
-    /// Its first number.
-    pub base: Seq,
-    /// First number after it.
-    pub end: Seq,
-    /// Log times of its first and last record.
-    pub log_times: (LogTime, LogTime),
-    /// Wall times of its first and last record.
-    pub wall_times: (WallTime, WallTime),
-    /// Length of its file.
-    pub bytes_on_disk: ByteCount,
-    /// Bytes of its records.
-    pub bytes_used: ByteCount,
-    /// Closed with a durable footer.
-    pub is_sealed: bool,
-    /// Still appended to.
-    pub is_active: bool,
-    /// Records in it, the log's own marks included.
-    pub records: u64,
 }
 
 impl Log {
@@ -566,138 +427,6 @@ impl Log {
         }
         self.next
     }
-
-    /// Closes the active segment and goes on in the spare.
-    pub(crate) fn roll(&mut self, base: Seq, durable_end: Seq, wall: WallTime) -> Result<(), AppendError> {
-        let mut keep = self.shared.lock_keep();
-        let Some(spare) = keep.spare.take() else {
-            let refused = keep.spare_error.clone().filter(|_| !keep.may_try_spare);
-            self.shared.keeper_signal.raise();
-            return Err(match refused {
-                Some(why) => AppendError::NoSpare { why },
-                None => AppendError::WaitForKeeper,
-            });
-        };
-        keep.may_try_spare = true;
-        drop(keep);
-        self.close_active(false);
-        let options = &self.shared.options;
-        let header = Header {
-            shard: options.shard,
-            base,
-            durable_end,
-            created: wall,
-            salt: self.salts.next(),
-            segment_size: spare.region.len() as u32,
-            readers_may_pass: options.is_weak(),
-        };
-        let salted = salted(header.salt);
-        let len = spare.region.len();
-        let mut writer = spare.region.into_writer(0);
-        writer.store(0, &header.encode());
-        writer.publish(HEADER_LEN);
-        let state = Arc::<SegmentState>::default();
-        let mapped = Arc::new(Mapped { region: writer.region().clone() });
-        let name = segment_name(base);
-        self.shared.lock_sync().files.push_back(SyncFile {
-            region: writer.region().clone(),
-            base,
-            end: None,
-            name: name.clone(),
-            spare_name: Some(spare.name),
-            state: state.clone(),
-        });
-        let populate = Arc::new(Populate {
-            region: writer.region().clone(),
-            done: (spare.populated as u32).into(),
-            wanted: 0.into(),
-        });
-        self.shared.lock_keep().populate = Some(populate.clone());
-        self.shared.keeper_signal.raise();
-        self.segments.push_back(Segment {
-            base,
-            end: base,
-            name,
-            len: len as u64,
-            salted,
-            footer: Arc::default(),
-            holes: Vec::new(),
-            is_open: true,
-            is_readable: true,
-            is_suspect: false,
-            state,
-            last_mapped: Arc::downgrade(&mapped),
-            mapped: Some(mapped),
-            last_read: 0,
-            written_from: Some(self.appended),
-        });
-        self.active =
-            Some(Active { writer, at: HEADER_LEN, limit: len - FOOTER_LEN, salted, tally: Tally::new(len), populate });
-        Ok(())
-    }
-
-    /// Closes the active segment; the keeper seals it when its records are durable.
-    pub(crate) fn close_active(&mut self, cut: bool) {
-        let Some(active) = self.active.take() else { return };
-        let base = self.segments.back().map_or(self.next, |segment| segment.base);
-        let after_last = Seq::from_raw(active.tally.footer().end).max(base);
-        let mut footer = active.tally.into_footer(self.next);
-        if after_last < self.next {
-            // Given up after a failed sync, and announced then.
-            footer.add_hole(after_last.get(), self.next.get());
-        }
-        let footer = Arc::new(footer);
-        let mut queue = self.shared.lock_sync();
-        if let Some(file) = queue.files.back_mut() {
-            file.end = Some(self.next);
-            // All of it may be durable already, and then no sync will come to take it out.
-            if self.next <= self.shared.durable_end() && !queue.is_in_flight {
-                queue.files.pop_back();
-            }
-        }
-        drop(queue);
-        let Some(segment) = self.segments.back_mut() else { return };
-        segment.is_open = false;
-        segment.end = self.next;
-        segment.holes = crate::recovery::holes(&footer);
-        segment.holes = crate::recovery::holes(&footer);
-        segment.footer = footer.clone();
-        let mut keep = self.shared.lock_keep();
-        keep.populate = None;
-        keep.seals.push_back(Seal {
-            writer: active.writer,
-            footer,
-            salted: active.salted,
-            cut,
-            state: segment.state.clone(),
-        });
-        drop(keep);
-        self.shared.keeper_signal.raise();
-        self.request_sync();
-    }
-
-    /// A durable footer can be read again; its index need not stay in memory.
-    fn drop_known_footers(&mut self) {
-        for segment in &mut self.segments {
-            if !segment.footer.index.is_empty() && segment.state.is_sealed.load(Ordering::Acquire) {
-                let slim = Footer { index: Vec::new(), holes: Vec::new(), ..(*segment.footer).clone() };
-                segment.footer = Arc::new(slim);
-            }
-        }
-    }
-
-    /// Tells the helpers to finish: what was appended is synced, cursors are written, and their threads
-    /// end. Nothing can be appended any more. [`Closing`] waits for the sync.
-    pub fn close(mut self, now: LogTime) -> Closing {
-        self.tick(now);
-        if self.active.as_ref().is_some_and(|active| active.tally.footer().records > 0) {
-            self.append_own(Kind::Closing, now);
-        }
-        self.shared.is_closing.store(true, Ordering::Release);
-        self.shared.syncer_signal.raise();
-        self.shared.keeper_signal.raise();
-        Closing { shared: self.shared.clone(), end: self.next }
-    }
 }
 
 impl Drop for Log {
@@ -707,43 +436,6 @@ impl Drop for Log {
             self.shared.syncer_signal.raise();
             self.shared.keeper_signal.raise();
         }
-    }
-}
-
-/// A log that is being closed.
-#[derive(Debug)]
-pub struct Closing {
-    shared: Arc<Shared>,
-    end: Seq,
-}
-
-impl Closing {
-    /// First number after everything that was appended.
-    pub fn end(&self) -> Seq {
-        self.end
-    }
-
-    /// Whether everything that was appended is durable.
-    pub fn is_done(&self) -> bool {
-        self.shared.durable_end() >= self.end
-    }
-
-    /// Whether the last sync failed, so that waiting is in vain.
-    pub fn has_failed(&self) -> bool {
-        self.shared.has_failed.load(Ordering::Acquire)
-    }
-
-    /// Waits until everything is durable, the disk refused, or `patience` is over. Returns
-    /// [`Closing::is_done`]. Needs a running syncer.
-    pub fn wait(&self, patience: std::time::Duration) -> bool {
-        // Small steps: another waiter may have taken the signal down.
-        let step = std::time::Duration::from_millis(20);
-        let mut left = patience;
-        while !self.is_done() && !self.has_failed() && !left.is_zero() {
-            self.shared.closed_signal.wait(Some(step.min(left)));
-            left = left.saturating_sub(step);
-        }
-        self.is_done()
     }
 }
 

@@ -12,6 +12,7 @@
 //! What the compiler cannot see is that the file stays as it is: the state directory's lock keeps other
 //! agents out, and a file that some record still points into is unlinked, never written again.
 
+#[cfg(any(test, miri, feature = "sim"))]
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::fs::File;
 use std::io;
@@ -20,6 +21,8 @@ use std::ptr::{self, NonNull};
 use std::slice;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use memmap2::{Advice, MmapOptions, MmapRaw};
 
 use crate::disk::{Access, RegionFile, Space};
 
@@ -42,9 +45,8 @@ pub struct Region {
 #[derive(Debug)]
 enum Memory {
     /// A file's mapping, known to the SIGBUS handler by its place in the table.
-    Mapped {
-        slot: usize,
-    },
+    Mapped { slot: usize, map: MmapRaw },
+    #[cfg(any(test, miri, feature = "sim"))]
     Heap,
 }
 
@@ -59,32 +61,26 @@ impl Region {
     /// # Errors
     /// What `mmap` says, or `OutOfMemory` when [`MAPPINGS_MAX`] files are mapped already.
     pub(crate) fn map(file: &File, len: usize, access: Access, backing: Box<dyn RegionFile>) -> io::Result<Region> {
-        let protection = match access {
-            Access::Read => libc::PROT_READ,
-            Access::Write => libc::PROT_READ | libc::PROT_WRITE,
+        let mut options = MmapOptions::new();
+        options.len(len);
+        let map = match access {
+            Access::Read => options.map_raw_read_only(file)?,
+            Access::Write => options.map_raw(file)?,
         };
-        // SAFETY: a fresh shared mapping at an address of the kernel's choice touches no memory of ours.
-        let base = unsafe { libc::mmap(ptr::null_mut(), len, protection, libc::MAP_SHARED, file.as_raw_fd(), 0) };
-        if base == libc::MAP_FAILED {
-            return Err(io::Error::last_os_error());
-        }
-        let base = NonNull::new(base.cast::<u8>()).ok_or(io::ErrorKind::AddrNotAvailable)?;
-        let Some(slot) = MAPPINGS.enter(base.as_ptr() as usize, len) else {
-            // SAFETY: the mapping was made above and nothing points into it.
-            unsafe { libc::munmap(base.as_ptr().cast(), len) };
-            return Err(io::ErrorKind::OutOfMemory.into());
-        };
+        let base = NonNull::new(map.as_mut_ptr()).ok_or(io::ErrorKind::AddrNotAvailable)?;
+        let slot = MAPPINGS.enter(base.as_ptr() as usize, len).ok_or(io::ErrorKind::OutOfMemory)?;
         Ok(Region {
             base,
             len,
             frontier: AtomicUsize::new(len),
             is_writable: access == Access::Write,
-            memory: Memory::Mapped { slot },
+            memory: Memory::Mapped { slot, map },
             bad: AtomicBool::new(false),
             file: backing,
         })
     }
 
+    #[cfg(any(test, miri, feature = "sim"))]
     /// A block of the heap that holds `bytes`, in the place of a mapping.
     pub(crate) fn heap(bytes: &[u8], backing: Box<dyn RegionFile>) -> Region {
         let layout = heap_layout(bytes.len());
@@ -181,8 +177,9 @@ impl Region {
 
     /// Whether a page of this region could not be read or written.
     pub fn is_bad(&self) -> bool {
-        let faulted = match self.memory {
-            Memory::Mapped { slot } => MAPPINGS.slots[slot].bad.load(Ordering::Acquire),
+        let faulted = match &self.memory {
+            Memory::Mapped { slot, .. } => MAPPINGS.slots[*slot].bad.load(Ordering::Acquire),
+            #[cfg(any(test, miri, feature = "sim"))]
             Memory::Heap => false,
         };
         faulted || self.bad.load(Ordering::Acquire)
@@ -196,7 +193,7 @@ impl Region {
     /// Makes the pages of `start..end` present for writing, so that the writer does not fault on them.
     /// The range must lie above everything the writer may be writing.
     pub(crate) fn populate_write(&self, start: usize, end: usize) {
-        self.populate(start, end, libc::MADV_POPULATE_WRITE, |page| {
+        self.populate(start, end, Advice::PopulateWrite, |page| {
             // SAFETY: the page is mapped and writable. Nobody else touches it: the writer stays below
             // what was populated, and this is the only thread that populates.
             unsafe { page.write_volatile(page.read_volatile()) }
@@ -205,24 +202,21 @@ impl Region {
 
     /// Makes the pages of `start..end` present for reading.
     pub(crate) fn populate_read(&self, start: usize, end: usize) {
-        self.populate(start, end, libc::MADV_POPULATE_READ, |page| {
+        self.populate(start, end, Advice::PopulateRead, |page| {
             // SAFETY: the page is mapped and readable, and below the frontier nothing changes.
             unsafe { page.read_volatile() };
         });
     }
 
-    fn populate(&self, start: usize, end: usize, advice: libc::c_int, touch: impl Fn(*mut u8)) {
+    fn populate(&self, start: usize, end: usize, advice: Advice, touch: impl Fn(*mut u8)) {
         let end = end.min(self.len);
         let start = start - start % PAGE;
-        if matches!(self.memory, Memory::Heap) || start >= end {
+        let Memory::Mapped { map, .. } = &self.memory else { return };
+        if start >= end {
             return;
         }
-        // SAFETY: `start..end` lies inside the mapping; populating changes no byte.
-        let outcome = unsafe { libc::madvise(self.base.as_ptr().add(start).cast(), end - start, advice) };
-        if outcome == 0 {
-            return;
-        }
-        match io::Error::last_os_error().raw_os_error() {
+        let Err(error) = map.advise_range(advice, start, end - start) else { return };
+        match error.raw_os_error() {
             // Kernels before 5.14 do not know the advice: touch each page instead.
             Some(libc::EINVAL) => {
                 for at in (start..end).step_by(PAGE) {
@@ -251,13 +245,11 @@ impl Region {
 
 impl Drop for Region {
     fn drop(&mut self) {
-        match self.memory {
-            Memory::Mapped { slot } => {
-                // The handler must not know the addresses once the kernel may give them to others.
-                MAPPINGS.leave(slot);
-                // SAFETY: this value made the mapping, and no borrow of it is left.
-                unsafe { libc::munmap(self.base.as_ptr().cast(), self.len) };
-            }
+        match &self.memory {
+            // The handler must not know the addresses once the kernel may give them to others; they are
+            // unmapped after this, with the field.
+            Memory::Mapped { slot, .. } => MAPPINGS.leave(*slot),
+            #[cfg(any(test, miri, feature = "sim"))]
             // SAFETY: allocated in `heap` with this very layout.
             Memory::Heap => unsafe { dealloc(self.base.as_ptr(), heap_layout(self.len)) },
         }
@@ -427,6 +419,7 @@ impl Mappings {
     }
 }
 
+#[cfg(any(test, miri, feature = "sim"))]
 fn heap_layout(len: usize) -> Layout {
     Layout::from_size_align(len.max(1), 8).expect("a segment's length is below 4 GiB")
 }

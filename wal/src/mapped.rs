@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use crate::disk::{Access, Disk, FileInfo, PlainFile, RegionFile, Space};
 use crate::format::NEWER;
-use crate::log::OpenError;
 use crate::map::{self, Region};
+use crate::report::OpenError;
 
 /// A log's directory on a real file system.
 #[derive(Debug)]

@@ -58,7 +58,7 @@ impl Options {
     pub(crate) fn bounded(mut self) -> Options {
         self.segment_size = self.segment_size.clamp(SEGMENT_SIZE_MIN, 1 << 31).next_multiple_of(4096);
         self.populate_ahead = self.populate_ahead.max(1 << 16);
-        self.read_ahead = self.read_ahead.max(1 << 16);
+        self.read_ahead = self.read_ahead.max(4096);
         self
     }
 

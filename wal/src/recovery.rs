@@ -45,10 +45,11 @@ use crate::format::{
     segment_name,
 };
 use crate::keeper;
-use crate::log::{Damage, DynDisk, Log, OpenError, Opened, Salts, Segment, parts_of};
+use crate::log::{DynDisk, Log, Salts, Segment, parts_of};
 use crate::map::Region;
 use crate::number::{LogTime, Seq, WallTime, width};
 use crate::options::Options;
+use crate::report::{Damage, OpenError, Opened};
 use crate::scan::{Scanned, offset_towards, scan, split_at_line};
 use crate::shared::{KeepQueue, Recycled, SegmentState, Shared, SyncQueue};
 
@@ -86,6 +87,18 @@ struct Found {
     /// What a scan found; only without a footer at the end.
     scanned: Option<(Region, Scanned)>,
     holes: Vec<Range<Seq>>,
+    /// It was set aside for a while: only its own records say what was promised then.
+    was_aside: bool,
+}
+
+impl Found {
+    /// The durable line that this segment is judged by.
+    fn line(&self, line: Seq) -> Seq {
+        match &self.scanned {
+            Some((_, scanned)) if self.was_aside => scanned.line.unwrap_or(self.base),
+            _ => line,
+        }
+    }
 }
 
 struct Opening {
@@ -95,6 +108,7 @@ struct Opening {
     spares: Vec<FileInfo>,
     next_spare: u64,
     set_aside: Vec<String>,
+    taken_back: Vec<String>,
     /// Numbers that a segment set aside may use.
     reserved: Seq,
     line: Seq,
@@ -112,6 +126,7 @@ impl Opening {
             spares: Vec::new(),
             next_spare: 0,
             set_aside: Vec::new(),
+            taken_back: Vec::new(),
             reserved: Seq::FIRST,
             line: Seq::FIRST,
             next: Seq::FIRST,
@@ -154,6 +169,7 @@ impl Opening {
             };
             if known {
                 attempt("taking a segment back", || self.disk.rename(&file.name, name))?;
+                self.taken_back.push(name.to_owned());
             }
         }
         Ok(())
@@ -188,7 +204,9 @@ impl Opening {
         if header.is_none() {
             self.reserve(base, file.len);
         }
+        let was_aside = self.taken_back.contains(&file.name);
         self.found.push(Found {
+            was_aside,
             name: file.name,
             base,
             len: file.len,
@@ -236,6 +254,7 @@ impl Opening {
             let name = segment_name(header.base);
             attempt("naming a segment", || self.disk.rename(&file.name, &name))?;
             self.found.push(Found {
+                was_aside: false,
                 name,
                 base: header.base,
                 len: file.len,
@@ -328,13 +347,13 @@ impl Opening {
 
     /// Tells damage from tail in a scanned segment. Returns where it ends.
     fn judge_scanned(&mut self, at: usize, stop: Option<Seq>) -> Seq {
-        let line = self.line;
         let found = &mut self.found[at];
+        let line = found.line(self.line);
         let Some((_, scanned)) = &mut found.scanned else { return found.base };
         let promised = stop.map_or(line, |stop| stop.min(line));
         let end = scanned.end.max(promised);
         let last = scanned.tally.footer().records_end as usize;
-        let at_end = (end > scanned.end).then(|| (scanned.end..end, last..last));
+        let at_end = (end > scanned.end).then_some((scanned.end..end, last..last));
         let gaps = scanned.gaps.iter().map(|gap| (gap.seqs.clone(), gap.bytes.clone()));
         for (seqs, bytes) in gaps.chain(at_end) {
             let (damaged, hole) = split_at_line(&seqs, line);
@@ -352,9 +371,9 @@ impl Opening {
 
     /// Makes a scanned segment durable as it was found, and closes it for good.
     fn seal(&mut self, at: usize) -> io::Result<()> {
-        let line = self.line;
         let stop = self.found.get(at + 1).map(|next| next.base);
         let found = &mut self.found[at];
+        let line = found.line(self.line);
         let (Some(header), Some((mut region, scanned))) = (found.header, found.scanned.take()) else {
             return Ok(());
         };

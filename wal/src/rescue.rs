@@ -13,9 +13,10 @@ use std::sync::atomic::Ordering;
 
 use crate::disk::Access;
 use crate::format::{Kind, RECORD_HEADER, RecordHead};
-use crate::log::{AppendError, Failure, Log, Segment};
+use crate::log::{Log, Segment};
 use crate::map::Region;
 use crate::number::Seq;
+use crate::report::{AppendError, Failure};
 use crate::scan::{find_record, offset_towards};
 use crate::shared::Mapped;
 
@@ -108,11 +109,8 @@ impl Log {
         self.leave_active(durable);
         let cause = queue.failure.take().unwrap_or_else(|| io::Error::other("the sync failed"));
         // The failed group may or may not have renamed a file: whichever name it has must go.
-        let spare_names: Vec<(Seq, String)> = queue
-            .files
-            .drain(..)
-            .filter_map(|file| Some((file.base, file.spare_name?)))
-            .collect();
+        let spare_names: Vec<(Seq, String)> =
+            queue.files.drain(..).filter_map(|file| Some((file.base, file.spare_name?))).collect();
         let from = self.segments.partition_point(|segment| segment.base < durable);
         let undurable = self.segments.split_off(from);
         queue.superseded.extend(undurable.iter().map(|segment| segment.name.clone()));

@@ -88,6 +88,14 @@ impl SimDisk {
         }
     }
 
+    /// The kernel writes all dirty pages back; names stay as they are.
+    pub fn write_back_all(&self) {
+        let mut state = self.lock();
+        for (file, page) in state.dirty_pages() {
+            state.store_page(file, page, Fate::New);
+        }
+    }
+
     /// The kernel forgets clean pages, so that the next opening reads what the disk really holds.
     pub fn evict(&self) {
         let mut state = self.lock();
@@ -114,6 +122,12 @@ impl SimDisk {
     /// The next `count` file syncs fail.
     pub fn fail_next_syncs(&self, count: u32) {
         self.lock().failing_syncs = count;
+    }
+
+    /// The machine stops before the next sync after `count` more: from there on every sync
+    /// fails, and what is stored may or may not survive the power cut that must follow. `None` takes it back.
+    pub fn stop_after_syncs(&self, count: Option<u64>) {
+        self.lock().stop_after = count;
     }
 
     /// The next `count` directory syncs fail.
@@ -242,6 +256,7 @@ impl Disk for SimDisk {
     fn sync_directory(&self) -> io::Result<()> {
         let mut state = self.lock();
         state.directory_syncs += 1;
+        state.count_down()?;
         if state.failing_directory_syncs > 0 {
             state.failing_directory_syncs -= 1;
             return Err(io::Error::other("the simulated directory sync failed"));
@@ -349,6 +364,7 @@ struct State {
     failing_directory_syncs: u32,
     file_syncs: u64,
     directory_syncs: u64,
+    stop_after: Option<u64>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -383,6 +399,18 @@ impl State {
         self.files.entry(id).or_default()
     }
 
+    /// Fails when the machine has stopped.
+    fn count_down(&mut self) -> io::Result<()> {
+        match &mut self.stop_after {
+            None => Ok(()),
+            Some(0) => Err(io::Error::other("the simulated machine has stopped")),
+            Some(left) => {
+                *left -= 1;
+                Ok(())
+            }
+        }
+    }
+
     fn allocate(&mut self, bytes: u64) -> io::Result<()> {
         self.free = self.free.checked_sub(bytes).ok_or(io::ErrorKind::StorageFull)?;
         Ok(())
@@ -413,6 +441,7 @@ impl State {
 
     fn sync(&mut self, id: u64) -> io::Result<()> {
         self.file_syncs += 1;
+        self.count_down()?;
         let failing = self.failing_syncs > 0;
         let pages: Vec<usize> = self.file(id).dirty.iter().copied().collect();
         for page in pages {

@@ -60,13 +60,14 @@ impl Syncer {
         let shared = &self.shared;
         while !shared.is_dropped.load(Ordering::Acquire) {
             if let Some(job) = self.begin() {
+                let group = job.end().get().saturating_sub(shared.durable_end().get());
                 let result = job.execute();
                 let failed = result.is_err();
                 self.finish(job, result);
                 if failed {
                     shared.syncer_signal.wait(Some(AFTER_FAILURE));
                 } else {
-                    self.pace();
+                    self.pace(group);
                 }
             } else if shared.is_closing.load(Ordering::Acquire) {
                 break;
@@ -77,19 +78,27 @@ impl Syncer {
         shared.closed_signal.raise();
     }
 
-    /// Waits between two syncs where the durability mode says so; closing ends the wait.
-    fn pace(&self) {
-        let Durability::Interval { every_ms } = self.shared.options.durability else {
-            return;
+    /// Waits between two syncs where the durability mode says so, or where the last one had so much to do that the
+    /// next is worth gathering for; closing ends the wait.
+    fn pace(&self, group: u64) {
+        let mut left = match self.shared.options.durability {
+            Durability::Interval { every_ms } => every_ms,
+            Durability::Fsync if group >= BUSY_GROUP => GATHER_MS,
+            Durability::Fsync | Durability::Os => return,
         };
-        let mut left = every_ms;
-        while left > 0 && !self.shared.is_closing.load(Ordering::Acquire) {
+        let ends = || self.shared.is_closing.load(Ordering::Acquire) || self.shared.is_dropped.load(Ordering::Acquire);
+        while left > 0 && !ends() {
             let step = left.min(PACE_STEP_MS);
             std::thread::sleep(Duration::from_millis(step));
             left -= step;
         }
     }
 }
+
+/// A sync that covered so many records is followed by a pause of [`GATHER_MS`]: each sync write-protects the pages it
+/// wrote and costs the writer a fault on each, so under load fewer and larger groups are cheaper for everyone.
+const BUSY_GROUP: u64 = 100;
+const GATHER_MS: u64 = 2;
 
 impl SyncJob {
     /// First sequence number that this job does not make durable.

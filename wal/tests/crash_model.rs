@@ -16,7 +16,7 @@ use std::time::Instant;
 
 use common::{Driven, seq, small};
 use scaidrive_wal::sim::{Fate, SimDisk};
-use scaidrive_wal::{AppendError, CursorKey, Durability, Options, Position, Read, Seq, SyncJob};
+use scaidrive_wal::{AppendError, CursorKey, Durability, Log, Options, Position, Read, Seq, SyncJob};
 
 /// Everything that can happen between two power cuts.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -91,10 +91,7 @@ impl World {
             driven: None,
             job: None,
             is_full: false,
-            oracle: Oracle {
-                bodies: vec![0],
-                ..Oracle::default()
-            },
+            oracle: Oracle { bodies: vec![0], ..Oracle::default() },
             salt: seed,
             prng: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1,
         };
@@ -134,8 +131,7 @@ impl World {
         self.salt += 1;
         let disk = Arc::new(self.disk.clone());
         let budget = scaidrive_wal::Budget::new(1000);
-        let (mut driven, opened) =
-            Driven::open_with(disk, self.options.clone(), budget, self.salt);
+        let (mut driven, opened) = Driven::open_with(disk, self.options.clone(), budget, self.salt);
         if !opened.damage.is_empty() {
             return Err(format!("false alarm: {:?}", opened.damage));
         }
@@ -147,7 +143,7 @@ impl World {
             driven.sync();
         }
         let cursor = driven.log.cursors().find(|(key, _)| *key == KEY);
-        let body = cursor.map_or(0, |(_, body)| u64::from_le_bytes(body[..8].try_into().unwrap()));
+        let body = cursor.map_or(0, |(_, body)| cursor_number(body));
         if !self.oracle.bodies.contains(&body) {
             return Err(format!("cursor {body} is none of {:?}", self.oracle.bodies));
         }
@@ -166,12 +162,8 @@ impl World {
             if range.start.get() < self.oracle.acked {
                 return Err(format!("acknowledged records are given up: {range:?}"));
             }
-            let numbers: Vec<u64> = self
-                .oracle
-                .given
-                .range(range.start.get()..range.end.get())
-                .map(|(number, _)| *number)
-                .collect();
+            let numbers: Vec<u64> =
+                self.oracle.given.range(range.start.get()..range.end.get()).map(|(number, _)| *number).collect();
             for number in numbers {
                 self.oracle.given.remove(&number);
             }
@@ -222,7 +214,7 @@ impl World {
         self.oracle.tag += 1;
         let mut payload = vec![b'.'; len];
         payload[..8].copy_from_slice(&self.oracle.tag.to_le_bytes());
-        for _ in 0..4 {
+        for _ in 0..40 {
             match self.log().try_append(&payload) {
                 Ok(number) => {
                     let number = number.get();
@@ -249,7 +241,7 @@ impl World {
     }
 
     fn settle(&mut self) -> Outcome {
-        for _ in 0..3 {
+        for _ in 0..40 {
             let driven = self.log();
             driven.log.tick(driven.now);
             if let Some(failure) = driven.log.take_failure() {
@@ -304,7 +296,7 @@ impl World {
             Op::Checkpoint => {
                 self.oracle.tag += 1;
                 let body = self.oracle.tag;
-                self.log().log.write_cursors(&[(KEY, &body.to_le_bytes())]).unwrap();
+                self.log().log.write_cursors(&[(KEY, &cursor_body(body))]).unwrap();
                 self.oracle.bodies.push(body);
                 self.log().keep();
                 if self.log().log.cursor_error().is_none() {
@@ -402,12 +394,21 @@ impl World {
                 })
                 .collect();
             world.disk.power_cut_with(&fates);
-            world
-                .aftermath()
-                .map_err(|broken| format!("{broken}; fates {fates:?}"))?;
+            world.aftermath().map_err(|broken| format!("{broken}; fates {fates:?}"))?;
         }
         Ok(())
     }
+}
+
+/// A body of several sectors, so that it can tear.
+fn cursor_body(number: u64) -> Vec<u8> {
+    number.to_le_bytes().repeat(200)
+}
+
+fn cursor_number(body: &[u8]) -> u64 {
+    let number = u64::from_le_bytes(body[..8].try_into().unwrap());
+    assert_eq!(body, cursor_body(number), "a torn cursor is believed");
+    number
 }
 
 const CUTS_MAX: usize = 27;
@@ -518,10 +519,7 @@ fn random_histories_keep_the_promises() {
 
 #[test]
 fn random_histories_in_a_weaker_mode_keep_what_is_durable_and_reuse_no_number() {
-    let options = Options {
-        durability: Durability::Interval { every_ms: 100 },
-        ..small()
-    };
+    let options = Options { durability: Durability::Interval { every_ms: 100 }, ..small() };
     let started = Instant::now();
     let seeds = number_from("SCAIDRIVE_SEEDS", 500);
     let first = number_from("SCAIDRIVE_SEED", 1);
@@ -561,6 +559,44 @@ fn weak_history(seed: u64, options: Options) -> Outcome {
 }
 
 #[test]
+fn opening_may_be_cut_short_at_any_sync() {
+    for seed in 1..=100 {
+        for syncs in 0..4 {
+            let mut world = World::new(seed, small());
+            for _ in 0..20 {
+                world.append(300).unwrap();
+            }
+            world.run(Op::SyncFails).unwrap();
+            world.run(Op::SyncEnds).unwrap();
+            for _ in 0..20 {
+                world.append(300).unwrap();
+            }
+            world.run(Op::SyncBegins).unwrap();
+            let job = world.job.take().unwrap();
+            world.disk.fail_next_syncs(1);
+            assert!(job.execute().is_err());
+            world.disk.fail_next_syncs(0);
+            world.disk.kill();
+            // Opening gets this far; nobody has seen anything of it.
+            world.disk.stop_after_syncs(Some(syncs));
+            world.driven = None;
+            let _ = Log::open(
+                Arc::new(world.disk.clone()),
+                small(),
+                scaidrive_wal::Budget::new(9),
+                scaidrive_wal::WallTime::from_ms(0),
+                &mut || seed,
+            );
+            world.disk.stop_after_syncs(None);
+            world.disk.power_cut();
+            if let Err(broken) = world.open() {
+                panic!("seed {seed}, {syncs} syncs: {broken}");
+            }
+        }
+    }
+}
+
+#[test]
 fn damage_at_rest_is_reported_and_costs_nothing_else() {
     for seed in 1..=300 {
         let mut world = World::new(seed, small());
@@ -595,7 +631,7 @@ fn damage_at_rest_is_reported_and_costs_nothing_else() {
         let expected: Vec<u64> = acked.iter().copied().filter(|n| *n != victim).collect();
         assert_eq!(found, expected, "seed {seed}");
         let victim = seq(victim)..seq(victim + 1);
-        assert_eq!(missing, [victim.clone()], "seed {seed}");
+        assert_eq!(missing, std::slice::from_ref(&victim), "seed {seed}");
         for damage in &opened.damage {
             assert_eq!(damage.seqs, victim, "seed {seed}");
             assert_eq!(damage.segment, segment, "seed {seed}");

@@ -30,6 +30,7 @@ pub use args::{
 pub use exit::Exit;
 pub use output::{Colour, Output};
 pub use problem::Failure;
+pub(crate) use problem::chain;
 
 /// Runs the command that `args` (the program's name first) asks for, on this process's streams.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {

@@ -30,6 +30,18 @@ impl Failure {
     }
 }
 
+/// An error and what caused it, in one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
 fn usage_what(error: &clap::Error) -> String {
     let argument = || context(error, ContextKind::InvalidArg).join(", ");
     let value = || context(error, ContextKind::InvalidValue).join(", ");

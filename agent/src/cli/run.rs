@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Exit, Failure, Output};
+use super::{Exit, Failure, Output, chain};
 use crate::runtime::clock;
 use crate::config::{Config, Surroundings};
 use crate::control;
@@ -30,7 +30,7 @@ pub(super) fn run(path: &Path, surroundings: &Surroundings, output: &mut Output<
         advice: String::from("start the agent in a process of its own"),
     })?;
     let node = Node::start(config, &mut clock::entropy).map_err(|problem| failure(&problem, path))?;
-    let exit = control::serve(node, path, surroundings);
+    let exit = control::serve(node, journal.clone(), path, surroundings);
     journal.settle();
     exit
 }
@@ -44,16 +44,4 @@ fn failure(problem: &StartError, path: &Path) -> Failure {
         _ => (Exit::Io, "see that the agent's user may write to agent.state_dir and that the disk works"),
     };
     Failure { exit, what: chain(problem), place: path.display().to_string(), advice: advice.to_owned() }
-}
-
-/// An error and what caused it, in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

@@ -1,32 +1,364 @@
 //! The control plane: one ordinary thread with a small tokio runtime. It watches signals and the shards, and answers
 //! questions; nothing an event passes through.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `http.rs`, `socket.rs` | what is answered, on the address and on the admin socket |
+//! | `picture.rs` | all shards together at one moment |
+//! | `status.rs`, `metrics.rs`, `letters.rs` | that, in JSON and in Prometheus' words; the dead letters |
+//! | `watch.rs` | what changed since the last look and is worth saying |
+//! | `reload.rs` | what a reload changed |
+//! | `exposition.rs`, `memory.rs`, `systemd.rs` | the text format, `/proc`, the service manager |
+//!
+//! It owns the [`Node`]; handlers see it through a [`crate::node::View`] and ask for the rest by an order.
 
-use std::path::Path;
+mod exposition;
+mod http;
+pub mod letters;
+mod memory;
+mod metrics;
+mod picture;
+pub mod reload;
+mod socket;
+pub mod status;
+mod systemd;
+mod watch;
 
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use scaidrive_codecs::own::{AgentStopped, DestinationState, OwnEvent};
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
 
-use crate::cli::{Exit, Failure};
-use crate::config::Surroundings;
+use self::http::{Order, Panel};
+use self::reload::Reloaded;
+use self::socket::{AdminSocket, Caller};
+use self::systemd::Manager;
+use self::watch::{News, Watch};
+use crate::cli::{Exit, Failure, chain};
+use crate::config::{Config, Surroundings};
+use crate::ingest::http::seats::Seats;
+use crate::ingest::unix::{Socket, SocketError, UnixSettings};
+use crate::journal::Journal;
 use crate::node::Node;
+use crate::runtime::clock;
+use crate::time::Millis;
 
 /// Runs the control plane until the agent is told to stop, and stops it.
-pub fn serve(node: Node, path: &Path, _surroundings: &Surroundings) -> Result<Exit, Failure> {
-    let refused = |problem: std::io::Error| Failure {
+///
+/// # Errors
+/// When it can't begin: an address or socket that is taken. The agent is stopped in good order then too.
+pub fn serve(node: Node, journal: Journal, path: &Path, surroundings: &Surroundings) -> Result<Exit, Failure> {
+    // Both sides of a stop count against one deadline, so nothing here may block for long.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(BLOCKING_THREADS)
+        .thread_name("control")
+        .build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(problem) => {
+            let _ = stop(node, "it could not start its control plane");
+            return Err(no_control(&problem, path));
+        }
+    };
+    let (orders, ordered) = mpsc::channel(ORDERS_MAX);
+    let panel = Arc::new(Panel {
+        view: node.view().clone(),
+        watch: Mutex::new(Watch::default()),
+        needs_restart: Mutex::new(None),
+        orders,
+    });
+    let mut control = Control {
+        node,
+        journal,
+        path: path.to_owned(),
+        surroundings: surroundings.clone(),
+        panel,
+        manager: Manager::here(),
+    };
+    let ended = runtime.block_on(control.run(ordered));
+    control.manager.stopping();
+    release(runtime);
+    let cause = match &ended {
+        Ok(End::Told(signal)) => (*signal).to_owned(),
+        Ok(End::ShardFailed(why)) => why.clone(),
+        Err(failure) => failure.what.clone(),
+    };
+    let stopped = stop(control.node, &cause);
+    match ended? {
+        End::ShardFailed(_) => Ok(Exit::Internal),
+        End::Told(_) => Ok(stopped),
+    }
+}
+
+/// Why the control plane ended.
+enum End {
+    /// A signal said so.
+    Told(&'static str),
+    /// A shard's thread ended by itself.
+    ShardFailed(String),
+}
+
+struct Control {
+    node: Node,
+    journal: Journal,
+    path: PathBuf,
+    surroundings: Surroundings,
+    panel: Arc<Panel>,
+    manager: Manager,
+}
+
+impl Control {
+    async fn run(&mut self, mut ordered: mpsc::Receiver<Order>) -> Result<End, Failure> {
+        let refused = |problem: io::Error| no_control(&problem, &self.path);
+        let mut terminate = signal(SignalKind::terminate()).map_err(refused)?;
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(refused)?;
+        let mut hangup = signal(SignalKind::hangup()).map_err(refused)?;
+        self.open().await?;
+        let config = self.panel.view.config();
+        let (node, runtime) = (&config.agent.node, &self.panel.view.choice);
+        tracing::info!(
+            "{node} takes events: agent {}, {} shards on {} ({}), {} destinations",
+            self.panel.view.agent_id,
+            self.panel.view.active_shards,
+            runtime.backend,
+            runtime.why,
+            config.destinations.len(),
+        );
+        self.manager.ready("takes events");
+        let mut tick = tokio::time::interval(LOOK_EVERY);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => return Ok(End::Told("signal SIGTERM")),
+                _ = interrupt.recv() => return Ok(End::Told("signal SIGINT")),
+                _ = hangup.recv() => {
+                    self.reload("signal SIGHUP", "file").await;
+                }
+                Some(order) = ordered.recv() => {
+                    let reloaded = self.reload(&order.who, "cli").await;
+                    // Who asked may be gone.
+                    let _ = order.reply.send(reloaded);
+                }
+                _ = tick.tick() => {
+                    if let Some(why) = self.node.failed_shard() {
+                        tracing::error!("{why}; the agent ends, what was acknowledged is on the disk");
+                        return Ok(End::ShardFailed(why));
+                    }
+                    self.look();
+                }
+            }
+        }
+    }
+
+    /// Begins to listen on the address and on the socket.
+    async fn open(&self) -> Result<(), Failure> {
+        let config = self.panel.view.config();
+        let address = config.admin.listen;
+        let listener = TcpListener::bind(address).await.map_err(|problem| Failure {
+            exit: Exit::Unavailable,
+            what: format!("cannot listen on {address}: {problem}"),
+            place: format!("admin.listen in {}", self.path.display()),
+            advice: "name an address of this machine and a port that no other program listens on".to_owned(),
+        })?;
+        let settings =
+            UnixSettings { path: config.admin.socket.clone(), mode: SOCKET_MODE, gid: None, allow_uids: Vec::new() };
+        let socket = Socket::bind(&settings).await.map_err(|problem| self.no_socket(&problem))?;
+        let router = http::for_address(Arc::clone(&self.panel), address);
+        tokio::spawn(async move { axum::serve(Seats::new(listener), router).await });
+        let router = http::for_socket(Arc::clone(&self.panel)).into_make_service_with_connect_info::<Caller>();
+        tokio::spawn(async move { axum::serve(AdminSocket::new(socket), router).await });
+        Ok(())
+    }
+
+    fn no_socket(&self, problem: &SocketError) -> Failure {
+        let advice = match problem {
+            SocketError::Busy { .. } => "stop the other program, or name another path",
+            SocketError::NotASocket { .. } => "name another path, or move the file away",
+            _ => "make sure that the folder exists and belongs to the agent's user",
+        };
+        Failure {
+            exit: Exit::Unavailable,
+            what: chain(problem),
+            place: format!("admin.socket in {}", self.path.display()),
+            advice: advice.to_owned(),
+        }
+    }
+
+    /// One look at the shards.
+    fn look(&mut self) {
+        let now = clock::now();
+        let picture = picture::Picture::take(&self.panel.view, now);
+        let news = self.panel.watch().look(&picture, now, clock::wall_ms());
+        for news in news {
+            self.say(news);
+        }
+        if picture.stuck().is_empty() {
+            self.manager.alive(now);
+        }
+        self.journal.settle();
+    }
+
+    fn say(&self, news: News) {
+        match news {
+            News::State { destination, from, to, cause } => {
+                if picture::badness(to) <= picture::badness("active") {
+                    tracing::info!(destination, "{to} again (was {from}): {cause}");
+                } else {
+                    tracing::warn!(destination, "{to} (was {from}): {cause}");
+                }
+                let (from, to) = (from.to_owned(), to.to_owned());
+                self.node.tell(OwnEvent::DestinationState(DestinationState { destination, from, to, cause }));
+            }
+            News::Stalled { shard, lasting } => {
+                tracing::warn!(shard, "the shard's loop has not turned for {lasting}; its disk may be stuck");
+            }
+            News::Resumed { shard, after } => {
+                tracing::info!(shard, "the shard's loop turns again after {after}");
+            }
+        }
+    }
+
+    /// Reads the configuration again: whole or not at all.
+    async fn reload(&mut self, who: &str, via: &str) -> Reloaded {
+        self.manager.reloading();
+        let reloaded = self.try_reload(who, via).await;
+        if reloaded.is_done {
+            for change in &reloaded.changes {
+                tracing::info!("{change}");
+            }
+            if reloaded.changes.is_empty() && reloaded.needs_restart.is_none() {
+                tracing::info!("the configuration was read again and says the same");
+            }
+            if let Some(waits) = &reloaded.needs_restart {
+                tracing::warn!("{waits}");
+            }
+        } else {
+            for problem in &reloaded.problems {
+                tracing::error!("{problem}");
+            }
+            tracing::error!("the configuration was not taken over; the one in force stays as it is");
+        }
+        self.manager.ready(if reloaded.is_done { "takes events" } else { "takes events; the new configuration is refused" });
+        reloaded
+    }
+
+    async fn try_reload(&mut self, who: &str, via: &str) -> Reloaded {
+        let (path, surroundings) = (self.path.clone(), self.surroundings.clone());
+        // Files may lie on a disk that does not answer; health checks go on meanwhile.
+        let loaded = tokio::task::spawn_blocking(move || Config::load(&path, &surroundings)).await;
+        let config = match loaded {
+            Ok(Ok((config, warnings))) => {
+                warnings.iter().for_each(|warning| tracing::warn!("{}", reload::one_line(warning)));
+                config
+            }
+            Ok(Err(problems)) => return Reloaded::refused(problems.iter().map(reload::one_line).collect()),
+            Err(_) => return Reloaded::refused(vec!["reading the configuration failed".to_owned()]),
+        };
+        let level = config.log.level;
+        let changes = match self.node.reload(config, &mut clock::entropy) {
+            Ok(changes) => changes,
+            Err(problem) => return Reloaded::refused(vec![chain(&problem)]),
+        };
+        self.journal.set_level(level);
+        let reloaded = Reloaded::done(&changes);
+        let mut needs_restart = self.panel.needs_restart.lock().unwrap_or_else(PoisonError::into_inner);
+        if reloaded.needs_restart.is_some() {
+            needs_restart.clone_from(&reloaded.needs_restart);
+        }
+        drop(needs_restart);
+        if !changes.is_empty() {
+            self.node.tell(reload::event(&changes, who, via, &self.path.display().to_string()));
+        }
+        reloaded
+    }
+}
+
+/// Ends what the runtime does without waiting for it; the admin socket's file goes with its listener.
+fn release(runtime: Runtime) {
+    runtime.shutdown_timeout(RELEASE_MAX);
+}
+
+/// Stops the agent, but does not wait for ever: what does not end keeps nobody from restarting.
+fn stop(node: Node, cause: &str) -> Exit {
+    let started = Instant::now();
+    node.tell(OwnEvent::AgentStopped(AgentStopped {
+        agent_id: node.view().agent_id.clone(),
+        cause: cause.to_owned(),
+    }));
+    tracing::info!("stops: {cause}");
+    let stopping = thread::Builder::new().name("stop".to_owned()).spawn(move || node.stop());
+    let Ok(stopping) = stopping else { return Exit::Internal };
+    while !stopping.is_finished() {
+        if started.elapsed() > STOP_MAX {
+            tracing::error!("not everything has ended after {}; what was acknowledged is on the disk", Millis(STOP_MAX.as_millis() as u64));
+            return Exit::Internal;
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+    if stopping.join().is_err() {
+        return Exit::Internal;
+    }
+    tracing::info!("stopped after {}", Millis(started.elapsed().as_millis() as u64));
+    Exit::Ok
+}
+
+fn no_control(problem: &io::Error, path: &Path) -> Failure {
+    Failure {
         exit: Exit::Internal,
         what: format!("cannot start the control plane: {problem}"),
         place: path.display().to_string(),
-        advice: String::from("see that the process may open more files"),
-    };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(refused)?;
-    runtime.block_on(async {
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+        advice: "see that the process may start threads and open more files".to_owned(),
+    }
+}
+
+/// How often the shards are looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(1_000);
+/// Threads for what waits for the disk.
+const BLOCKING_THREADS: usize = 2;
+/// Orders that wait for the node's owner.
+const ORDERS_MAX: usize = 8;
+/// The admin socket is for root and the agent's user.
+const SOCKET_MODE: u32 = 0o600;
+/// How long what blocks in a file may hold up a stop.
+const RELEASE_MAX: Duration = Duration::from_millis(200);
+/// The promise is five seconds for all of it.
+const STOP_MAX: Duration = Duration::from_millis(4_500);
+
+#[cfg(test)]
+mod tests {
+    use super::picture::DestinationPicture;
+    use crate::delivery::outlet::Tally;
+    use crate::stream::books::Books;
+    use crate::time::Millis;
+
+    /// A destination in the given state, with nothing counted.
+    pub(super) fn destination(name: &str, state: &'static str, cause: Option<&str>) -> DestinationPicture {
+        DestinationPicture {
+            name: name.to_owned(),
+            kind: "splunk_hec",
+            state,
+            cause: cause.map(str::to_owned),
+            streams: Vec::new(),
+            books: Books::default(),
+            difference: 0,
+            unread: 0,
+            lag: Millis::ZERO,
+            accepted_requests: 0,
+            refused_requests: 0,
+            failed_requests: 0,
+            delivered_bytes: 0,
+            under_way: 0,
+            last_success_ms: None,
+            last_failure: None,
+            latency_ms: Tally::default().latency_ms,
         }
-        Ok::<_, std::io::Error>(())
-    }).map_err(refused)?;
-    node.stop();
-    Ok(Exit::Ok)
+    }
 }

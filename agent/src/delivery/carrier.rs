@@ -125,7 +125,6 @@ fn announcement_body(shard: &Shard, place: &Place, job: &OwnJob, scratch: &mut S
         shard: shard.id().0,
         stream: &|epoch| stream.of_epoch(*epoch),
     };
-    let event = announcement.to_own(&names);
     let tenant = place.destination.scope.only_tenant().unwrap_or(&shard.identity.tenant);
     let envelope = Envelope {
         event_id: &id_text(&job.id),
@@ -133,11 +132,18 @@ fn announcement_body(shard: &Shard, place: &Place, job: &OwnJob, scratch: &mut S
         tenant_id: tenant,
         node: &shard.identity.node,
     };
-    let raw = event.to_json(&envelope);
-    let index = scaidrive_codecs::index(&raw).map_err(|refusal| refusal.to_string())?;
-    let mut body = Body::new();
-    outlet.encoder.encode_own(&Event::new(&raw, &index), &mut body, scratch)?;
-    Ok(Some(body))
+    let mut refused = String::new();
+    for (ranges, tenants) in NOTICE_SIZES {
+        let raw = announcement.shortened(ranges, tenants).as_announcement().to_own(&names).to_json(&envelope);
+        let index = scaidrive_codecs::index(&raw).map_err(|refusal| refusal.to_string())?;
+        let mut body = Body::new();
+        match outlet.encoder.encode_own(&Event::new(&raw, &index), &mut body, scratch) {
+            Ok(()) => return Ok(Some(body)),
+            // A format with short messages gets a shorter notice: the counts stay exact.
+            Err(why) => refused = why,
+        }
+    }
+    Err(refused)
 }
 
 fn payload_of<'a>(items: &'a [Item<Record>]) -> impl Fn(u32) -> &'a [u8] {
@@ -444,6 +450,8 @@ fn poll_now<T>(future: impl Future<Output = T>) -> Option<T> {
     }
 }
 
+/// Ranges and tenants that a notice names at most, from all it has to what fits anywhere.
+const NOTICE_SIZES: [(usize, usize); 4] = [(usize::MAX, usize::MAX), (20, 20), (5, 5), (1, 0)];
 /// A carrier without work ends after this, and closes its connection.
 const IDLE_MAX: Millis = Millis::from_secs(60);
 /// Replies are kept up to this length, in bytes.

@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use hdrhistogram::Histogram;
-use scaidrive_codecs::{Body, Event, Field, Index, Scratch, Stamp};
+use scaidrive_codecs::{Body, Event, Field, Filter, Index, Scratch, Stamp};
 use scaidrive_wal::{CursorKey, Record, Seq};
 
 use super::encoder::Encoder;
@@ -40,6 +40,8 @@ pub struct Outlet {
     /// What it counts beside the books.
     pub tally: Tally,
     key: CursorKey,
+    /// This shard's own: clones share no buffers, so shards don't wait for each other.
+    filter: Filter,
     stream: StreamName,
     fingerprint: u64,
     settled: Settled<Loss>,
@@ -225,6 +227,7 @@ impl Outlet {
         let mut outlet = Outlet {
             key: CursorKey(destination.id.bytes()),
             stream: StreamName::new(start.node.into(), prefix, epoch),
+            filter: destination.filter.clone(),
             destination,
             encoder,
             reading: Reading::Waiting,
@@ -324,7 +327,7 @@ impl Outlet {
         let seq = record.seq().get();
         self.books.judged += 1;
         self.cursor.is_dirty = true;
-        let is_selected = !self.is_about_itself(record, event) && self.destination.filter.selects(event, scratch);
+        let is_selected = !self.is_about_itself(record, event) && self.filter.selects(event, scratch);
         tenants.judged(record.tenant_hash(), event.field(Field::TenantId).unwrap_or_default(), is_selected);
         if !is_selected {
             self.books.filtered += 1;

@@ -94,6 +94,14 @@ impl Socket {
         made.map_err(|(step, source)| SocketError::Io { step, path: path.clone(), source })
     }
 
+    /// The next connection.
+    ///
+    /// # Errors
+    /// When there is none to be had now: out of descriptors, most likely.
+    pub async fn next(&self) -> io::Result<UnixStream> {
+        self.listener.accept().await.map(|(stream, _)| stream)
+    }
+
     fn make(settings: &UnixSettings, new: &Path) -> Result<Socket, (&'static str, io::Error)> {
         let at = |step| move |source| (step, source);
         let listener = UnixListener::bind(new).map_err(at("make"))?;

@@ -58,6 +58,12 @@ pub fn establish(state_dir: &Path, machine_id: &str, chance: u64) -> io::Result<
     Ok(AgentId { text: fresh, replaces })
 }
 
+/// The agent id that `state_dir` holds, if it holds one. Changes nothing; blocks on the disk.
+pub fn known(state_dir: &Path) -> Option<String> {
+    let stored: Stored = serde_json::from_slice(&fs::read(state_dir.join(FILE)).ok()?).ok()?;
+    Some(stored.agent_id)
+}
+
 /// The machine's id (machine-id(5)), or an empty text where there is none.
 pub fn machine_id() -> String {
     let read = fs::read_to_string("/etc/machine-id").or_else(|_| fs::read_to_string("/var/lib/dbus/machine-id"));

@@ -18,7 +18,7 @@ use scaidrive_wal::{self as wal, Budget, DirectoryLock, Log, MappedDisk, Opened,
 
 use crate::config::{Changes, Config, Destination, DestinationId, Durability};
 use crate::deadletter::DeadLetters;
-use crate::ingest::{self, IngestThread, Intake};
+use crate::ingest::{self, IngestThread, Intake, Token};
 use crate::runtime::{self, Choice, ShardThread};
 use crate::shard::door::{Doors, Inbox, ShardId};
 use crate::shard::{Command, Holdings, Identity, Mailbox, Parts, Plan, Planned, Published, Shard};
@@ -33,6 +33,8 @@ pub struct Node {
     shards: Vec<ShardThread>,
     helpers: Vec<thread::JoinHandle<()>>,
     ingest: Option<IngestThread>,
+    /// What producers show over HTTP.
+    token: Option<Token>,
     stores: Stores,
     _lock: DirectoryLock,
 }
@@ -164,6 +166,7 @@ impl Node {
             shards.push(runtime::start(choice.backend, name, main).map_err(StartError::Thread)?);
         }
         let settings = config.ingest.settings(state_dir).map_err(StartError::Group)?;
+        let token = settings.http.as_ref().and_then(|http| http.token.clone());
         let intake = Intake::new(&settings, shard_count);
         let ingest = ingest::start(&settings, doors, Arc::clone(&intake))?;
         let view = View {
@@ -176,7 +179,7 @@ impl Node {
             budget,
             stores: stores.clone(),
         };
-        Ok(Node { view, mailboxes, shards, helpers, ingest: Some(ingest), stores, _lock: lock })
+        Ok(Node { view, mailboxes, shards, helpers, ingest: Some(ingest), token, stores, _lock: lock })
     }
 
     /// What the control plane sees.
@@ -189,7 +192,7 @@ impl Node {
     /// # Errors
     /// When a new destination's store can't be opened; nothing is changed then.
     pub fn reload(&self, mut config: Config, chance: &mut dyn FnMut() -> u64) -> Result<Changes, StartError> {
-        let changes = Config::differences(&self.view.config(), &config);
+        let mut changes = Config::differences(&self.view.config(), &config);
         for destination in &mut config.destinations {
             // The same value, not only an equal one, is what tells a shard that nothing changed.
             if let Some(same) = changes.unchanged.iter().find(|same| same.id == destination.id) {
@@ -200,8 +203,20 @@ impl Node {
         for mailbox in &self.mailboxes {
             mailbox.command(Command::Replan(Arc::clone(&plan)));
         }
+        let secret = config.ingest.http.as_ref().and_then(|http| http.token.as_ref());
+        if let (Some(token), Some(secret)) = (&self.token, secret) {
+            token.set(secret.reveal());
+            changes.live.extend(changes.restart.extract_if(.., |change| change.key == "ingest.http.token"));
+        }
         *self.view.config.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
         Ok(changes)
+    }
+
+    /// Says something about the agent as an event in the log.
+    pub fn tell(&self, event: OwnEvent) {
+        if let Some(mailbox) = self.mailboxes.first() {
+            mailbox.command(Command::Tell(event));
+        }
     }
 
     /// A shard that ended by itself, with what it said: the agent can't go on then.

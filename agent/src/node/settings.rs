@@ -62,7 +62,7 @@ impl Ingest {
         let http = self.http.as_ref().map(|http| HttpSettings {
             listen: http.listen,
             token: http.token.as_ref().map(|secret| Token::new(secret.reveal())),
-            hosts: Vec::new(),
+            hosts: http.hosts.clone(),
         });
         Ok(ingest::Settings {
             unix,

@@ -37,7 +37,6 @@ use std::time::Duration;
 
 use futures_io::{AsyncRead, AsyncWrite};
 
-pub use crate::config::RuntimeSetting;
 pub use crate::runtime::probe::{Choice, ChooseError, choose};
 use crate::time::Millis;
 
@@ -110,6 +109,18 @@ impl fmt::Display for Backend {
             Backend::Virtual => "virtual",
         })
     }
+}
+
+/// The setting `agent.runtime`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RuntimeSetting {
+    /// io_uring where it works, else epoll.
+    #[default]
+    Auto,
+    /// io_uring, or the agent does not start.
+    IoUring,
+    /// epoll.
+    Epoll,
 }
 
 /// Work that panicked, or could not be started; the text says which.

@@ -315,68 +315,106 @@ fn several_shards_run_at_once() {
 
 #[test]
 fn shards_that_have_ended_leave_no_descriptors_and_no_threads() {
-    // Counted in a process of its own, because other tests open and close things at the same time.
-    if std::env::var_os(COUNT_IN_CHILD).is_none() {
-        let name = "runtime::tests::shards_that_have_ended_leave_no_descriptors_and_no_threads";
-        let this_program = std::env::current_exe().unwrap();
-        let mut child = std::process::Command::new(this_program);
-        let run = child.args(["--exact", name, "--test-threads=1"]).env(COUNT_IN_CHILD, "1").output().unwrap();
-        assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stdout));
-        return;
-    }
-    let count = |what: &str| {
-        let entries = fs::read_dir(format!("/proc/self/{what}")).unwrap();
-        // glommio 0.9 never closes the eventfd of an executor; a process has a handful of those.
-        let is_eventfd = |path| fs::read_link(path).is_ok_and(|link| link.to_string_lossy().contains("eventfd"));
-        entries.filter(|entry| !is_eventfd(entry.as_ref().unwrap().path())).count()
-    };
-    let round = || {
-        on_each_side(|runtime| async move {
-            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-            let stream = runtime.connect(listener.local_addr().unwrap()).await.unwrap();
-            let sleeper = Rc::clone(&runtime);
-            runtime.spawn(Box::pin(async move {
-                let _kept = stream;
-                sleeper.sleep(Millis::from_secs(3600)).await;
-            }));
-            offload_value(&runtime, || ()).await.unwrap();
-        });
-    };
-    round();
-    let settle = || thread::sleep(Duration::from_millis(500));
-    settle();
-    let before = (count("fd"), count("task"));
-    (0..10).for_each(|_| round());
-    settle();
-    assert_eq!((count("fd"), count("task")), before);
+    alone("shards_that_have_ended_leave_no_descriptors_and_no_threads", || {
+        let count = |what: &str| {
+            let entries = fs::read_dir(format!("/proc/self/{what}")).unwrap();
+            // glommio 0.9 never closes the eventfd of an executor; a process has a handful of those.
+            let is_eventfd = |path| fs::read_link(path).is_ok_and(|link| link.to_string_lossy().contains("eventfd"));
+            entries.filter(|entry| !is_eventfd(entry.as_ref().unwrap().path())).count()
+        };
+        let round = || {
+            on_each_side(|runtime| async move {
+                let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+                let stream = runtime.connect(listener.local_addr().unwrap()).await.unwrap();
+                let sleeper = Rc::clone(&runtime);
+                runtime.spawn(Box::pin(async move {
+                    let _kept = stream;
+                    sleeper.sleep(Millis::from_secs(3600)).await;
+                }));
+                offload_value(&runtime, || ()).await.unwrap();
+            });
+        };
+        round();
+        let settle = || thread::sleep(Duration::from_millis(500));
+        settle();
+        let before = (count("fd"), count("task"));
+        (0..10).for_each(|_| round());
+        settle();
+        assert_eq!((count("fd"), count("task")), before);
+    });
 }
 
-const COUNT_IN_CHILD: &str = "SCAIDRIVE_TEST_COUNT";
+/// Runs `check` in a process of its own, because other tests of this one work and open things at the same time.
+fn alone(test: &str, check: impl FnOnce()) {
+    if std::env::var_os(IS_CHILD).is_some() {
+        return check();
+    }
+    let name = format!("{}::{test}", module_path!().split_once("::").unwrap().1);
+    let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+    let run = child.args(["--exact", &name, "--test-threads=1"]).env(IS_CHILD, "1").output().unwrap();
+    let said = String::from_utf8_lossy(&run.stdout);
+    assert!(run.status.success() && said.contains("1 passed"), "{said}{}", String::from_utf8_lossy(&run.stderr));
+}
 
-/// An idle shard must cost under 0.2 % of a core; the scheduler's own account of its thread says what it cost.
+const IS_CHILD: &str = "SCAIDRIVE_TEST_IS_CHILD";
+
+#[test]
+fn a_busy_shard_still_hears_its_timers_and_sockets() {
+    for took in on_each_side(|runtime| async move {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let echo = thread::spawn(move || echo_all(listener.accept().unwrap().0));
+        let mut stream = runtime.connect(address).await.unwrap();
+        runtime.spawn(Box::pin(async {
+            loop {
+                future::yield_now().await;
+            }
+        }));
+        let started = runtime.now();
+        for _ in 0..100 {
+            runtime.sleep(Millis(1)).await;
+            stream.write_all(b"ping").await.unwrap();
+            stream.read_exact(&mut [0; 4]).await.unwrap();
+        }
+        drop(stream);
+        echo.join().unwrap();
+        runtime.now().since(started)
+    }) {
+        assert!(took < Millis::from_secs(5), "100 round trips took {took}");
+    }
+}
+
+/// An idle shard must cost under 0.2 % of a core, its reactor's helper threads included.
 #[test]
 fn an_idle_shard_costs_nothing() {
-    for (side, spent) in sides().into_iter().zip(on_each_side(|runtime| async move {
-        // Connected and waiting for bytes, with a timer far away: what an idle shard looks like.
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let mut stream = runtime.connect(listener.local_addr().unwrap()).await.unwrap();
-        let (far, waiting) = (Rc::clone(&runtime), Rc::clone(&runtime));
-        runtime.spawn(Box::pin(async move { far.sleep(Millis::from_secs(3600)).await }));
-        runtime.spawn(Box::pin(async move {
-            let _kept = waiting;
-            let _ = stream.read(&mut [0; 1]).await;
-        }));
-        runtime.sleep(Millis(50)).await;
-        let before = time_on_cpu();
-        let started = Instant::now();
-        runtime.sleep(Millis::from_secs(3)).await;
-        (time_on_cpu() - before).as_secs_f64() / started.elapsed().as_secs_f64()
-    })) {
-        assert!(spent < 0.002, "{side}: {:.3} % of a core", spent * 100.0);
-    }
+    alone("an_idle_shard_costs_nothing", || {
+        for (side, spent) in sides().into_iter().zip(on_each_side(idle_cost)) {
+            assert!(spent < 0.002, "{side}: {:.3} % of a core", spent * 100.0);
+        }
+    });
 }
 
+/// The share of a core that this process takes while its shard waits for bytes and for a timer far away.
+async fn idle_cost(runtime: Rc<dyn Runtime>) -> f64 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut stream = runtime.connect(listener.local_addr().unwrap()).await.unwrap();
+    let far = Rc::clone(&runtime);
+    runtime.spawn(Box::pin(async move { far.sleep(Millis::from_secs(3600)).await }));
+    runtime.spawn(Box::pin(async move {
+        let _ = stream.read(&mut [0; 1]).await;
+    }));
+    runtime.sleep(Millis(50)).await;
+    let (before, started) = (time_on_cpu(), Instant::now());
+    runtime.sleep(Millis::from_secs(3)).await;
+    (time_on_cpu() - before).as_secs_f64() / started.elapsed().as_secs_f64()
+}
+
+/// What the scheduler's own account says that all threads of this process have used.
 fn time_on_cpu() -> Duration {
-    let account = fs::read_to_string("/proc/thread-self/schedstat").unwrap();
-    Duration::from_nanos(account.split(' ').next().unwrap().parse().unwrap())
+    let accounts = fs::read_dir("/proc/self/task").unwrap();
+    let used = accounts.map(|thread| {
+        let account = fs::read_to_string(thread.unwrap().path().join("schedstat")).unwrap_or_default();
+        account.split(' ').next().unwrap().parse().unwrap_or(0)
+    });
+    Duration::from_nanos(used.sum())
 }

@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use scaidrive_codecs::own::OwnEvent;
+
 use super::Plan;
 use super::door::{Batch, Inbox, Job};
 use crate::notify::CrossNotify;
@@ -30,6 +32,8 @@ pub struct Mail {
 pub enum Command {
     /// Work by this plan from now on.
     Replan(Arc<Plan>),
+    /// Say this in the log.
+    Tell(OwnEvent),
     /// End, once what is under way has ended, and no later than `grace` from now.
     Stop {
         /// How long requests may take.

@@ -232,6 +232,7 @@ impl Shard {
             for command in mail.commands.drain(..) {
                 match command {
                     Command::Replan(plan) => self.replan(plan),
+                    Command::Tell(event) => self.tell(event),
                     Command::Stop { grace } => self.begin_stop(grace),
                 }
             }
@@ -630,22 +631,30 @@ impl Shard {
 
     /// The last words: what is settled is in the cursors, and what is appended is on the disk.
     async fn close(&self) {
-        self.log.borrow().request_sync();
         self.settle_for_the_last_time();
         let deadline = self.runtime.now().plus(CLOSE_MAX);
         while self.runtime.now() < deadline {
             self.log.borrow().rearm_waker();
-            self.write_cursors(deadline);
-            let is_synced = self.log.borrow().durable_end() >= self.log.borrow().next_seq();
-            if is_synced && self.cursors.borrow().under_way.is_empty() {
+            self.next_cursors.set(Millis::ZERO);
+            self.write_cursors(self.runtime.now());
+            if self.cursors.borrow().under_way.is_empty() {
                 break;
             }
-            or(self.mailbox.bell().changed(), self.runtime.sleep(Millis(20))).await;
+            self.look_again().await;
         }
-        let mut intake = self.intake.borrow_mut();
-        intake.acknowledge(&self.log.borrow());
-        intake.give_back();
+        let closing = self.log.borrow_mut().begin_close(self.log_now());
+        while self.runtime.now() < deadline && !closing.is_done() && !closing.has_failed() {
+            self.log.borrow().rearm_waker();
+            self.look_again().await;
+        }
+        self.intake.borrow_mut().acknowledge(&self.log.borrow());
+        self.intake.borrow_mut().give_back();
         self.publish(true);
+    }
+
+    /// Waits for a helper of the log, but not for long.
+    async fn look_again(&self) {
+        or(self.mailbox.bell().changed(), self.runtime.sleep(Millis(20))).await;
     }
 
     fn settle_for_the_last_time(&self) {

@@ -20,6 +20,11 @@ impl Published {
         self.lock().clone()
     }
 
+    /// Looks at the latest snapshot without copying it. The shard waits meanwhile, so be quick.
+    pub fn with<R>(&self, look: impl FnOnce(&ShardReport) -> R) -> R {
+        look(&self.lock())
+    }
+
     fn lock(&self) -> MutexGuard<'_, ShardReport> {
         // The snapshot is replaced as a whole, so a panic elsewhere can't have left half of one.
         self.report.lock().unwrap_or_else(PoisonError::into_inner)

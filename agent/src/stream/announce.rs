@@ -44,6 +44,39 @@ pub enum Announcement<'a> {
     Statement(&'a Statement),
 }
 
+impl<'a> Announcement<'a> {
+    /// The same message with a notice of at most so many ranges and named tenants.
+    pub fn shortened(&self, ranges_max: usize, tenants_max: usize) -> Shortened<'a> {
+        match self {
+            Announcement::Gap(notice) => {
+                let mut notice = (*notice).clone();
+                notice.shorten(ranges_max, tenants_max);
+                Shortened::Gap(Box::new(notice))
+            }
+            Announcement::Statement(statement) => Shortened::Statement(statement),
+        }
+    }
+}
+
+/// An announcement that fits into a short message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Shortened<'a> {
+    /// A notice of its own.
+    Gap(Box<GapNotice>),
+    /// A statement, which is short.
+    Statement(&'a Statement),
+}
+
+impl Shortened<'_> {
+    /// It as a message.
+    pub fn as_announcement(&self) -> Announcement<'_> {
+        match self {
+            Shortened::Gap(notice) => Announcement::Gap(notice),
+            Shortened::Statement(statement) => Announcement::Statement(statement),
+        }
+    }
+}
+
 impl Announcement<'_> {
     /// The message's id.
     pub fn id(&self) -> [u8; 16] {

@@ -45,7 +45,7 @@ impl fmt::Debug for Token {
 }
 
 /// Refuses requests that a web page could have made a browser send: a foreign `Host` (DNS rebinding), any `Origin`.
-pub(super) fn check_source(
+pub(crate) fn check_source(
     uri: &Uri,
     headers: &HeaderMap,
     listen: SocketAddr,

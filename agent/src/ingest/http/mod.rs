@@ -17,9 +17,9 @@
 mod body;
 mod delivery;
 mod frames;
-mod guard;
+pub(crate) mod guard;
 mod problem;
-mod seats;
+pub(crate) mod seats;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -8,7 +8,7 @@ use crate::ingest::acks::{push, push_string};
 
 /// A problem reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Problem {
+pub(crate) struct Problem {
     status: StatusCode,
     detail: String,
     retry_after_s: Option<u32>,

@@ -24,7 +24,7 @@ const IDLE_MAX: Duration = Duration::from_secs(90);
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
 /// A listener with a bounded number of seats.
-pub(super) struct Seats {
+pub(crate) struct Seats {
     listener: TcpListener,
     free: Arc<Semaphore>,
 }
@@ -34,7 +34,7 @@ pub(super) struct Seats {
 pub(super) struct Sender(pub(super) SocketAddr);
 
 impl Seats {
-    pub(super) fn new(listener: TcpListener) -> Seats {
+    pub(crate) fn new(listener: TcpListener) -> Seats {
         Seats { listener, free: Arc::new(Semaphore::new(CONNECTIONS_MAX)) }
     }
 }
@@ -66,7 +66,7 @@ impl Connected<IncomingStream<'_, Seats>> for Sender {
 }
 
 /// A connection that holds a seat and watches the time.
-pub(super) struct Seated {
+pub(crate) struct Seated {
     stream: TcpStream,
     idle: Pin<Box<Sleep>>,
     _seat: Option<OwnedSemaphorePermit>,

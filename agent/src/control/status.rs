@@ -1,0 +1,382 @@
+//! `/status`: the whole agent as one JSON document; the command line shows the same to people.
+//!
+//! Times that end in `_ms` are milliseconds: since 1970 for moments (`since_ms`, `at_ms`), else spans.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::control::picture::{DestinationPicture, Picture};
+use crate::control::watch::{Rate, Watch};
+use crate::node::View;
+use crate::stream::books::Books;
+use crate::time::Millis;
+
+/// The agent at one moment.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Status {
+    /// Who it is.
+    pub agent: AgentStatus,
+    /// What the shards run on.
+    pub runtime: RuntimeStatus,
+    /// How events come in.
+    pub intake: IntakeStatus,
+    /// All logs together.
+    pub log: LogStatus,
+    /// Each shard.
+    pub shards: Vec<ShardStatus>,
+    /// Each destination, over all shards.
+    pub destinations: Vec<DestinationStatus>,
+}
+
+/// Who the agent is.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct AgentStatus {
+    /// Its id.
+    pub id: String,
+    /// The label of the node.
+    pub node: String,
+    /// The program's version.
+    pub version: String,
+    /// The process.
+    pub pid: u32,
+    /// How long it has run.
+    pub uptime_ms: u64,
+    /// The configuration in force.
+    pub config: String,
+    /// Settings that differ from it until the next start, in words.
+    pub needs_restart: Option<String>,
+}
+
+/// What the shards run on.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RuntimeStatus {
+    /// `io_uring` or `epoll`.
+    pub backend: String,
+    /// Why this one.
+    pub why: String,
+}
+
+/// How events come in.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct IntakeStatus {
+    /// Whether events can be taken.
+    pub is_ready: bool,
+    /// Why not.
+    pub obstacles: Vec<String>,
+    /// Producers on the socket.
+    pub connections: u64,
+    /// Events that are durable.
+    pub accepted: u64,
+    /// Their bytes.
+    pub accepted_bytes: u64,
+    /// Lines refused, by reason; reasons that never occurred are left out.
+    pub refused: BTreeMap<String, u64>,
+    /// Events given back to their producers.
+    pub failed: u64,
+    /// Events a second, over the last minute.
+    pub events_per_second: f64,
+}
+
+/// All logs together.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct LogStatus {
+    /// Records held.
+    pub events: u64,
+    /// Bytes of the segment files.
+    pub bytes: u64,
+    /// The budget for them.
+    pub max_bytes: u64,
+    /// Age of the oldest record.
+    pub oldest_age_ms: u64,
+    /// How long events stay.
+    pub window_ms: u64,
+    /// What an acknowledgement means: `fsync`, `interval` or `os`.
+    pub durability: String,
+}
+
+/// One shard.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ShardStatus {
+    /// Its number.
+    pub shard: usize,
+    /// Whether it takes events; one that does not only drains an old log.
+    pub is_active: bool,
+    /// For how long its loop has stood still.
+    pub stalled_ms: u64,
+    /// First record held.
+    pub first_seq: u64,
+    /// First number not yet durable.
+    pub durable_end: u64,
+    /// First number not yet given.
+    pub next_seq: u64,
+    /// Segment files.
+    pub segments: u64,
+    /// Records whose index could not be read.
+    pub unreadable: u64,
+}
+
+/// One destination, over all shards.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct DestinationStatus {
+    /// Its name.
+    pub name: String,
+    /// Its type.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The worst state of any shard.
+    pub state: String,
+    /// Why.
+    pub cause: String,
+    /// Since when.
+    pub since_ms: Option<i64>,
+    /// Age of the oldest event that is not settled.
+    pub lag_ms: u64,
+    /// How long the log can still hold that event: by the window, or by the budget at the present rate.
+    pub headroom_ms: u64,
+    /// Records that its reader has not judged yet.
+    pub unread: u64,
+    /// Where the events it was to get are.
+    pub books: BooksStatus,
+    /// Requests by how they ended.
+    pub requests: RequestsStatus,
+    /// Bytes of events accepted.
+    pub delivered_bytes: u64,
+    /// When it last accepted something.
+    pub last_success_ms: Option<i64>,
+    /// What last went wrong, and when.
+    pub last_failure: Option<FailureStatus>,
+    /// From accepted here to accepted there.
+    pub latency: LatencyStatus,
+    /// What it will never take; `null` while the store is busy.
+    pub dead_letters: Option<DeadLettersStatus>,
+    /// Its streams, as events name them.
+    pub streams: Vec<String>,
+}
+
+/// Counts of events: `judged = filtered + selected`, and `selected` is the sum of all that follow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BooksStatus {
+    /// In scope and looked at.
+    pub judged: u64,
+    /// Not wanted by the filter.
+    pub filtered: u64,
+    /// Wanted.
+    pub selected: u64,
+    /// Accepted there.
+    pub delivered: u64,
+    /// Refused there and kept.
+    pub dead_lettered: u64,
+    /// Given up.
+    pub overflowed: u64,
+    /// Waiting or under way.
+    pub in_hand: u64,
+    /// Written off.
+    pub abandoned: u64,
+    /// By how much it does not add up; must be 0.
+    pub difference: u64,
+}
+
+/// Requests by how they ended.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct RequestsStatus {
+    /// Accepted.
+    pub accepted: u64,
+    /// Answered with a refusal.
+    pub refused: u64,
+    /// Without a useful answer.
+    pub failed: u64,
+    /// Under way now.
+    pub under_way: u64,
+}
+
+/// Something that went wrong.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct FailureStatus {
+    /// When.
+    pub at_ms: i64,
+    /// In plain words.
+    pub what: String,
+}
+
+/// A distribution of times.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct LatencyStatus {
+    /// How many.
+    pub count: u64,
+    /// Half took at most this long.
+    pub p50_ms: u64,
+    /// 99 of 100 took at most this long.
+    pub p99_ms: u64,
+    /// The longest.
+    pub max_ms: u64,
+}
+
+/// A store of dead letters.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct DeadLettersStatus {
+    /// Events in it.
+    pub events: u64,
+    /// Bytes it takes.
+    pub bytes: u64,
+    /// Bytes it may take.
+    pub max_bytes: u64,
+}
+
+/// Takes the status of the agent behind `view`.
+pub(super) fn take(view: &View, watch: &Watch, needs_restart: Option<String>, now: Millis) -> Status {
+    let picture = Picture::take(view, now);
+    let config = view.config();
+    let rate = watch.rate();
+    let max_bytes = view.budget.max().saturating_mul(config.buffer.segment_size);
+    let hold_ms = hold_ms(config.buffer.window, max_bytes, rate);
+    let destinations = picture.destinations.iter().map(|destination| {
+        let id = config.destinations.iter().find(|known| known.name == destination.name).map(|known| known.id);
+        let dead_letters = id.and_then(|id| view.stores.find(id)).and_then(|store| {
+            // The shard may hold it while it waits for the disk; nobody waits for that here.
+            let store = store.try_lock().ok()?;
+            Some(DeadLettersStatus { events: store.len() as u64, bytes: store.bytes(), max_bytes: store.max_bytes() })
+        });
+        destination_status(destination, watch, hold_ms, dead_letters)
+    });
+    Status {
+        agent: AgentStatus {
+            id: view.agent_id.clone(),
+            node: config.agent.node.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            uptime_ms: now.0,
+            config: config.file.display().to_string(),
+            needs_restart,
+        },
+        runtime: RuntimeStatus { backend: view.choice.backend.to_string(), why: view.choice.why.clone() },
+        intake: intake_status(view, &picture, rate),
+        log: LogStatus {
+            events: picture.log_events(),
+            bytes: picture.log_bytes(),
+            max_bytes,
+            oldest_age_ms: picture.shards.iter().map(|shard| shard.oldest_age.0).max().unwrap_or(0),
+            window_ms: config.buffer.window.0,
+            durability: config.buffer.durability.name().to_owned(),
+        },
+        destinations: destinations.collect(),
+        shards: picture.shards.iter().map(shard_status).collect(),
+    }
+}
+
+/// How long the log can hold an event: for the window, or for what the budget lasts at the present rate.
+fn hold_ms(window: Millis, max_bytes: u64, rate: Rate) -> u64 {
+    if rate.bytes_per_second < 1.0 {
+        return window.0;
+    }
+    window.0.min((max_bytes as f64 / rate.bytes_per_second * 1000.0) as u64)
+}
+
+fn intake_status(view: &View, picture: &Picture, rate: Rate) -> IntakeStatus {
+    let mut refused = BTreeMap::new();
+    for (reason, count) in view.intake.stats().flat_map(|stats| stats.refused()).filter(|(_, count)| *count > 0) {
+        *refused.entry(reason.to_owned()).or_insert(0) += count;
+    }
+    let sum = |of: fn(&crate::ingest::IngestStats) -> u64| view.intake.stats().map(of).sum();
+    let obstacles = picture.obstacles();
+    IntakeStatus {
+        is_ready: obstacles.is_empty(),
+        obstacles,
+        connections: sum(|stats| stats.open_connections()),
+        accepted: sum(|stats| stats.accepted.get()),
+        accepted_bytes: sum(|stats| stats.accepted_bytes.get()),
+        refused,
+        failed: sum(|stats| stats.failed.get()),
+        events_per_second: rate.events_per_second,
+    }
+}
+
+fn shard_status(shard: &crate::control::picture::ShardPicture) -> ShardStatus {
+    ShardStatus {
+        shard: shard.number,
+        is_active: shard.is_active,
+        stalled_ms: shard.stalled.0,
+        first_seq: shard.first_seq,
+        durable_end: shard.durable_end,
+        next_seq: shard.next_seq,
+        segments: shard.segments,
+        unreadable: shard.unreadable,
+    }
+}
+
+fn destination_status(
+    destination: &DestinationPicture,
+    watch: &Watch,
+    hold_ms: u64,
+    dead_letters: Option<DeadLettersStatus>,
+) -> DestinationStatus {
+    let latency = &destination.latency_ms;
+    DestinationStatus {
+        name: destination.name.clone(),
+        kind: destination.kind.to_owned(),
+        state: destination.state.to_owned(),
+        cause: destination.cause.clone().unwrap_or_else(|| super::watch::cause_of(destination.state).to_owned()),
+        since_ms: watch.since_ms(&destination.name),
+        lag_ms: destination.lag.0,
+        headroom_ms: hold_ms.saturating_sub(destination.lag.0),
+        unread: destination.unread,
+        books: BooksStatus::of(&destination.books, destination.difference),
+        requests: RequestsStatus {
+            accepted: destination.accepted_requests,
+            refused: destination.refused_requests,
+            failed: destination.failed_requests,
+            under_way: destination.under_way,
+        },
+        delivered_bytes: destination.delivered_bytes,
+        last_success_ms: destination.last_success_ms,
+        last_failure: destination.last_failure.clone().map(|(at_ms, what)| FailureStatus { at_ms, what }),
+        latency: LatencyStatus {
+            count: latency.len(),
+            p50_ms: latency.value_at_quantile(0.5),
+            p99_ms: latency.value_at_quantile(0.99),
+            max_ms: latency.max(),
+        },
+        dead_letters,
+        streams: destination.streams.clone(),
+    }
+}
+
+impl BooksStatus {
+    fn of(books: &Books, difference: u64) -> BooksStatus {
+        BooksStatus {
+            judged: books.judged,
+            filtered: books.filtered,
+            selected: books.selected,
+            delivered: books.delivered,
+            dead_lettered: books.dead_lettered,
+            overflowed: books.overflowed,
+            in_hand: books.in_hand,
+            abandoned: books.abandoned,
+            difference,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_log_holds_events_for_the_window_or_as_long_as_the_budget_lasts() {
+        let window = Millis::from_secs(1800);
+        let rate = |bytes_per_second| Rate { events_per_second: 1.0, bytes_per_second };
+        assert_eq!(hold_ms(window, 1 << 30, rate(0.0)), 1_800_000);
+        assert_eq!(hold_ms(window, 1 << 30, rate(1024.0)), 1_800_000);
+        assert_eq!(hold_ms(window, 1_000_000, rate(10_000.0)), 100_000);
+    }
+
+    #[test]
+    fn a_destination_past_its_window_has_no_headroom_rather_than_a_negative_one() {
+        let mut picture = crate::control::tests::destination("a", "retrying", Some("refused"));
+        picture.lag = Millis::from_secs(9_999);
+        let status = destination_status(&picture, &Watch::default(), 1_800_000, None);
+        assert_eq!((status.headroom_ms, status.cause.as_str()), (0, "refused"));
+        let text = serde_json::to_string(&status).unwrap();
+        assert_eq!(serde_json::from_str::<DestinationStatus>(&text).unwrap().kind, "splunk_hec");
+    }
+}
