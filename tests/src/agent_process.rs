@@ -26,6 +26,9 @@ use crate::wait::{try_wait_for, wait_until};
 /// Names the binary under test.
 pub const BINARY: &str = "SCAIDRIVE_SIEM_BIN";
 
+/// How many lines of its log a failing test shows.
+const LAST_WORDS: usize = 150;
+
 /// How long an agent may take until it takes events, on a busy machine.
 pub const READY_WITHIN: Duration = Duration::from_secs(20);
 /// The promise: an agent that is told to stop has stopped.
@@ -339,12 +342,15 @@ impl Drop for Agent {
         self.kill();
         if std::thread::panicking() {
             // Straight to the descriptor, so that it stands beside the panic's own text.
-            let tail: Vec<String> = self.said().lines().rev().take(40).map(str::to_owned).collect();
-            let text: Vec<String> = tail.into_iter().rev().collect();
-            let _ = io::Write::write_all(
-                &mut io::stderr(),
-                format!("the agent's last words:\n{}\n", text.join("\n")).as_bytes(),
-            );
+            let said = self.said();
+            let lines: Vec<&str> = said.lines().collect();
+            let text = lines[lines.len().saturating_sub(LAST_WORDS)..].join("\n");
+            let _ = io::Write::write_all(&mut io::stderr(), format!("the agent's last words:\n{text}\n").as_bytes());
+        } else {
+            for start in 1..=self.starts {
+                let said = fs::read_to_string(self.log_path(start)).unwrap_or_default();
+                assert!(!said.contains("panicked at"), "the test passed, but the agent panicked; it said:\n{said}");
+            }
         }
     }
 }
