@@ -41,7 +41,11 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
 }
 
 /// Runs the command that `args` asks for. All it says goes to `output`.
-pub fn run_with(args: impl IntoIterator<Item = OsString>, surroundings: &Surroundings, output: &mut Output<'_>) -> Exit {
+pub fn run_with(
+    args: impl IntoIterator<Item = OsString>,
+    surroundings: &Surroundings,
+    output: &mut Output<'_>,
+) -> Exit {
     let ended = match Cli::try_parse_from(args) {
         Ok(cli) => dispatch(cli, surroundings, output),
         Err(error) => answer(&error, output),
@@ -61,10 +65,7 @@ fn dispatch(cli: Cli, surroundings: &Surroundings, output: &mut Output<'_>) -> R
         }
         Command::Run => run::run(&cli.config, surroundings, output),
         Command::Demo(args) => crate::demo::run(&args, output),
-        Command::Status(_)
-        | Command::Emit(_)
-        | Command::Deadletter(_)
-        | Command::Log(_) => Err(Failure {
+        Command::Status(_) | Command::Emit(_) | Command::Deadletter(_) | Command::Log(_) => Err(Failure {
             exit: Exit::Unavailable,
             what: "this build has no such command yet".to_owned(),
             place: "the command line".to_owned(),

@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use super::{Exit, Failure, Output, chain};
-use crate::runtime::clock;
 use crate::config::{Config, Surroundings};
 use crate::control;
 use crate::journal;
 use crate::node::{Node, StartError};
+use crate::runtime::clock;
 
 /// Runs the agent until SIGTERM or SIGINT.
 pub(super) fn run(path: &Path, surroundings: &Surroundings, output: &mut Output<'_>) -> Result<Exit, Failure> {
@@ -37,7 +37,9 @@ pub(super) fn run(path: &Path, surroundings: &Surroundings, output: &mut Output<
 
 fn failure(problem: &StartError, path: &Path) -> Failure {
     let (exit, advice) = match problem {
-        StartError::Locked(_) => (Exit::Unavailable, "stop the other agent, or give this one a state directory of its own"),
+        StartError::Locked(_) => {
+            (Exit::Unavailable, "stop the other agent, or give this one a state directory of its own")
+        }
         StartError::Ingest(_) => (Exit::Unavailable, "stop what listens there, or change [ingest]"),
         StartError::Group(_) => (Exit::Config, "name an existing group in ingest.unix.group"),
         StartError::Runtime(_) => (Exit::Unavailable, "set agent.runtime to \"auto\" or \"epoll\""),

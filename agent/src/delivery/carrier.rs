@@ -116,15 +116,17 @@ fn outcome_wants_fresh_secret(outcome: &Outcome) -> bool {
 }
 
 /// The bytes of an announcement, or `None` when it has been overtaken.
-fn announcement_body(shard: &Shard, place: &Place, job: &OwnJob, scratch: &mut Scratch) -> Result<Option<Body>, String> {
+fn announcement_body(
+    shard: &Shard,
+    place: &Place,
+    job: &OwnJob,
+    scratch: &mut Scratch,
+) -> Result<Option<Body>, String> {
     let outlet = place.outlet.borrow();
     let Some(announcement) = outlet.announcement(job.id) else { return Ok(None) };
     let stream = outlet.stream();
-    let names = Names {
-        destination: &place.destination.name,
-        shard: shard.id().0,
-        stream: &|epoch| stream.of_epoch(*epoch),
-    };
+    let names =
+        Names { destination: &place.destination.name, shard: shard.id().0, stream: &|epoch| stream.of_epoch(*epoch) };
     let tenant = place.destination.scope.only_tenant().unwrap_or(&shard.identity.tenant);
     let envelope = Envelope {
         event_id: &id_text(&job.id),
@@ -248,7 +250,8 @@ impl<'a> HttpCarrier<'a> {
             return Sent::answered(misconfigured(why));
         }
         // A connection that the peer closed while it was idle is found closed here, not in the middle of a request.
-        self.connection = self.connection.take().and_then(|mut connection| connection.is_reusable().then_some(connection));
+        self.connection =
+            self.connection.take().and_then(|mut connection| connection.is_reusable().then_some(connection));
         let is_reused = self.connection.is_some();
         let mut ended = self.exchange(body, items, is_gzip).await;
         if is_reused && matches!(&ended, Err(error) if error.is_stale_connection()) {
@@ -260,7 +263,12 @@ impl<'a> HttpCarrier<'a> {
         }
     }
 
-    async fn exchange(&mut self, body: &Body, items: &[Item<Record>], is_gzip: bool) -> Result<Outcome, TransportError> {
+    async fn exchange(
+        &mut self,
+        body: &Body,
+        items: &[Item<Record>],
+        is_gzip: bool,
+    ) -> Result<Outcome, TransportError> {
         let endpoint = match self.place.route.endpoint() {
             Ok(endpoint) => endpoint,
             Err(why) => return Ok(misconfigured(why)),
@@ -379,7 +387,8 @@ impl<'a> SyslogCarrier<'a> {
         let endpoint = self.place.route.endpoint().map_err(misconfigured)?;
         if self.connection.is_none() {
             let connected = transport::connect(runtime, &endpoint).await;
-            let connection = connected.and_then(|connection| SyslogConnection::new(connection, endpoint.request_timeout));
+            let connection =
+                connected.and_then(|connection| SyslogConnection::new(connection, endpoint.request_timeout));
             self.connection = Some(connection.map_err(|error| failed(&error))?);
         }
         let Some(connection) = &mut self.connection else { return Err(misconfigured(String::from("no connection"))) };

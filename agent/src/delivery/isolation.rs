@@ -61,7 +61,7 @@ impl<T> Isolation<T> {
     }
 
     /// The next step; takes what it hands out.
-    pub fn next(&mut self) -> Next<T> {
+    pub fn next_step(&mut self) -> Next<T> {
         let may_confirm = self.tests + 1 + u32::from(!self.put_by.is_empty()) <= self.budget;
         match self.suspects.len() {
             0 => self.over(None),
@@ -138,11 +138,15 @@ mod tests {
 
     /// Runs a search over `0..count` in which every event that `is_poison` says is refused.
     /// Returns the poison found, the number of requests after the first, and what was accepted, in order.
-    fn search(count: usize, offender: Option<usize>, is_poison: impl Fn(usize) -> bool) -> (Option<usize>, u32, Vec<usize>, bool) {
+    fn search(
+        count: usize,
+        offender: Option<usize>,
+        is_poison: impl Fn(usize) -> bool,
+    ) -> (Option<usize>, u32, Vec<usize>, bool) {
         let mut isolation = Isolation::new((0..count).collect(), offender);
         let (mut requests, mut accepted) = (0, Vec::new());
         loop {
-            match isolation.next() {
+            match isolation.next_step() {
                 Next::Test(items) => {
                     requests += 1;
                     if items.iter().any(|item| is_poison(*item)) {
@@ -204,9 +208,9 @@ mod tests {
     #[test]
     fn giving_up_returns_every_event_that_was_not_accepted_in_order() {
         let mut isolation = Isolation::new((0..8).collect(), None);
-        let Next::Test(first) = isolation.next() else { panic!("a test comes first") };
+        let Next::Test(first) = isolation.next_step() else { panic!("a test comes first") };
         isolation.refused(first);
-        let Next::Test(second) = isolation.next() else { panic!("another test comes") };
+        let Next::Test(second) = isolation.next_step() else { panic!("another test comes") };
         isolation.untested(second);
         assert_eq!(isolation.into_items(), (0..8).collect::<Vec<_>>());
     }

@@ -551,7 +551,7 @@ impl<T> Sender<T> {
         if search.is_testing {
             return None;
         }
-        match search.isolation.next() {
+        match search.isolation.next_step() {
             Next::Test(items) => {
                 search.is_testing = true;
                 Some(self.send(Purpose::Test, Batch::of(items)))
@@ -603,11 +603,11 @@ impl<T> Sender<T> {
         } else {
             self.lane.widen();
         }
-        if job.purpose == Purpose::Test {
-            if let Some(search) = &mut self.search {
-                search.is_testing = false;
-                search.isolation.accepted();
-            }
+        if job.purpose == Purpose::Test
+            && let Some(search) = &mut self.search
+        {
+            search.is_testing = false;
+            search.isolation.accepted();
         }
         self.condemn(job.number, effects);
         self.delivered(job.batch, effects);
@@ -657,7 +657,12 @@ impl<T> Sender<T> {
         } else if job.batch.items.len() == 1 {
             let since = self.sent + 1;
             let again_at = now.plus(SUSPECT_WAIT);
-            self.suspects.extend(job.batch.items.into_iter().map(|item| Suspect { item, why: why.clone(), since, again_at }));
+            self.suspects.extend(job.batch.items.into_iter().map(|item| Suspect {
+                item,
+                why: why.clone(),
+                since,
+                again_at,
+            }));
         } else if job.purpose == Purpose::PutBy {
             // Both sides of a split were refused: one at a time shows soonest whether anything is accepted at all.
             self.burst = 1;

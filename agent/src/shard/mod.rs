@@ -469,11 +469,12 @@ impl Shard {
             }
             let was_draining = matches!(outlet.reading, Reading::Draining(_));
             outlet.advance(self.must_go.get(), self.now.get(), &mut Chance(&*self.runtime));
-            if was_draining && outlet.reading == Reading::Waiting {
-                if let Some(at) = places.iter().position(|other| Rc::ptr_eq(other, place)) {
-                    self.waits_again(at as u32, outlet.next_seq());
-                    self.ring();
-                }
+            if was_draining
+                && outlet.reading == Reading::Waiting
+                && let Some(at) = places.iter().position(|other| Rc::ptr_eq(other, place))
+            {
+                self.waits_again(at as u32, outlet.next_seq());
+                self.ring();
             }
             drop(outlet);
             self.tend(place);
@@ -579,7 +580,12 @@ impl Shard {
         if self.told_damage.iter().any(|told| told.start < missing.end && missing.start < told.end) {
             return;
         }
-        tracing::error!(shard = self.id.0, "records {} to {} of the log are damaged", missing.start.get(), missing.end.get());
+        tracing::error!(
+            shard = self.id.0,
+            "records {} to {} of the log are damaged",
+            missing.start.get(),
+            missing.end.get()
+        );
         self.tell(OwnEvent::LogDamaged(LogDamaged {
             shard: self.id.0,
             segment: String::new(),
@@ -709,9 +715,20 @@ async fn replace(shard: Rc<Shard>, old: Rc<Place>, planned: Planned) {
     shard.swap(&old, &planned);
 }
 
-/// Lets a removed destination's requests end.
+/// Lets a removed destination's requests end, writes off what it did not get, and tells it so in its last statement.
 async fn retire(shard: Rc<Shard>, place: Rc<Place>) {
     wait_until_quiet(&shard, &place).await;
+    let now = shard.runtime.now();
+    let unread = {
+        let outlet = place.outlet.borrow();
+        shard.log.borrow().next_seq().get().saturating_sub(outlet.next_seq().get())
+    };
+    place.outlet.borrow_mut().abandon(unread, now, &mut Chance(&*shard.runtime));
+    let deadline = now.plus(LAST_WORDS_MAX);
+    while place.outlet.borrow().announcer().front().is_some() && shard.runtime.now() < deadline {
+        shard.tend(&place);
+        shard.runtime.sleep(Millis(50)).await;
+    }
     place.is_closed.set(true);
     place.outlet.borrow().wake.notify();
     shard.log.borrow_mut().remove_cursor(place.outlet.borrow().key());
@@ -740,9 +757,12 @@ impl Shard {
             // What the new outlet starts from is not on the disk yet; until it is, the old cursor protects the log.
             place.outlet.borrow_mut().protect_from(old.outlet.borrow().durable_seq());
         }
-        let places: Vec<_> = self.places.borrow().iter().filter_map(|other| {
-            if Rc::ptr_eq(other, old) { place.clone() } else { Some(Rc::clone(other)) }
-        }).collect();
+        let places: Vec<_> = self
+            .places
+            .borrow()
+            .iter()
+            .filter_map(|other| if Rc::ptr_eq(other, old) { place.clone() } else { Some(Rc::clone(other)) })
+            .collect();
         self.set_places(places);
         self.ring();
     }
@@ -792,6 +812,8 @@ const CURSORS_EVERY: Millis = Millis(1_000);
 const CLOSE_MAX: Millis = Millis(1_500);
 /// How long a changed destination's requests may take before it is replaced.
 const REPLACE_MAX: Millis = Millis(30_000);
+/// How long a removed destination may take to accept its last statement.
+const LAST_WORDS_MAX: Millis = Millis(10_000);
 /// A dead letter that the disk refused is tried again after this.
 const BURY_AGAIN: Millis = Millis(5_000);
 /// How often a full dead-letter store is announced.

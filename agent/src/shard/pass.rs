@@ -53,7 +53,8 @@ impl Passes {
     pub(super) fn places_changed(&mut self, places: impl Iterator<Item = (u32, Reading, Seq)>) {
         self.tenants.forget();
         self.catch_up = None;
-        self.waiting = places.filter(|(_, reading, _)| *reading == Reading::Waiting).map(|(at, _, seq)| (seq, at)).collect();
+        self.waiting =
+            places.filter(|(_, reading, _)| *reading == Reading::Waiting).map(|(at, _, seq)| (seq, at)).collect();
     }
 
     /// Where an outlet that reads like this has come to.

@@ -105,8 +105,7 @@ impl Machine {
             let (mut log, opened) = opened.expect("a log opens whatever its files hold");
             let (syncer, keeper) = log.helpers();
             self.help(&runtime, syncer, keeper);
-            let identity =
-                Identity { node: "node-7".into(), agent_id: "agent".into(), tenant: "_agent".into() };
+            let identity = Identity { node: "node-7".into(), agent_id: "agent".into(), tenant: "_agent".into() };
             let parts = Parts {
                 id: ShardId(number as u16),
                 identity,

@@ -30,9 +30,13 @@ fn run(seed: u64) -> Ran {
     match ran {
         Ok(Ok(ran)) => ran,
         Ok(Err(broken)) => {
-            panic!("seed {seed}: {broken}\nrun it alone: SCAIDRIVE_SEED={seed} cargo test -p scaidrive-siem --features sim --test simulation")
+            panic!(
+                "seed {seed}: {broken}\nrun it alone: SCAIDRIVE_SEED={seed} cargo test -p scaidrive-siem --features sim --test simulation"
+            )
         }
-        Err(_) => panic!("seed {seed} panicked\nrun it alone: SCAIDRIVE_SEED={seed} cargo test -p scaidrive-siem --features sim --test simulation"),
+        Err(_) => panic!(
+            "seed {seed} panicked\nrun it alone: SCAIDRIVE_SEED={seed} cargo test -p scaidrive-siem --features sim --test simulation"
+        ),
     }
 }
 

@@ -140,7 +140,10 @@ fn check_streams(siem: &Siem, told: &BTreeMap<String, Told>) -> Verdict {
         for notice in notices.iter().filter(|notice| !notice.is_merged) {
             let named: u64 = notice.ranges.iter().map(|range| range.end - range.start).sum();
             if named != notice.count {
-                return Err(format!("{}: a notice about {stream} counts {} and names {named}", siem.name, notice.count));
+                return Err(format!(
+                    "{}: a notice about {stream} counts {} and names {named}",
+                    siem.name, notice.count
+                ));
             }
         }
         let both = named.iter().flat_map(|range| numbers.range(range.clone())).count();

@@ -79,7 +79,8 @@ pub fn run(seed: u64) -> Result<Ran, String> {
     let network = world.network();
     let produced = Rc::new(Produced::default());
     let mut run = Run { world, network, dice, machine, produced, siems, specs, trouble, steps: Cell::new(0) };
-    run.network.set_weather(Weather { latency: (Millis(0), Millis(run.dice.pick(&[2, 20, 80]))), ..Weather::default() });
+    run.network
+        .set_weather(Weather { latency: (Millis(0), Millis(run.dice.pick(&[2, 20, 80]))), ..Weather::default() });
     run.machine.start(&run.world, &run.specs);
     for number in 0..producers {
         producer::start(&run.world, &run.machine, &run.produced, number, habit, &run.dice);
@@ -118,8 +119,7 @@ impl Run {
     /// Everything that may happen happens.
     fn suffer(&mut self) -> Verdict {
         let end = Millis(self.dice.within(10_000, 90_000));
-        let mut moods: Vec<Millis> =
-            self.siems.iter().map(|_| Millis(self.dice.within(0, 4_000))).collect();
+        let mut moods: Vec<Millis> = self.siems.iter().map(|_| Millis(self.dice.within(0, 4_000))).collect();
         let mut next_accident = Millis(self.dice.within(500, 15_000));
         while self.world.now() < end {
             let next_mood = moods.iter().min().copied().unwrap_or(end);
@@ -270,7 +270,11 @@ impl Run {
         self.pass(self.world.now().plus(span))?;
         let own = (self.steps.get() - steps).saturating_sub(2 * (self.machine.helper_steps.get() - helpers));
         let per_second = own / (span.0 / 1_000);
-        if per_second > IDLE_STEPS_MAX { Err(format!("{per_second} steps a second although all is done")) } else { Ok(()) }
+        if per_second > IDLE_STEPS_MAX {
+            Err(format!("{per_second} steps a second although all is done"))
+        } else {
+            Ok(())
+        }
     }
 }
 
