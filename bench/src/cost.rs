@@ -23,7 +23,9 @@ pub(crate) fn run() {
         let (cost, rate) = round();
         let (naive, count) = naive::cost(EVENTS);
         let naive = naive.as_secs_f64() * 1e6 / count as f64;
-        say(&format!("cost: agent {cost:.2} us of processor time an event, {rate:.0} events/s; naive loop {naive:.2} us"));
+        say(&format!(
+            "cost: agent {cost:.2} us of processor time an event, {rate:.0} events/s; naive loop {naive:.2} us"
+        ));
         agent_costs.push(cost);
         naive_costs.push(naive);
     }
