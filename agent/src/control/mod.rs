@@ -125,7 +125,7 @@ impl Control {
         let config = self.panel.view.config();
         let (node, runtime) = (&config.agent.node, &self.panel.view.choice);
         tracing::info!(
-            "{node} takes events: agent {}, {} shards on {} ({}), {} destinations",
+            "{node} takes events: agent {}, shards: {} on {} ({}), destinations: {}",
             self.panel.view.agent_id,
             self.panel.view.active_shards,
             runtime.backend,

@@ -313,6 +313,16 @@ pub fn log_directory(state_dir: &Path, number: usize) -> PathBuf {
     state_dir.join("log").join(format!("{number:02}"))
 }
 
+/// The directory of every log below `state_dir`, in the order of their shards. Blocks on the disk.
+///
+/// # Errors
+/// When the state directory can't be read; that it has no logs is none.
+pub fn log_directories(state_dir: &Path) -> io::Result<Vec<PathBuf>> {
+    std::fs::metadata(state_dir)?;
+    let count = last_log(state_dir)?;
+    Ok((0..count).map(|number| log_directory(state_dir, number)).filter(|path| path.is_dir()).collect())
+}
+
 /// How many logs there are, those of shards of an earlier configuration included.
 fn last_log(state_dir: &Path) -> io::Result<usize> {
     let mut count = 0;
