@@ -27,8 +27,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use self::agent::{Agent, Folder};
 use self::generator::Generator;
 use self::receiver::Receiver;
-use self::screen::{Moment, Screen};
 use self::script::{Order, Script};
+use self::screen::{Moment, Screen};
 use self::tally::Verdict;
 use crate::cli::{Colour, DemoArgs, Exit, Failure, Output};
 use crate::runtime::clock;
@@ -48,9 +48,8 @@ pub(crate) fn run(args: &DemoArgs, output: &mut Output<'_>) -> Result<Exit, Fail
     listen_to_signals(sender.clone());
     let mut demo = Demo::start(args.rate, is_steered).map_err(|problem| cannot("start", &problem))?;
     greet(&demo, is_steered, length, output);
-    demo.wait_for_the_agent(&orders)?;
-    let keys =
-        if is_steered { Some(Keys::take(sender).map_err(|problem| cannot("read keys", &problem))?) } else { None };
+    demo.wait_for_the_agent(&orders, output)?;
+    let keys = if is_steered { Some(Keys::take(sender).map_err(|problem| cannot("read keys", &problem))?) } else { None };
     let mut script = if is_steered { Script::empty() } else { Script::over(length) };
     demo.flow(&mut script, &orders, output)?;
     demo.drain(&orders, output)?;
@@ -103,10 +102,10 @@ impl Demo {
     }
 
     /// Until the first ack, so that the script does not run ahead of a slow machine.
-    fn wait_for_the_agent(&mut self, orders: &Orders<Order>) -> Result<(), Failure> {
+    fn wait_for_the_agent(&mut self, orders: &Orders<Order>, output: &mut Output<'_>) -> Result<(), Failure> {
         let asked = Instant::now();
         while self.generator.acknowledged_count() == 0 {
-            self.look_after_the_agent()?;
+            self.look_after_the_agent(output)?;
             if asked.elapsed() > START_MAX || next_order(orders) == Some(Order::End) {
                 return Err(self.agent_failed("the agent takes no events"));
             }
@@ -124,7 +123,7 @@ impl Demo {
                 Some(order) => self.obey(order, output)?,
                 None => {}
             }
-            self.look_after_the_agent()?;
+            self.look_after_the_agent(output)?;
             self.show(output);
         }
     }
@@ -133,7 +132,7 @@ impl Demo {
         let news = match order {
             Order::ToggleReceiver if self.receiver.is_up() => {
                 self.receiver.stop();
-                "The receiver is gone. Events are taken and acknowledged as before; they wait in the log.".to_owned()
+                "The receiver is gone. Events are acknowledged as before, and wait.".to_owned()
             }
             Order::ToggleReceiver => {
                 self.receiver.resume();
@@ -145,7 +144,7 @@ impl Demo {
                     agent.kill().map_err(|problem| cannot("kill the agent", &problem))?;
                     self.kills += 1;
                     self.restart_at = Some(Instant::now() + RESTART_AFTER);
-                    format!("The agent was killed with SIGKILL while {waiting} acknowledged events waited in its log.")
+                    format!("The agent is killed (SIGKILL) while {waiting} acknowledged events wait.")
                 }
                 None => return Ok(()),
             },
@@ -158,10 +157,13 @@ impl Demo {
     }
 
     /// Starts the agent again after a kill; an agent that ends by itself ends the demo.
-    fn look_after_the_agent(&mut self) -> Result<(), Failure> {
+    fn look_after_the_agent(&mut self, output: &mut Output<'_>) -> Result<(), Failure> {
         if self.restart_at.is_some_and(|at| at <= Instant::now()) {
             self.restart_at = None;
-            self.agent = Some(Agent::start(&self.folder).map_err(|problem| cannot("start the agent", &problem))?);
+            let agent = Agent::start(&self.folder).map_err(|problem| cannot("start the agent", &problem))?;
+            let news = format!("The agent starts again, as process {}, and goes on with its log.", agent.pid());
+            self.agent = Some(agent);
+            self.screen.news(self.started.elapsed(), &news, output);
         }
         let Some(agent) = &mut self.agent else { return Ok(()) };
         match agent.ended().map_err(|problem| cannot("watch the agent", &problem))? {
@@ -181,7 +183,7 @@ impl Demo {
         let mut progress = (Instant::now(), (0, 0));
         loop {
             let order = next_order(orders);
-            self.look_after_the_agent()?;
+            self.look_after_the_agent(output)?;
             self.show(output);
             let moment = self.moment();
             let reached = (moment.acknowledged, moment.arrived);
@@ -207,24 +209,20 @@ impl Demo {
         self.agent = None;
         let verdict = self.verdict();
         self.screen.balance(&verdict, &self.receiver.tally(), output);
-        let seconds = |time: Duration| format!("{:.1} s", time.as_secs_f64());
-        let stop = stopped.map_or("by force".to_owned(), |time| format!("within {}", seconds(time)));
-        let kills = if self.kills == 1 { "once".to_owned() } else { format!("{} times", self.kills) };
+        let stop = stopped.map_or("by force".to_owned(), |time| format!("{} ms after it was asked", time.as_millis()));
+        let kills = screen::times(self.kills);
         output.data(&format!(
-            "The agent was killed {kills}, answered by the receiver in {} requests, and stopped {stop} when asked.",
+            "The receiver answered {} requests. The agent was killed {kills}, and stopped {stop}.",
             self.receiver.requests()
         ));
         output.data("");
         if verdict.is_complete() {
-            output.data(
-                "Next: README.md shows a configuration; `scaidrive-siem check --config FILE` says what it means.",
-            );
+            output.data("Next: README.md shows a configuration; `scaidrive-siem check --config FILE` says what it means.");
             return Exit::Ok;
         }
         self.folder.keep();
         let folder = self.folder.path().display();
-        output
-            .data(&format!("The agent's log and state are kept in {folder}; `scaidrive-siem log verify` reads them."));
+        output.data(&format!("The agent's log and state are kept in {folder}; `scaidrive-siem log verify` reads them."));
         Exit::CheckFailed
     }
 
@@ -269,25 +267,22 @@ impl Demo {
     }
 
     fn agent_failed(&mut self, what: &str) -> Failure {
-        let refused =
-            self.generator.refused().map_or(String::new(), |reason| format!("; it refused an event: {reason}"));
+        let refused = self.generator.refused().map_or(String::new(), |reason| format!("; it refused an event: {reason}"));
         let last = agent::last_words(&self.folder);
         self.folder.keep();
         Failure {
             exit: Exit::Unavailable,
             what: format!("{what}{refused}; its last words: {last}"),
             place: self.folder.log().display().to_string(),
-            advice:
-                "read what it says there; is there room and a writable disk under the folder? (TMPDIR names another)"
-                    .to_owned(),
+            advice: "read what it says there; is there room and a writable disk under the folder? (TMPDIR names another)"
+                .to_owned(),
         }
     }
 }
 
 fn greet(demo: &Demo, is_steered: bool, length: Duration, output: &mut Output<'_>) {
     output.data("generator  -- unix socket -->  agent, with its log on the disk  -- Splunk HEC -->  receiver");
-    output
-        .data(&format!("All of it is on this machine, in {}, and goes away at the end.", demo.folder.path().display()));
+    output.data(&format!("All of it is on this machine, in {}, and goes away at the end.", demo.folder.path().display()));
     if !is_steered {
         let seconds = length.as_secs();
         output.data(&format!(

@@ -53,7 +53,7 @@ impl Moment {
     fn picture(&self) -> Vec<String> {
         let row = |name: &str, number: u64, meaning: &str| format!("  {name:<14}{number:>9}   {meaning}");
         let again = self.delivered_again + self.written_again;
-        let pace = self.median_ms.map_or(String::new(), |ms| format!("; half of the latest took {}", took(ms)));
+        let pace = self.median_ms.map_or(String::new(), |ms| format!("; half within {}", took(ms)));
         let agent = match self.agent {
             Some(pid) => format!("process {pid}, killed {}", times(self.kills)),
             None => format!("killed {}, about to start again", times(self.kills)),
@@ -65,8 +65,8 @@ impl Moment {
             String::new(),
             row("written", self.made, "by the generator, to the agent's socket"),
             row("acknowledged", self.acknowledged, "on the disk: the agent owns them now"),
-            row("waiting", self.waiting(), "in the agent's log, for the receiver"),
-            row("arrived", self.arrived, &format!("at the receiver, each counted once{pace}")),
+            row("waiting", self.waiting(), "in the agent's log for the receiver"),
+            row("arrived", self.arrived, &format!("at the receiver, each once{pace}")),
             row("arrived again", again, "retries, known by their number or id"),
             String::new(),
             format!("  agent     {agent}"),
@@ -195,9 +195,9 @@ fn took(ms: u32) -> String {
     if ms < 10_000 { format!("{ms} ms") } else { format!("{} s", ms / 1000) }
 }
 
-fn times(count: u32) -> String {
+/// How often, in words.
+pub(super) fn times(count: u32) -> String {
     match count {
-        0 => "never".to_owned(),
         1 => "once".to_owned(),
         more => format!("{more} times"),
     }
