@@ -251,13 +251,14 @@ impl<'a> HttpCarrier<'a> {
         self.connection = self.connection.take().and_then(|mut connection| connection.is_reusable().then_some(connection));
         let is_reused = self.connection.is_some();
         let mut ended = self.exchange(body, items, is_gzip).await;
+        let mut may_have_arrived = matches!(&ended, Err(error) if error.outcome_unknown);
         if is_reused && matches!(&ended, Err(error) if error.is_stale_connection()) {
             ended = self.exchange(body, items, is_gzip).await;
+            // Whatever the second try says, the first one may have arrived.
+            may_have_arrived |= matches!(&ended, Err(error) if error.outcome_unknown);
         }
-        match ended {
-            Ok(outcome) => Sent::answered(outcome),
-            Err(error) => Sent { outcome: failed(&error), may_have_arrived: error.outcome_unknown },
-        }
+        let outcome = ended.unwrap_or_else(|error| failed(&error));
+        Sent { outcome, may_have_arrived }
     }
 
     async fn exchange(&mut self, body: &Body, items: &[Item<Record>], is_gzip: bool) -> Result<Outcome, TransportError> {
