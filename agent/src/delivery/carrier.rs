@@ -150,6 +150,12 @@ fn payload_of<'a>(items: &'a [Item<Record>]) -> impl Fn(u32) -> &'a [u8] {
     |item| items[item as usize].load.payload()
 }
 
+/// Whether an answer may have come although the destination took what was sent: from a gateway that did not wait for
+/// it, or from something that does not speak as a collector does.
+fn leaves_doubt(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Retry { hold: Hold::Trouble | Hold::Misconfigured, .. })
+}
+
 /// An announcement that is not the one to send any more.
 fn overtaken() -> Outcome {
     Outcome::AcceptedBut { refused: Vec::new(), again: Vec::new() }
@@ -258,6 +264,7 @@ impl<'a> HttpCarrier<'a> {
             may_have_arrived |= matches!(&ended, Err(error) if error.outcome_unknown);
         }
         let outcome = ended.unwrap_or_else(|error| failed(&error));
+        may_have_arrived |= leaves_doubt(&outcome);
         Sent { outcome, may_have_arrived }
     }
 
