@@ -88,7 +88,11 @@ pub fn run(seed: u64) -> Result<Ran, String> {
         producer::start(&run.world, &run.machine, &run.produced, number, habit, &run.dice);
     }
     run.suffer()?;
-    run.settle(producers as usize)?;
+    let settled = run.settle(producers as usize);
+    if settled.is_err() && std::env::var_os("SCAIDRIVE_SEED").is_some() {
+        run.siems.iter().for_each(|siem| siem.dump());
+    }
+    settled?;
     Ok(Ran { trace: run.world.trace(), acked: run.produced.acked.borrow().len() })
 }
 
