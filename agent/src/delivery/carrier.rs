@@ -152,6 +152,12 @@ fn payload_of<'a>(items: &'a [Item<Record>]) -> impl Fn(u32) -> &'a [u8] {
     |item| items[item as usize].load.payload()
 }
 
+/// Whether an answer may have come although the destination took what was sent: from a gateway that did not wait for
+/// it, or from something that does not speak as a collector does.
+fn leaves_doubt(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Retry { hold: Hold::Trouble | Hold::Misconfigured, .. })
+}
+
 /// An announcement that is not the one to send any more.
 fn overtaken() -> Outcome {
     Outcome::AcceptedBut { refused: Vec::new(), again: Vec::new() }
@@ -254,13 +260,15 @@ impl<'a> HttpCarrier<'a> {
             self.connection.take().and_then(|mut connection| connection.is_reusable().then_some(connection));
         let is_reused = self.connection.is_some();
         let mut ended = self.exchange(body, items, is_gzip).await;
+        let mut may_have_arrived = matches!(&ended, Err(error) if error.outcome_unknown);
         if is_reused && matches!(&ended, Err(error) if error.is_stale_connection()) {
             ended = self.exchange(body, items, is_gzip).await;
+            // Whatever the second try says, the first one may have arrived.
+            may_have_arrived |= matches!(&ended, Err(error) if error.outcome_unknown);
         }
-        match ended {
-            Ok(outcome) => Sent::answered(outcome),
-            Err(error) => Sent { outcome: failed(&error), may_have_arrived: error.outcome_unknown },
-        }
+        let outcome = ended.unwrap_or_else(|error| failed(&error));
+        may_have_arrived |= leaves_doubt(&outcome);
+        Sent { outcome, may_have_arrived }
     }
 
     async fn exchange(

@@ -44,6 +44,9 @@ pub enum Next<T> {
         put_by: Vec<T>,
         /// Whether anything was accepted during the search. If not, the fault may not be the event's.
         has_accepted: bool,
+        /// The poison was refused alone. If not, it is known by elimination, which takes it that a batch is refused for
+        /// the sake of one event in it.
+        was_alone: bool,
     },
 }
 
@@ -128,7 +131,8 @@ impl<T> Isolation<T> {
     }
 
     fn over(&mut self, poison: Option<T>) -> Next<T> {
-        Next::Over { poison, put_by: std::mem::take(&mut self.put_by), has_accepted: self.has_accepted }
+        let put_by = std::mem::take(&mut self.put_by);
+        Next::Over { poison, put_by, has_accepted: self.has_accepted, was_alone: self.stands_alone }
     }
 }
 
@@ -156,7 +160,7 @@ mod tests {
                         isolation.accepted();
                     }
                 }
-                Next::Over { poison, put_by, has_accepted } => {
+                Next::Over { poison, put_by, has_accepted, .. } => {
                     requests += u32::from(!put_by.is_empty());
                     accepted.extend(put_by);
                     return (poison, requests, accepted, has_accepted);

@@ -316,6 +316,11 @@ impl Outlet {
         self.wake.notify();
     }
 
+    /// Whether nothing is sent, by somebody's wish.
+    pub fn is_resting(&self) -> bool {
+        self.is_resting
+    }
+
     /// Whether requests are under way.
     pub fn is_busy(&self) -> bool {
         self.sender.under_way() > 0 || self.own_under_way

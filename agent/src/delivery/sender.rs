@@ -556,11 +556,18 @@ impl<T> Sender<T> {
                 search.is_testing = true;
                 Some(self.send(Purpose::Test, Batch::of(items)))
             }
-            Next::Over { poison, put_by, has_accepted } => {
+            Next::Over { poison, mut put_by, has_accepted, was_alone } => {
                 let search = self.search.take()?;
-                if let (None, Some(size)) = (&poison, search.too_large) {
-                    self.learned_size = (size / 2).max(LEARNED_SIZE_MIN);
-                }
+                // A batch is too large for all its events together: only one that was too large alone is at fault.
+                let poison = match (poison, search.too_large) {
+                    (poison @ Some(_), Some(_)) if was_alone => poison,
+                    (spared, Some(size)) => {
+                        self.learned_size = (size / 2).max(LEARNED_SIZE_MIN);
+                        put_by.splice(0..0, spared);
+                        None
+                    }
+                    (poison, None) => poison,
+                };
                 if let Some(item) = poison {
                     // With an acceptance in the search the evidence is there already; the next one will apply it.
                     let since = if has_accepted { 0 } else { self.sent + 1 };

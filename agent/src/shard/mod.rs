@@ -19,6 +19,7 @@ mod tenants;
 use std::cell::{Cell, RefCell};
 use std::ops::Range;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_lite::future::{or, yield_now};
@@ -122,6 +123,8 @@ pub struct Shard {
     cursors: RefCell<CursorQueue>,
     /// Rings when there may be room in the log again.
     room: Rc<Notify>,
+    /// A helper of the log has done something since the last turn.
+    log_moved: Arc<AtomicBool>,
     /// Damage that opening found and told.
     told_damage: Vec<Range<Seq>>,
     is_accepting: Cell<bool>,
@@ -170,7 +173,12 @@ impl Shard {
         let Parts { id, identity, mut log, opened, mailbox, doors, plan, published, holdings, must_begin_anew } = parts;
         let now = runtime.now();
         let bell = Arc::clone(mailbox.bell());
-        log.set_waker(Arc::new(move || bell.notify()));
+        let log_moved = Arc::new(AtomicBool::new(true));
+        let moved = Arc::clone(&log_moved);
+        log.set_waker(Arc::new(move || {
+            moved.store(true, Ordering::Release);
+            bell.notify();
+        }));
         let shard = Rc::new(Shard {
             identity,
             id,
@@ -188,6 +196,7 @@ impl Shard {
             holdings,
             cursors: RefCell::new(CursorQueue::default()),
             room: Rc::new(Notify::default()),
+            log_moved,
             told_damage: opened.damage.iter().map(|damage| damage.seqs.clone()).collect(),
             is_accepting: Cell::new(true),
             now: Cell::new(now),
@@ -398,7 +407,10 @@ impl Shard {
             intake.append_batches(&mut log, moment);
         }
         intake.acknowledge(&log);
-        if log.has_room() == Room::Ready {
+        // Room for some record is not room for the one that met the end: it is tried again when something moved, or it
+        // and the turns it asks for would wake each other for ever.
+        let has_moved = self.log_moved.swap(false, Ordering::AcqRel) || self.now.get() >= self.next_housekeeping.get();
+        if has_moved && log.has_room() == Room::Ready {
             self.room.notify();
         }
     }

@@ -37,8 +37,8 @@ pub enum Mode {
     TooLarge(usize),
     /// Takes everything, then closes without a reply.
     LosesReplies,
-    /// Takes everything, then says 503.
-    TakesAndSays503,
+    /// Takes everything behind a gateway that has waited long enough and says 504.
+    TakesAndSays504,
     /// Never answers.
     Hangs,
     /// Closes as soon as something comes.
@@ -166,9 +166,9 @@ impl Siem {
                 self.take(&events);
                 None
             }
-            Mode::TakesAndSays503 => {
+            Mode::TakesAndSays504 => {
                 self.take(&events);
-                Some(reply(503, "", "{\"text\":\"Server is busy\",\"code\":9}"))
+                Some(reply(504, "", "<html>Gateway Timeout</html>"))
             }
             Mode::Hangs => {
                 std::future::pending::<()>().await;
@@ -232,7 +232,6 @@ impl Siem {
         loop {
             match self.mode.get() {
                 Mode::Closes => return,
-                Mode::Hangs => std::future::pending::<()>().await,
                 Mode::Slow(wait) => self.runtime.sleep(wait).await,
                 _ => {}
             }
@@ -344,8 +343,12 @@ impl Siem {
             Mode::TooLarge(dice.within(300, 3_000) as usize),
             Mode::Slow(Millis(dice.within(20, 800))),
         ];
-        let lying = [Mode::LosesReplies, Mode::TakesAndSays503, Mode::Hangs, Mode::Closes, Mode::Slow(Millis(4_000))];
+        let lying = [Mode::LosesReplies, Mode::TakesAndSays504, Mode::Hangs, Mode::Closes, Mode::Slow(Millis(4_000))];
+        // Nothing answers for syslog: a server that does not read for longer than the trail is kept loses by design.
+        let syslog = [Mode::Obliging, Mode::Closes, Mode::Slow(Millis(dice.within(5, 100)))];
         let mode = match dice.within(0, 10) {
+            _ if is_syslog && is_honest => Mode::Obliging,
+            _ if is_syslog => dice.pick(&syslog),
             0..=3 => Mode::Obliging,
             4..=7 => dice.pick(&honest),
             _ if is_honest => dice.pick(&honest),
@@ -357,13 +360,23 @@ impl Siem {
             self.is_inexact.set(true);
             match dice.within(0, 4) {
                 0 => network.set_fault(self.address, Fault::Refused),
-                1 => network.set_fault(self.address, Fault::Silent),
-                // What a syslog server's side of the wire swallows for longer than the trail is kept is lost by design.
+                1 if !is_syslog => network.set_fault(self.address, Fault::Silent),
                 2 if !is_syslog => network.set_fault(self.address, Fault::Swallows),
                 _ => drop(network.cut(self.address)),
             }
         }
         Millis(if dice.happens(20) { dice.within(5_000, 25_000) } else { dice.within(200, 5_000) })
+    }
+
+    /// What it was told, for people.
+    pub fn dump(&self) {
+        let held = self.held.borrow();
+        for (id, event) in &held.told {
+            eprintln!("{} {} {id} {}", self.name, event["timestamp"], event["payload"]);
+        }
+        for (stream, numbers) in &held.streams {
+            eprintln!("{} {stream}: {:?}", self.name, numbers.keys().collect::<Vec<_>>());
+        }
     }
 
     /// From now on it takes everything.

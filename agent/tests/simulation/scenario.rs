@@ -74,6 +74,9 @@ pub fn run(seed: u64) -> Result<Ran, String> {
     }
     let world = World::new(seed);
     let specs: Vec<Spec> = (0..dice.within(1, 5)).map(|number| Spec::any(number, &dice)).collect();
+    if std::env::var_os("SCAIDRIVE_SEED").is_some() {
+        eprintln!("{specs:#?}");
+    }
     let siems = specs.iter().map(|spec| Siem::new(spec, &world, &dice)).collect();
     let machine = Machine::new(setup, seed, &dice);
     let network = world.network();
@@ -86,7 +89,11 @@ pub fn run(seed: u64) -> Result<Ran, String> {
         producer::start(&run.world, &run.machine, &run.produced, number, habit, &run.dice);
     }
     run.suffer()?;
-    run.settle(producers as usize)?;
+    let settled = run.settle(producers as usize);
+    if settled.is_err() && std::env::var_os("SCAIDRIVE_SEED").is_some() {
+        run.siems.iter().for_each(|siem| siem.dump());
+    }
+    settled?;
     Ok(Ran { trace: run.world.trace(), acked: run.produced.acked.borrow().len() })
 }
 
@@ -243,7 +250,10 @@ impl Run {
             let why: Vec<_> = life.published.iter().map(|published| published.report().why_no_room).collect();
             return Err(format!("producers wait for acknowledgements; no room: {why:?}"));
         }
-        let deadline = self.world.now().plus(DELIVERED_WITHIN);
+        let has_syslog = self.specs.iter().any(|spec| spec.is_syslog);
+        // Nothing answers for syslog, so what is written last is taken as read after half the window.
+        let patience = if has_syslog { Millis(self.machine.setup.window.0 / 2) } else { Millis::ZERO };
+        let deadline = self.world.now().plus(DELIVERED_WITHIN).plus(patience);
         while oracle::unfinished(&life).is_some() && self.world.now() < deadline {
             self.pass(self.world.now().plus(Millis(1_000)))?;
         }
@@ -251,7 +261,7 @@ impl Run {
             return Err(format!("not everything is delivered at {}: {left}", self.world.now()));
         }
         for siem in &self.siems {
-            oracle::check_siem(siem, &self.produced, &self.machine, true)?;
+            oracle::check_siem(siem, &self.produced, &self.machine, false)?;
         }
         self.idle(STATED_WITHIN)?;
         for siem in &self.siems {
