@@ -81,6 +81,7 @@ fn lesson_02_whatever_is_done_to_its_files_it_starts_and_goes_on() {
         let (mut agent, _) = stopped_with_backlog(&mut hec, 3_000);
         vandalise(&agent);
         hec.come_up();
+        println!("after {what}");
         agent.start();
         let fresh = write(&agent, Workload::new(2, 20, 300));
         wait_until(&format!("after {what}: new events arrive"), PATIENCE, || {
