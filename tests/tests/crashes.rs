@@ -19,7 +19,6 @@ use scaidrive_tests::wait::wait_until;
 fn killed_at_random_it_loses_nothing_and_repeats_only_what_was_in_flight() {
     let rounds = count_from_env("SCAIDRIVE_KILLS", 10);
     let seed = seed(20_261_122);
-    println!("SCAIDRIVE_SEED={seed}");
     let mut rng = Rng::new(seed);
     let hec = Hec::counting();
     let mut agent = Agent::new();

@@ -155,7 +155,6 @@ fn random_event(rng: &mut Rng, count: u32) -> String {
 fn what_filters_and_scope_exclude_never_reaches_the_wire() {
     let seed = seed(20_261_122);
     let pairs = count_from_env("SCAIDRIVE_FILTER_PAIRS", 100_000);
-    println!("SCAIDRIVE_SEED={seed}");
     let mut rng = Rng::new(seed);
     let models: Vec<Model> = (0..FILTERS).map(|_| Model::random(&mut rng)).collect();
     let receivers: Vec<Hec> =

@@ -77,19 +77,24 @@ fn lesson_02_whatever_is_done_to_its_files_it_starts_and_goes_on() {
         }),
     ];
     for (what, vandalise) in vandalisms {
-        let mut hec = Hec::plain();
-        let (mut agent, _) = stopped_with_backlog(&mut hec, 3_000);
-        vandalise(&agent);
-        hec.come_up();
-        agent.start();
-        let fresh = write(&agent, Workload::new(2, 20, 300));
-        wait_until(&format!("after {what}: new events arrive"), PATIENCE, || {
-            compare(&fresh, &hec.arrivals()).missing.is_empty()
+        thread::scope(|scope| {
+            // A panic names its thread, and so what was done.
+            let name = thread::Builder::new().name(format!("after {what}"));
+            name.spawn_scoped(scope, || starts_and_goes_on(vandalise)).unwrap();
         });
-        hec.assert_no_violations();
-        agent.stop();
-        agent.start();
     }
+}
+
+fn starts_and_goes_on(vandalise: &dyn Fn(&Agent)) {
+    let mut hec = Hec::plain();
+    let (mut agent, _) = stopped_with_backlog(&mut hec, 3_000);
+    vandalise(&agent);
+    hec.come_up();
+    agent.start();
+    let fresh = write(&agent, Workload::new(2, 20, 300));
+    wait_until("new events arrive", PATIENCE, || compare(&fresh, &hec.arrivals()).missing.is_empty());
+    hec.assert_no_violations();
+    agent.restart();
 }
 
 fn set_len(path: &Path, length: u64) {

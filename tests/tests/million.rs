@@ -151,7 +151,6 @@ fn with_a_segment_cut_short_in_the_middle_nothing_acknowledged_is_missing() {
 #[test]
 fn with_twenty_hard_kills_only_the_last_unanswered_batches_come_twice() {
     let seed = seed(20_261_122);
-    println!("SCAIDRIVE_SEED={seed}");
     let mut rng = Rng::new(seed);
     let hec = Hec::counting();
     let mut agent = agent_for(&hec);
