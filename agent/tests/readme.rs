@@ -25,7 +25,8 @@ fn the_configuration_in_the_readme_can_be_used_without_a_warning() {
 #[test]
 fn the_event_in_the_readme_is_accepted() {
     let mut event = block("json").trim_end().as_bytes().to_vec();
-    scaidrive_codecs::index_line(&mut event).unwrap();
+    scaidrive_codecs::unbreak_lines(&mut event);
+    scaidrive_codecs::index(&event).unwrap();
 }
 
 #[test]

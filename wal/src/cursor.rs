@@ -155,6 +155,19 @@ impl CursorFile {
         self.places.contains_key(key)
     }
 
+    /// Writes newer bodies of keys that are there, without making them durable: they survive the end of the process
+    /// and not a power cut, which finds the durable ones. Returns whether all could be written.
+    pub(crate) fn note(&mut self, bodies: &BTreeMap<CursorKey, Vec<u8>>) -> io::Result<()> {
+        let Some(file) = self.file.as_mut().filter(|_| self.has_header) else { return Ok(()) };
+        for (key, body) in bodies {
+            let Some(place) = self.places.get(key) else { continue };
+            let Some(durable) = place.durable else { continue };
+            self.generation += 1;
+            file.write_at(slot_at(place.pair, 1 - durable), &encode_slot(key, Some(body), self.generation))?;
+        }
+        Ok(())
+    }
+
     /// Writes what changed (`None` removes a key) and makes it durable. On an error the durable bodies
     /// are still there, and the same call may be made again.
     pub(crate) fn write(&mut self, disk: &dyn Disk, changed: &BTreeMap<CursorKey, Option<Vec<u8>>>) -> io::Result<()> {

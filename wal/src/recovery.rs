@@ -459,6 +459,7 @@ impl Opening {
                     Some(_) => cursors.iter().map(|(key, body)| (*key, Some(body.clone()))).collect(),
                     None => BTreeMap::new(),
                 },
+                cursor_notes: BTreeMap::new(),
                 cursor_ticket: u64::from(unsettled.is_some()),
                 may_try_cursors: unsettled.is_some(),
                 cursor_error: unsettled.map(|error| error.to_string().into()),

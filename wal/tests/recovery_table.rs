@@ -721,3 +721,28 @@ fn opening_on_a_disk_that_refuses_a_sync_saves_what_it_holds() {
         assert_eq!(log.read_seqs(), [1, 2, 3, 4]);
     }
 }
+
+#[test]
+fn what_is_not_durable_can_be_saved_however_many_segments_were_read_since() {
+    let disk = SimDisk::new(3);
+    let (mut log, _) = open(&disk);
+    for _ in 0..20 {
+        log.append(&[b'a'; 20_000]);
+        log.sync();
+        log.keep();
+    }
+    for _ in 0..3 {
+        log.append(&[b'b'; 20_000]);
+        log.keep();
+    }
+    assert_eq!(log.read_seqs().len(), 20);
+    fail_sync(&disk, &mut log);
+    for _ in 0..10 {
+        log.keep();
+        log.log.tick(log.now);
+    }
+    let failure = log.log.take_failure().expect("the sync failed");
+    assert_eq!((failure.lost, failure.rescued), (vec![], seq(21)..seq(24)));
+    log.sync();
+    assert_eq!(log.read_seqs().len(), 23);
+}

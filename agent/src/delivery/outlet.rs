@@ -55,6 +55,8 @@ pub struct Outlet {
     own_under_way: bool,
     /// A notice has been made and has not been tried yet. Until then nothing more is given up, so that it tells all.
     is_telling: bool,
+    /// Numbers delivered before a restart, ahead of the cursor it found: they are not sent again.
+    ahead: Vec<Range<u64>>,
     /// Its reader has passed everything that must go, so that a notice made now tells all of it.
     has_walked: bool,
     is_resting: bool,
@@ -172,6 +174,8 @@ struct CursorBody {
     epoch: [u8; 16],
     fingerprint: u64,
     checkpoint: Checkpoint,
+    /// Delivered already, though something before it was not settled.
+    ahead: Vec<Range<u64>>,
     announcements: AnnouncerState,
 }
 
@@ -181,6 +185,8 @@ struct CursorWrites {
     is_dirty: bool,
     /// It must be written at once.
     is_urgent: bool,
+    /// Events were settled since a body was last handed out, durable or not.
+    is_noteworthy: bool,
     /// What the cursor on the disk says.
     durable_seq: u64,
     on_its_way: Option<(u64, Revision)>,
@@ -198,6 +204,8 @@ pub struct Start<'a> {
     pub cursor: Option<&'a [u8]>,
     /// The oldest record that is held: where an outlet without a cursor begins.
     pub oldest: Seq,
+    /// The record that will be appended next: a cursor beyond it belongs to a log that is gone.
+    pub next: Seq,
     /// Why the numbers can't go on even with a good cursor.
     pub must_begin_anew: bool,
     /// Now.
@@ -216,18 +224,19 @@ impl Outlet {
         let body = start.cursor.and_then(|bytes| stored::decode::<CursorBody>(bytes).ok());
         let found = body.is_some();
         let prefix: Rc<str> = format!("{}.{:.8}.{}", start.agent, destination.id.to_string(), start.shard).into();
-        let (checkpoint, announcer, epoch, anew) = match body {
+        let held = start.oldest.get()..=start.next.get();
+        let (checkpoint, announcer, epoch, ahead, anew) = match body {
             Some(body) => {
-                let anew = body.fingerprint != fingerprint
-                    || start.must_begin_anew
-                    || body.checkpoint.next_seq < start.oldest.get();
+                let is_other = body.fingerprint != fingerprint || start.must_begin_anew;
+                let anew = is_other || !held.contains(&body.checkpoint.next_seq);
                 let announcer = Announcer::restore(body.announcements, &body.checkpoint, start.now);
-                (body.checkpoint, announcer, body.epoch, anew)
+                (body.checkpoint, announcer, body.epoch, body.ahead, anew)
             }
             None => {
                 let epoch = new_epoch(entropy);
                 let previous = if start.cursor.is_some() { Previous::Lost } else { Previous::None };
-                (Checkpoint::first(start.oldest.get()), Announcer::new(epoch, previous, start.now), epoch, false)
+                let announcer = Announcer::new(epoch, previous, start.now);
+                (Checkpoint::first(start.oldest.get()), announcer, epoch, Vec::new(), false)
             }
         };
         let limits = limits(&destination);
@@ -249,6 +258,7 @@ impl Outlet {
             missing: Vec::new(),
             own_under_way: false,
             is_telling: false,
+            ahead,
             has_walked: false,
             is_resting: false,
             cursor: CursorWrites {
@@ -257,7 +267,8 @@ impl Outlet {
             },
         };
         if anew {
-            outlet.begin_epoch(start.oldest.get().max(checkpoint.next_seq), start.now, entropy);
+            let next_seq = checkpoint.next_seq.clamp(*held.start(), *held.end());
+            outlet.begin_epoch(next_seq, start.now, entropy);
         }
         outlet.cursor.is_dirty = true;
         outlet.cursor.is_urgent = anew || !found;
@@ -354,6 +365,10 @@ impl Outlet {
         self.books.in_hand += 1;
         let size = record.payload().len() as u32;
         let item = Item { n, seq, logged_at: record.log_time().as_ms(), size, load: record.clone() };
+        if self.was_delivered(n) {
+            self.delivered(&item, None, tenants);
+            return None;
+        }
         if is_given_up {
             self.pass_over(&item, Lost::Overflowed, "", tenants);
             return None;
@@ -592,20 +607,33 @@ impl Outlet {
 
     /// Takes the cursor body as of now.
     pub fn cursor_body_now(&mut self) -> Option<Vec<u8>> {
+        let body = self.body()?;
+        self.cursor.is_dirty = false;
+        self.cursor.is_urgent = false;
+        self.cursor.on_its_way = Some((self.settled.checkpoint().next_seq, self.announcer.revision()));
+        Some(body)
+    }
+
+    fn body(&mut self) -> Option<Vec<u8>> {
         let checkpoint = self.settled.checkpoint();
         let body = CursorBody {
             name: self.destination.name.clone(),
             epoch: self.stream.epoch,
             fingerprint: self.fingerprint,
             checkpoint,
+            ahead: self.settled.delivered_ahead(AHEAD_MAX),
             announcements: self.announcer.state(),
         };
         let mut bytes = Vec::new();
         stored::encode(&body, &mut bytes).ok()?;
-        self.cursor.is_dirty = false;
-        self.cursor.is_urgent = false;
-        self.cursor.on_its_way = Some((checkpoint.next_seq, self.announcer.revision()));
+        self.cursor.is_noteworthy = false;
         Some(bytes)
+    }
+
+    /// A body to be written without a sync, when events were settled since the last one: a killed agent then sends
+    /// again only what was not answered.
+    pub fn cursor_note(&mut self) -> Option<Vec<u8>> {
+        if self.cursor.is_noteworthy && self.cursor.durable_seq > 0 { self.body() } else { None }
     }
 
     /// The body taken last is on the disk, or could not be written.
@@ -667,6 +695,7 @@ impl Outlet {
             self.announcer.damaged(&damage, entropy);
         }
         self.settled = Settled::at(Checkpoint::first(next_seq));
+        self.ahead.clear();
         self.books = Books::default();
         self.cursor.is_dirty = true;
         self.cursor.is_urgent = true;
@@ -700,6 +729,15 @@ impl Outlet {
         }
     }
 
+    /// Whether this number was delivered before a restart, ahead of the cursor that the restart found.
+    fn was_delivered(&mut self, n: u64) -> bool {
+        // Numbers come in ascending order, so what lies behind is over.
+        while self.ahead.first().is_some_and(|range| range.end <= n) {
+            self.ahead.remove(0);
+        }
+        self.ahead.first().is_some_and(|range| range.contains(&n))
+    }
+
     fn delivered(&mut self, item: &Item<Record>, wall_ms: Option<i64>, tenants: &mut TenantBooks) {
         if self.settled.delivered(item.n).is_err() {
             return;
@@ -707,6 +745,7 @@ impl Outlet {
         self.books.delivered += 1;
         self.books.in_hand -= 1;
         self.cursor.is_dirty = true;
+        self.cursor.is_noteworthy = true;
         tenants.settled(item.load.tenant_hash(), crate::stream::books::Settlement::Delivered);
         self.tally.delivered_bytes += u64::from(item.size);
         if let Some(wall_ms) = wall_ms {
@@ -842,5 +881,7 @@ const PIPE_BATCHES_MAX: u32 = 1 << 20;
 const PIPE_BYTES_MAX: usize = 128 << 20;
 /// Failures in a row after which the circuit is called open.
 const CIRCUIT_FAILURES: u32 = 5;
+/// Ranges of numbers delivered ahead of the cursor that it remembers.
+const AHEAD_MAX: usize = 64;
 /// Stretches of damage told one by one.
 const MISSING_MAX: usize = 100;

@@ -25,7 +25,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures_lite::future::{or, yield_now};
 use scaidrive_codecs::Index;
 use scaidrive_codecs::own::{DeadLettersFull, Envelope, IntakeChanged, LogDamaged, OwnEvent, SyncFailed};
-use scaidrive_wal::{CursorTicket, Log, LogTime, Opened, Room, Seq, WallTime};
+use scaidrive_wal::{CursorKey, CursorTicket, Log, LogTime, Opened, Room, Seq, WallTime};
 
 pub use inbox::{Command, Mailbox};
 pub use place::Place;
@@ -506,46 +506,60 @@ impl Shard {
         }
     }
 
+    /// Cursors: what the disk has is heard, what is due is written and synced, and what else changed is noted.
     fn write_cursors(&self, now: Millis) {
-        let mut queue = self.cursors.borrow_mut();
+        self.hear_of_cursors();
+        let is_time = now >= self.next_cursors.get();
+        if is_time {
+            self.next_cursors.set(now.plus(CURSORS_EVERY));
+        }
+        let mut whose = Vec::new();
+        let due = self.cursor_bodies(|place, outlet| {
+            let body = outlet.cursor_body(is_time)?;
+            whose.push(Rc::clone(place));
+            Some(body)
+        });
         let mut log = self.log.borrow_mut();
+        if !due.is_empty() {
+            match log.write_cursors(&borrowed(&due)) {
+                Ok(ticket) => self.cursors.borrow_mut().under_way.push((ticket, whose)),
+                Err(problem) => {
+                    tracing::error!(shard = self.id.0, "cursors can't be written: {problem}");
+                    whose.iter().for_each(|place| place.outlet.borrow_mut().cursor_written(false));
+                }
+            }
+        }
+        let notes = self.cursor_bodies(|_, outlet| outlet.cursor_note());
+        if !notes.is_empty() {
+            log.note_cursors(&borrowed(&notes));
+        }
+    }
+
+    fn hear_of_cursors(&self) {
+        let log = self.log.borrow();
         let written = log.cursors_written();
         let is_durable = log.cursor_error().is_none();
-        for (_, places) in queue.under_way.extract_if(.., |(ticket, _)| *ticket <= written) {
+        for (_, places) in self.cursors.borrow_mut().under_way.extract_if(.., |(ticket, _)| *ticket <= written) {
             for place in places {
                 place.outlet.borrow_mut().cursor_written(is_durable);
             }
         }
-        let is_time = now >= self.next_cursors.get();
+    }
+
+    fn cursor_bodies(
+        &self,
+        mut body_of: impl FnMut(&Rc<Place>, &mut Outlet) -> Option<Vec<u8>>,
+    ) -> Vec<(CursorKey, Vec<u8>)> {
         let places = self.places.borrow();
-        if !is_time && !places.iter().any(|place| place.outlet.borrow().wants_cursor_now()) {
-            return;
-        }
-        self.next_cursors.set(now.plus(CURSORS_EVERY));
-        let mut bodies = Vec::new();
-        let mut whose = Vec::new();
-        for place in places.iter() {
+        let body = |place: &Rc<Place>| {
             let mut outlet = place.outlet.borrow_mut();
-            if let Some(body) = outlet.cursor_body(is_time) {
-                bodies.push((outlet.key(), body));
-                whose.push(Rc::clone(place));
-            }
-        }
-        if bodies.is_empty() {
-            return;
-        }
-        let changed: Vec<_> = bodies.iter().map(|(key, body)| (*key, body.as_slice())).collect();
-        match log.write_cursors(&changed) {
-            Ok(ticket) => queue.under_way.push((ticket, whose)),
-            Err(problem) => {
-                tracing::error!(shard = self.id.0, "cursors can't be written: {problem}");
-                whose.iter().for_each(|place| place.outlet.borrow_mut().cursor_written(false));
-            }
-        }
+            Some((outlet.key(), body_of(place, &mut outlet)?))
+        };
+        places.iter().filter_map(body).collect()
     }
 
     fn place(&self, planned: &Planned, must_begin_anew: bool) -> Option<Rc<Place>> {
-        let key = scaidrive_wal::CursorKey(planned.destination.id.bytes());
+        let key = CursorKey(planned.destination.id.bytes());
         let cursor = self.log.borrow().cursors().find(|(found, _)| *found == key).map(|(_, body)| body.to_vec());
         self.place_from(planned, cursor.as_deref(), must_begin_anew)
     }
@@ -564,6 +578,7 @@ impl Shard {
             shard: self.id.0,
             cursor,
             oldest: self.log.borrow().first_seq(),
+            next: self.log.borrow().next_seq(),
             must_begin_anew,
             now: self.runtime.now(),
         };
@@ -688,6 +703,10 @@ impl Shard {
     fn moment(&self) -> Moment {
         Moment { log: self.log_now(), wall: WallTime::from_ms(self.runtime.wall_ms()) }
     }
+}
+
+fn borrowed(bodies: &[(CursorKey, Vec<u8>)]) -> Vec<(CursorKey, &[u8])> {
+    bodies.iter().map(|(key, body)| (*key, body.as_slice())).collect()
 }
 
 /// Keeps at it until the store has the event or is full: a disk that refuses is no reason to lose it.

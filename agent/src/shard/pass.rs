@@ -169,6 +169,9 @@ impl Shard {
 
     /// Outlets that wait in this stretch, and have room, come along from here.
     fn take_along(&self, passes: &mut Passes, stretch: Range<Seq>) {
+        if stretch.is_empty() {
+            return;
+        }
         let must_go = self.must_go.get();
         let places = self.places.borrow();
         let comes_along = |(seq, at): &(Seq, u32)| {
