@@ -18,6 +18,7 @@ use crate::cursor;
 use crate::disk::Access;
 use crate::format::{FOOTER_LEN, Footer, HEADER_LEN, aligned, spare_name};
 use crate::number::{ByteCount, Seq};
+use crate::reading::RECENT_BYTES;
 use crate::scan::offset_towards;
 use crate::shared::{From, Grant, Mapped, Recycled, Request, Seal, Shared, Spare, Trim};
 use crate::syncer::panic_text;
@@ -102,6 +103,9 @@ fn populate(shared: &Shared) -> bool {
     let next = wanted.min(done.saturating_add(POPULATE_STEP)).next_multiple_of(4096);
     populate.region.populate_write(done as usize, next as usize);
     populate.done.store(next, Ordering::Release);
+    let behind = wanted.saturating_sub(shared.options.populate_ahead).saturating_sub(2 * RECENT_BYTES as u32);
+    let forgotten = populate.forgotten.swap(behind, Ordering::Relaxed);
+    populate.region.forget(forgotten as usize, behind as usize);
     shared.waker.wake();
     true
 }

@@ -36,6 +36,7 @@ pub struct Log {
     pub(crate) next: Seq,
     pub(crate) last_append: LogTime,
     pub(crate) last_wall: WallTime,
+    last_tidied: LogTime,
     /// The largest durable line that a record carries.
     pub(crate) witnessed: Seq,
     /// Bytes appended since opening.
@@ -102,6 +103,7 @@ impl Log {
             next,
             last_append: LogTime::default(),
             last_wall: WallTime::default(),
+            last_tidied: LogTime::default(),
             witnessed: next,
             appended: 0,
             salts,
@@ -266,7 +268,11 @@ impl Log {
             let _ = self.settle_failure();
             return;
         }
-        self.drop_known_footers();
+        if now.since(self.last_tidied) >= TIDY_EVERY_MS {
+            self.last_tidied = now;
+            self.drop_known_footers();
+            self.limit_mappings(usize::MAX);
+        }
         let Some(active) = &self.active else { return };
         let footer = active.tally.footer();
         if footer.records == 0 {
@@ -474,6 +480,8 @@ pub(crate) fn parts_of(lens: impl Iterator<Item = u64>, options: &Options) -> u6
 
 /// Appending pauses for this long before the durable line is marked.
 const MARK_AFTER_MS: u64 = 1_000;
+/// How often memory that closed segments no longer need is given back.
+const TIDY_EVERY_MS: u64 = 100;
 
 /// The directory behind a log, for the code that opens it.
 pub(crate) type DynDisk = Arc<dyn Disk>;

@@ -22,7 +22,7 @@ use std::slice;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use memmap2::{Advice, MmapOptions, MmapRaw};
+use memmap2::{Advice, MmapOptions, MmapRaw, UncheckedAdvice};
 
 use crate::disk::{Access, RegionFile, Space};
 
@@ -206,6 +206,25 @@ impl Region {
             // SAFETY: the page is mapped and readable, and below the frontier nothing changes.
             unsafe { page.read_volatile() };
         });
+    }
+
+    /// Lets go of the pages of `start..end`. They stay in the page cache and come back when they are
+    /// touched; until then they do not count as this process's memory.
+    pub(crate) fn forget(&self, start: usize, end: usize) {
+        let start = start.next_multiple_of(PAGE);
+        let end = end.min(self.len) / PAGE * PAGE;
+        if start >= end {
+            return;
+        }
+        match &self.memory {
+            Memory::Mapped { map, .. } => {
+                // SAFETY: the mapping is shared with its file, so what was stored is in the page cache
+                // and every later access finds the same bytes there.
+                let _ = unsafe { map.unchecked_advise_range(UncheckedAdvice::DontNeed, start, end - start) };
+            }
+            #[cfg(any(test, miri, feature = "sim"))]
+            Memory::Heap => {}
+        }
     }
 
     fn populate(&self, start: usize, end: usize, advice: Advice, touch: impl Fn(*mut u8)) {

@@ -314,14 +314,14 @@ impl Log {
     }
 
     /// Lets go of the mapping that was read longest ago, when there are too many.
-    fn limit_mappings(&mut self, keep: usize) {
+    pub(crate) fn limit_mappings(&mut self, keep: usize) {
         let durable = self.shared.durable_end();
         // What is not durable may have no name yet to be opened by, and a failed sync needs it.
         let is_idle = |(at, segment): &(usize, &Segment)| {
             segment.mapped.is_some() && !segment.is_open && segment.end <= durable && *at != keep
         };
         let idle = || self.segments.iter().enumerate().filter(is_idle);
-        if idle().count() < MAPPED_MAX {
+        if idle().count() <= MAPPED_MAX {
             return;
         }
         let oldest = idle().min_by_key(|(_, segment)| segment.last_read);
@@ -352,6 +352,6 @@ fn damage(missing: Range<Seq>, holes: &[Range<Seq>]) -> Step {
 /// Most requests that wait for the keeper.
 const REQUESTS_MAX: usize = 64;
 /// Most closed segments that stay mapped for readers.
-const MAPPED_MAX: usize = 8;
+const MAPPED_MAX: usize = 2;
 /// What was appended last and is taken to be in memory still.
-const RECENT_BYTES: u64 = 16 << 20;
+pub(crate) const RECENT_BYTES: u64 = 16 << 20;

@@ -55,6 +55,7 @@ impl Log {
             region: writer.region().clone(),
             done: (spare.populated as u32).into(),
             wanted: 0.into(),
+            forgotten: 0.into(),
         });
         self.shared.lock_keep().populate = Some(populate.clone());
         self.shared.keeper_signal.raise();

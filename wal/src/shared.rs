@@ -160,6 +160,8 @@ pub(crate) struct Populate {
     pub(crate) region: Arc<Region>,
     pub(crate) done: AtomicU32,
     pub(crate) wanted: AtomicU32,
+    /// Below this the pages were let go again.
+    pub(crate) forgotten: AtomicU32,
 }
 
 /// A closed segment that waits for its footer.

@@ -731,6 +731,7 @@ fn what_is_not_durable_can_be_saved_however_many_segments_were_read_since() {
         log.sync();
         log.keep();
     }
+    let (mut log, _) = open(&disk);
     for _ in 0..3 {
         log.append(&[b'b'; 20_000]);
         log.keep();
