@@ -110,7 +110,7 @@ enum Source {
 impl Source {
     /// The agent if it answers, else the files.
     fn find(config: Config, output: &mut Output<'_>) -> Result<Source, Failure> {
-        let client = Client::new(&config);
+        let client = Client::new(&config.admin.socket, &config.file);
         match client.get::<Vec<StoreLine>>("/v1/deadletters") {
             Ok(_) => Ok(Source::Agent { client, config }),
             Err(failure) if failure.exit == Exit::Unavailable => {

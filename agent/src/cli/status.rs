@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::args::StatusArgs;
-use super::client::Client;
+use super::client::{Client, Sockets};
 use super::words::{count, moment, size, span, table};
 use super::{Exit, Failure, Output};
 use crate::config::Surroundings;
@@ -16,8 +16,8 @@ pub(super) fn run(
     surroundings: &Surroundings,
     output: &mut Output<'_>,
 ) -> Result<Exit, Failure> {
-    let Some(config) = super::configuration(path, surroundings, output) else { return Ok(Exit::Config) };
-    let client = Client::new(&config);
+    let Some(sockets) = Sockets::find(path, surroundings, output) else { return Ok(Exit::Config) };
+    let client = Client::new(&sockets.admin, path);
     if args.json {
         output.json(&client.get::<serde_json::Value>("/v1/status")?);
         return Ok(Exit::Ok);
