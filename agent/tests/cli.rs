@@ -9,6 +9,8 @@ use std::process::{Child, Command, Output, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use scaidrive_siem::config::DestinationId;
+use scaidrive_siem::deadletter::{DeadLetters, Key, Letter};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -248,7 +250,8 @@ fn events_are_emitted_until_durable_and_found_in_the_log_and_in_the_status() {
     assert_eq!(status["destinations"][0]["books"]["difference"], 0);
     agent.wait_for("(was active): cannot connect");
     let shown = data(&place.run(&["status"]));
-    for words in ["n1 (", "runtime  epoll: ", "takes events; 4 accepted", "splunk_hec", "balance", "Connection refused"] {
+    for words in ["n1 (", "runtime  epoll: ", "takes events; 4 accepted", "splunk_hec", "balance", "Connection refused"]
+    {
         assert!(shown.contains(words), "{words}: {shown}");
     }
 
@@ -292,6 +295,54 @@ fn damage(file: &std::path::Path, words: &[u8]) {
 }
 
 #[test]
+fn dead_letters_are_listed_and_shown_from_the_files_and_from_the_agent() {
+    let place = Place::new();
+    let id = DestinationId::from_text("splunk");
+    let (mut store, _) = DeadLetters::open(&place.path("state/deadletters"), &id.bytes(), 1 << 20, 7).unwrap();
+    let letter = |n: u64, reason: &str| Letter {
+        id: 0,
+        key: Key { epoch: [0xab; 16], n },
+        shard: 0,
+        raw: event(n as u32, "t1").into_bytes(),
+        reply: "HTTP 400: Invalid data format\u{1b}[2J".to_owned(),
+        reason: reason.to_owned(),
+        wall_ms: 1_000 * n as i64,
+        attempts: 2,
+    };
+    store.put(&(1..=700).map(|n| letter(n, "invalid data")).collect::<Vec<_>>()).unwrap();
+    drop(store);
+    let check = |prefix: &str| {
+        let stream = format!("{prefix}.{}.0.abababababababab", &id.to_string()[..8]);
+        let list = place.run(&["deadletter", "list", "--limit", "2"]);
+        assert_eq!(list.status.code(), Some(0), "{}", talk(&list));
+        let rows: Vec<String> = data(&list).lines().map(str::to_owned).collect();
+        assert_eq!(rows.len(), 3, "{rows:?}");
+        assert!(
+            rows[2].starts_with("1970-01-01T00:11:40.000Z  splunk       ") && rows[2].contains(&stream),
+            "{rows:?}"
+        );
+        assert!(talk(&list).contains("698 older ones are not shown") && talk(&list).contains("splunk: 700 kept"));
+        let json: Value = serde_json::from_str(&data(&place.run(&["deadletter", "list", "splunk", "--json"]))).unwrap();
+        assert_eq!((&json["total"], json["letters"].as_array().unwrap().len()), (&700.into(), 100));
+        let show = place.run(&["deadletter", "show", "splunk", &stream, "3"]);
+        assert_eq!(data(&show), event(3, "t1") + "\n");
+        let said = talk(&show);
+        assert!(said.contains("sent 2 times") && said.contains("HTTP 400: Invalid data format [2J\n"), "{said:?}");
+        let show = place.run(&["deadletter", "show", "splunk", &stream, "3", "--json"]);
+        let json: Value = serde_json::from_str(&data(&show)).unwrap();
+        assert_eq!((&json["event"]["event_id"], &json["n"]), (&"e3".into(), &3.into()));
+        let missing = place.run(&["deadletter", "show", "splunk", &stream, "701"]);
+        assert_mistake(&missing, 64, "has no dead letter for event 701", "");
+    };
+    check("?");
+    let agent = place.start();
+    let id = place.status()["agent"]["id"].as_str().unwrap().to_owned();
+    check(&id);
+    assert_eq!(agent.stop().0, Some(0));
+    check(&id);
+}
+
+#[test]
 fn lesson_47_sigterm_stops_within_five_seconds_while_a_destination_is_down() {
     let place = Place::new();
     let agent = place.start();
@@ -330,7 +381,11 @@ fn lesson_35_a_reload_is_whole_or_not_at_all_and_says_so() {
     );
     agent.signal("HUP");
     agent.wait_for("destination \"second\" added");
-    assert!(agent.said().contains("destination \"splunk\" changed: in_flight from 4 to 1; ordered from false to true"), "{}", agent.said());
+    assert!(
+        agent.said().contains("destination \"splunk\" changed: in_flight from 4 to 1; ordered from false to true"),
+        "{}",
+        agent.said()
+    );
     let deadline = Instant::now() + Duration::from_secs(10);
     while place.status()["destinations"].as_array().unwrap().len() != 2 {
         assert!(Instant::now() < deadline, "{}", place.status());

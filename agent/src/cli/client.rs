@@ -107,7 +107,9 @@ impl Client {
             }
             match reader.push(&bytes[..count]).map_err(io::Error::other)? {
                 Progress::More => {}
-                Progress::Done { message, .. } if message.is_cut => return Err(io::Error::other("the answer is too long")),
+                Progress::Done { message, .. } if message.is_cut => {
+                    return Err(io::Error::other("the answer is too long"));
+                }
                 Progress::Done { message, .. } => return Ok(message),
             }
         }
@@ -176,8 +178,7 @@ mod tests {
     fn a_file_with_mistakes_says_where_the_sockets_are_and_the_defaults_are_the_configurations() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("agent.toml");
-        let surroundings =
-            Surroundings { host_name: "n".to_owned(), cpus: 1, credentials: None, lookup: |_| None };
+        let surroundings = Surroundings { host_name: "n".to_owned(), cpus: 1, credentials: None, lookup: |_| None };
         let mut found = |text: &str| {
             std::fs::write(&path, text).unwrap();
             let (mut data, mut talk) = (Vec::new(), Vec::new());

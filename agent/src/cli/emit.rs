@@ -210,7 +210,8 @@ impl Told {
                 exit: Exit::Unavailable,
                 what: format!("only {} of {} lines are settled; the connection ended", self.acked, self.lines),
                 place: socket.display().to_string(),
-                advice: "see whether the agent runs (`scaidrive-siem status`) and send the other lines again".to_owned(),
+                advice: "see whether the agent runs (`scaidrive-siem status`) and send the other lines again"
+                    .to_owned(),
             });
         }
         Ok(if self.refused > 0 { Exit::CheckFailed } else { Exit::Ok })

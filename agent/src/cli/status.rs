@@ -62,7 +62,9 @@ fn lines(status: &Status, now_ms: i64) -> Vec<String> {
         log.durability
     ));
     let stalled = status.shards.iter().filter(|shard| shard.stalled_ms > 0);
-    lines.extend(stalled.map(|shard| format!("         shard {} has not moved for {}", shard.shard, span(shard.stalled_ms))));
+    lines.extend(
+        stalled.map(|shard| format!("         shard {} has not moved for {}", shard.shard, span(shard.stalled_ms))),
+    );
     lines.extend(agent.needs_restart.iter().map(|waits| format!("note     {waits}")));
     lines.push(String::new());
     if status.destinations.is_empty() {
@@ -114,7 +116,10 @@ fn trouble(destination: &DestinationStatus) -> Vec<String> {
         None => lines.push("  nothing has been accepted since the agent started".to_owned()),
     }
     let room = span(destination.headroom_ms);
-    lines.push(format!("  next: {}; events wait here for {room} more before the oldest is given up", next(&destination.state)));
+    lines.push(format!(
+        "  next: {}; events wait here for {room} more before the oldest is given up",
+        next(&destination.state)
+    ));
     lines
 }
 

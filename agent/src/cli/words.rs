@@ -86,7 +86,8 @@ mod tests {
     #[test]
     fn a_table_lines_up() {
         let rows = [["NAME", "EVENTS"], ["a", "12"], ["longer", "1,234"]];
-        let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(|cell| (*cell).to_owned()).collect()).collect();
+        let rows: Vec<Vec<String>> =
+            rows.iter().map(|row| row.iter().map(|cell| (*cell).to_owned()).collect()).collect();
         assert_eq!(table(&rows), ["NAME    EVENTS", "a           12", "longer   1,234"]);
         assert!(table(&[]).is_empty());
     }
