@@ -179,7 +179,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("agent.toml");
         let surroundings = Surroundings { host_name: "n".to_owned(), cpus: 1, credentials: None, lookup: |_| None };
-        let mut found = |text: &str| {
+        let found = |text: &str| {
             std::fs::write(&path, text).unwrap();
             let (mut data, mut talk) = (Vec::new(), Vec::new());
             let mut output = Output::new(&mut data, &mut talk, super::super::Colour::default());
