@@ -6,6 +6,7 @@ pub mod control;
 pub mod counter;
 pub mod deadletter;
 pub mod delivery;
+mod demo;
 pub mod ingest;
 pub mod journal;
 pub mod node;

@@ -7,7 +7,9 @@ use std::io::{self, IoSlice};
 use std::mem::{self, MaybeUninit};
 use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
+use std::process::Command;
 
 use crate::time::Millis;
 
@@ -133,10 +135,7 @@ pub fn disk_space(path: &Path) -> io::Result<Space> {
     // SAFETY: a successful call has filled it in.
     let found = unsafe { found.assume_init() };
     let block = found.f_frsize;
-    Ok(Space {
-        total: block.saturating_mul(found.f_blocks),
-        available: block.saturating_mul(found.f_bavail),
-    })
+    Ok(Space { total: block.saturating_mul(found.f_blocks), available: block.saturating_mul(found.f_bavail) })
 }
 
 /// Whether a process with this id exists, whoever owns it.
@@ -158,6 +157,32 @@ pub fn monotonic_usec() -> u64 {
     // SAFETY: the kernel fills in the struct it is given; this clock always exists.
     unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut time) };
     (time.tv_sec as u64).saturating_mul(1_000_000).saturating_add(time.tv_nsec as u64 / 1_000)
+}
+
+/// Asks a process to stop (SIGTERM).
+///
+/// # Errors
+/// `InvalidInput` for what is not one process's id; else as `kill(2)`.
+pub fn ask_to_stop(pid: u32) -> io::Result<()> {
+    let pid = i32::try_from(pid).ok().filter(|pid| *pid > 0).ok_or(io::ErrorKind::InvalidInput)?;
+    // SAFETY: takes no pointers.
+    check(unsafe { libc::kill(pid, libc::SIGTERM) })
+}
+
+/// Has the program that `command` starts killed as soon as the thread that starts it ends, however it ends.
+pub fn die_with_parent(command: &mut Command) {
+    let parent = std::process::id();
+    let ask = move || {
+        // SAFETY: takes no pointers.
+        check(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) })?;
+        // The parent may have died before the call above; nobody would tell.
+        // SAFETY: always succeeds and takes nothing.
+        let is_orphan = u32::try_from(unsafe { libc::getppid() }) != Ok(parent);
+        if is_orphan { Err(io::ErrorKind::BrokenPipe.into()) } else { Ok(()) }
+    };
+    // SAFETY: between fork and exec only async-signal-safe calls are allowed; these are two system calls, and the
+    // errors are made without allocating.
+    unsafe { command.pre_exec(ask) };
 }
 
 /// The user this process acts as.

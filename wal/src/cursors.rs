@@ -31,6 +31,7 @@ impl Log {
         }
         for (key, body) in changed {
             keep.cursors.insert(*key, Some(body.to_vec()));
+            keep.cursor_notes.remove(key);
         }
         keep.cursor_ticket += 1;
         keep.may_try_cursors = true;
@@ -40,10 +41,22 @@ impl Log {
         Ok(ticket)
     }
 
+    /// Hands over newer bodies of cursors that were written before. They outlive the process, so that a killed agent
+    /// repeats little, but only [`Log::write_cursors`] makes a cursor durable. Bodies that are too large are left out.
+    pub fn note_cursors(&mut self, changed: &[(CursorKey, &[u8])]) {
+        let mut keep = self.shared.lock_keep();
+        for (key, body) in changed.iter().filter(|(_, body)| body.len() <= CURSOR_BODY_MAX) {
+            keep.cursor_notes.insert(*key, body.to_vec());
+        }
+        drop(keep);
+        self.shared.keeper_signal.raise();
+    }
+
     /// Removes a cursor. After a crash before the keeper got to it, it is there again.
     pub fn remove_cursor(&mut self, key: CursorKey) {
         let mut keep = self.shared.lock_keep();
         keep.cursors.insert(key, None);
+        keep.cursor_notes.remove(&key);
         keep.cursor_ticket += 1;
         keep.may_try_cursors = true;
         drop(keep);

@@ -83,6 +83,7 @@ pub(crate) fn step(shared: &Arc<Shared>) -> bool {
         || trim(shared)
         || make_spare(shared)
         || write_cursors(shared)
+        || note_cursors(shared)
         || seal(shared)
         || discard(shared)
 }
@@ -301,6 +302,21 @@ fn write_footer(seal: &mut Seal) -> io::Result<usize> {
     let cut_to = at + FOOTER_LEN;
     seal.state.cut_to.store(cut_to as u32, Ordering::Release);
     Ok(cut_to)
+}
+
+/// Writes cursors that need not be durable. What the disk refuses is left to the next durable write.
+fn note_cursors(shared: &Shared) -> bool {
+    let mut keep = shared.lock_keep();
+    // A cursor that waits to be made durable is written first: of two bodies the newer must be written later.
+    if keep.cursor_notes.is_empty() || (!keep.cursors.is_empty() && keep.cursor_error.is_none()) {
+        return false;
+    }
+    let notes = std::mem::take(&mut keep.cursor_notes);
+    let mut file = std::mem::take(&mut keep.cursor_file);
+    drop(keep);
+    let _ = file.note(&notes);
+    shared.lock_keep().cursor_file = file;
+    true
 }
 
 /// Writes the cursors that changed, and makes them durable with one sync.

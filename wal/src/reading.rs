@@ -315,7 +315,11 @@ impl Log {
 
     /// Lets go of the mapping that was read longest ago, when there are too many.
     fn limit_mappings(&mut self, keep: usize) {
-        let is_idle = |(at, segment): &(usize, &Segment)| segment.mapped.is_some() && !segment.is_open && *at != keep;
+        let durable = self.shared.durable_end();
+        // What is not durable may have no name yet to be opened by, and a failed sync needs it.
+        let is_idle = |(at, segment): &(usize, &Segment)| {
+            segment.mapped.is_some() && !segment.is_open && segment.end <= durable && *at != keep
+        };
         let idle = || self.segments.iter().enumerate().filter(is_idle);
         if idle().count() < MAPPED_MAX {
             return;

@@ -129,6 +129,8 @@ pub(crate) struct KeepQueue {
     /// Mappings to be undone away from the shard's thread.
     pub(crate) discards: Vec<Arc<Mapped>>,
     pub(crate) cursors: BTreeMap<CursorKey, Option<Vec<u8>>>,
+    /// Newer bodies that need not be durable.
+    pub(crate) cursor_notes: BTreeMap<CursorKey, Vec<u8>>,
     pub(crate) cursor_ticket: u64,
     pub(crate) cursor_error: Option<Arc<str>>,
     pub(crate) may_try_cursors: bool,
@@ -253,6 +255,8 @@ pub(crate) struct Waker {
 
 impl Waker {
     pub(crate) fn set(&self, wake: Arc<dyn Fn() + Send + Sync>) {
+        // What happened before woke nobody.
+        self.rearm();
         *self.wake.lock().unwrap_or_else(PoisonError::into_inner) = Some(wake);
     }
 

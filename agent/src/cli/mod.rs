@@ -78,12 +78,7 @@ fn dispatch(cli: Cli, surroundings: &Surroundings, output: &mut Output<'_>) -> R
         Command::Emit(args) => emit::run(&cli.config, &args, surroundings, output),
         Command::Deadletter(command) => deadletter::run(&cli.config, &command, surroundings, output),
         Command::Log(command) => log::run(&cli.config, &command, surroundings, output),
-        Command::Demo(_) => Err(Failure {
-            exit: Exit::Unavailable,
-            what: "this build has no demo yet".to_owned(),
-            place: "the command line".to_owned(),
-            advice: "start an agent with `scaidrive-siem run --config FILE`".to_owned(),
-        }),
+        Command::Demo(args) => crate::demo::run(&args, output),
     }
 }
 

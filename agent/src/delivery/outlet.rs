@@ -55,6 +55,8 @@ pub struct Outlet {
     own_under_way: bool,
     /// A notice has been made and has not been tried yet. Until then nothing more is given up, so that it tells all.
     is_telling: bool,
+    /// Numbers delivered before a restart, ahead of the cursor it found: they are not sent again.
+    ahead: Vec<Range<u64>>,
     /// Its reader has passed everything that must go, so that a notice made now tells all of it.
     has_walked: bool,
     is_resting: bool,
@@ -172,6 +174,8 @@ struct CursorBody {
     epoch: [u8; 16],
     fingerprint: u64,
     checkpoint: Checkpoint,
+    /// Delivered already, though something before it was not settled.
+    ahead: Vec<Range<u64>>,
     announcements: AnnouncerState,
 }
 
@@ -181,6 +185,8 @@ struct CursorWrites {
     is_dirty: bool,
     /// It must be written at once.
     is_urgent: bool,
+    /// Events were settled since a body was last handed out, durable or not.
+    is_noteworthy: bool,
     /// What the cursor on the disk says.
     durable_seq: u64,
     on_its_way: Option<(u64, Revision)>,
@@ -198,6 +204,8 @@ pub struct Start<'a> {
     pub cursor: Option<&'a [u8]>,
     /// The oldest record that is held: where an outlet without a cursor begins.
     pub oldest: Seq,
+    /// The record that will be appended next: a cursor beyond it belongs to a log that is gone.
+    pub next: Seq,
     /// Why the numbers can't go on even with a good cursor.
     pub must_begin_anew: bool,
     /// Now.
@@ -206,21 +214,29 @@ pub struct Start<'a> {
 
 impl Outlet {
     /// Opens a destination's place on a shard from its cursor, or at the oldest record where there is none.
-    pub fn open(destination: Arc<Destination>, encoder: Rc<Encoder>, start: &Start<'_>, entropy: &mut dyn Entropy) -> Outlet {
+    pub fn open(
+        destination: Arc<Destination>,
+        encoder: Rc<Encoder>,
+        start: &Start<'_>,
+        entropy: &mut dyn Entropy,
+    ) -> Outlet {
         let fingerprint = destination.filter.fingerprint() ^ destination.scope.fingerprint().rotate_left(1);
         let body = start.cursor.and_then(|bytes| stored::decode::<CursorBody>(bytes).ok());
         let found = body.is_some();
         let prefix: Rc<str> = format!("{}.{:.8}.{}", start.agent, destination.id.to_string(), start.shard).into();
-        let (checkpoint, announcer, epoch, anew) = match body {
+        let held = start.oldest.get()..=start.next.get();
+        let (checkpoint, announcer, epoch, ahead, anew) = match body {
             Some(body) => {
-                let anew = body.fingerprint != fingerprint || start.must_begin_anew || body.checkpoint.next_seq < start.oldest.get();
+                let is_other = body.fingerprint != fingerprint || start.must_begin_anew;
+                let anew = is_other || !held.contains(&body.checkpoint.next_seq);
                 let announcer = Announcer::restore(body.announcements, &body.checkpoint, start.now);
-                (body.checkpoint, announcer, body.epoch, anew)
+                (body.checkpoint, announcer, body.epoch, body.ahead, anew)
             }
             None => {
                 let epoch = new_epoch(entropy);
                 let previous = if start.cursor.is_some() { Previous::Lost } else { Previous::None };
-                (Checkpoint::first(start.oldest.get()), Announcer::new(epoch, previous, start.now), epoch, false)
+                let announcer = Announcer::new(epoch, previous, start.now);
+                (Checkpoint::first(start.oldest.get()), announcer, epoch, Vec::new(), false)
             }
         };
         let limits = limits(&destination);
@@ -242,12 +258,17 @@ impl Outlet {
             missing: Vec::new(),
             own_under_way: false,
             is_telling: false,
+            ahead,
             has_walked: false,
             is_resting: false,
-            cursor: CursorWrites { durable_seq: if found { checkpoint.next_seq } else { 0 }, ..CursorWrites::default() },
+            cursor: CursorWrites {
+                durable_seq: if found { checkpoint.next_seq } else { 0 },
+                ..CursorWrites::default()
+            },
         };
         if anew {
-            outlet.begin_epoch(start.oldest.get().max(checkpoint.next_seq), start.now, entropy);
+            let next_seq = checkpoint.next_seq.clamp(*held.start(), *held.end());
+            outlet.begin_epoch(next_seq, start.now, entropy);
         }
         outlet.cursor.is_dirty = true;
         outlet.cursor.is_urgent = anew || !found;
@@ -306,6 +327,11 @@ impl Outlet {
         self.wake.notify();
     }
 
+    /// Whether nothing is sent, by somebody's wish.
+    pub fn is_resting(&self) -> bool {
+        self.is_resting
+    }
+
     /// Whether requests are under way.
     pub fn is_busy(&self) -> bool {
         self.sender.under_way() > 0 || self.own_under_way
@@ -339,6 +365,10 @@ impl Outlet {
         self.books.in_hand += 1;
         let size = record.payload().len() as u32;
         let item = Item { n, seq, logged_at: record.log_time().as_ms(), size, load: record.clone() };
+        if self.was_delivered(n) {
+            self.delivered(&item, None, tenants);
+            return None;
+        }
         if is_given_up {
             self.pass_over(&item, Lost::Overflowed, "", tenants);
             return None;
@@ -374,15 +404,15 @@ impl Outlet {
         }
         self.announce(now, entropy);
         let mut until = None;
-        if !self.own_under_way {
-            if let Some(announcement) = self.announcer.front() {
-                let id = announcement.id();
-                match self.sender.may_send_own(now) {
-                    Pass::Free => return self.send_own(id, false),
-                    Pass::AsProbe(_) => return self.send_own(id, true),
-                    Pass::NotBefore(moment) => until = Some(moment),
-                    Pass::AwaitProbe => {}
-                }
+        if !self.own_under_way
+            && let Some(announcement) = self.announcer.front()
+        {
+            let id = announcement.id();
+            match self.sender.may_send_own(now) {
+                Pass::Free => return self.send_own(id, false),
+                Pass::AsProbe(_) => return self.send_own(id, true),
+                Pass::NotBefore(moment) => until = Some(moment),
+                Pass::AwaitProbe => {}
             }
         }
         if self.announcer.holds_back() || self.given_up_ahead > 0 {
@@ -463,11 +493,10 @@ impl Outlet {
         self.is_telling = false;
         self.note(outcome, wall_ms);
         self.sender.own_settled(outcome, job.was_probe, now, entropy);
-        if matches!(outcome, Outcome::Accepted { .. }) && self.announcer.accepted(job.id) {
-            self.cursor.is_dirty = true;
-        } else if !may_have_arrived && self.announcer.recall(job.id) {
-            self.cursor.is_dirty = true;
-        }
+        self.cursor.is_dirty |= match outcome {
+            Outcome::Accepted { .. } => self.announcer.accepted(job.id),
+            _ => !may_have_arrived && self.announcer.recall(job.id),
+        };
         self.wake.notify();
     }
 
@@ -512,11 +541,11 @@ impl Outlet {
         self.cursor.is_dirty |= checkpoint != before;
         self.cursor.is_urgent |= is_jump;
         self.announce(now, entropy);
-        if let Reading::Draining(Drain::NewEpoch) = self.reading {
-            if self.settled.is_empty() {
-                self.begin_epoch(self.settled.next_seq(), now, entropy);
-                self.reading = Reading::Waiting;
-            }
+        if let Reading::Draining(Drain::NewEpoch) = self.reading
+            && self.settled.is_empty()
+        {
+            self.begin_epoch(self.settled.next_seq(), now, entropy);
+            self.reading = Reading::Waiting;
         }
     }
 
@@ -554,6 +583,22 @@ impl Outlet {
         self.settled.is_empty()
     }
 
+    /// The destination is gone: what is in hand, and the `unread` records behind it, are written off, and the last
+    /// statement says so. Only announcements go out from now on.
+    pub fn abandon(&mut self, unread: u64, now: Millis, entropy: &mut dyn Entropy) {
+        let mut in_hand = Vec::new();
+        self.sender.give_up(|_| true, &mut in_hand);
+        self.books.abandoned += self.books.in_hand;
+        let abandoned = self.books.in_hand + unread;
+        self.books.in_hand = 0;
+        self.announcer.close(abandoned, now, entropy);
+        // Its cursor is removed with it, so nothing has to be durable before it is said.
+        self.announcer.durable(self.announcer.revision());
+        self.given_up_ahead = 0;
+        self.reading = Reading::Draining(Drain::Replaced);
+        self.rest(false);
+    }
+
     /// Takes the cursor body to write, when one is due: always when `is_time`, at once for a jump.
     pub fn cursor_body(&mut self, is_time: bool) -> Option<Vec<u8>> {
         let is_due = self.cursor.is_dirty && (is_time || self.cursor.is_urgent) && self.cursor.on_its_way.is_none();
@@ -562,20 +607,33 @@ impl Outlet {
 
     /// Takes the cursor body as of now.
     pub fn cursor_body_now(&mut self) -> Option<Vec<u8>> {
+        let body = self.body()?;
+        self.cursor.is_dirty = false;
+        self.cursor.is_urgent = false;
+        self.cursor.on_its_way = Some((self.settled.checkpoint().next_seq, self.announcer.revision()));
+        Some(body)
+    }
+
+    fn body(&mut self) -> Option<Vec<u8>> {
         let checkpoint = self.settled.checkpoint();
         let body = CursorBody {
             name: self.destination.name.clone(),
             epoch: self.stream.epoch,
             fingerprint: self.fingerprint,
             checkpoint,
+            ahead: self.settled.delivered_ahead(AHEAD_MAX),
             announcements: self.announcer.state(),
         };
         let mut bytes = Vec::new();
         stored::encode(&body, &mut bytes).ok()?;
-        self.cursor.is_dirty = false;
-        self.cursor.is_urgent = false;
-        self.cursor.on_its_way = Some((checkpoint.next_seq, self.announcer.revision()));
+        self.cursor.is_noteworthy = false;
         Some(bytes)
+    }
+
+    /// A body to be written without a sync, when events were settled since the last one: a killed agent then sends
+    /// again only what was not answered.
+    pub fn cursor_note(&mut self) -> Option<Vec<u8>> {
+        if self.cursor.is_noteworthy && self.cursor.durable_seq > 0 { self.body() } else { None }
     }
 
     /// The body taken last is on the disk, or could not be written.
@@ -637,6 +695,7 @@ impl Outlet {
             self.announcer.damaged(&damage, entropy);
         }
         self.settled = Settled::at(Checkpoint::first(next_seq));
+        self.ahead.clear();
         self.books = Books::default();
         self.cursor.is_dirty = true;
         self.cursor.is_urgent = true;
@@ -670,6 +729,15 @@ impl Outlet {
         }
     }
 
+    /// Whether this number was delivered before a restart, ahead of the cursor that the restart found.
+    fn was_delivered(&mut self, n: u64) -> bool {
+        // Numbers come in ascending order, so what lies behind is over.
+        while self.ahead.first().is_some_and(|range| range.end <= n) {
+            self.ahead.remove(0);
+        }
+        self.ahead.first().is_some_and(|range| range.contains(&n))
+    }
+
     fn delivered(&mut self, item: &Item<Record>, wall_ms: Option<i64>, tenants: &mut TenantBooks) {
         if self.settled.delivered(item.n).is_err() {
             return;
@@ -677,6 +745,7 @@ impl Outlet {
         self.books.delivered += 1;
         self.books.in_hand -= 1;
         self.cursor.is_dirty = true;
+        self.cursor.is_noteworthy = true;
         tenants.settled(item.load.tenant_hash(), crate::stream::books::Settlement::Delivered);
         self.tally.delivered_bytes += u64::from(item.size);
         if let Some(wall_ms) = wall_ms {
@@ -812,5 +881,7 @@ const PIPE_BATCHES_MAX: u32 = 1 << 20;
 const PIPE_BYTES_MAX: usize = 128 << 20;
 /// Failures in a row after which the circuit is called open.
 const CIRCUIT_FAILURES: u32 = 5;
+/// Ranges of numbers delivered ahead of the cursor that it remembers.
+const AHEAD_MAX: usize = 64;
 /// Stretches of damage told one by one.
 const MISSING_MAX: usize = 100;

@@ -228,10 +228,10 @@ impl Node {
 
     /// Stops intake, lets requests end, writes the cursors, syncs. Takes less than five seconds.
     pub fn stop(mut self) {
-        if let Some(ingest) = self.ingest.take() {
-            if ingest.stop().is_err() {
-                tracing::error!("the ingest thread panicked");
-            }
+        if let Some(ingest) = self.ingest.take()
+            && ingest.stop().is_err()
+        {
+            tracing::error!("the ingest thread panicked");
         }
         for mailbox in &self.mailboxes {
             mailbox.command(Command::Stop { grace: STOP_GRACE });
@@ -273,7 +273,12 @@ impl Stores {
         self.open.lock().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
     }
 
-    fn store(&self, directory: &Path, destination: &Destination, salt: u64) -> Result<Arc<Mutex<DeadLetters>>, StartError> {
+    fn store(
+        &self,
+        directory: &Path,
+        destination: &Destination,
+        salt: u64,
+    ) -> Result<Arc<Mutex<DeadLetters>>, StartError> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(store) = open.get(&destination.id) {
             return Ok(Arc::clone(store));

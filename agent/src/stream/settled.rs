@@ -9,6 +9,7 @@
 //! held). The queue has no bound of its own: the sender takes no more in hand than its limits in bytes allow.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::Range;
 
 use crate::stored::{Decode, Encode};
 use crate::stream::books::{Books, Settlement};
@@ -230,6 +231,23 @@ impl<L> Settled<L> {
     /// Whether the cursor has passed every selected event.
     pub fn is_empty(&self) -> bool {
         self.items.is_empty()
+    }
+
+    /// Numbers delivered behind one that is not settled, as half-open ranges; at most `max` of them, the smallest first.
+    pub fn delivered_ahead(&self, max: usize) -> Vec<Range<u64>> {
+        let mut ranges: Vec<Range<u64>> = Vec::new();
+        for (n, item) in (self.checkpoint.next_n..).zip(&self.items) {
+            if item.state != State::Settled(Settlement::Delivered) {
+                continue;
+            }
+            let is_full = ranges.len() == max;
+            match ranges.last_mut() {
+                Some(last) if last.end == n => last.end = n + 1,
+                _ if is_full => break,
+                _ => ranges.push(n..n + 1),
+            }
+        }
+        ranges
     }
 
     /// Where event `n` stands and its seq; `None` when the cursor has passed it or no event has the number.
