@@ -8,8 +8,58 @@ use std::time::Duration;
 use scaidrive_codecs::http::{Progress, Reply, ReplyReader, write_head};
 use serde::de::DeserializeOwned;
 
-use super::{Exit, Failure, chain};
-use crate::config::Config;
+use super::{Exit, Failure, Output, chain};
+use crate::config::{Config, Place, Problem, Surroundings, Weight};
+
+/// Where the agent listens, as far as its configuration says.
+pub(super) struct Sockets {
+    /// For the command line.
+    pub(super) admin: PathBuf,
+    /// For events; `None` when there is none.
+    pub(super) ingest: Option<PathBuf>,
+}
+
+impl Sockets {
+    /// From the configuration at `path`. A file with mistakes in it, or with secrets that this user may not read, still
+    /// says where the sockets are: the agent may be running by what it said before. `None` when it says nothing at all,
+    /// which is then told.
+    pub(super) fn find(path: &Path, surroundings: &Surroundings, output: &mut Output<'_>) -> Option<Sockets> {
+        let problems = match Config::load(path, surroundings) {
+            Ok((config, _)) => {
+                let ingest = config.ingest.unix.map(|unix| unix.path);
+                return Some(Sockets { admin: config.admin.socket, ingest });
+            }
+            Err(problems) => problems,
+        };
+        let text = std::fs::read_to_string(path).ok();
+        let Some(table) = text.and_then(|text| text.parse::<toml::Table>().ok()) else {
+            output.problems(&problems);
+            output.talk(&super::check::verdict(path, &problems));
+            return None;
+        };
+        output.problem(&Problem {
+            weight: Weight::Warning,
+            what: "the configuration can't be used as it is; only the sockets' paths are taken from it".to_owned(),
+            place: Place { file: path.to_owned(), line: None, key: String::new() },
+            advice: "`scaidrive-siem check` says what is wrong with it".to_owned(),
+        });
+        output.talk("");
+        Some(Sockets::in_table(&table, path.parent().unwrap_or(Path::new(""))))
+    }
+
+    fn in_table(table: &toml::Table, directory: &Path) -> Sockets {
+        let absolute = |value: Option<&toml::Value>, default: &str| {
+            directory.join(value.and_then(toml::Value::as_str).unwrap_or(default))
+        };
+        let unix = table.get("ingest").and_then(|ingest| ingest.get("unix"));
+        let is_off = unix.and_then(|unix| unix.get("enabled")).and_then(toml::Value::as_bool) == Some(false);
+        let ingest = absolute(unix.and_then(|unix| unix.get("path")), INGEST_DEFAULT);
+        Sockets {
+            admin: absolute(table.get("admin").and_then(|admin| admin.get("socket")), ADMIN_DEFAULT),
+            ingest: (!is_off).then_some(ingest),
+        }
+    }
+}
 
 /// The way to the agent that a configuration describes.
 pub(super) struct Client {
@@ -19,10 +69,9 @@ pub(super) struct Client {
 }
 
 impl Client {
-    /// To the agent of `config`.
-    pub(super) fn new(config: &Config) -> Client {
-        let place = format!("admin.socket in {}", config.file.display());
-        Client { socket: config.admin.socket.clone(), place }
+    /// To the agent that listens on `socket`, as the configuration `file` says.
+    pub(super) fn new(socket: &Path, file: &Path) -> Client {
+        Client { socket: socket.to_owned(), place: format!("admin.socket in {}", file.display()) }
     }
 
     /// Asks for `path` and reads the JSON that comes back.
@@ -58,7 +107,9 @@ impl Client {
             }
             match reader.push(&bytes[..count]).map_err(io::Error::other)? {
                 Progress::More => {}
-                Progress::Done { message, .. } if message.is_cut => return Err(io::Error::other("the answer is too long")),
+                Progress::Done { message, .. } if message.is_cut => {
+                    return Err(io::Error::other("the answer is too long"));
+                }
                 Progress::Done { message, .. } => return Ok(message),
             }
         }
@@ -114,11 +165,34 @@ pub(super) fn path_segment(text: &str) -> String {
 const ANSWER_MAX: Duration = Duration::from_secs(10);
 /// Longest answer, in bytes: a page of dead letters, or the status with thousands of destinations.
 const REPLY_MAX: usize = 64 << 20;
+/// What the configuration means where it says nothing; a test holds both against it.
+const ADMIN_DEFAULT: &str = "/run/scaidrive-siem/admin.sock";
+const INGEST_DEFAULT: &str = "/run/scaidrive-siem/ingest.sock";
 const START: &str = "start the agent, or name the configuration of the one that runs with --config";
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_with_mistakes_says_where_the_sockets_are_and_the_defaults_are_the_configurations() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("agent.toml");
+        let surroundings = Surroundings { host_name: "n".to_owned(), cpus: 1, credentials: None, lookup: |_| None };
+        let found = |text: &str| {
+            std::fs::write(&path, text).unwrap();
+            let (mut data, mut talk) = (Vec::new(), Vec::new());
+            let mut output = Output::new(&mut data, &mut talk, super::super::Colour::default());
+            let sockets = Sockets::find(&path, &surroundings, &mut output);
+            sockets.map(|sockets| (sockets.admin, sockets.ingest, talk.is_empty()))
+        };
+        let (admin, ingest) = (PathBuf::from(ADMIN_DEFAULT), Some(PathBuf::from(INGEST_DEFAULT)));
+        assert_eq!(found(""), Some((admin.clone(), ingest.clone(), true)));
+        assert_eq!(found("x = 1"), Some((admin, ingest, false)));
+        let text = "x = 1\n[admin]\nsocket = \"/a\"\n[ingest]\nunix = { enabled = false }\n";
+        assert_eq!(found(text), Some((PathBuf::from("/a"), None, false)));
+        assert_eq!(found("[[["), None);
+    }
 
     #[test]
     fn anything_can_be_a_path_segment() {

@@ -62,7 +62,8 @@ fn list(source: &Source, args: &DeadletterListArgs, output: &mut Output<'_>) -> 
     let head = ["REFUSED", "DESTINATION", "STREAM", "N", "BYTES", "REASON"];
     let mut rows = vec![head.map(str::to_owned).to_vec()];
     rows.extend(newest.iter().map(|letter| {
-        let (at, destination, stream) = (moment(letter.refused_at_ms), letter.destination.clone(), letter.stream.clone());
+        let (at, destination, stream) =
+            (moment(letter.refused_at_ms), letter.destination.clone(), letter.stream.clone());
         vec![at, destination, stream, letter.n.to_string(), letter.bytes.to_string(), one_line(&letter.reason)]
     }));
     table(&rows).iter().for_each(|line| output.data(line));
@@ -110,7 +111,7 @@ enum Source {
 impl Source {
     /// The agent if it answers, else the files.
     fn find(config: Config, output: &mut Output<'_>) -> Result<Source, Failure> {
-        let client = Client::new(&config);
+        let client = Client::new(&config.admin.socket, &config.file);
         match client.get::<Vec<StoreLine>>("/v1/deadletters") {
             Ok(_) => Ok(Source::Agent { client, config }),
             Err(failure) if failure.exit == Exit::Unavailable => {

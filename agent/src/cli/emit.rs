@@ -7,14 +7,14 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::thread;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::args::{EmitArgs, EmitEvent};
-use super::client::unreachable_socket;
+use super::client::{Sockets, unreachable_socket};
 use super::words::{count, moment};
 use super::{Exit, Failure, Output, chain};
 use crate::config::Surroundings;
@@ -31,9 +31,9 @@ pub(super) fn run(
     let (socket, place) = match &args.socket {
         Some(socket) => (socket.clone(), "--socket on the command line".to_owned()),
         None => {
-            let Some(config) = super::configuration(path, surroundings, output) else { return Ok(Exit::Config) };
+            let Some(sockets) = Sockets::find(path, surroundings, output) else { return Ok(Exit::Config) };
             let place = format!("ingest.unix.path in {}", path.display());
-            (config.ingest.unix.map(|unix| unix.path).ok_or_else(|| no_socket(path))?, place)
+            (sockets.ingest.ok_or_else(|| no_socket(path))?, place)
         }
     };
     let input: Box<dyn Read + Send> = match event {
@@ -210,7 +210,8 @@ impl Told {
                 exit: Exit::Unavailable,
                 what: format!("only {} of {} lines are settled; the connection ended", self.acked, self.lines),
                 place: socket.display().to_string(),
-                advice: "see whether the agent runs (`scaidrive-siem status`) and send the other lines again".to_owned(),
+                advice: "see whether the agent runs (`scaidrive-siem status`) and send the other lines again"
+                    .to_owned(),
             });
         }
         Ok(if self.refused > 0 { Exit::CheckFailed } else { Exit::Ok })
@@ -331,7 +332,7 @@ mod tests {
         });
         let (mut data, mut talk) = (Vec::new(), Vec::new());
         let mut output = Output::new(&mut data, &mut talk, super::super::Colour::default());
-        let args = EmitArgs { file: PathBuf::from("-"), socket: None, json: false, event: EmitEvent::default() };
+        let args = EmitArgs { file: "-".into(), socket: None, json: false, event: EmitEvent::default() };
         let input = Box::new(io::Cursor::new(input.as_bytes()));
         let told = exchange(UnixStream::connect(&path).unwrap(), input, &args, &mut output).unwrap();
         assert!(agent.join().unwrap().ends_with('\n'));

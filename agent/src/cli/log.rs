@@ -114,7 +114,8 @@ fn verify(logs: &[PathBuf], args: &LogVerifyArgs, output: &mut Output<'_>) -> Re
     let mut problems = Vec::new();
     let (mut segments, mut records) = (0, 0);
     for log in logs {
-        let found = inspect::verify(log, |problem| problems.push(problem)).map_err(|problem| unreadable(&problem, log))?;
+        let found =
+            inspect::verify(log, |problem| problems.push(problem)).map_err(|problem| unreadable(&problem, log))?;
         segments += found.segments;
         records += found.records;
     }
@@ -134,7 +135,8 @@ fn verify(logs: &[PathBuf], args: &LogVerifyArgs, output: &mut Output<'_>) -> Re
         for problem in &problems {
             output.data(&format!("{}: {}", problem.path.display(), words(&problem.what)));
         }
-        let verdict = if problems.is_empty() { "all sound".to_owned() } else { format!("problems: {}", problems.len()) };
+        let verdict =
+            if problems.is_empty() { "all sound".to_owned() } else { format!("problems: {}", problems.len()) };
         output.talk(&format!("{} records in {} segments; {verdict}", count(records), count(segments)));
     }
     Ok(if problems.is_empty() { Exit::Ok } else { Exit::CheckFailed })

@@ -51,7 +51,11 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
 }
 
 /// Runs the command that `args` asks for. All it says goes to `output`.
-pub fn run_with(args: impl IntoIterator<Item = OsString>, surroundings: &Surroundings, output: &mut Output<'_>) -> Exit {
+pub fn run_with(
+    args: impl IntoIterator<Item = OsString>,
+    surroundings: &Surroundings,
+    output: &mut Output<'_>,
+) -> Exit {
     let ended = match Cli::try_parse_from(args) {
         Ok(cli) => dispatch(cli, surroundings, output),
         Err(error) => answer(&error, output),

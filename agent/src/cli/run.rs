@@ -5,11 +5,11 @@ use std::path::Path;
 use scaidrive_wal::LockError;
 
 use super::{Exit, Failure, Output, chain, check};
-use crate::runtime::clock;
 use crate::config::{Config, Surroundings};
 use crate::control;
 use crate::journal;
 use crate::node::{Node, StartError};
+use crate::runtime::clock;
 
 /// Runs the agent until SIGTERM or SIGINT.
 pub(super) fn run(path: &Path, surroundings: &Surroundings, output: &mut Output<'_>) -> Result<Exit, Failure> {

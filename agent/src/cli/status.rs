@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::args::StatusArgs;
-use super::client::Client;
+use super::client::{Client, Sockets};
 use super::words::{count, moment, size, span, table};
 use super::{Exit, Failure, Output};
 use crate::config::Surroundings;
@@ -16,8 +16,8 @@ pub(super) fn run(
     surroundings: &Surroundings,
     output: &mut Output<'_>,
 ) -> Result<Exit, Failure> {
-    let Some(config) = super::configuration(path, surroundings, output) else { return Ok(Exit::Config) };
-    let client = Client::new(&config);
+    let Some(sockets) = Sockets::find(path, surroundings, output) else { return Ok(Exit::Config) };
+    let client = Client::new(&sockets.admin, path);
     if args.json {
         output.json(&client.get::<serde_json::Value>("/v1/status")?);
         return Ok(Exit::Ok);
@@ -62,7 +62,9 @@ fn lines(status: &Status, now_ms: i64) -> Vec<String> {
         log.durability
     ));
     let stalled = status.shards.iter().filter(|shard| shard.stalled_ms > 0);
-    lines.extend(stalled.map(|shard| format!("         shard {} has not moved for {}", shard.shard, span(shard.stalled_ms))));
+    lines.extend(
+        stalled.map(|shard| format!("         shard {} has not moved for {}", shard.shard, span(shard.stalled_ms))),
+    );
     lines.extend(agent.needs_restart.iter().map(|waits| format!("note     {waits}")));
     lines.push(String::new());
     if status.destinations.is_empty() {
@@ -114,7 +116,10 @@ fn trouble(destination: &DestinationStatus) -> Vec<String> {
         None => lines.push("  nothing has been accepted since the agent started".to_owned()),
     }
     let room = span(destination.headroom_ms);
-    lines.push(format!("  next: {}; events wait here for {room} more before the oldest is given up", next(&destination.state)));
+    lines.push(format!(
+        "  next: {}; events wait here for {room} more before the oldest is given up",
+        next(&destination.state)
+    ));
     lines
 }
 

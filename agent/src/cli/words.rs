@@ -2,10 +2,11 @@
 
 use scaidrive_codecs::time::write_rfc3339;
 
-/// A span: `0.4 s`, `12 s`, `7 m`, `3 h`, `5 d`.
+/// A span: `450 ms`, `1.5 s`, `12 s`, `7 m`, `3 h`, `5 d`.
 pub(super) fn span(ms: u64) -> String {
     match ms {
         0 => "0 s".to_owned(),
+        ms if ms < 1_000 => format!("{ms} ms"),
         ms if ms < 10_000 => format!("{}.{} s", ms / 1000, ms % 1000 / 100),
         ms if ms < 120_000 => format!("{} s", ms / 1000),
         ms if ms < 7_200_000 => format!("{} m", ms / 60_000),
@@ -76,7 +77,7 @@ mod tests {
     #[test]
     fn numbers_read_as_people_write_them() {
         let spans = [0, 450, 9_999, 12_000, 600_000, 7_200_000, 200_000_000].map(span);
-        assert_eq!(spans, ["0 s", "0.4 s", "9.9 s", "12 s", "10 m", "2 h", "2 d"]);
+        assert_eq!(spans, ["0 s", "450 ms", "9.9 s", "12 s", "10 m", "2 h", "2 d"]);
         assert_eq!([0, 1023, 1536, 64 << 20, 3 << 40].map(size), ["0 B", "1023 B", "1.5 KiB", "64.0 MiB", "3.0 TiB"]);
         assert_eq!([0, 999, 1000, 1_234_567].map(count), ["0", "999", "1,000", "1,234,567"]);
         assert_eq!(moment(0), "1970-01-01T00:00:00.000Z");
@@ -85,7 +86,8 @@ mod tests {
     #[test]
     fn a_table_lines_up() {
         let rows = [["NAME", "EVENTS"], ["a", "12"], ["longer", "1,234"]];
-        let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(|cell| (*cell).to_owned()).collect()).collect();
+        let rows: Vec<Vec<String>> =
+            rows.iter().map(|row| row.iter().map(|cell| (*cell).to_owned()).collect()).collect();
         assert_eq!(table(&rows), ["NAME    EVENTS", "a           12", "longer   1,234"]);
         assert!(table(&[]).is_empty());
     }

@@ -91,13 +91,15 @@ pub(super) mod tests {
     use super::*;
     use std::collections::HashMap;
 
+    /// A sample's full name, labels and value.
+    pub(in crate::control) type Sample = (String, Vec<(String, String)>, f64);
+
     /// A family as a scraper reads it.
     #[derive(Debug, Default, PartialEq)]
     pub(in crate::control) struct Read {
         pub(in crate::control) help: String,
         pub(in crate::control) kind: String,
-        /// Full name, labels and value of each sample.
-        pub(in crate::control) samples: Vec<(String, Vec<(String, String)>, f64)>,
+        pub(in crate::control) samples: Vec<Sample>,
     }
 
     /// Reads an exposition strictly; panics at whatever a scraper would stumble over. Keys are family names.
@@ -133,7 +135,7 @@ pub(super) mod tests {
         families
     }
 
-    fn parse_sample(line: &str) -> (String, Vec<(String, String)>, f64) {
+    fn parse_sample(line: &str) -> Sample {
         let name_len = line.find(['{', ' ']).expect(line);
         let (name, mut rest) = line.split_at(name_len);
         assert!(name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == ':'), "{line}");

@@ -30,7 +30,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::config::Destination;
 use crate::control::letters::{self, StreamPrefix};
-use crate::control::picture::Picture;
+use crate::control::picture::{Detail, Picture};
 use crate::control::reload::Reloaded;
 use crate::control::socket::Caller;
 use crate::control::watch::Watch;
@@ -63,7 +63,7 @@ impl Panel {
     }
 
     fn picture(&self) -> Picture {
-        Picture::take(&self.view, clock::now())
+        Picture::take(&self.view, clock::now(), Detail::Plain)
     }
 
     fn destination(&self, name: &str) -> Result<Arc<Destination>, Problem> {

@@ -4,7 +4,7 @@ use hdrhistogram::Histogram;
 
 use crate::control::exposition::{Exposition, Kind};
 use crate::control::memory::Memory;
-use crate::control::picture::{DestinationPicture, Picture, STATES, ShardPicture};
+use crate::control::picture::{DestinationPicture, Detail, Picture, STATES, ShardPicture};
 use crate::ingest::IngestStats;
 use crate::node::View;
 use crate::stream::books::Books;
@@ -12,7 +12,7 @@ use crate::time::Millis;
 
 /// The text of a scrape.
 pub(super) fn render(view: &View, now: Millis) -> String {
-    let picture = Picture::take(view, now);
+    let picture = Picture::take(view, now, Detail::Full);
     let config = view.config();
     let mut out = Exposition::default();
     about(&mut out, view, now);
@@ -115,7 +115,7 @@ fn shards(out: &mut Exposition, shards: &[ShardPicture]) {
 }
 
 fn destinations(out: &mut Exposition, destinations: &[DestinationPicture]) {
-    let counts: [(&str, Kind, &str, fn(&DestinationPicture) -> u64); 10] = [
+    let counts: [(&str, Kind, &str, Count); 10] = [
         ("destination_judged_total", Kind::Counter, "Events in its scope that its filter has seen.", |d| {
             d.books.judged
         }),
@@ -170,7 +170,7 @@ fn destinations(out: &mut Exposition, destinations: &[DestinationPicture]) {
     let mut latency = out.family("destination_latency_seconds", Kind::Histogram, help);
     for destination in destinations {
         let [name, kind] = labels(destination);
-        let histogram = &destination.latency_ms;
+        let Some(histogram) = &destination.latency_ms else { continue };
         for (bound, count) in buckets(histogram) {
             latency.with_suffix("_bucket", &[name, kind, ("le", &bound)], count);
         }
@@ -208,6 +208,9 @@ fn dead_letters(out: &mut Exposition, view: &View) {
         bytes.sample(&[("destination", &destination.name), ("type", destination.kind.name())], size);
     }
 }
+
+/// A count of a destination.
+type Count = fn(&DestinationPicture) -> u64;
 
 fn labels(destination: &DestinationPicture) -> [(&str, &str); 2] {
     [("destination", &destination.name), ("type", destination.kind)]
@@ -259,17 +262,25 @@ mod tests {
     fn picture() -> Picture {
         let mut picture = Picture::default();
         let now = Millis::from_secs(100);
-        picture.add(0, true, &ShardReport { turns: 7, at: Millis::from_secs(90), ..ShardReport::default() }, now);
+        picture.add(
+            0,
+            true,
+            &ShardReport { turns: 7, at: Millis::from_secs(90), ..ShardReport::default() },
+            now,
+            Detail::Full,
+        );
         // Falsified on purpose: the durable end beyond the next number.
         picture.add(
             1,
             true,
             &ShardReport { turns: 1, at: now, first_seq: 9, durable_end: 9, ..ShardReport::default() },
             now,
+            Detail::Full,
         );
         let mut destination = crate::control::tests::destination("a\"b", "retrying", None);
-        destination.latency_ms.record_n(7, 3).unwrap();
-        destination.latency_ms.record(700).unwrap();
+        let latency = destination.latency_ms.insert(crate::delivery::outlet::Tally::default().latency_ms);
+        latency.record_n(7, 3).unwrap();
+        latency.record(700).unwrap();
         destination.difference = 2;
         picture.destinations.push(destination);
         picture

@@ -37,6 +37,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use self::http::{Order, Panel};
+use self::picture::{Detail, Picture};
 use self::reload::Reloaded;
 use self::socket::{AdminSocket, Caller};
 use self::systemd::Manager;
@@ -195,7 +196,7 @@ impl Control {
     /// One look at the shards.
     fn look(&mut self) {
         let now = clock::now();
-        let picture = picture::Picture::take(&self.panel.view, now);
+        let picture = Picture::take(&self.panel.view, now, Detail::Plain);
         let news = self.panel.watch().look(&picture, now, clock::wall_ms());
         for news in news {
             self.say(news);
@@ -339,7 +340,6 @@ const STOP_MAX: Duration = Duration::from_millis(4_500);
 #[cfg(test)]
 mod tests {
     use super::picture::DestinationPicture;
-    use crate::delivery::outlet::Tally;
     use crate::stream::books::Books;
     use crate::time::Millis;
 
@@ -362,7 +362,7 @@ mod tests {
             under_way: 0,
             last_success_ms: None,
             last_failure: None,
-            latency_ms: Tally::default().latency_ms,
+            latency_ms: None,
         }
     }
 }

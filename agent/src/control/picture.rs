@@ -1,5 +1,7 @@
 //! All shards together at one moment: what they published, added up for each destination.
 
+use std::collections::{HashMap, HashSet};
+
 use hdrhistogram::Histogram;
 
 use crate::node::View;
@@ -57,31 +59,40 @@ pub(super) struct DestinationPicture {
     pub(super) under_way: u64,
     pub(super) last_success_ms: Option<i64>,
     pub(super) last_failure: Option<(i64, String)>,
-    pub(super) latency_ms: Histogram<u32>,
+    /// `None` where nothing was asked for or known.
+    pub(super) latency_ms: Option<Histogram<u32>>,
+}
+
+/// How much a picture shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Detail {
+    /// Everything.
+    Full,
+    /// Without the distributions of latencies, which are most of what there is to copy.
+    Plain,
 }
 
 impl Picture {
     /// What the shards have published, as of `now`.
-    pub(super) fn take(view: &View, now: Millis) -> Picture {
+    pub(super) fn take(view: &View, now: Millis, detail: Detail) -> Picture {
         let mut picture = Picture::default();
         for (number, published) in view.published.iter().enumerate() {
-            published.with(|report| picture.add(number, number < view.active_shards, report, now));
+            published.with(|report| picture.add(number, number < view.active_shards, report, now, detail));
         }
         let config = view.config();
-        let place = |name: &str| config.destinations.iter().position(|known| known.name == name).unwrap_or(usize::MAX);
-        picture.destinations.sort_by_key(|destination| place(&destination.name));
+        let order: HashMap<&str, usize> =
+            config.destinations.iter().enumerate().map(|(at, known)| (known.name.as_str(), at)).collect();
         if picture.shards.iter().all(|shard| shard.turns > 0) {
-            for destination in &config.destinations {
-                if picture.destinations.iter().all(|known| known.name != destination.name) {
-                    picture.destinations.push(DestinationPicture::without_a_place(destination));
-                }
-            }
+            let found: HashSet<String> = picture.destinations.iter().map(|known| known.name.clone()).collect();
+            let missing = config.destinations.iter().filter(|known| !found.contains(&known.name));
+            picture.destinations.extend(missing.map(|known| DestinationPicture::without_a_place(known)));
         }
+        picture.destinations.sort_by_key(|known| order.get(known.name.as_str()).copied().unwrap_or(usize::MAX));
         picture
     }
 
     /// Adds one shard's report.
-    pub(super) fn add(&mut self, number: usize, is_active: bool, report: &ShardReport, now: Millis) {
+    pub(super) fn add(&mut self, number: usize, is_active: bool, report: &ShardReport, now: Millis, detail: Detail) {
         self.shards.push(ShardPicture {
             number,
             is_active,
@@ -98,10 +109,26 @@ impl Picture {
             why_no_room: report.why_no_room.clone(),
             unreadable: report.unreadable,
         });
-        for destination in &report.destinations {
-            match self.destinations.iter_mut().find(|known| known.name == destination.name) {
-                Some(known) => known.add(destination),
-                None => self.destinations.push(DestinationPicture::of(destination)),
+        for (at, destination) in report.destinations.iter().enumerate() {
+            let is_it = |known: &DestinationPicture| known.name == destination.name;
+            // Shards have them in the same order, but for a moment after a reload.
+            let at = if self.destinations.get(at).is_some_and(is_it) {
+                Some(at)
+            } else {
+                self.destinations.iter().position(is_it)
+            };
+            let known = match at {
+                Some(at) => {
+                    self.destinations[at].add(destination);
+                    at
+                }
+                None => {
+                    self.destinations.push(DestinationPicture::of(destination));
+                    self.destinations.len() - 1
+                }
+            };
+            if detail == Detail::Full {
+                self.destinations[known].add_latency(&destination.latency_ms);
             }
         }
     }
@@ -158,7 +185,7 @@ impl DestinationPicture {
             under_way: u64::from(report.under_way),
             last_success_ms: report.last_success_ms,
             last_failure: report.last_failure.clone(),
-            latency_ms: report.latency_ms.clone(),
+            latency_ms: None,
         }
     }
 
@@ -181,7 +208,7 @@ impl DestinationPicture {
             under_way: 0,
             last_success_ms: None,
             last_failure: None,
-            latency_ms: crate::delivery::outlet::Tally::default().latency_ms,
+            latency_ms: None,
         }
     }
 
@@ -205,8 +232,14 @@ impl DestinationPicture {
         if at(&report.last_failure) > at(&self.last_failure) {
             self.last_failure.clone_from(&report.last_failure);
         }
-        // Both have the same bounds, so nothing is out of them.
-        let _ = self.latency_ms.add(&report.latency_ms);
+    }
+
+    fn add_latency(&mut self, more: &Histogram<u32>) {
+        match &mut self.latency_ms {
+            // Both have the same bounds, so nothing is out of them.
+            Some(sum) => drop(sum.add(more)),
+            None => self.latency_ms = Some(more.clone()),
+        }
     }
 }
 
@@ -236,3 +269,75 @@ pub(super) const STATES: [&str; 9] = [
 const SLEEP_MAX: Millis = Millis(1_500);
 /// A shard that has not moved for so long is stuck.
 pub(super) const STALL_MAX: Millis = Millis::from_secs(20);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::delivery::outlet::Tally;
+
+    fn report(name: &str, state: &'static str, delivered: u64) -> DestinationReport {
+        let mut latency_ms = Tally::default().latency_ms;
+        latency_ms.record_n(5, delivered as u32).unwrap();
+        DestinationReport {
+            name: name.to_owned(),
+            kind: "splunk_hec",
+            stream: format!("stream-of-{name}"),
+            state,
+            cause: Some(format!("{name} is {state}")),
+            books: Books { judged: delivered, selected: delivered, delivered, ..Books::default() },
+            unread: 1,
+            lag: Millis(delivered),
+            accepted_requests: 1,
+            refused_requests: 2,
+            failed_requests: 3,
+            delivered_bytes: 10,
+            under_way: 1,
+            last_success_ms: Some(delivered as i64),
+            last_failure: Some((delivered as i64, format!("at {delivered}"))),
+            latency_ms,
+        }
+    }
+
+    fn shard(destinations: Vec<DestinationReport>) -> ShardReport {
+        ShardReport { turns: 1, destinations, ..ShardReport::default() }
+    }
+
+    #[test]
+    fn shards_add_up_and_the_worst_state_is_the_destinations() {
+        let mut picture = Picture::default();
+        let first = shard(vec![report("a", "active", 4), report("b", "auth_hold", 1)]);
+        // The other shard has them in another order, as it may for a moment after a reload.
+        let mut second = shard(vec![report("b", "active", 2), report("a", "retrying", 3)]);
+        second.destinations[0].books.delivered = 0;
+        picture.add(0, true, &first, Millis::ZERO, Detail::Full);
+        picture.add(1, true, &second, Millis::ZERO, Detail::Full);
+        let [a, b] = picture.destinations.as_slice() else { panic!("{picture:?}") };
+        assert_eq!((a.state, a.cause.as_deref()), ("retrying", Some("a is retrying")));
+        assert_eq!((b.state, b.cause.as_deref()), ("auth_hold", Some("b is auth_hold")));
+        assert_eq!((a.books.delivered, a.difference, a.unread, a.lag), (7, 0, 2, Millis(4)));
+        assert_eq!((b.difference, b.failed_requests, b.streams.len()), (2, 6, 2));
+        assert_eq!((a.last_success_ms, a.last_failure.clone()), (Some(4), Some((4, "at 4".to_owned()))));
+        assert_eq!(a.latency_ms.as_ref().map(Histogram::len), Some(7));
+    }
+
+    #[test]
+    fn a_state_that_is_not_known_counts_as_the_worst() {
+        assert!(badness("active") < badness("retrying") && badness("retrying") < badness("auth_hold"));
+        assert!(badness("misconfigured") < badness("a state from the future"));
+    }
+
+    #[test]
+    fn what_keeps_events_out_is_named_and_a_drained_log_keeps_nothing_out() {
+        let mut picture = Picture::default();
+        let full = ShardReport { turns: 1, why_no_room: Some("the disk is full".to_owned()), ..ShardReport::default() };
+        picture.add(0, true, &full, Millis::ZERO, Detail::Plain);
+        picture.add(1, true, &ShardReport::default(), Millis::ZERO, Detail::Plain);
+        picture.add(2, false, &full, Millis::ZERO, Detail::Plain);
+        assert_eq!(picture.obstacles(), ["shard 0: the disk is full", "shard 1 has not started yet"]);
+        assert!(picture.stuck().is_empty());
+        let mut late = Picture::default();
+        late.add(0, true, &shard(Vec::new()), Millis::from_secs(60), Detail::Plain);
+        assert_eq!(late.stuck(), ["shard 0 has not moved for 58.5 s"]);
+        assert_eq!(late.obstacles(), late.stuck());
+    }
+}

@@ -4,9 +4,10 @@
 
 use std::collections::BTreeMap;
 
+use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
-use crate::control::picture::{DestinationPicture, Picture};
+use crate::control::picture::{DestinationPicture, Detail, Picture};
 use crate::control::watch::{Rate, Watch};
 use crate::node::View;
 use crate::stream::books::Books;
@@ -200,7 +201,7 @@ pub struct FailureStatus {
 }
 
 /// A distribution of times.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct LatencyStatus {
     /// How many.
     pub count: u64,
@@ -225,7 +226,7 @@ pub struct DeadLettersStatus {
 
 /// Takes the status of the agent behind `view`.
 pub(super) fn take(view: &View, watch: &Watch, needs_restart: Option<String>, now: Millis) -> Status {
-    let picture = Picture::take(view, now);
+    let picture = Picture::take(view, now, Detail::Full);
     let config = view.config();
     let rate = watch.rate();
     let max_bytes = view.budget.max().saturating_mul(config.buffer.segment_size);
@@ -310,7 +311,6 @@ fn destination_status(
     hold_ms: u64,
     dead_letters: Option<DeadLettersStatus>,
 ) -> DestinationStatus {
-    let latency = &destination.latency_ms;
     DestinationStatus {
         name: destination.name.clone(),
         kind: destination.kind.to_owned(),
@@ -330,14 +330,20 @@ fn destination_status(
         delivered_bytes: destination.delivered_bytes,
         last_success_ms: destination.last_success_ms,
         last_failure: destination.last_failure.clone().map(|(at_ms, what)| FailureStatus { at_ms, what }),
-        latency: LatencyStatus {
+        latency: destination.latency_ms.as_ref().map(LatencyStatus::of).unwrap_or_default(),
+        dead_letters,
+        streams: destination.streams.clone(),
+    }
+}
+
+impl LatencyStatus {
+    fn of(latency: &Histogram<u32>) -> LatencyStatus {
+        LatencyStatus {
             count: latency.len(),
             p50_ms: latency.value_at_quantile(0.5),
             p99_ms: latency.value_at_quantile(0.99),
             max_ms: latency.max(),
-        },
-        dead_letters,
-        streams: destination.streams.clone(),
+        }
     }
 }
 

@@ -14,6 +14,7 @@ pub(super) struct Watch {
     destinations: HashMap<String, Seen>,
     stalls: HashMap<usize, Stall>,
     rates: VecDeque<Sample>,
+    looks: u64,
 }
 
 /// Something to say.
@@ -33,6 +34,8 @@ struct Seen {
     since_ms: i64,
     told: &'static str,
     told_at: Option<Millis>,
+    /// The look that saw it last.
+    look: u64,
 }
 
 #[derive(Debug, Default)]
@@ -59,14 +62,16 @@ impl Watch {
     /// Looks at what the shards say at `now`; `wall_ms` is for people.
     pub(super) fn look(&mut self, picture: &Picture, now: Millis, wall_ms: i64) -> Vec<News> {
         let mut news = Vec::new();
-        self.destinations.retain(|name, _| picture.destinations.iter().any(|known| known.name == *name));
+        self.looks += 1;
         for destination in &picture.destinations {
             let seen = self.destinations.entry(destination.name.clone()).or_insert(Seen {
                 state: FIRST_STATE,
                 since_ms: wall_ms,
                 told: FIRST_STATE,
                 told_at: None,
+                look: 0,
             });
+            seen.look = self.looks;
             if seen.state != destination.state {
                 seen.state = destination.state;
                 seen.since_ms = wall_ms;
@@ -84,6 +89,8 @@ impl Watch {
                 seen.told_at = Some(now);
             }
         }
+        // What is gone from the configuration is forgotten.
+        self.destinations.retain(|_, seen| seen.look == self.looks);
         for shard in &picture.shards {
             news.extend(self.stalls.entry(shard.number).or_default().look(shard.number, shard.stalled));
         }
@@ -166,7 +173,7 @@ mod tests {
 
     fn picture(state: &'static str, cause: Option<&str>, report: ShardReport, now: Millis) -> Picture {
         let mut picture = Picture::default();
-        picture.add(0, true, &report, now);
+        picture.add(0, true, &report, now, crate::control::picture::Detail::Plain);
         picture.destinations.push(super::super::tests::destination("splunk", state, cause));
         picture
     }
