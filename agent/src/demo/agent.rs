@@ -224,7 +224,8 @@ mod tests {
 
     #[test]
     fn the_state_of_the_destination_is_read_where_there_is_one() {
-        let status = serde_json::json!({"destinations": [{"name": "receiver", "state": "circuit_open", "cause": "refused"}]});
+        let status =
+            serde_json::json!({"destinations": [{"name": "receiver", "state": "circuit_open", "cause": "refused"}]});
         assert_eq!(state_in(&status).as_deref(), Some("circuit open: refused"));
         assert_eq!(state_in(&serde_json::json!({"destinations": []})), None);
     }

@@ -131,7 +131,9 @@ impl Screen {
     /// The balance, and whether anything is missing.
     pub(super) fn balance(&self, verdict: &Verdict, tally: &Tally, output: &mut Output<'_>) {
         let mut line = |text: String| output.data(&text);
-        let row = |name: &str, number: u64, meaning: &str| format!("  {name:<28}{number:>9}   {meaning}").trim_end().to_owned();
+        let row = |name: &str, number: u64, meaning: &str| {
+            format!("  {name:<28}{number:>9}   {meaning}").trim_end().to_owned()
+        };
         line(String::new());
         line(self.bold("The balance"));
         line(row("acknowledged by the agent", verdict.acknowledged, ""));
@@ -140,7 +142,11 @@ impl Screen {
         line(row("written again", tally.written_again, "same event_id, next number: the ack got lost"));
         line(row("the agent's own events", tally.own, "starts, stops, notices"));
         if verdict.unacknowledged > 0 {
-            line(row("never acknowledged", verdict.unacknowledged, "still the generator's, which would write them again"));
+            line(row(
+                "never acknowledged",
+                verdict.unacknowledged,
+                "still the generator's, which would write them again",
+            ));
         }
         if tally.given_up > 0 {
             line(row("given up, and announced", tally.given_up, "the log was full: siem.buffer_overflow says which"));

@@ -42,12 +42,7 @@ pub(super) struct Script {
 impl Script {
     /// For a demo that nobody steers: events flow, the receiver stops, the agent is killed, the receiver comes back.
     pub(super) fn over(length: Duration) -> Script {
-        let steps = [
-            (25, Order::ToggleReceiver),
-            (45, Order::Kill),
-            (65, Order::ToggleReceiver),
-            (100, Order::End),
-        ];
+        let steps = [(25, Order::ToggleReceiver), (45, Order::Kill), (65, Order::ToggleReceiver), (100, Order::End)];
         Script { steps: steps.map(|(percent, order)| (length * percent / 100, order)).to_vec(), next: 0 }
     }
 

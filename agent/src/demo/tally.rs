@@ -256,7 +256,8 @@ mod tests {
     }
 
     fn arrival(event_id: &str, stream: &str, n: u64) -> Arrival {
-        let text = format!(r#"{{"event":{{"event_id":"{event_id}"}},"fields":{{"siem_stream":"{stream}","siem_n":{n}}}}}"#);
+        let text =
+            format!(r#"{{"event":{{"event_id":"{event_id}"}},"fields":{{"siem_stream":"{stream}","siem_n":{n}}}}}"#);
         serde_json::from_str(&text).unwrap()
     }
 
