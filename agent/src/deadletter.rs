@@ -72,6 +72,17 @@ pub struct Key {
     pub n: u64,
 }
 
+/// A store that is only looked at.
+#[derive(Debug)]
+pub struct Look(DeadLetters);
+
+impl Look {
+    /// It; what changes a store needs more than this.
+    pub fn store(&self) -> &DeadLetters {
+        &self.0
+    }
+}
+
 /// What opening found.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Opened {
@@ -157,6 +168,43 @@ impl DeadLetters {
     ) -> Result<(DeadLetters, Opened), OpenError> {
         let path = directory.join(file_name(destination));
         DeadLetters::open_file(&path, max_bytes, salt).map_err(|source| OpenError { path, source })
+    }
+
+    /// Opens a store only to look at it, beside an agent that uses it or without one: nothing is made, repaired or
+    /// written. `None` where there is none.
+    ///
+    /// # Errors
+    /// When the file can't be read or does not begin as one that this version writes.
+    pub fn look(directory: &Path, destination: &[u8; 16]) -> Result<Option<Look>, OpenError> {
+        let path = directory.join(file_name(destination));
+        match DeadLetters::look_at(&path) {
+            Ok(store) => Ok(Some(Look(store))),
+            Err(problem) if problem.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(OpenError { path, source }),
+        }
+    }
+
+    fn look_at(path: &Path) -> io::Result<DeadLetters> {
+        let file = File::open(path)?;
+        let other = |words: String| io::Error::new(io::ErrorKind::InvalidData, words);
+        let salt = match read_header(&file)? {
+            Header::Salt(salt) => salt,
+            Header::Newer(version) => return Err(other(format!("its format {version} is newer than this program"))),
+            Header::None => return Err(other("its header is damaged".to_owned())),
+        };
+        let scan = Scan::of(&file, salt)?;
+        Ok(DeadLetters {
+            path: path.to_owned(),
+            file,
+            salt,
+            end: scan.end,
+            max_bytes: MAX_BYTES_DEFAULT,
+            by_key: scan.places.iter().map(|place| (place.key, place.id)).collect(),
+            next_id: scan.places.last().map_or(1, |place| place.id.saturating_add(1)),
+            places: scan.places,
+            is_suspect: false,
+            sync: File::sync_data,
+        })
     }
 
     fn open_file(path: &Path, max_bytes: u64, new_salt: u64) -> io::Result<(DeadLetters, Opened)> {

@@ -56,10 +56,10 @@ impl CrossNotify {
         if self.is_set.swap(true, Ordering::AcqRel) {
             return;
         }
-        if let Ok(mut waiting) = self.waiting.lock() {
-            if let Some(waker) = waiting.take() {
-                waker.wake();
-            }
+        if let Ok(mut waiting) = self.waiting.lock()
+            && let Some(waker) = waiting.take()
+        {
+            waker.wake();
         }
     }
 

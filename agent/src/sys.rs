@@ -135,10 +135,7 @@ pub fn disk_space(path: &Path) -> io::Result<Space> {
     // SAFETY: a successful call has filled it in.
     let found = unsafe { found.assume_init() };
     let block = found.f_frsize;
-    Ok(Space {
-        total: block.saturating_mul(found.f_blocks),
-        available: block.saturating_mul(found.f_bavail),
-    })
+    Ok(Space { total: block.saturating_mul(found.f_blocks), available: block.saturating_mul(found.f_bavail) })
 }
 
 /// Whether a process with this id exists, whoever owns it.

@@ -9,6 +9,7 @@
 
 use std::time::{Duration, Instant};
 
+use scaidrive_tests::agent_config::Destination;
 use scaidrive_tests::agent_process::Agent;
 
 use crate::sink::Sink;
@@ -22,7 +23,9 @@ pub(crate) fn run() {
         let (cost, rate) = round();
         let (naive, count) = naive::cost(EVENTS);
         let naive = naive.as_secs_f64() * 1e6 / count as f64;
-        say(&format!("cost: agent {cost:.2} us of processor time an event, {rate:.0} events/s; naive loop {naive:.2} us"));
+        say(&format!(
+            "cost: agent {cost:.2} us of processor time an event, {rate:.0} events/s; naive loop {naive:.2} us"
+        ));
         agent_costs.push(cost);
         naive_costs.push(naive);
     }
@@ -37,17 +40,8 @@ fn round() -> (f64, f64) {
     let sink = Sink::start();
     let mut agent = Agent::new();
     let token = agent.token_file();
-    agent.config.buffer.push(("max_size".into(), "\"2GiB\"".into()));
-    agent.config.buffer.push(("segment_size".into(), "\"64MiB\"".into()));
-    agent.config.destinations.push(scaidrive_tests::agent_config::Destination {
-        name: "sink".into(),
-        lines: vec![
-            ("type".into(), "\"splunk_hec\"".into()),
-            ("url".into(), format!("{:?}", sink.url())),
-            ("token".into(), format!("{{ file = {:?} }}", token.display().to_string())),
-            ("compression".into(), "\"none\"".into()),
-        ],
-    });
+    agent.config.set_buffer("max_size", "\"2GiB\"").set_buffer("segment_size", "\"64MiB\"");
+    agent.config.add(Destination::hec("sink", &sink.url(), &token).with("compression", "\"none\""));
     agent.start();
     let socket = agent.config.socket.clone();
     write_all(&socket, EVENTS / 20);

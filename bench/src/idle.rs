@@ -14,7 +14,6 @@ use crate::workload::write_all;
 pub(crate) fn run() {
     let hec = Hec::counting();
     let mut agent = Agent::with_hec(&hec);
-    agent.start();
     write_all(&agent.config.socket.clone(), 10_000);
     std::thread::sleep(Duration::from_secs(3));
     let before = agent.cpu_time();

@@ -17,7 +17,6 @@ use crate::workload::EVENT_SIZE;
 pub(crate) fn run() {
     let hec = Hec::counting();
     let mut agent = Agent::with_hec(&hec);
-    agent.start();
     let mut stream = UnixStream::connect(&agent.config.socket).expect("the agent listens");
     let mut acks = BufReader::new(stream.try_clone().expect("a descriptor can be copied"));
     let mut sequence = Sequence::new(1, 5, 3);

@@ -17,7 +17,9 @@ fn main() -> ExitCode {
     let names: Vec<String> = std::env::args().skip(1).collect();
     let unknown = names.iter().find(|name| !SCENARIOS.iter().any(|(known, _)| known == name));
     if let Some(unknown) = unknown {
-        say(&format!("error: there is no scenario `{unknown}`\nwhere: the command line\ndo:    name one of cost, latency, idle, or none for all"));
+        say(&format!(
+            "error: there is no scenario `{unknown}`\nwhere: the command line\ndo:    name one of cost, latency, idle, or none for all"
+        ));
         return ExitCode::from(64);
     }
     if std::env::var_os(scaidrive_tests::agent_process::BINARY).is_none() {
@@ -25,7 +27,9 @@ fn main() -> ExitCode {
             // SAFETY: no other thread runs yet.
             Ok(path) => unsafe { std::env::set_var(scaidrive_tests::agent_process::BINARY, path) },
             Err(problem) => {
-                say(&format!("error: the agent does not build: {problem}\nwhere: cargo build --release -p scaidrive-siem\ndo:    mend the build first"));
+                say(&format!(
+                    "error: the agent does not build: {problem}\nwhere: cargo build --release -p scaidrive-siem\ndo:    mend the build first"
+                ));
                 return ExitCode::FAILURE;
             }
         }

@@ -70,4 +70,5 @@ fn serve(mut stream: TcpStream, bytes: &AtomicU64, last_us: &AtomicU64, began: I
     }
 }
 
-const REPLY: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 27\r\n\r\n{\"text\":\"Success\",\"code\":0}";
+const REPLY: &[u8] =
+    b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 27\r\n\r\n{\"text\":\"Success\",\"code\":0}";

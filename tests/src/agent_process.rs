@@ -6,6 +6,7 @@
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
@@ -24,6 +25,9 @@ use crate::wait::{try_wait_for, wait_until};
 
 /// Names the binary under test.
 pub const BINARY: &str = "SCAIDRIVE_SIEM_BIN";
+
+/// How many lines of its log a failing test shows.
+const LAST_WORDS: usize = 150;
 
 /// How long an agent may take until it takes events, on a busy machine.
 pub const READY_WITHIN: Duration = Duration::from_secs(20);
@@ -46,7 +50,7 @@ impl Agent {
     /// An agent that is configured but not started.
     pub fn new() -> Agent {
         let dir = tempfile::Builder::new().prefix("siem-test-").tempdir().expect("there is room for the test's files");
-        fs::write(dir.path().join("token"), TOKEN).expect("there is room for the test's files");
+        write_secret(&dir.path().join("token"), TOKEN);
         let config = AgentConfig::new(dir.path());
         Agent { config, dir, child: None, starts: 0, wrapper: Vec::new(), environment: Vec::new() }
     }
@@ -82,6 +86,11 @@ impl Agent {
     /// The file that holds the HEC token.
     pub fn token_file(&self) -> PathBuf {
         self.dir.path().join("token")
+    }
+
+    /// Replaces the token in the file.
+    pub fn set_token(&self, token: &str) {
+        write_secret(&self.token_file(), token);
     }
 
     /// Starts the agent under another program: `wrapper` stands before the binary on the command line.
@@ -333,14 +342,26 @@ impl Drop for Agent {
         self.kill();
         if std::thread::panicking() {
             // Straight to the descriptor, so that it stands beside the panic's own text.
-            let tail: Vec<String> = self.said().lines().rev().take(40).map(str::to_owned).collect();
-            let text: Vec<String> = tail.into_iter().rev().collect();
-            let _ = io::Write::write_all(
-                &mut io::stderr(),
-                format!("the agent's last words:\n{}\n", text.join("\n")).as_bytes(),
-            );
+            let said = self.said();
+            let lines: Vec<&str> = said.lines().collect();
+            let text = lines[lines.len().saturating_sub(LAST_WORDS)..].join("\n");
+            let _ = io::Write::write_all(&mut io::stderr(), format!("the agent's last words:\n{text}\n").as_bytes());
+        } else {
+            for start in 1..=self.starts {
+                let said = fs::read_to_string(self.log_path(start)).unwrap_or_default();
+                assert!(!said.contains("panicked at"), "the test passed, but the agent panicked; it said:\n{said}");
+            }
         }
     }
+}
+
+/// As an operator does it: the new file is complete before it takes the old one's place.
+fn write_secret(path: &Path, secret: &str) {
+    let fresh = path.with_extension("new");
+    let written = fs::write(&fresh, secret)
+        .and_then(|()| fs::set_permissions(&fresh, fs::Permissions::from_mode(0o600)))
+        .and_then(|()| fs::rename(&fresh, path));
+    written.expect("there is room for the test's files");
 }
 
 /// The binary under test.

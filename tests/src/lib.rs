@@ -10,6 +10,7 @@
 //! | [`hec`], [`syslog`] | the receivers, strict about what they take and able to fail in every documented way |
 //! | [`oracle`] | the comparison of both ends: missing, repeated, out of order, stated and explained |
 //! | [`http`], [`metrics`] | a plain HTTP client, and what a scrape says |
+//! | [`scenario`] | steps that many tests share |
 //! | [`slow_sync`], [`small_disk`], [`seccomp`] | the machine, misbehaving |
 //!
 //! A test that needs what this machine does not have says so through [`skip`].
@@ -27,6 +28,7 @@ pub mod oracle;
 pub mod ports;
 pub mod process;
 pub mod rng;
+pub mod scenario;
 pub mod seccomp;
 pub mod skip;
 pub mod slow_sync;

@@ -1,6 +1,7 @@
 //! Chance by seed: a failing test prints its seed and replays.
 
 use std::env;
+use std::io::{self, Write};
 
 /// A small seeded generator (SplitMix64, by Steele, Lea and Flood).
 #[derive(Clone, Debug)]
@@ -37,9 +38,12 @@ impl Rng {
     }
 }
 
-/// The seed of this run: the environment variable `SCAIDRIVE_SEED`, else `default`.
+/// The seed of this run: the environment variable `SCAIDRIVE_SEED`, else `default`. It is printed, so that any failure
+/// can be run again.
 pub fn seed(default: u64) -> u64 {
-    env::var("SCAIDRIVE_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+    let seed = count_from_env("SCAIDRIVE_SEED", default);
+    let _ = writeln!(io::stderr(), "SCAIDRIVE_SEED={seed}");
+    seed
 }
 
 /// A count from the environment variable `name`, else `default`.

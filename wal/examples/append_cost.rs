@@ -26,7 +26,7 @@ fn main() -> Result<(), OpenError> {
     let payload = [2; 700];
     let record = NewRecord { wall: WallTime::default(), tenant_hash: 1, flags: 0, index: &index, payload: &payload };
     let first = log.next_seq();
-    let mut appending = Duration::ZERO;
+    let mut appending = Vec::new();
     let mut appended = 0;
     while appended < RECORDS {
         // The helpers' work is done between the bursts, so that only the appends are counted.
@@ -40,7 +40,7 @@ fn main() -> Result<(), OpenError> {
                 Err(error) => panic!("{error}"),
             }
         }
-        appending += started.elapsed();
+        appending.extend(per_call(started.elapsed(), burst));
         appended += burst;
     }
     if let Some(job) = syncer.begin() {
@@ -48,23 +48,34 @@ fn main() -> Result<(), OpenError> {
         syncer.finish(job, result);
     }
     let mut position = Position::at(first);
-    let (mut reading, mut read, mut bytes) = (Duration::ZERO, 0, 0);
+    let (mut reading, mut read, mut bytes) = (Vec::new(), 0, 0);
     loop {
         while keeper.step() {}
         let started = Instant::now();
-        let mut outcome = Read::End;
+        let (before, mut outcome) = (read, Read::End);
         for _ in 0..1_000 {
             outcome = log.read(&mut position, Seq::from_raw(u64::MAX));
             let Read::Record(record) = &outcome else { break };
             bytes += record.payload().len();
             read += 1;
         }
-        reading += started.elapsed();
+        reading.extend(per_call(started.elapsed(), read - before));
         if matches!(outcome, Read::End) {
             break;
         }
     }
-    println!("{:.0} ns for an append", appending.as_nanos() as f64 / appended as f64);
-    println!("{:.0} ns for a read ({read} records, {bytes} bytes)", reading.as_nanos() as f64 / read as f64);
+    println!("{} ns for an append", median(appending));
+    println!("{} ns for a read ({read} records, {bytes} bytes)", median(reading));
     Ok(())
+}
+
+/// Nanoseconds of one of `calls` calls; nothing for a burst that was cut short.
+fn per_call(all: Duration, calls: u64) -> Option<u128> {
+    (calls == 1_000).then_some(all.as_nanos() / 1_000)
+}
+
+/// The middle one: a machine that does other things at the same time spoils some bursts.
+fn median(mut bursts: Vec<u128>) -> u128 {
+    bursts.sort_unstable();
+    bursts.get(bursts.len() / 2).copied().unwrap_or(0)
 }

@@ -97,6 +97,22 @@ impl CursorFile {
         Ok((this, bodies, None))
     }
 
+    /// Writes again what was read, byte for byte, and makes it durable: after a failed sync the cache may
+    /// hold what the disk does not, and nobody may act on a cursor that a power cut can take back.
+    pub(crate) fn settle(&mut self) -> io::Result<()> {
+        let Some(file) = self.file.as_mut().filter(|_| !self.places.is_empty()) else {
+            return Ok(());
+        };
+        let outcome = rewrite(&mut **file, self.places.values());
+        if outcome.is_err() {
+            // What is not known durable is what is overwritten next.
+            for place in self.places.values_mut() {
+                place.durable = place.durable.map(|slot| 1 - slot);
+            }
+        }
+        outcome
+    }
+
     fn read_slots(&mut self, file: &dyn PlainFile) -> io::Result<Bodies> {
         let len = file.len()?.saturating_sub(FIRST_SLOT);
         self.pairs = len.div_ceil(2 * SLOT_LEN).min(CURSORS_MAX as u64);
@@ -189,6 +205,22 @@ impl CursorFile {
         }
         Ok(())
     }
+}
+
+/// Writes the newest slot of each place over itself, and syncs.
+fn rewrite<'a>(file: &mut dyn PlainFile, places: impl Iterator<Item = &'a Place>) -> io::Result<()> {
+    let mut bytes = vec![0; SLOT_HEADER + CURSOR_BODY_MAX];
+    for place in places {
+        let Some(slot) = place.durable else { continue };
+        let at = slot_at(place.pair, slot);
+        let read = file.read_at(at, &mut bytes[..SLOT_HEADER])?;
+        let len = u32::from_le_bytes([bytes[4], bytes[5], bytes[6], bytes[7]]) as usize;
+        let used = (SLOT_HEADER + len).min(bytes.len());
+        if read == SLOT_HEADER && file.read_at(at, &mut bytes[..used])? == used {
+            file.write_at(at, &bytes[..used])?;
+        }
+    }
+    file.sync()
 }
 
 struct Slot {

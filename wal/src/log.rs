@@ -324,7 +324,10 @@ impl Log {
     /// Whether a record can be appended now.
     pub fn has_room(&self) -> Room {
         if self.shared.has_failed.load(Ordering::Acquire) && self.rescue.is_none() {
-            return Room::WaitForKeeper;
+            return match &self.shared.lock_sync().fatal {
+                Some(why) => Room::NoSpare { why: why.as_str().into() },
+                None => Room::WaitForKeeper,
+            };
         }
         let has_room = |active: &Active| active.at + aligned(RECORD_HEADER + 1) <= active.limit;
         if self.active.as_ref().is_some_and(has_room) {

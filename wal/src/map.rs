@@ -211,10 +211,14 @@ impl Region {
     fn populate(&self, start: usize, end: usize, advice: Advice, touch: impl Fn(*mut u8)) {
         let end = end.min(self.len);
         let start = start - start % PAGE;
-        let Memory::Mapped { map, .. } = &self.memory else { return };
         if start >= end {
             return;
         }
+        let map = match &self.memory {
+            Memory::Mapped { map, .. } => map,
+            #[cfg(any(test, miri, feature = "sim"))]
+            Memory::Heap => return,
+        };
         let Err(error) = map.advise_range(advice, start, end - start) else { return };
         match error.raw_os_error() {
             // Kernels before 5.14 do not know the advice: touch each page instead.
@@ -445,3 +449,69 @@ const MAPPINGS_MAX: usize = 4096;
 /// Bytes in a page, on every machine this runs on or smaller than there.
 pub(crate) const PAGE: usize = 4096;
 const BAD_TEXT: &str = "a page of the mapped segment could not be read or written";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug)]
+    struct NoFile;
+
+    impl RegionFile for NoFile {
+        fn sync(&self) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn truncate(&self, _len: u32) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn stored(&self, _at: usize, _bytes: &[u8]) {}
+    }
+
+    fn writer(frontier: usize) -> Writer {
+        Region::heap(&[7; 3 * PAGE], Box::new(NoFile)).into_writer(frontier)
+    }
+
+    #[test]
+    fn readers_see_what_was_published_while_the_writer_goes_on() {
+        let mut writer = writer(0);
+        writer.store(0, b"first");
+        writer.publish(5);
+        let region = writer.region().clone();
+        let held = region.bytes(0, 5);
+        writer.store(5, b"second");
+        assert_eq!(held, b"first");
+        writer.publish(11);
+        assert_eq!(region.bytes(5, 11), b"second");
+        let reader = std::thread::spawn(move || region.bytes(0, 11).to_vec());
+        writer.store(11, b"third");
+        assert_eq!(reader.join().unwrap(), b"firstsecond");
+    }
+
+    #[test]
+    fn storing_again_changes_no_byte() {
+        let mut region = Region::heap(&[7; 3 * PAGE], Box::new(NoFile));
+        region.store(PAGE, b"x");
+        region.store_again(PAGE + 1, 2 * PAGE + 1);
+        assert_eq!(region.bytes(PAGE, PAGE + 2), b"x\x07");
+    }
+
+    #[test]
+    #[should_panic(expected = "end <= self.frontier()")]
+    fn nobody_reads_beyond_the_frontier() {
+        writer(10).region().bytes(5, 11);
+    }
+
+    #[test]
+    #[should_panic(expected = "at >= self.region")]
+    fn the_writer_does_not_go_back() {
+        writer(10).store(9, b"x");
+    }
+
+    #[test]
+    #[should_panic(expected = "self.len")]
+    fn nothing_is_stored_beyond_the_end() {
+        writer(10).store(3 * PAGE, b"x");
+    }
+}

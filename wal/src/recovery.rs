@@ -31,7 +31,7 @@
 //! byte for byte, and synced, before a footer vouches for it. Appending goes on in a new segment under
 //! a new salt, never in one that was there.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
@@ -87,6 +87,8 @@ struct Found {
     /// What a scan found; only without a footer at the end.
     scanned: Option<(Region, Scanned)>,
     holes: Vec<Range<Seq>>,
+    /// It has a durable footer.
+    is_sealed: bool,
     /// It was set aside for a while: only its own records say what was promised then.
     was_aside: bool,
 }
@@ -207,6 +209,7 @@ impl Opening {
         let was_aside = self.taken_back.contains(&file.name);
         self.found.push(Found {
             was_aside,
+            is_sealed: false,
             name: file.name,
             base,
             len: file.len,
@@ -255,6 +258,7 @@ impl Opening {
             attempt("naming a segment", || self.disk.rename(&file.name, &name))?;
             self.found.push(Found {
                 was_aside: false,
+                is_sealed: false,
                 name,
                 base: header.base,
                 len: file.len,
@@ -375,6 +379,7 @@ impl Opening {
         let found = &mut self.found[at];
         let line = found.line(self.line);
         let (Some(header), Some((mut region, scanned))) = (found.header, found.scanned.take()) else {
+            found.is_sealed = found.header.is_some();
             return Ok(());
         };
         let salted = salted(header.salt);
@@ -415,6 +420,7 @@ impl Opening {
             region.sync()?;
         }
         found.len = len as u64;
+        found.is_sealed = true;
         Ok(())
     }
 
@@ -429,7 +435,8 @@ impl Opening {
             next = next.plus(WEAK_JUMP);
         }
         let log_time = self.found.iter().filter_map(|found| found.footer.as_ref()).map(|footer| footer.last_log).max();
-        let (cursor_file, cursors, aside) = open_cursors(&*self.disk)?;
+        let (mut cursor_file, cursors, aside) = open_cursors(&*self.disk)?;
+        let unsettled = cursor_file.settle().err();
         let durable_end = if failed { self.line.min(next) } else { next };
         let first = self.found.first().map_or(next, |found| found.base);
         let lens = self.found.iter().map(|found| found.len);
@@ -447,6 +454,14 @@ impl Opening {
             keep: Mutex::new(KeepQueue {
                 next_spare: self.next_spare,
                 may_try_spare: true,
+                cursors: match unsettled {
+                    // The keeper goes on trying.
+                    Some(_) => cursors.iter().map(|(key, body)| (*key, Some(body.clone()))).collect(),
+                    None => BTreeMap::new(),
+                },
+                cursor_ticket: u64::from(unsettled.is_some()),
+                may_try_cursors: unsettled.is_some(),
+                cursor_error: unsettled.map(|error| error.to_string().into()),
                 cursor_file,
                 ..KeepQueue::default()
             }),
@@ -515,7 +530,7 @@ fn segment(found: Found) -> Segment {
         is_suspect: found.header.is_none(),
         state: Arc::new(SegmentState {
             is_published: AtomicBool::new(true),
-            is_sealed: AtomicBool::new(true),
+            is_sealed: AtomicBool::new(found.is_sealed),
             cut_to: AtomicU32::new(0),
         }),
         mapped: None,

@@ -42,7 +42,7 @@ pub enum AppendError {
         /// Most bytes of a record with its header.
         max: usize,
     },
-    /// The log failed for good; [`Log::take_failure`] says why.
+    /// The log failed for good; [`Log::take_failure`](crate::Log::take_failure) says why.
     #[error("the log has failed")]
     Failed,
 }

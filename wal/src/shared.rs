@@ -253,6 +253,8 @@ pub(crate) struct Waker {
 
 impl Waker {
     pub(crate) fn set(&self, wake: Arc<dyn Fn() + Send + Sync>) {
+        // What happened before woke nobody.
+        self.rearm();
         *self.wake.lock().unwrap_or_else(PoisonError::into_inner) = Some(wake);
     }
 

@@ -370,7 +370,7 @@ struct State {
 #[derive(Clone, Debug, Default)]
 struct File {
     cache: Vec<u8>,
-    /// What the disk holds; never shorter than what the file ever was, so that a lost cut shows.
+    /// What the disk holds; not shortened before the power cut, so that a lost cut of the file shows.
     durable: Vec<u8>,
     durable_len: usize,
     dirty: BTreeSet<usize>,
@@ -516,7 +516,8 @@ impl State {
         self.names = self.durable_names.clone();
         self.forget_unnamed();
         for file in self.files.values_mut() {
-            file.durable.resize(file.durable.len().max(file.durable_len), 0);
+            // What lay behind the end of the file reads as zeros if it grows again.
+            file.durable.resize(file.durable_len, 0);
             file.cache = file.durable[..file.durable_len].to_vec();
         }
     }

@@ -460,7 +460,13 @@ fn random_history(seed: u64, steps: usize, options: Options) -> Outcome {
             18..=22 => world.run(Op::SyncEnds)?,
             23 => world.run(Op::SyncFails)?,
             24 => world.run(Op::Roll)?,
-            25..=26 => world.run(Op::Checkpoint)?,
+            25 => world.run(Op::Checkpoint)?,
+            26 => {
+                world.disk.fail_next_syncs(1);
+                world.run(Op::Checkpoint)?;
+                world.disk.fail_next_syncs(0);
+                world.log().keeper.retry();
+            }
             27 => world.run(Op::Trim)?,
             28 => world.run(Op::DiskFull)?,
             29 => world.run(Op::Reopen)?,

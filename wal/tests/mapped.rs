@@ -265,3 +265,25 @@ fn what_was_exported_is_what_was_appended() {
     let report = scaidrive_wal::inspect::verify(dir.path(), |problem| problems.borrow_mut().push(problem)).unwrap();
     assert_eq!((report.records, report.problems), (99, 1));
 }
+
+#[test]
+fn a_helper_that_panics_fails_the_log_and_not_the_process() {
+    let dir = tempfile::tempdir().unwrap();
+    let Driven { mut log, syncer, keeper, now } = open(dir.path(), small());
+    log.set_waker(Arc::new(|| panic!("the shard is not there")));
+    let record = NewRecord { wall: WallTime::from_ms(0), tenant_hash: 0, flags: 0, index: &[], payload: b"x" };
+    log.append(&record, now).unwrap();
+    let thread = std::thread::spawn(move || syncer.run());
+    log.request_sync();
+    thread.join().expect("the panic stays in the helper");
+    assert!(matches!(log.append(&record, now), Err(AppendError::Failed)));
+    let failure = log.take_failure().unwrap();
+    assert!(failure.cause.to_string().contains("the shard is not there"), "{}", failure.cause);
+    // Said once, failed for good, and closing does not hang.
+    assert!(log.take_failure().is_none());
+    assert!(matches!(log.append(&record, now), Err(AppendError::Failed)));
+    let started = Instant::now();
+    log.close(now).wait(Duration::from_secs(5));
+    assert!(started.elapsed() < Duration::from_secs(5));
+    drop(keeper);
+}

@@ -673,3 +673,51 @@ fn the_newest_segment_with_a_name_remembers_which_numbers_were_used() {
     let (_, opened) = Driven::open(Arc::new(disk.clone()), small());
     assert_eq!(opened.next, seq(2));
 }
+
+#[test]
+fn a_torn_cursor_write_leaves_the_last_durable_body() {
+    for seed in 1..=40 {
+        let disk = SimDisk::new(seed);
+        let (mut log, _) = open(&disk);
+        let bodies = [[1; 8_000], [2; 8_000]];
+        let key = CursorKey([1; 16]);
+        log.log.write_cursors(&[(key, &bodies[0])]).unwrap();
+        log.keep();
+        log.log.write_cursors(&[(key, &bodies[1])]).unwrap();
+        // Some of its pages get to the disk.
+        disk.fail_next_syncs(1);
+        log.keep();
+        drop(log);
+        disk.power_cut();
+        let (log, _) = open(&disk);
+        let (_, body) = log.log.cursors().next().expect("one of the two is there");
+        assert!(bodies.iter().any(|written| written == body), "seed {seed}");
+    }
+}
+
+#[test]
+fn opening_on_a_disk_that_refuses_a_sync_saves_what_it_holds() {
+    for refused in 1..=3 {
+        let disk = written(4);
+        disk.kill();
+        disk.fail_next_syncs(refused);
+        let (mut log, opened) = Driven::open(Arc::new(disk.clone()), small());
+        disk.fail_next_syncs(0);
+        assert_eq!((opened.damage.len(), opened.next), (0, seq(5)));
+        for _ in 0..5 {
+            log.keep();
+            log.log.tick(log.now);
+        }
+        let failure = log.log.take_failure().expect("the sync failed");
+        assert_eq!(failure.lost, []);
+        assert_eq!(failure.rescued.end, seq(5));
+        log.sync();
+        assert_eq!(log.log.ack_end(), seq(5));
+        assert_eq!(log.read_seqs(), [1, 2, 3, 4]);
+        drop(log);
+        disk.power_cut_with(&[]);
+        let (mut log, opened) = Driven::open(Arc::new(disk.clone()), small());
+        assert_eq!(opened.damage, []);
+        assert_eq!(log.read_seqs(), [1, 2, 3, 4]);
+    }
+}

@@ -74,9 +74,10 @@ pub struct StatusArgs {
 
 /// Arguments of `emit`.
 #[derive(Debug, Args)]
+#[command(after_help = EMIT_HELP)]
 pub struct EmitArgs {
     /// A file of events, one JSON object a line; `-` is standard input
-    #[arg(value_name = "FILE", default_value = "-")]
+    #[arg(value_name = "FILE", default_value = "-", conflicts_with = "action")]
     pub file: PathBuf,
     /// The socket to write to, instead of the configured one
     #[arg(long, value_name = "PATH")]
@@ -84,6 +85,48 @@ pub struct EmitArgs {
     /// Answer in JSON
     #[arg(long)]
     pub json: bool,
+    /// One event, made from these options
+    #[command(flatten)]
+    pub event: EmitEvent,
+}
+
+/// An event made from options; its id and time are filled in.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "One event instead of a file")]
+pub struct EmitEvent {
+    /// What was done, such as `file.download`; makes one event instead of reading a file
+    #[arg(long, requires_all = ["category", "tenant"])]
+    pub action: Option<String>,
+    /// Its category, such as `DATA_ACCESS`
+    #[arg(long, requires = "action")]
+    pub category: Option<String>,
+    /// Whose event it is
+    #[arg(long, value_name = "TENANT_ID", requires = "action")]
+    pub tenant: Option<String>,
+    /// How grave it is: debug, info, notice, warning, error or critical; info if not given
+    #[arg(long, requires = "action")]
+    pub severity: Option<String>,
+    /// Who did it
+    #[arg(long, value_name = "USER_ID", requires = "action")]
+    pub user: Option<String>,
+    /// Who did it, by address
+    #[arg(long, value_name = "EMAIL", requires = "action")]
+    pub user_email: Option<String>,
+    /// To what
+    #[arg(long, value_name = "PATH", requires = "action")]
+    pub resource_path: Option<String>,
+    /// To what, by its id
+    #[arg(long, value_name = "ID", requires = "action")]
+    pub resource_id: Option<String>,
+    /// From where
+    #[arg(long, value_name = "ADDRESS", requires = "action")]
+    pub ip: Option<String>,
+    /// In which session
+    #[arg(long, value_name = "ID", requires = "action")]
+    pub session: Option<String>,
+    /// More, as a JSON object
+    #[arg(long, value_name = "JSON", requires = "action")]
+    pub payload: Option<String>,
 }
 
 /// What to do with dead letters.
@@ -171,10 +214,29 @@ pub struct LogExportArgs {
     /// Stop before this record of each log
     #[arg(long, value_name = "SEQ")]
     pub to: Option<u64>,
+    /// Only what was received at this time or later (RFC 3339)
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<String>,
+    /// Only what was received before this time (RFC 3339)
+    #[arg(long, value_name = "TIME")]
+    pub until: Option<String>,
+    /// Only this tenant's events; may be given again
+    #[arg(long, value_name = "TENANT_ID")]
+    pub tenant: Vec<String>,
+    /// Put each event into an object with its shard, number and time of receipt
+    #[arg(long)]
+    pub meta: bool,
 }
 
 /// Where packages put the configuration.
 pub const CONFIG_DEFAULT: &str = "/etc/scaidrive-siem/agent.toml";
+
+const EMIT_HELP: &str = "Exits with 0 when every event is durable, with 1 when some were refused, with 69 when nobody \
+listens.
+
+Examples:
+  scaidrive-siem emit events.ndjson
+  scaidrive-siem emit --tenant tnt_1 --category DATA_ACCESS --action file.download --user alice --payload '{\"n\":1}'";
 
 /// The version and what drives the shards with `runtime = "auto"`.
 const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (runtime: io_uring where the system allows it, else epoll)");

@@ -24,16 +24,14 @@ pub(crate) fn run(path: &Path, args: &CheckArgs, surroundings: &Surroundings, ou
         if let Some(config) = &config {
             summary(config).iter().for_each(|line| output.data(line));
         }
-        for problem in &problems {
-            output.problem(problem);
-            output.talk("");
-        }
+        output.problems(&problems);
         output.talk(&verdict(path, &problems));
     }
     if config.is_some() { Exit::Ok } else { Exit::Config }
 }
 
-fn verdict(path: &Path, problems: &[Problem]) -> String {
+/// What it comes to, in one line.
+pub(super) fn verdict(path: &Path, problems: &[Problem]) -> String {
     let count = |weight| problems.iter().filter(|problem| problem.weight == weight).count();
     let (errors, warnings) = (count(Weight::Error), count(Weight::Warning));
     let path = path.display();

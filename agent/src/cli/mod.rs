@@ -1,4 +1,4 @@
-//! The command line: what it takes, which code it ends with, and the commands that need no running agent.
+//! The command line: what it takes, which code it ends with, and a file for each command.
 //!
 //! | file | what it holds |
 //! |---|---|
@@ -6,26 +6,36 @@
 //! | `exit.rs` | the exit codes |
 //! | `problem.rs` | why a command failed |
 //! | `output.rs` | the only place that writes to the terminal |
+//! | `client.rs` | asking a running agent over its admin socket |
+//! | `words.rs` | spans, sizes and times as people read them; tables |
+//! | `run.rs`, `status.rs`, `emit.rs`, `deadletter.rs`, `log.rs` | a command each |
 //! | `check.rs` | the command `check`; `check_golden.txt` is what it says of a file with many mistakes |
 
 use std::ffi::OsString;
 use std::io;
+use std::path::Path;
 
 use clap::Parser;
 use clap::error::ErrorKind;
 
-use crate::config::Surroundings;
+use crate::config::{Config, Surroundings};
 
 mod args;
 mod check;
+mod client;
+mod deadletter;
+mod emit;
 mod exit;
+mod log;
 mod output;
 mod problem;
 mod run;
+mod status;
+mod words;
 
 pub use args::{
     CONFIG_DEFAULT, CheckArgs, Cli, Command, DeadletterCommand, DeadletterListArgs, DeadletterShowArgs, DemoArgs,
-    EmitArgs, LogCommand, LogExportArgs, LogInspectArgs, LogVerifyArgs, StatusArgs,
+    EmitArgs, EmitEvent, LogCommand, LogExportArgs, LogInspectArgs, LogVerifyArgs, StatusArgs,
 };
 pub use exit::Exit;
 pub use output::{Colour, Output};
@@ -60,16 +70,23 @@ fn dispatch(cli: Cli, surroundings: &Surroundings, output: &mut Output<'_>) -> R
             Ok(Exit::Ok)
         }
         Command::Run => run::run(&cli.config, surroundings, output),
+        Command::Status(args) => status::run(&cli.config, &args, surroundings, output),
+        Command::Emit(args) => emit::run(&cli.config, &args, surroundings, output),
+        Command::Deadletter(command) => deadletter::run(&cli.config, &command, surroundings, output),
+        Command::Log(command) => log::run(&cli.config, &command, surroundings, output),
         Command::Demo(args) => crate::demo::run(&args, output),
-        Command::Status(_)
-        | Command::Emit(_)
-        | Command::Deadletter(_)
-        | Command::Log(_) => Err(Failure {
-            exit: Exit::Unavailable,
-            what: "this build has no such command yet".to_owned(),
-            place: "the command line".to_owned(),
-            advice: "use `check` and `schema`, which it has".to_owned(),
-        }),
+    }
+}
+
+/// The configuration at `path`; `None` when it can't be used, which is then said.
+fn configuration(path: &Path, surroundings: &Surroundings, output: &mut Output<'_>) -> Option<Config> {
+    match Config::load(path, surroundings) {
+        Ok((config, _)) => Some(config),
+        Err(problems) => {
+            output.problems(&problems);
+            output.talk(&check::verdict(path, &problems));
+            None
+        }
     }
 }
 

@@ -72,6 +72,20 @@ impl<'w> Output<'w> {
         self.three_lines(problem.weight, &problem.what, &problem.place.to_string(), &problem.advice);
     }
 
+    /// Writes problems of the configuration, an empty line after each, as talk.
+    pub fn problems(&mut self, problems: &[Problem]) {
+        for problem in problems {
+            self.problem(problem);
+            self.talk("");
+        }
+    }
+
+    /// Whether nobody reads any more, or the disk is full: there is no point in going on.
+    #[must_use]
+    pub fn is_broken(&self) -> bool {
+        self.failed.is_some()
+    }
+
     /// Writes why a command failed in its three lines, as talk.
     pub fn failure(&mut self, failure: &Failure) {
         self.three_lines(Weight::Error, &failure.what, &failure.place, &failure.advice);

@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use super::{Exit, Failure, Output, chain};
+use scaidrive_wal::LockError;
+
+use super::{Exit, Failure, Output, chain, check};
 use crate::runtime::clock;
 use crate::config::{Config, Surroundings};
 use crate::control;
@@ -15,11 +17,12 @@ pub(super) fn run(path: &Path, surroundings: &Surroundings, output: &mut Output<
     scaidrive_wal::install_sigbus_handler();
     let config = match Config::load(path, surroundings) {
         Ok((config, warnings)) => {
-            warnings.iter().for_each(|problem| output.problem(problem));
+            output.problems(&warnings);
             config
         }
         Err(problems) => {
-            problems.iter().for_each(|problem| output.problem(problem));
+            output.problems(&problems);
+            output.talk(&check::verdict(path, &problems));
             return Ok(Exit::Config);
         }
     };
@@ -36,12 +39,24 @@ pub(super) fn run(path: &Path, surroundings: &Surroundings, output: &mut Output<
 }
 
 fn failure(problem: &StartError, path: &Path) -> Failure {
-    let (exit, advice) = match problem {
-        StartError::Locked(_) => (Exit::Unavailable, "stop the other agent, or give this one a state directory of its own"),
-        StartError::Ingest(_) => (Exit::Unavailable, "stop what listens there, or change [ingest]"),
-        StartError::Group(_) => (Exit::Config, "name an existing group in ingest.unix.group"),
-        StartError::Runtime(_) => (Exit::Unavailable, "set agent.runtime to \"auto\" or \"epoll\""),
-        _ => (Exit::Io, "see that the agent's user may write to agent.state_dir and that the disk works"),
+    let (exit, setting, advice) = match problem {
+        StartError::Locked(LockError::Held { .. }) => (
+            Exit::Unavailable,
+            "agent.state_dir",
+            "stop the other agent, or give this one a state directory of its own",
+        ),
+        StartError::Ingest(problem) => (Exit::Unavailable, problem.setting(), problem.remedy()),
+        StartError::Group(_) => (Exit::Config, "ingest.unix.group", "name an existing group"),
+        StartError::Runtime(_) => (Exit::Unavailable, "agent.runtime", "set it to \"auto\" or \"epoll\""),
+        StartError::Thread(_) => (Exit::Unavailable, "agent.shards", "raise the limits on threads and locked memory"),
+        _ => (
+            Exit::Io,
+            "agent.state_dir",
+            "see that the agent's user may write there and that the disk works and has room",
+        ),
     };
-    Failure { exit, what: chain(problem), place: path.display().to_string(), advice: advice.to_owned() }
+    let what = chain(problem);
+    let denied = exit == Exit::Io && what.contains("Permission denied");
+    let exit = if denied { Exit::Permission } else { exit };
+    Failure { exit, what, place: format!("{setting} in {}", path.display()), advice: advice.to_owned() }
 }

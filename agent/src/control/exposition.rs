@@ -123,7 +123,10 @@ pub(super) mod tests {
                     "histogram" => assert!(matches!(suffix, "_bucket" | "_sum" | "_count"), "{line}"),
                     _ => assert_eq!(suffix, "", "{line}"),
                 }
-                assert!(!family.samples.iter().any(|seen| (&seen.0, &seen.1) == (&sample.0, &sample.1)), "twice: {line}");
+                assert!(
+                    !family.samples.iter().any(|seen| (&seen.0, &seen.1) == (&sample.0, &sample.1)),
+                    "twice: {line}"
+                );
                 family.samples.push(sample);
             }
         }

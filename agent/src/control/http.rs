@@ -181,10 +181,7 @@ async fn letter(
     .await
 }
 
-async fn reload(
-    State(panel): Shared,
-    ConnectInfo(Caller { uid }): ConnectInfo<Caller>,
-) -> Result<Response, Problem> {
+async fn reload(State(panel): Shared, ConnectInfo(Caller { uid }): ConnectInfo<Caller>) -> Result<Response, Problem> {
     let (reply, answer) = oneshot::channel();
     let stops = || Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the agent is stopping".to_owned());
     panel.orders.send(Order { who: format!("uid {uid}"), reply }).await.map_err(|_| stops())?;

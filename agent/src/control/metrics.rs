@@ -71,7 +71,8 @@ fn intake(out: &mut Exposition, stats: &[&IngestStats], picture: &Picture) {
     }
     let mut refused = out.family("ingest_refused_total", Kind::Counter, "Lines refused, by reason.");
     for reason in crate::ingest::stats::REFUSAL_CODES {
-        let count = |stats: &&IngestStats| stats.refused().filter(|(code, _)| *code == reason).map(|(_, n)| n).sum::<u64>();
+        let count =
+            |stats: &&IngestStats| stats.refused().filter(|(code, _)| *code == reason).map(|(_, n)| n).sum::<u64>();
         refused.sample(&[("reason", reason)], stats.iter().map(count).sum::<u64>());
     }
     let help = "Connections of producers on the socket.";
@@ -115,12 +116,16 @@ fn shards(out: &mut Exposition, shards: &[ShardPicture]) {
 
 fn destinations(out: &mut Exposition, destinations: &[DestinationPicture]) {
     let counts: [(&str, Kind, &str, fn(&DestinationPicture) -> u64); 10] = [
-        ("destination_judged_total", Kind::Counter, "Events in its scope that its filter has seen.", |d| d.books.judged),
+        ("destination_judged_total", Kind::Counter, "Events in its scope that its filter has seen.", |d| {
+            d.books.judged
+        }),
         ("destination_filtered_total", Kind::Counter, "Events its filter left out.", |d| d.books.filtered),
         ("destination_selected_total", Kind::Counter, "Events numbered for it.", |d| d.books.selected),
         ("destination_delivered_total", Kind::Counter, "Events it accepted.", |d| d.books.delivered),
         ("destination_delivered_bytes_total", Kind::Counter, "Bytes of events it accepted.", |d| d.delivered_bytes),
-        ("destination_deadlettered_total", Kind::Counter, "Events it refused, which are kept.", |d| d.books.dead_lettered),
+        ("destination_deadlettered_total", Kind::Counter, "Events it refused, which are kept.", |d| {
+            d.books.dead_lettered
+        }),
         ("destination_overflowed_total", Kind::Counter, "Events given up before it took them.", |d| d.books.overflowed),
         ("destination_in_hand_events", Kind::Gauge, "Events that wait for it or are under way.", |d| d.books.in_hand),
         ("destination_unread_events", Kind::Gauge, "Records its reader has not come to.", |d| d.unread),
@@ -169,7 +174,8 @@ fn destinations(out: &mut Exposition, destinations: &[DestinationPicture]) {
         for (bound, count) in buckets(histogram) {
             latency.with_suffix("_bucket", &[name, kind, ("le", &bound)], count);
         }
-        let sum: f64 = histogram.iter_recorded().map(|step| step.value_iterated_to() as f64 * step.count_at_value() as f64).sum();
+        let sum: f64 =
+            histogram.iter_recorded().map(|step| step.value_iterated_to() as f64 * step.count_at_value() as f64).sum();
         latency.with_suffix("_sum", &labels(destination), sum / 1000.0);
         latency.with_suffix("_count", &labels(destination), histogram.len());
     }
@@ -222,8 +228,7 @@ fn seconds(span: Millis) -> f64 {
 }
 
 /// From a local disk's sync to a long outage.
-const BOUNDS_MS: [u64; 14] =
-    [5, 10, 20, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 60_000, 300_000, 1_800_000];
+const BOUNDS_MS: [u64; 14] = [5, 10, 20, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 60_000, 300_000, 1_800_000];
 
 #[cfg(test)]
 mod tests {
@@ -246,7 +251,8 @@ mod tests {
 
     fn value(read: &HashMap<String, Read>, family: &str, label: &str) -> f64 {
         let samples = &read[&format!("scaidrive_siem_{family}")].samples;
-        let found = samples.iter().find(|(_, labels, _)| label.is_empty() || labels.iter().any(|(_, value)| value == label));
+        let found =
+            samples.iter().find(|(_, labels, _)| label.is_empty() || labels.iter().any(|(_, value)| value == label));
         found.unwrap_or_else(|| panic!("no {label} in {family}: {samples:?}")).2
     }
 
@@ -255,7 +261,12 @@ mod tests {
         let now = Millis::from_secs(100);
         picture.add(0, true, &ShardReport { turns: 7, at: Millis::from_secs(90), ..ShardReport::default() }, now);
         // Falsified on purpose: the durable end beyond the next number.
-        picture.add(1, true, &ShardReport { turns: 1, at: now, first_seq: 9, durable_end: 9, ..ShardReport::default() }, now);
+        picture.add(
+            1,
+            true,
+            &ShardReport { turns: 1, at: now, first_seq: 9, durable_end: 9, ..ShardReport::default() },
+            now,
+        );
         let mut destination = crate::control::tests::destination("a\"b", "retrying", None);
         destination.latency_ms.record_n(7, 3).unwrap();
         destination.latency_ms.record(700).unwrap();

@@ -125,7 +125,7 @@ impl Control {
         let config = self.panel.view.config();
         let (node, runtime) = (&config.agent.node, &self.panel.view.choice);
         tracing::info!(
-            "{node} takes events: agent {}, {} shards on {} ({}), {} destinations",
+            "{node} takes events: agent {}, shards: {} on {} ({}), destinations: {}",
             self.panel.view.agent_id,
             self.panel.view.active_shards,
             runtime.backend,
@@ -246,7 +246,11 @@ impl Control {
             }
             tracing::error!("the configuration was not taken over; the one in force stays as it is");
         }
-        self.manager.ready(if reloaded.is_done { "takes events" } else { "takes events; the new configuration is refused" });
+        self.manager.ready(if reloaded.is_done {
+            "takes events"
+        } else {
+            "takes events; the new configuration is refused"
+        });
         reloaded
     }
 
@@ -289,16 +293,16 @@ fn release(runtime: Runtime) {
 /// Stops the agent, but does not wait for ever: what does not end keeps nobody from restarting.
 fn stop(node: Node, cause: &str) -> Exit {
     let started = Instant::now();
-    node.tell(OwnEvent::AgentStopped(AgentStopped {
-        agent_id: node.view().agent_id.clone(),
-        cause: cause.to_owned(),
-    }));
+    node.tell(OwnEvent::AgentStopped(AgentStopped { agent_id: node.view().agent_id.clone(), cause: cause.to_owned() }));
     tracing::info!("stops: {cause}");
     let stopping = thread::Builder::new().name("stop".to_owned()).spawn(move || node.stop());
     let Ok(stopping) = stopping else { return Exit::Internal };
     while !stopping.is_finished() {
         if started.elapsed() > STOP_MAX {
-            tracing::error!("not everything has ended after {}; what was acknowledged is on the disk", Millis(STOP_MAX.as_millis() as u64));
+            tracing::error!(
+                "not everything has ended after {}; what was acknowledged is on the disk",
+                Millis(STOP_MAX.as_millis() as u64)
+            );
             return Exit::Internal;
         }
         thread::sleep(Duration::from_millis(5));

@@ -56,7 +56,12 @@ pub(super) fn event(changes: &Changes, who: &str, via: &str, target: &str) -> Ow
         changed.settings.iter().for_each(|change| note(&prefix, change));
     }
     let whole = |destination: &Destination| -> Value {
-        destination.settings().into_iter().map(|(key, value)| (key.to_owned(), json!(value))).collect::<Map<_, _>>().into()
+        destination
+            .settings()
+            .into_iter()
+            .map(|(key, value)| (key.to_owned(), json!(value)))
+            .collect::<Map<_, _>>()
+            .into()
     };
     let name = |destination: &Destination| format!("destination \"{}\"", destination.name);
     for added in &changes.added {
@@ -113,13 +118,23 @@ mod tests {
             )
         };
         let old = config(directory.path(), &format!("{}{}", hec("a", ""), hec("b", "")));
-        let text = format!("[agent]\nnode = \"x\"\n[buffer]\nwindow = \"10m\"\n{}{}", hec("a", "ordered = true"), hec("c", ""));
+        let text = format!(
+            "[agent]\nnode = \"x\"\n[buffer]\nwindow = \"10m\"\n{}{}",
+            hec("a", "ordered = true"),
+            hec("c", "")
+        );
         let new = config(directory.path(), &text);
         let changes = Config::differences(&old, &new);
         let reloaded = Reloaded::done(&changes);
         assert!(reloaded.is_done);
         let words = reloaded.changes.join("\n");
-        for part in ["buffer.window from 30m to 10m", "\"c\" added", "\"b\" removed", "\"a\" changed: ", "ordered from false to true"] {
+        for part in [
+            "buffer.window from 30m to 10m",
+            "\"c\" added",
+            "\"b\" removed",
+            "\"a\" changed: ",
+            "ordered from false to true",
+        ] {
             assert!(words.contains(part), "{part}: {words}");
         }
         assert!(reloaded.needs_restart.unwrap().contains("agent.node from node-7 to x"));

@@ -74,7 +74,12 @@ impl Watch {
             let may_tell = seen.told_at.is_none_or(|at| now >= at.plus(TOLD_EVERY));
             if seen.told != seen.state && may_tell {
                 let cause = destination.cause.clone().unwrap_or_else(|| cause_of(seen.state).to_owned());
-                news.push(News::State { destination: destination.name.clone(), from: seen.told, to: seen.state, cause });
+                news.push(News::State {
+                    destination: destination.name.clone(),
+                    from: seen.told,
+                    to: seen.state,
+                    cause,
+                });
                 seen.told = seen.state;
                 seen.told_at = Some(now);
             }
@@ -110,7 +115,8 @@ impl Watch {
         let sample =
             Sample { at: now, events: sum(|shard| shard.appended_events), bytes: sum(|shard| shard.appended_bytes) };
         self.rates.push_back(sample);
-        while self.rates.front().is_some_and(|first| now.since(first.at) > RATE_OVER) || self.rates.len() > SAMPLES_MAX {
+        while self.rates.front().is_some_and(|first| now.since(first.at) > RATE_OVER) || self.rates.len() > SAMPLES_MAX
+        {
             self.rates.pop_front();
         }
     }
@@ -217,7 +223,13 @@ mod tests {
         let mut watch = Watch::default();
         for second in 0..200_u64 {
             let now = Millis::from_secs(second);
-            let report = ShardReport { turns: 1, at: now, appended_events: second * 5, appended_bytes: second * 500, ..ShardReport::default() };
+            let report = ShardReport {
+                turns: 1,
+                at: now,
+                appended_events: second * 5,
+                appended_bytes: second * 500,
+                ..ShardReport::default()
+            };
             watch.look(&picture("active", None, report, now), now, 0);
         }
         assert_eq!(watch.rate(), Rate { events_per_second: 5.0, bytes_per_second: 500.0 });

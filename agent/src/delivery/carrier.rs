@@ -116,15 +116,17 @@ fn outcome_wants_fresh_secret(outcome: &Outcome) -> bool {
 }
 
 /// The bytes of an announcement, or `None` when it has been overtaken.
-fn announcement_body(shard: &Shard, place: &Place, job: &OwnJob, scratch: &mut Scratch) -> Result<Option<Body>, String> {
+fn announcement_body(
+    shard: &Shard,
+    place: &Place,
+    job: &OwnJob,
+    scratch: &mut Scratch,
+) -> Result<Option<Body>, String> {
     let outlet = place.outlet.borrow();
     let Some(announcement) = outlet.announcement(job.id) else { return Ok(None) };
     let stream = outlet.stream();
-    let names = Names {
-        destination: &place.destination.name,
-        shard: shard.id().0,
-        stream: &|epoch| stream.of_epoch(*epoch),
-    };
+    let names =
+        Names { destination: &place.destination.name, shard: shard.id().0, stream: &|epoch| stream.of_epoch(*epoch) };
     let tenant = place.destination.scope.only_tenant().unwrap_or(&shard.identity.tenant);
     let envelope = Envelope {
         event_id: &id_text(&job.id),
@@ -148,6 +150,12 @@ fn announcement_body(shard: &Shard, place: &Place, job: &OwnJob, scratch: &mut S
 
 fn payload_of<'a>(items: &'a [Item<Record>]) -> impl Fn(u32) -> &'a [u8] {
     |item| items[item as usize].load.payload()
+}
+
+/// Whether an answer may have come although the destination took what was sent: from a gateway that did not wait for
+/// it, or from something that does not speak as a collector does.
+fn leaves_doubt(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Retry { hold: Hold::Trouble | Hold::Misconfigured, .. })
 }
 
 /// An announcement that is not the one to send any more.
@@ -248,19 +256,27 @@ impl<'a> HttpCarrier<'a> {
             return Sent::answered(misconfigured(why));
         }
         // A connection that the peer closed while it was idle is found closed here, not in the middle of a request.
-        self.connection = self.connection.take().and_then(|mut connection| connection.is_reusable().then_some(connection));
+        self.connection =
+            self.connection.take().and_then(|mut connection| connection.is_reusable().then_some(connection));
         let is_reused = self.connection.is_some();
         let mut ended = self.exchange(body, items, is_gzip).await;
+        let mut may_have_arrived = matches!(&ended, Err(error) if error.outcome_unknown);
         if is_reused && matches!(&ended, Err(error) if error.is_stale_connection()) {
             ended = self.exchange(body, items, is_gzip).await;
+            // Whatever the second try says, the first one may have arrived.
+            may_have_arrived |= matches!(&ended, Err(error) if error.outcome_unknown);
         }
-        match ended {
-            Ok(outcome) => Sent::answered(outcome),
-            Err(error) => Sent { outcome: failed(&error), may_have_arrived: error.outcome_unknown },
-        }
+        let outcome = ended.unwrap_or_else(|error| failed(&error));
+        may_have_arrived |= leaves_doubt(&outcome);
+        Sent { outcome, may_have_arrived }
     }
 
-    async fn exchange(&mut self, body: &Body, items: &[Item<Record>], is_gzip: bool) -> Result<Outcome, TransportError> {
+    async fn exchange(
+        &mut self,
+        body: &Body,
+        items: &[Item<Record>],
+        is_gzip: bool,
+    ) -> Result<Outcome, TransportError> {
         let endpoint = match self.place.route.endpoint() {
             Ok(endpoint) => endpoint,
             Err(why) => return Ok(misconfigured(why)),
@@ -379,7 +395,8 @@ impl<'a> SyslogCarrier<'a> {
         let endpoint = self.place.route.endpoint().map_err(misconfigured)?;
         if self.connection.is_none() {
             let connected = transport::connect(runtime, &endpoint).await;
-            let connection = connected.and_then(|connection| SyslogConnection::new(connection, endpoint.request_timeout));
+            let connection =
+                connected.and_then(|connection| SyslogConnection::new(connection, endpoint.request_timeout));
             self.connection = Some(connection.map_err(|error| failed(&error))?);
         }
         let Some(connection) = &mut self.connection else { return Err(misconfigured(String::from("no connection"))) };

@@ -44,6 +44,9 @@ pub enum Next<T> {
         put_by: Vec<T>,
         /// Whether anything was accepted during the search. If not, the fault may not be the event's.
         has_accepted: bool,
+        /// The poison was refused alone. If not, it is known by elimination, which takes it that a batch is refused for
+        /// the sake of one event in it.
+        was_alone: bool,
     },
 }
 
@@ -61,7 +64,7 @@ impl<T> Isolation<T> {
     }
 
     /// The next step; takes what it hands out.
-    pub fn next(&mut self) -> Next<T> {
+    pub fn next_step(&mut self) -> Next<T> {
         let may_confirm = self.tests + 1 + u32::from(!self.put_by.is_empty()) <= self.budget;
         match self.suspects.len() {
             0 => self.over(None),
@@ -128,7 +131,8 @@ impl<T> Isolation<T> {
     }
 
     fn over(&mut self, poison: Option<T>) -> Next<T> {
-        Next::Over { poison, put_by: std::mem::take(&mut self.put_by), has_accepted: self.has_accepted }
+        let put_by = std::mem::take(&mut self.put_by);
+        Next::Over { poison, put_by, has_accepted: self.has_accepted, was_alone: self.stands_alone }
     }
 }
 
@@ -138,11 +142,15 @@ mod tests {
 
     /// Runs a search over `0..count` in which every event that `is_poison` says is refused.
     /// Returns the poison found, the number of requests after the first, and what was accepted, in order.
-    fn search(count: usize, offender: Option<usize>, is_poison: impl Fn(usize) -> bool) -> (Option<usize>, u32, Vec<usize>, bool) {
+    fn search(
+        count: usize,
+        offender: Option<usize>,
+        is_poison: impl Fn(usize) -> bool,
+    ) -> (Option<usize>, u32, Vec<usize>, bool) {
         let mut isolation = Isolation::new((0..count).collect(), offender);
         let (mut requests, mut accepted) = (0, Vec::new());
         loop {
-            match isolation.next() {
+            match isolation.next_step() {
                 Next::Test(items) => {
                     requests += 1;
                     if items.iter().any(|item| is_poison(*item)) {
@@ -152,7 +160,7 @@ mod tests {
                         isolation.accepted();
                     }
                 }
-                Next::Over { poison, put_by, has_accepted } => {
+                Next::Over { poison, put_by, has_accepted, .. } => {
                     requests += u32::from(!put_by.is_empty());
                     accepted.extend(put_by);
                     return (poison, requests, accepted, has_accepted);
@@ -204,9 +212,9 @@ mod tests {
     #[test]
     fn giving_up_returns_every_event_that_was_not_accepted_in_order() {
         let mut isolation = Isolation::new((0..8).collect(), None);
-        let Next::Test(first) = isolation.next() else { panic!("a test comes first") };
+        let Next::Test(first) = isolation.next_step() else { panic!("a test comes first") };
         isolation.refused(first);
-        let Next::Test(second) = isolation.next() else { panic!("another test comes") };
+        let Next::Test(second) = isolation.next_step() else { panic!("another test comes") };
         isolation.untested(second);
         assert_eq!(isolation.into_items(), (0..8).collect::<Vec<_>>());
     }

@@ -206,14 +206,21 @@ pub struct Start<'a> {
 
 impl Outlet {
     /// Opens a destination's place on a shard from its cursor, or at the oldest record where there is none.
-    pub fn open(destination: Arc<Destination>, encoder: Rc<Encoder>, start: &Start<'_>, entropy: &mut dyn Entropy) -> Outlet {
+    pub fn open(
+        destination: Arc<Destination>,
+        encoder: Rc<Encoder>,
+        start: &Start<'_>,
+        entropy: &mut dyn Entropy,
+    ) -> Outlet {
         let fingerprint = destination.filter.fingerprint() ^ destination.scope.fingerprint().rotate_left(1);
         let body = start.cursor.and_then(|bytes| stored::decode::<CursorBody>(bytes).ok());
         let found = body.is_some();
         let prefix: Rc<str> = format!("{}.{:.8}.{}", start.agent, destination.id.to_string(), start.shard).into();
         let (checkpoint, announcer, epoch, anew) = match body {
             Some(body) => {
-                let anew = body.fingerprint != fingerprint || start.must_begin_anew || body.checkpoint.next_seq < start.oldest.get();
+                let anew = body.fingerprint != fingerprint
+                    || start.must_begin_anew
+                    || body.checkpoint.next_seq < start.oldest.get();
                 let announcer = Announcer::restore(body.announcements, &body.checkpoint, start.now);
                 (body.checkpoint, announcer, body.epoch, anew)
             }
@@ -244,7 +251,10 @@ impl Outlet {
             is_telling: false,
             has_walked: false,
             is_resting: false,
-            cursor: CursorWrites { durable_seq: if found { checkpoint.next_seq } else { 0 }, ..CursorWrites::default() },
+            cursor: CursorWrites {
+                durable_seq: if found { checkpoint.next_seq } else { 0 },
+                ..CursorWrites::default()
+            },
         };
         if anew {
             outlet.begin_epoch(start.oldest.get().max(checkpoint.next_seq), start.now, entropy);
@@ -304,6 +314,11 @@ impl Outlet {
     pub fn rest(&mut self, rests: bool) {
         self.is_resting = rests;
         self.wake.notify();
+    }
+
+    /// Whether nothing is sent, by somebody's wish.
+    pub fn is_resting(&self) -> bool {
+        self.is_resting
     }
 
     /// Whether requests are under way.
@@ -374,15 +389,15 @@ impl Outlet {
         }
         self.announce(now, entropy);
         let mut until = None;
-        if !self.own_under_way {
-            if let Some(announcement) = self.announcer.front() {
-                let id = announcement.id();
-                match self.sender.may_send_own(now) {
-                    Pass::Free => return self.send_own(id, false),
-                    Pass::AsProbe(_) => return self.send_own(id, true),
-                    Pass::NotBefore(moment) => until = Some(moment),
-                    Pass::AwaitProbe => {}
-                }
+        if !self.own_under_way
+            && let Some(announcement) = self.announcer.front()
+        {
+            let id = announcement.id();
+            match self.sender.may_send_own(now) {
+                Pass::Free => return self.send_own(id, false),
+                Pass::AsProbe(_) => return self.send_own(id, true),
+                Pass::NotBefore(moment) => until = Some(moment),
+                Pass::AwaitProbe => {}
             }
         }
         if self.announcer.holds_back() || self.given_up_ahead > 0 {
@@ -463,11 +478,10 @@ impl Outlet {
         self.is_telling = false;
         self.note(outcome, wall_ms);
         self.sender.own_settled(outcome, job.was_probe, now, entropy);
-        if matches!(outcome, Outcome::Accepted { .. }) && self.announcer.accepted(job.id) {
-            self.cursor.is_dirty = true;
-        } else if !may_have_arrived && self.announcer.recall(job.id) {
-            self.cursor.is_dirty = true;
-        }
+        self.cursor.is_dirty |= match outcome {
+            Outcome::Accepted { .. } => self.announcer.accepted(job.id),
+            _ => !may_have_arrived && self.announcer.recall(job.id),
+        };
         self.wake.notify();
     }
 
@@ -512,11 +526,11 @@ impl Outlet {
         self.cursor.is_dirty |= checkpoint != before;
         self.cursor.is_urgent |= is_jump;
         self.announce(now, entropy);
-        if let Reading::Draining(Drain::NewEpoch) = self.reading {
-            if self.settled.is_empty() {
-                self.begin_epoch(self.settled.next_seq(), now, entropy);
-                self.reading = Reading::Waiting;
-            }
+        if let Reading::Draining(Drain::NewEpoch) = self.reading
+            && self.settled.is_empty()
+        {
+            self.begin_epoch(self.settled.next_seq(), now, entropy);
+            self.reading = Reading::Waiting;
         }
     }
 
@@ -552,6 +566,22 @@ impl Outlet {
     /// Whether nothing is in its hands.
     pub fn is_empty(&self) -> bool {
         self.settled.is_empty()
+    }
+
+    /// The destination is gone: what is in hand, and the `unread` records behind it, are written off, and the last
+    /// statement says so. Only announcements go out from now on.
+    pub fn abandon(&mut self, unread: u64, now: Millis, entropy: &mut dyn Entropy) {
+        let mut in_hand = Vec::new();
+        self.sender.give_up(|_| true, &mut in_hand);
+        self.books.abandoned += self.books.in_hand;
+        let abandoned = self.books.in_hand + unread;
+        self.books.in_hand = 0;
+        self.announcer.close(abandoned, now, entropy);
+        // Its cursor is removed with it, so nothing has to be durable before it is said.
+        self.announcer.durable(self.announcer.revision());
+        self.given_up_ahead = 0;
+        self.reading = Reading::Draining(Drain::Replaced);
+        self.rest(false);
     }
 
     /// Takes the cursor body to write, when one is due: always when `is_time`, at once for a jump.

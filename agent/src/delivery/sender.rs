@@ -551,16 +551,23 @@ impl<T> Sender<T> {
         if search.is_testing {
             return None;
         }
-        match search.isolation.next() {
+        match search.isolation.next_step() {
             Next::Test(items) => {
                 search.is_testing = true;
                 Some(self.send(Purpose::Test, Batch::of(items)))
             }
-            Next::Over { poison, put_by, has_accepted } => {
+            Next::Over { poison, mut put_by, has_accepted, was_alone } => {
                 let search = self.search.take()?;
-                if let (None, Some(size)) = (&poison, search.too_large) {
-                    self.learned_size = (size / 2).max(LEARNED_SIZE_MIN);
-                }
+                // A batch is too large for all its events together: only one that was too large alone is at fault.
+                let poison = match (poison, search.too_large) {
+                    (poison @ Some(_), Some(_)) if was_alone => poison,
+                    (spared, Some(size)) => {
+                        self.learned_size = (size / 2).max(LEARNED_SIZE_MIN);
+                        put_by.splice(0..0, spared);
+                        None
+                    }
+                    (poison, None) => poison,
+                };
                 if let Some(item) = poison {
                     // With an acceptance in the search the evidence is there already; the next one will apply it.
                     let since = if has_accepted { 0 } else { self.sent + 1 };
@@ -603,11 +610,11 @@ impl<T> Sender<T> {
         } else {
             self.lane.widen();
         }
-        if job.purpose == Purpose::Test {
-            if let Some(search) = &mut self.search {
-                search.is_testing = false;
-                search.isolation.accepted();
-            }
+        if job.purpose == Purpose::Test
+            && let Some(search) = &mut self.search
+        {
+            search.is_testing = false;
+            search.isolation.accepted();
         }
         self.condemn(job.number, effects);
         self.delivered(job.batch, effects);
@@ -657,7 +664,12 @@ impl<T> Sender<T> {
         } else if job.batch.items.len() == 1 {
             let since = self.sent + 1;
             let again_at = now.plus(SUSPECT_WAIT);
-            self.suspects.extend(job.batch.items.into_iter().map(|item| Suspect { item, why: why.clone(), since, again_at }));
+            self.suspects.extend(job.batch.items.into_iter().map(|item| Suspect {
+                item,
+                why: why.clone(),
+                since,
+                again_at,
+            }));
         } else if job.purpose == Purpose::PutBy {
             // Both sides of a split were refused: one at a time shows soonest whether anything is accepted at all.
             self.burst = 1;

@@ -25,8 +25,15 @@ impl Prng {
     }
 }
 
-const LIMITS: Limits =
-    Limits { max_events: 500, max_size: 1 << 20, linger: Millis(1_000), in_flight: 4, is_ordered: false, is_pipe: false, queue_bytes: 1 << 20 };
+const LIMITS: Limits = Limits {
+    max_events: 500,
+    max_size: 1 << 20,
+    linger: Millis(1_000),
+    in_flight: 4,
+    is_ordered: false,
+    is_pipe: false,
+    queue_bytes: 1 << 20,
+};
 
 struct World {
     sender: Sender<()>,
@@ -271,7 +278,8 @@ fn random_outcome(job: &Job<()>, prng: &mut Prng) -> Outcome {
         3 => Outcome::Refused { offender: Some(prng.below(len as u64 + 2) as usize), why: "no".into() },
         4 => Outcome::TooLarge { why: "413".into() },
         5 => {
-            let refused: Vec<_> = (0..len).filter(|_| prng.below(4) == 0).map(|at| (at, "mapping".to_owned())).collect();
+            let refused: Vec<_> =
+                (0..len).filter(|_| prng.below(4) == 0).map(|at| (at, "mapping".to_owned())).collect();
             let again = (0..len).filter(|at| !refused.iter().any(|(bad, _)| bad == at) && prng.below(4) == 0).collect();
             Outcome::AcceptedBut { refused, again }
         }

@@ -43,12 +43,16 @@ pub fn establish(state_dir: &Path, machine_id: &str, chance: u64) -> io::Result<
     let fresh = format!("{:012x}", chance >> 16);
     let replaces = match fs::read(&path) {
         Ok(bytes) => match serde_json::from_slice::<Stored>(&bytes) {
-            Ok(stored) if stored.machine_id == machine_id => return Ok(AgentId { text: stored.agent_id, replaces: None }),
+            Ok(stored) if stored.machine_id == machine_id => {
+                return Ok(AgentId { text: stored.agent_id, replaces: None });
+            }
             Ok(stored) => Some(Replaced {
                 previous: stored.agent_id,
                 cause: String::from("the state directory comes from another machine"),
             }),
-            Err(problem) => Some(Replaced { previous: String::new(), cause: format!("its file is damaged: {problem}") }),
+            Err(problem) => {
+                Some(Replaced { previous: String::new(), cause: format!("its file is damaged: {problem}") })
+            }
         },
         Err(problem) if problem.kind() == io::ErrorKind::NotFound => None,
         Err(problem) => return Err(problem),

@@ -228,10 +228,10 @@ impl Node {
 
     /// Stops intake, lets requests end, writes the cursors, syncs. Takes less than five seconds.
     pub fn stop(mut self) {
-        if let Some(ingest) = self.ingest.take() {
-            if ingest.stop().is_err() {
-                tracing::error!("the ingest thread panicked");
-            }
+        if let Some(ingest) = self.ingest.take()
+            && ingest.stop().is_err()
+        {
+            tracing::error!("the ingest thread panicked");
         }
         for mailbox in &self.mailboxes {
             mailbox.command(Command::Stop { grace: STOP_GRACE });
@@ -273,7 +273,12 @@ impl Stores {
         self.open.lock().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
     }
 
-    fn store(&self, directory: &Path, destination: &Destination, salt: u64) -> Result<Arc<Mutex<DeadLetters>>, StartError> {
+    fn store(
+        &self,
+        directory: &Path,
+        destination: &Destination,
+        salt: u64,
+    ) -> Result<Arc<Mutex<DeadLetters>>, StartError> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(store) = open.get(&destination.id) {
             return Ok(Arc::clone(store));
@@ -306,6 +311,16 @@ fn open_log(
 /// Where a shard's log is.
 pub fn log_directory(state_dir: &Path, number: usize) -> PathBuf {
     state_dir.join("log").join(format!("{number:02}"))
+}
+
+/// The directory of every log below `state_dir`, in the order of their shards. Blocks on the disk.
+///
+/// # Errors
+/// When the state directory can't be read; that it has no logs is none.
+pub fn log_directories(state_dir: &Path) -> io::Result<Vec<PathBuf>> {
+    std::fs::metadata(state_dir)?;
+    let count = last_log(state_dir)?;
+    Ok((0..count).map(|number| log_directory(state_dir, number)).filter(|path| path.is_dir()).collect())
 }
 
 /// How many logs there are, those of shards of an earlier configuration included.

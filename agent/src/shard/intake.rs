@@ -12,19 +12,19 @@ use super::door::{Batch, Done, NoRoom, Outcome, WhenFull};
 
 /// What waits for the disk.
 #[derive(Default)]
-pub struct Intake {
+pub(super) struct Intake {
     /// First record of the group that is being appended.
     group_start: Option<Seq>,
     waiting: VecDeque<Group>,
     /// Batches from other threads for which there was no room, oldest first.
-    pub batches: VecDeque<Batch>,
+    pub(super) batches: VecDeque<Batch>,
     /// How much of the first batch is in the log already.
     begun: Option<Begun>,
     index: Vec<u8>,
     /// Events appended since the shard began.
-    pub appended_events: u64,
+    pub(super) appended_events: u64,
     /// Their bytes.
-    pub appended_bytes: u64,
+    pub(super) appended_bytes: u64,
     why_no_room: Option<String>,
 }
 
@@ -42,16 +42,16 @@ struct Group {
 
 /// The time an event is appended at.
 #[derive(Clone, Copy, Debug)]
-pub struct Moment {
+pub(super) struct Moment {
     /// Log clock.
-    pub log: LogTime,
+    pub(super) log: LogTime,
     /// Wall clock.
-    pub wall: WallTime,
+    pub(super) wall: WallTime,
 }
 
 impl Intake {
     /// Appends one event to the group that is being put together.
-    pub fn append(
+    pub(super) fn append(
         &mut self,
         log: &mut Log,
         moment: Moment,
@@ -80,7 +80,7 @@ impl Intake {
     }
 
     /// Ends the group.
-    pub fn end_group(&mut self, log: &Log, done: Done) {
+    pub(super) fn end_group(&mut self, log: &Log, done: Done) {
         let start = self.group_start.take();
         self.wait_for_disk(log, start, done);
     }
@@ -142,7 +142,7 @@ impl Intake {
     }
 
     /// Tells the producers whose groups are durable.
-    pub fn acknowledge(&mut self, log: &Log) {
+    pub(super) fn acknowledge(&mut self, log: &Log) {
         let end = log.ack_end();
         while let Some(group) = self.waiting.pop_front_if(|group| group.end <= end) {
             (group.done)(Outcome::Durable);
@@ -150,7 +150,7 @@ impl Intake {
     }
 
     /// A sync failed: the groups with lost records go back to their producers.
-    pub fn fail(&mut self, failure: &Failure) {
+    pub(super) fn fail(&mut self, failure: &Failure) {
         let is_hit = |group: &Group| failure.lost.iter().any(|lost| lost.start < group.end && group.start < lost.end);
         let (hit, whole): (VecDeque<_>, VecDeque<_>) = self.waiting.drain(..).partition(is_hit);
         self.waiting = whole;
@@ -160,7 +160,7 @@ impl Intake {
     }
 
     /// The agent stops: what has not been appended is refused.
-    pub fn refuse_batches(&mut self) {
+    pub(super) fn refuse_batches(&mut self) {
         self.begun = None;
         let refused = |done: Done| {
             done(Outcome::Refused { why: String::from("the agent stops"), retry_after_s: RETRY_AFTER_S });
@@ -169,7 +169,7 @@ impl Intake {
     }
 
     /// The agent stops: who still waits is told that its events are not promised.
-    pub fn give_back(&mut self) {
+    pub(super) fn give_back(&mut self) {
         let why = || String::from("the agent stopped before the disk had it");
         for group in self.waiting.drain(..) {
             (group.done)(Outcome::Failed { why: why() });
@@ -180,12 +180,12 @@ impl Intake {
     }
 
     /// Whether somebody waits for the disk.
-    pub fn is_waiting(&self) -> bool {
+    pub(super) fn is_waiting(&self) -> bool {
         !self.waiting.is_empty()
     }
 
     /// Why the last append failed, if none has succeeded since.
-    pub fn why_no_room(&self) -> Option<&str> {
+    pub(super) fn why_no_room(&self) -> Option<&str> {
         self.why_no_room.as_deref()
     }
 }

@@ -19,6 +19,7 @@ mod tenants;
 use std::cell::{Cell, RefCell};
 use std::ops::Range;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_lite::future::{or, yield_now};
@@ -122,6 +123,8 @@ pub struct Shard {
     cursors: RefCell<CursorQueue>,
     /// Rings when there may be room in the log again.
     room: Rc<Notify>,
+    /// A helper of the log has done something since the last turn.
+    log_moved: Arc<AtomicBool>,
     /// Damage that opening found and told.
     told_damage: Vec<Range<Seq>>,
     is_accepting: Cell<bool>,
@@ -170,7 +173,12 @@ impl Shard {
         let Parts { id, identity, mut log, opened, mailbox, doors, plan, published, holdings, must_begin_anew } = parts;
         let now = runtime.now();
         let bell = Arc::clone(mailbox.bell());
-        log.set_waker(Arc::new(move || bell.notify()));
+        let log_moved = Arc::new(AtomicBool::new(true));
+        let moved = Arc::clone(&log_moved);
+        log.set_waker(Arc::new(move || {
+            moved.store(true, Ordering::Release);
+            bell.notify();
+        }));
         let shard = Rc::new(Shard {
             identity,
             id,
@@ -188,6 +196,7 @@ impl Shard {
             holdings,
             cursors: RefCell::new(CursorQueue::default()),
             room: Rc::new(Notify::default()),
+            log_moved,
             told_damage: opened.damage.iter().map(|damage| damage.seqs.clone()).collect(),
             is_accepting: Cell::new(true),
             now: Cell::new(now),
@@ -398,7 +407,10 @@ impl Shard {
             intake.append_batches(&mut log, moment);
         }
         intake.acknowledge(&log);
-        if log.has_room() == Room::Ready {
+        // Room for some record is not room for the one that met the end: it is tried again when something moved, or it
+        // and the turns it asks for would wake each other for ever.
+        let has_moved = self.log_moved.swap(false, Ordering::AcqRel) || self.now.get() >= self.next_housekeeping.get();
+        if has_moved && log.has_room() == Room::Ready {
             self.room.notify();
         }
     }
@@ -469,11 +481,12 @@ impl Shard {
             }
             let was_draining = matches!(outlet.reading, Reading::Draining(_));
             outlet.advance(self.must_go.get(), self.now.get(), &mut Chance(&*self.runtime));
-            if was_draining && outlet.reading == Reading::Waiting {
-                if let Some(at) = places.iter().position(|other| Rc::ptr_eq(other, place)) {
-                    self.waits_again(at as u32, outlet.next_seq());
-                    self.ring();
-                }
+            if was_draining
+                && outlet.reading == Reading::Waiting
+                && let Some(at) = places.iter().position(|other| Rc::ptr_eq(other, place))
+            {
+                self.waits_again(at as u32, outlet.next_seq());
+                self.ring();
             }
             drop(outlet);
             self.tend(place);
@@ -579,7 +592,12 @@ impl Shard {
         if self.told_damage.iter().any(|told| told.start < missing.end && missing.start < told.end) {
             return;
         }
-        tracing::error!(shard = self.id.0, "records {} to {} of the log are damaged", missing.start.get(), missing.end.get());
+        tracing::error!(
+            shard = self.id.0,
+            "records {} to {} of the log are damaged",
+            missing.start.get(),
+            missing.end.get()
+        );
         self.tell(OwnEvent::LogDamaged(LogDamaged {
             shard: self.id.0,
             segment: String::new(),
@@ -709,9 +727,20 @@ async fn replace(shard: Rc<Shard>, old: Rc<Place>, planned: Planned) {
     shard.swap(&old, &planned);
 }
 
-/// Lets a removed destination's requests end.
+/// Lets a removed destination's requests end, writes off what it did not get, and tells it so in its last statement.
 async fn retire(shard: Rc<Shard>, place: Rc<Place>) {
     wait_until_quiet(&shard, &place).await;
+    let now = shard.runtime.now();
+    let unread = {
+        let outlet = place.outlet.borrow();
+        shard.log.borrow().next_seq().get().saturating_sub(outlet.next_seq().get())
+    };
+    place.outlet.borrow_mut().abandon(unread, now, &mut Chance(&*shard.runtime));
+    let deadline = now.plus(LAST_WORDS_MAX);
+    while place.outlet.borrow().announcer().front().is_some() && shard.runtime.now() < deadline {
+        shard.tend(&place);
+        shard.runtime.sleep(Millis(50)).await;
+    }
     place.is_closed.set(true);
     place.outlet.borrow().wake.notify();
     shard.log.borrow_mut().remove_cursor(place.outlet.borrow().key());
@@ -740,9 +769,12 @@ impl Shard {
             // What the new outlet starts from is not on the disk yet; until it is, the old cursor protects the log.
             place.outlet.borrow_mut().protect_from(old.outlet.borrow().durable_seq());
         }
-        let places: Vec<_> = self.places.borrow().iter().filter_map(|other| {
-            if Rc::ptr_eq(other, old) { place.clone() } else { Some(Rc::clone(other)) }
-        }).collect();
+        let places: Vec<_> = self
+            .places
+            .borrow()
+            .iter()
+            .filter_map(|other| if Rc::ptr_eq(other, old) { place.clone() } else { Some(Rc::clone(other)) })
+            .collect();
         self.set_places(places);
         self.ring();
     }
@@ -792,6 +824,8 @@ const CURSORS_EVERY: Millis = Millis(1_000);
 const CLOSE_MAX: Millis = Millis(1_500);
 /// How long a changed destination's requests may take before it is replaced.
 const REPLACE_MAX: Millis = Millis(30_000);
+/// How long a removed destination may take to accept its last statement.
+const LAST_WORDS_MAX: Millis = Millis(10_000);
 /// A dead letter that the disk refused is tried again after this.
 const BURY_AGAIN: Millis = Millis(5_000);
 /// How often a full dead-letter store is announced.

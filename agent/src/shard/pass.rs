@@ -15,7 +15,7 @@ use super::tenants::TenantTable;
 use crate::delivery::outlet::{Drain, Reading};
 
 /// The passes of one shard.
-pub struct Passes {
+pub(super) struct Passes {
     tail: Position,
     catch_up: Option<Position>,
     /// Outlets that wait at their own place, by place.
@@ -38,7 +38,7 @@ enum Stop {
 
 impl Passes {
     /// Passes over a log whose next record is `next`; every outlet waits at its own place.
-    pub fn new(next: Seq) -> Passes {
+    pub(super) fn new(next: Seq) -> Passes {
         Passes {
             tail: Position::at(next),
             catch_up: None,
@@ -50,14 +50,15 @@ impl Passes {
     }
 
     /// The places have changed: everyone waits at its own.
-    pub fn places_changed(&mut self, places: impl Iterator<Item = (u32, Reading, Seq)>) {
+    pub(super) fn places_changed(&mut self, places: impl Iterator<Item = (u32, Reading, Seq)>) {
         self.tenants.forget();
         self.catch_up = None;
-        self.waiting = places.filter(|(_, reading, _)| *reading == Reading::Waiting).map(|(at, _, seq)| (seq, at)).collect();
+        self.waiting =
+            places.filter(|(_, reading, _)| *reading == Reading::Waiting).map(|(at, _, seq)| (seq, at)).collect();
     }
 
     /// Where an outlet that reads like this has come to.
-    pub fn position(&self, reading: Reading) -> Option<Seq> {
+    pub(super) fn position(&self, reading: Reading) -> Option<Seq> {
         match reading {
             Reading::AtTail => Some(self.tail.seq()),
             Reading::CatchingUp => self.catch_up.as_ref().map(Position::seq),

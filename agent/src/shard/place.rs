@@ -51,7 +51,8 @@ impl Place {
     /// Wakes a carrier, or says that one more is needed.
     pub fn wants_carrier(&self) -> bool {
         let outlet = self.outlet.borrow();
-        if outlet.is_empty() && outlet.announcer().front().is_none() {
+        // One that rests has nothing to do for a new carrier, which would only end and ask for the next.
+        if outlet.is_resting() || (outlet.is_empty() && outlet.announcer().front().is_none()) {
             return false;
         }
         outlet.wake.notify();

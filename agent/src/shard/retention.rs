@@ -60,9 +60,8 @@ impl Shard {
         self.give_up();
         let needed = self.needed_from();
         let mut log = self.log.borrow_mut();
-        let is_done_with = |info: &SegmentInfo| {
-            !info.is_active && info.end <= needed && info.log_times.1.as_ms() < logged_before
-        };
+        let is_done_with =
+            |info: &SegmentInfo| !info.is_active && info.end <= needed && info.log_times.1.as_ms() < logged_before;
         let end = log.segments().take_while(is_done_with).map(|info| info.end).last();
         if let Some(end) = end {
             log.trim(end);

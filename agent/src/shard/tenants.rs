@@ -8,7 +8,7 @@ use scaidrive_codecs::Scope;
 
 /// The places in whose scope each tenant is, learned as tenants appear.
 #[derive(Debug, Default)]
-pub struct TenantTable {
+pub(super) struct TenantTable {
     known: HashMap<u64, Known>,
 }
 
@@ -20,7 +20,7 @@ struct Known {
 
 impl TenantTable {
     /// Positions of the scopes that include `tenant`, in order.
-    pub fn places<'a>(&mut self, hash: u64, tenant: &str, scopes: impl Iterator<Item = &'a Scope>) -> Rc<[u32]> {
+    pub(super) fn places<'a>(&mut self, hash: u64, tenant: &str, scopes: impl Iterator<Item = &'a Scope>) -> Rc<[u32]> {
         if let Some(known) = self.known.get(&hash) {
             // Two tenants may share a hash; only the id decides whose event it is.
             if *known.tenant == *tenant {
@@ -37,7 +37,7 @@ impl TenantTable {
     }
 
     /// The scopes have changed.
-    pub fn forget(&mut self) {
+    pub(super) fn forget(&mut self) {
         self.known.clear();
     }
 }

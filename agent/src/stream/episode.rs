@@ -182,10 +182,8 @@ impl Episodes {
     /// The destination accepted the notice with this id. False when it is not the front one.
     pub fn accepted(&mut self, id: [u8; 16]) -> bool {
         let is_front = self.pending.front().is_some_and(|notice| notice.id == id);
-        if is_front {
-            if let Some(notice) = self.pending.pop_front() {
-                self.episode(notice.cause).recallable = Untold::default();
-            }
+        if is_front && let Some(notice) = self.pending.pop_front() {
+            self.episode(notice.cause).recallable = Untold::default();
         }
         is_front
     }
@@ -325,7 +323,16 @@ impl Episode {
 
     fn restore(cause: Cause, state: CauseState, now: Millis) -> Episode {
         let CauseState { phase, id, notices, untold } = state;
-        Episode { cause, untold: Untold::restore(untold), phase, id, notices, tell_at: now, last_lost: now, recallable: Untold::default() }
+        Episode {
+            cause,
+            untold: Untold::restore(untold),
+            phase,
+            id,
+            notices,
+            tell_at: now,
+            last_lost: now,
+            recallable: Untold::default(),
+        }
     }
 
     fn state(&self) -> CauseState {

@@ -25,6 +25,8 @@ pub struct Ledger {
     pub resent: HashMap<Key, u32>,
     /// What the agent said while it let the producer wait.
     pub waits: Vec<String>,
+    /// Why the agent closed connections, where it said so.
+    pub errors: Vec<String>,
     /// Connections after the first.
     pub reconnects: u32,
 }
@@ -44,6 +46,7 @@ impl Ledger {
             *self.resent.entry(key).or_insert(0) += sends;
         }
         self.waits.extend(other.waits);
+        self.errors.extend(other.errors);
         self.reconnects += other.reconnects;
     }
 }

@@ -38,6 +38,7 @@ struct State {
     acked_at: Option<Instant>,
     refused: Vec<Refusal>,
     waits: Vec<String>,
+    error: Option<String>,
     replies: u64,
     closed: bool,
     broken: Option<String>,
@@ -50,6 +51,7 @@ struct AckLine {
     #[serde(default)]
     refused: Vec<Refusal>,
     waiting: Option<String>,
+    error: Option<String>,
 }
 
 impl Session {
@@ -125,6 +127,11 @@ impl Session {
         self.state().waits.clone()
     }
 
+    /// What the agent said before it closed the connection, if it did.
+    pub fn error(&self) -> Option<String> {
+        self.state().error.clone()
+    }
+
     /// True when the agent has closed the connection.
     pub fn is_closed(&self) -> bool {
         self.state().closed
@@ -198,6 +205,7 @@ impl State {
                 }
                 self.refused.extend(ack.refused);
                 self.waits.extend(ack.waiting);
+                self.error = ack.error.or(self.error.take());
             }
             Err(error) => self.broken = Some(format!("{line:?}: {error}")),
         }

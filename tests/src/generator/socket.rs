@@ -108,6 +108,8 @@ struct Writer {
     again: VecDeque<Key>,
     /// Written on this connection and not settled, in line order.
     in_flight: VecDeque<Key>,
+    /// Refusals on this connection whose lines are not settled yet.
+    named: HashMap<u64, String>,
     acked: Vec<Key>,
     ever_written: HashSet<Key>,
     ledger: Ledger,
@@ -124,6 +126,7 @@ impl Writer {
             produced: 0,
             again: VecDeque::new(),
             in_flight: VecDeque::new(),
+            named: HashMap::new(),
             acked: Vec::new(),
             ever_written: HashSet::new(),
             ledger: Ledger::default(),
@@ -150,6 +153,7 @@ impl Writer {
     /// One connection, until everything is settled or it is lost.
     fn converse(&mut self, mut session: Session) {
         let mut settled = 0_u64;
+        self.named.clear();
         while !session.is_closed() && !self.gives_up() {
             settled = self.settle(&session, settled);
             if self.is_settled() {
@@ -167,17 +171,18 @@ impl Writer {
         }
         self.settle(&session, settled);
         self.ledger.waits.extend(session.waits());
+        self.ledger.errors.extend(session.error());
     }
 
     /// Takes the acknowledgements that came; returns how many lines of this connection are settled.
     fn settle(&mut self, session: &Session, settled: u64) -> u64 {
         let (now_settled, _) = session.acked();
-        let refusals: HashMap<u64, String> =
-            session.take_refused().into_iter().map(|refusal| (refusal.line, refusal.reason)).collect();
+        // A line may be named before the acknowledgement comes to it.
+        self.named.extend(session.take_refused().into_iter().map(|refusal| (refusal.line, refusal.reason)));
         for line in settled + 1..=now_settled {
             let key = self.in_flight.pop_front().expect("the agent acknowledges no more lines than were written");
-            match refusals.get(&line) {
-                Some(reason) => self.ledger.refused.push((key, reason.clone())),
+            match self.named.remove(&line) {
+                Some(reason) => self.ledger.refused.push((key, reason)),
                 None => self.acked.push(key),
             }
         }

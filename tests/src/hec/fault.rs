@@ -54,7 +54,9 @@ pub struct Reply {
 
 /// A question about an event's bytes.
 #[derive(Clone)]
-pub struct Predicate(Arc<dyn Fn(&[u8]) -> bool + Send + Sync>);
+pub struct Predicate(Arc<Question>);
+
+type Question = dyn Fn(&[u8]) -> bool + Send + Sync;
 
 impl Predicate {
     /// Asks `question` about each event.

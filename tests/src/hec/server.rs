@@ -212,6 +212,7 @@ fn serve_one(
         at,
         status: outcome.status,
         events: outcome.events,
+        generated: outcome.generated,
         body_bytes: outcome.body_bytes,
         wire_bytes: outcome.wire_bytes,
         connection,
@@ -223,6 +224,7 @@ fn serve_one(
 struct Outcome {
     status: u16,
     events: usize,
+    generated: usize,
     body_bytes: usize,
     wire_bytes: usize,
     goes_on: bool,
@@ -280,7 +282,12 @@ fn answer(
         shared.store().bodies.push(body.to_vec());
     }
     let (items, stop) = read_items(body, shared.keep != Keep::Keys);
-    let mut outcome = Outcome { events: items.len(), goes_on: head.keep_alive, ..Outcome::default() };
+    let mut outcome = Outcome {
+        events: items.len(),
+        generated: items.iter().filter(|item| item.key.is_some()).count(),
+        goes_on: head.keep_alive,
+        ..Outcome::default()
+    };
     let take = |items: &[Item<'_>]| shared.store().take(items, number, shared.keep);
     let fault = shared.next_fault();
 

@@ -26,6 +26,8 @@ pub struct RequestLog {
     pub status: u16,
     /// How many events it carried, up to the first bad one.
     pub events: usize,
+    /// How many of those were generated ones.
+    pub generated: usize,
     /// Length of the body after decompression, in bytes.
     pub body_bytes: usize,
     /// Length of the body on the wire, in bytes.

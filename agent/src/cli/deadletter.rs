@@ -1,0 +1,223 @@
+//! `deadletter`: the events that destinations refused for good, from the running agent or, without one, from its files.
+
+use std::collections::VecDeque;
+use std::path::Path;
+use std::sync::Arc;
+
+use serde_json::json;
+
+use super::args::{DeadletterCommand, DeadletterListArgs, DeadletterShowArgs};
+use super::client::{Client, path_segment};
+use super::words::{count, moment, size, table};
+use super::{Exit, Failure, Output, chain};
+use crate::config::{Config, Destination, Surroundings};
+use crate::control::letters::{LetterLine, LetterPage, LetterWhole, StoreLine, StreamPrefix, agent_id_of, store_line};
+use crate::deadletter::{DeadLetters, Look};
+
+/// Lists or shows them.
+pub(super) fn run(
+    path: &Path,
+    command: &DeadletterCommand,
+    surroundings: &Surroundings,
+    output: &mut Output<'_>,
+) -> Result<Exit, Failure> {
+    let Some(config) = super::configuration(path, surroundings, output) else { return Ok(Exit::Config) };
+    let source = Source::find(config, output)?;
+    match command {
+        DeadletterCommand::List(args) => list(&source, args, output),
+        DeadletterCommand::Show(args) => show(&source, args, output),
+    }
+}
+
+fn list(source: &Source, args: &DeadletterListArgs, output: &mut Output<'_>) -> Result<Exit, Failure> {
+    let destinations: Vec<Arc<Destination>> = match &args.destination {
+        Some(name) => vec![source.destination(name)?],
+        None => source.config().destinations.clone(),
+    };
+    let mut newest: VecDeque<LetterLine> = VecDeque::new();
+    let mut total = 0;
+    for destination in &destinations {
+        let mut after = 0;
+        loop {
+            let page = source.page(destination, after)?;
+            total += page.letters.len() as u64;
+            newest.extend(page.letters);
+            // Bounded by one page more than was asked for, however many there are.
+            newest.make_contiguous().sort_by_key(|letter| letter.refused_at_ms);
+            newest.drain(..newest.len().saturating_sub(args.limit));
+            match page.next_after {
+                Some(next) if next > after => after = next,
+                _ => break,
+            }
+        }
+    }
+    if args.json {
+        output.json(&json!({ "letters": newest, "total": total }));
+        return Ok(Exit::Ok);
+    }
+    if total == 0 {
+        output.talk("there are no dead letters");
+        return Ok(Exit::Ok);
+    }
+    let head = ["REFUSED", "DESTINATION", "STREAM", "N", "BYTES", "REASON"];
+    let mut rows = vec![head.map(str::to_owned).to_vec()];
+    rows.extend(newest.iter().map(|letter| {
+        let (at, destination, stream) = (moment(letter.refused_at_ms), letter.destination.clone(), letter.stream.clone());
+        vec![at, destination, stream, letter.n.to_string(), letter.bytes.to_string(), one_line(&letter.reason)]
+    }));
+    table(&rows).iter().for_each(|line| output.data(line));
+    let left_out = total.saturating_sub(newest.len() as u64);
+    if left_out > 0 {
+        output.talk(&format!("{} older ones are not shown; --limit takes more", count(left_out)));
+    }
+    for store in source.stores(&destinations)? {
+        let (events, bytes, max) = (count(store.events), size(store.bytes), size(store.max_bytes));
+        output.talk(&format!("{}: {events} kept, {bytes} of {max}", store.destination));
+    }
+    Ok(Exit::Ok)
+}
+
+fn show(source: &Source, args: &DeadletterShowArgs, output: &mut Output<'_>) -> Result<Exit, Failure> {
+    let destination = source.destination(&args.destination)?;
+    let letter = source.whole(&destination, &args.stream, args.n)?;
+    if args.json {
+        output.json(&json!(letter));
+        return Ok(Exit::Ok);
+    }
+    let line = &letter.line;
+    for (name, value) in [
+        ("destination", line.destination.clone()),
+        ("stream", line.stream.clone()),
+        ("n", line.n.to_string()),
+        ("refused", format!("{}, sent {} times", moment(line.refused_at_ms), line.attempts)),
+        ("reason", one_line(&line.reason)),
+        ("reply", one_line(&letter.reply)),
+    ] {
+        output.talk(&format!("{name:<12} {value}"));
+    }
+    output.data(letter.event.get());
+    Ok(Exit::Ok)
+}
+
+/// Where the letters are read.
+enum Source {
+    /// From the agent that runs.
+    Agent { client: Client, config: Config },
+    /// From its files.
+    Files { config: Config, agent_id: String },
+}
+
+impl Source {
+    /// The agent if it answers, else the files.
+    fn find(config: Config, output: &mut Output<'_>) -> Result<Source, Failure> {
+        let client = Client::new(&config);
+        match client.get::<Vec<StoreLine>>("/v1/deadletters") {
+            Ok(_) => Ok(Source::Agent { client, config }),
+            Err(failure) if failure.exit == Exit::Unavailable => {
+                let state_dir = &config.agent.state_dir;
+                output.talk(&format!("no agent answers; reading the files in {}", state_dir.display()));
+                let agent_id = agent_id_of(state_dir);
+                Ok(Source::Files { config, agent_id })
+            }
+            Err(failure) => Err(failure),
+        }
+    }
+
+    fn config(&self) -> &Config {
+        match self {
+            Source::Agent { config, .. } | Source::Files { config, .. } => config,
+        }
+    }
+
+    fn destination(&self, name: &str) -> Result<Arc<Destination>, Failure> {
+        let config = self.config();
+        let found = config.destinations.iter().find(|known| known.name == name);
+        found.cloned().ok_or_else(|| {
+            let known: Vec<&str> = config.destinations.iter().map(|known| known.name.as_str()).collect();
+            let advice = match known.as_slice() {
+                [] => "configure one first; there are none".to_owned(),
+                known => format!("name one of {}", known.join(", ")),
+            };
+            Failure {
+                exit: Exit::Usage,
+                what: format!("there is no destination \"{name}\""),
+                place: config.file.display().to_string(),
+                advice,
+            }
+        })
+    }
+
+    fn page(&self, destination: &Destination, after: u64) -> Result<LetterPage, Failure> {
+        match self {
+            Source::Agent { client, .. } => {
+                let name = path_segment(&destination.name);
+                client.get(&format!("/v1/deadletters/{name}?after={after}&limit={PAGE}"))
+            }
+            Source::Files { config, agent_id } => {
+                let none = LetterPage { letters: Vec::new(), next_after: None };
+                let Some(look) = open(config, destination)? else { return Ok(none) };
+                let prefix = StreamPrefix::new(agent_id, destination);
+                prefix.page(look.store(), after, PAGE).map_err(|problem| unreadable(&problem, config))
+            }
+        }
+    }
+
+    fn whole(&self, destination: &Destination, stream: &str, n: u64) -> Result<LetterWhole, Failure> {
+        match self {
+            Source::Agent { client, .. } => {
+                let (name, stream) = (path_segment(&destination.name), path_segment(stream));
+                client.get(&format!("/v1/deadletters/{name}/{stream}/{n}"))
+            }
+            Source::Files { config, agent_id } => {
+                let look = open(config, destination)?;
+                let find = |store: &DeadLetters| StreamPrefix::new(agent_id, destination).whole(store, stream, n);
+                let found = look.map_or(Ok(None), |look| find(look.store()));
+                found.map_err(|problem| unreadable(&problem, config))?.ok_or_else(|| Failure {
+                    exit: Exit::Usage,
+                    what: format!("\"{}\" has no dead letter for event {n} of stream {stream}", destination.name),
+                    place: "the command line".to_owned(),
+                    advice: "`scaidrive-siem deadletter list` shows what there is".to_owned(),
+                })
+            }
+        }
+    }
+
+    fn stores(&self, wanted: &[Arc<Destination>]) -> Result<Vec<StoreLine>, Failure> {
+        let mut stores: Vec<StoreLine> = match self {
+            Source::Agent { client, .. } => client.get("/v1/deadletters")?,
+            Source::Files { config, .. } => {
+                let mut stores = Vec::new();
+                for destination in wanted {
+                    stores.extend(open(config, destination)?.map(|look| store_line(destination, look.store())));
+                }
+                stores
+            }
+        };
+        stores.retain(|store| store.events > 0 && wanted.iter().any(|known| known.name == store.destination));
+        Ok(stores)
+    }
+}
+
+fn open(config: &Config, destination: &Destination) -> Result<Option<Look>, Failure> {
+    let directory = config.agent.state_dir.join("deadletters");
+    DeadLetters::look(&directory, &destination.id.bytes()).map_err(|problem| unreadable(&problem, config))
+}
+
+fn unreadable(problem: &dyn std::error::Error, config: &Config) -> Failure {
+    let what = chain(problem);
+    let exit = if what.contains("Permission denied") { Exit::Permission } else { Exit::Io };
+    Failure {
+        exit,
+        what,
+        place: format!("agent.state_dir in {}", config.file.display()),
+        advice: "run this as root or as the agent's user; an agent that starts sets a damaged file aside".to_owned(),
+    }
+}
+
+/// What a destination answered may hold anything; a terminal gets no control characters from it.
+fn one_line(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+/// Letters asked for at once.
+const PAGE: usize = 500;

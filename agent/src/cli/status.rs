@@ -1,0 +1,189 @@
+//! `status`: how the running agent and its destinations are, for people or as the JSON that the agent gives.
+
+use std::path::Path;
+
+use super::args::StatusArgs;
+use super::client::Client;
+use super::words::{count, moment, size, span, table};
+use super::{Exit, Failure, Output};
+use crate::config::Surroundings;
+use crate::control::status::{DestinationStatus, Status};
+
+/// Asks the agent and shows what it says.
+pub(super) fn run(
+    path: &Path,
+    args: &StatusArgs,
+    surroundings: &Surroundings,
+    output: &mut Output<'_>,
+) -> Result<Exit, Failure> {
+    let Some(config) = super::configuration(path, surroundings, output) else { return Ok(Exit::Config) };
+    let client = Client::new(&config);
+    if args.json {
+        output.json(&client.get::<serde_json::Value>("/v1/status")?);
+        return Ok(Exit::Ok);
+    }
+    let status: Status = client.get("/v1/status")?;
+    let now_ms = crate::runtime::clock::wall_ms();
+    lines(&status, now_ms).iter().for_each(|line| output.data(line));
+    Ok(Exit::Ok)
+}
+
+fn lines(status: &Status, now_ms: i64) -> Vec<String> {
+    let (agent, intake, log) = (&status.agent, &status.intake, &status.log);
+    let mut lines = vec![
+        format!(
+            "agent    {} ({}), version {}, process {}, up {}",
+            agent.node,
+            agent.id,
+            agent.version,
+            agent.pid,
+            span(agent.uptime_ms)
+        ),
+        format!("runtime  {}: {}; shards: {}", status.runtime.backend, status.runtime.why, status.shards.len()),
+    ];
+    let refused: u64 = intake.refused.values().sum();
+    let taking = if intake.is_ready { "takes events".to_owned() } else { "takes NO events".to_owned() };
+    lines.push(format!(
+        "intake   {taking}; {} accepted ({}), {refused} refused, {} given back; {:.1} events/s; connections: {}",
+        count(intake.accepted),
+        size(intake.accepted_bytes),
+        intake.failed,
+        intake.events_per_second,
+        intake.connections
+    ));
+    lines.extend(intake.obstacles.iter().map(|why| format!("         {why}")));
+    lines.push(format!(
+        "log      {} events in {} of {}; the oldest {} of a window of {}; durability {}",
+        count(log.events),
+        size(log.bytes),
+        size(log.max_bytes),
+        span(log.oldest_age_ms),
+        span(log.window_ms),
+        log.durability
+    ));
+    let stalled = status.shards.iter().filter(|shard| shard.stalled_ms > 0);
+    lines.extend(stalled.map(|shard| format!("         shard {} has not moved for {}", shard.shard, span(shard.stalled_ms))));
+    lines.extend(agent.needs_restart.iter().map(|waits| format!("note     {waits}")));
+    lines.push(String::new());
+    if status.destinations.is_empty() {
+        lines.push("no destinations are configured".to_owned());
+        return lines;
+    }
+    lines.extend(destinations(&status.destinations, now_ms));
+    lines
+}
+
+fn destinations(destinations: &[DestinationStatus], now_ms: i64) -> Vec<String> {
+    let head = ["DESTINATION", "TYPE", "STATE", "SINCE", "LAG", "WAITING", "DELIVERED", "REFUSED", "LOST", "BOOKS"];
+    let mut rows = vec![head.map(str::to_owned).to_vec()];
+    for destination in destinations {
+        let books = &destination.books;
+        let balance = match books.difference {
+            0 => "balance".to_owned(),
+            difference => format!("OUT BY {difference}"),
+        };
+        rows.push(vec![
+            destination.name.clone(),
+            destination.kind.clone(),
+            destination.state.clone(),
+            destination.since_ms.map_or_else(String::new, |since| span(now_ms.saturating_sub(since).max(0) as u64)),
+            span(destination.lag_ms),
+            count(books.in_hand.saturating_add(destination.unread)),
+            count(books.delivered),
+            count(books.dead_lettered),
+            count(books.overflowed.saturating_add(books.abandoned)),
+            balance,
+        ]);
+    }
+    let mut lines = table(&rows);
+    for destination in destinations.iter().filter(|destination| destination.state != "active") {
+        lines.push(String::new());
+        lines.extend(trouble(destination));
+    }
+    lines
+}
+
+/// What is wrong with a destination, since when, and what happens next.
+fn trouble(destination: &DestinationStatus) -> Vec<String> {
+    let mut lines = vec![format!("{}: {}", destination.name, destination.cause)];
+    if let Some(failure) = destination.last_failure.as_ref().filter(|failure| failure.what != destination.cause) {
+        lines.push(format!("  last failure {}: {}", moment(failure.at_ms), failure.what));
+    }
+    match destination.last_success_ms {
+        Some(at_ms) => lines.push(format!("  last success {}", moment(at_ms))),
+        None => lines.push("  nothing has been accepted since the agent started".to_owned()),
+    }
+    let room = span(destination.headroom_ms);
+    lines.push(format!("  next: {}; events wait here for {room} more before the oldest is given up", next(&destination.state)));
+    lines
+}
+
+fn next(state: &str) -> &'static str {
+    match state {
+        "active_with_errors" => "delivery goes on; refused events are kept (`scaidrive-siem deadletter list`)",
+        "throttled" => "fewer requests until it asks for less patience",
+        "retrying" | "circuit_open" => "it is tried again by itself, with growing pauses",
+        "auth_hold" => "put the right secret in its place; it is read again before each try",
+        "misconfigured" => "correct the settings and reload (SIGHUP); one event probes meanwhile",
+        "paused" | "draining" => "delivery goes on when the change is done",
+        _ => "nothing to do",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample(state: &str) -> Status {
+        serde_json::from_value(serde_json::json!({
+            "agent": {"id": "3b1b", "node": "n1", "version": "0.1.0", "pid": 7, "uptime_ms": 61_000, "config": "a.toml",
+                "needs_restart": "takes effect with the next start of the agent: agent.node from a to b"},
+            "runtime": {"backend": "epoll", "why": "io_uring is refused here"},
+            "intake": {"is_ready": false, "obstacles": ["shard 0: the disk is full"], "connections": 2, "accepted": 12345,
+                "accepted_bytes": 2048, "refused": {"syntax": 3}, "failed": 0, "events_per_second": 4.25},
+            "log": {"events": 5, "bytes": 4194304, "max_bytes": 67108864, "oldest_age_ms": 3000, "window_ms": 1800000,
+                "durability": "fsync"},
+            "shards": [{"shard": 0, "is_active": true, "stalled_ms": 0, "first_seq": 1, "durable_end": 5, "next_seq": 5,
+                "segments": 1, "unreadable": 0}],
+            "destinations": [{"name": "splunk", "type": "splunk_hec", "state": state, "cause": "cannot connect: refused",
+                "since_ms": 1_000, "lag_ms": 3000, "headroom_ms": 1_797_000, "unread": 1,
+                "books": {"judged": 4, "filtered": 0, "selected": 4, "delivered": 1, "dead_lettered": 0, "overflowed": 0,
+                    "in_hand": 3, "abandoned": 0, "difference": 0},
+                "requests": {"accepted": 1, "refused": 0, "failed": 3, "under_way": 0}, "delivered_bytes": 9,
+                "last_success_ms": 0, "last_failure": null,
+                "latency": {"count": 1, "p50_ms": 3, "p99_ms": 3, "max_ms": 3}, "dead_letters": null,
+                "streams": ["s"]}],
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn people_see_what_runs_what_waits_and_what_happens_next() {
+        let text = lines(&sample("circuit_open"), 13_000).join("\n");
+        assert_eq!(
+            text,
+            "agent    n1 (3b1b), version 0.1.0, process 7, up 61 s\n\
+             runtime  epoll: io_uring is refused here; shards: 1\n\
+             intake   takes NO events; 12,345 accepted (2.0 KiB), 3 refused, 0 given back; 4.2 events/s; connections: 2\n\
+             \x20        shard 0: the disk is full\n\
+             log      5 events in 4.0 MiB of 64.0 MiB; the oldest 3.0 s of a window of 30 m; durability fsync\n\
+             note     takes effect with the next start of the agent: agent.node from a to b\n\
+             \n\
+             DESTINATION  TYPE        STATE         SINCE    LAG  WAITING  DELIVERED  REFUSED  LOST  BOOKS\n\
+             splunk       splunk_hec  circuit_open   12 s  3.0 s        4          1        0     0  balance\n\
+             \n\
+             splunk: cannot connect: refused\n\
+             \x20 last success 1970-01-01T00:00:00.000Z\n\
+             \x20 next: it is tried again by itself, with growing pauses; events wait here for 29 m more before the oldest is \
+             given up"
+        );
+    }
+
+    #[test]
+    fn a_healthy_destination_needs_one_line_and_wrong_books_stand_out() {
+        let mut status = sample("active");
+        assert!(!lines(&status, 0).join("\n").contains("next:"));
+        status.destinations[0].books.difference = 2;
+        assert!(lines(&status, 0).join("\n").contains("OUT BY 2"));
+    }
+}

@@ -1,0 +1,298 @@
+//! One run from one seed: what is set up, what happens to it, and how it is left to settle.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use scaidrive_siem::runtime::virtual_time::{Network, Weather, World};
+use scaidrive_siem::shard::Command;
+use scaidrive_siem::time::Millis;
+use scaidrive_wal::Disk;
+
+use crate::agent::{Machine, NODE, Setup};
+use crate::chance::Dice;
+use crate::oracle::{self, Verdict};
+use crate::producer::{self, Habit, Produced};
+use crate::receiver::Siem;
+use crate::sample::{Spec, Wants};
+
+/// What may go wrong in a run.
+#[derive(Clone, Copy, Debug)]
+pub struct Trouble {
+    /// Receivers only say what is true, and nothing crashes: then every proof is exact.
+    pub is_honest: bool,
+    pub crashes: bool,
+    pub bad_disk: bool,
+    pub damage: bool,
+    pub reloads: bool,
+}
+
+/// What a run came to.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Ran {
+    pub trace: u64,
+    pub acked: usize,
+}
+
+struct Run {
+    world: World,
+    network: Network,
+    dice: Dice,
+    machine: Rc<Machine>,
+    produced: Rc<Produced>,
+    siems: Vec<Rc<Siem>>,
+    specs: Vec<Spec>,
+    trouble: Trouble,
+    steps: Cell<u64>,
+}
+
+/// Runs `seed` to its end.
+pub fn run(seed: u64) -> Result<Ran, String> {
+    let dice = Dice::new(seed);
+    let is_honest = dice.happens(25);
+    let trouble = Trouble {
+        is_honest,
+        crashes: !is_honest && dice.happens(60),
+        bad_disk: !is_honest && dice.happens(40),
+        damage: !is_honest && dice.happens(15),
+        reloads: dice.happens(30),
+    };
+    let setup = Setup {
+        shards: dice.within(1, 3) as usize,
+        window: Millis(dice.pick(&[8_000, 15_000, 40_000, 600_000])),
+        segments: dice.pick(&[6, 10, 16, 64]),
+        dead_letter_bytes: dice.pick(&[3_000, 1 << 20]),
+        sync_ms: dice.pick(&[2, 30, 200]),
+    };
+    let producers = dice.within(1, 4);
+    let habit = Habit {
+        events: dice.within(20, 250),
+        pause_ms: dice.pick(&[10, 60, 250]),
+        poison_percent: if dice.happens(40) { 3 } else { 0 },
+    };
+    if std::env::var_os("SCAIDRIVE_SEED").is_some() {
+        eprintln!("seed {seed}: {trouble:?} {setup:?} {producers} producers {habit:?}");
+    }
+    let world = World::new(seed);
+    let specs: Vec<Spec> = (0..dice.within(1, 5)).map(|number| Spec::any(number, &dice)).collect();
+    if std::env::var_os("SCAIDRIVE_SEED").is_some() {
+        eprintln!("{specs:#?}");
+    }
+    let siems = specs.iter().map(|spec| Siem::new(spec, &world, &dice)).collect();
+    let machine = Machine::new(setup, seed, &dice);
+    let network = world.network();
+    let produced = Rc::new(Produced::default());
+    let mut run = Run { world, network, dice, machine, produced, siems, specs, trouble, steps: Cell::new(0) };
+    run.network
+        .set_weather(Weather { latency: (Millis(0), Millis(run.dice.pick(&[2, 20, 80]))), ..Weather::default() });
+    run.machine.start(&run.world, &run.specs);
+    for number in 0..producers {
+        producer::start(&run.world, &run.machine, &run.produced, number, habit, &run.dice);
+    }
+    run.suffer()?;
+    let settled = run.settle(producers as usize);
+    if settled.is_err() && std::env::var_os("SCAIDRIVE_SEED").is_some() {
+        run.siems.iter().for_each(|siem| siem.dump());
+    }
+    settled?;
+    Ok(Ran { trace: run.world.trace(), acked: run.produced.acked.borrow().len() })
+}
+
+impl Run {
+    /// Lets time pass, with the books checked at every step.
+    fn pass(&self, until: Millis) -> Verdict {
+        self.pass_steps(until, u64::MAX)
+    }
+
+    fn pass_steps(&self, until: Millis, mut steps: u64) -> Verdict {
+        let mut verdict = Ok(());
+        self.world.run_while(until, || {
+            self.steps.set(self.steps.get() + 1);
+            steps -= 1;
+            verdict = self.check();
+            verdict.is_ok() && steps > 0
+        });
+        verdict.map_err(|problem| format!("{problem} (at {})", self.world.now()))
+    }
+
+    fn check(&self) -> Verdict {
+        for siem in &self.siems {
+            if let Some(problem) = siem.broken.borrow().as_ref() {
+                return Err(problem.clone());
+            }
+        }
+        self.machine.life().map_or(Ok(()), |life| oracle::check_books(&life))
+    }
+
+    /// Everything that may happen happens.
+    fn suffer(&mut self) -> Verdict {
+        let end = Millis(self.dice.within(10_000, 90_000));
+        let mut moods: Vec<Millis> = self.siems.iter().map(|_| Millis(self.dice.within(0, 4_000))).collect();
+        let mut next_accident = Millis(self.dice.within(500, 15_000));
+        while self.world.now() < end {
+            let next_mood = moods.iter().min().copied().unwrap_or(end);
+            self.pass(next_mood.min(next_accident).min(end))?;
+            let now = self.world.now();
+            for (siem, mood) in self.siems.iter().zip(&mut moods) {
+                if *mood <= now {
+                    *mood = now.plus(siem.change_mood(&self.world, self.trouble.is_honest));
+                }
+            }
+            if next_accident <= now {
+                next_accident = now.plus(Millis(self.dice.within(500, 20_000)));
+                self.accident()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn accident(&mut self) -> Verdict {
+        let Trouble { crashes, bad_disk, reloads, damage, .. } = self.trouble;
+        match self.dice.within(0, 8) {
+            0..=2 if crashes => self.crash(damage)?,
+            3 if crashes => self.stop_in_good_order()?,
+            4 if bad_disk => {
+                let disk = &self.machine.disks[self.dice.within(0, self.machine.disks.len() as u64) as usize];
+                disk.fail_next_syncs(self.dice.within(1, 3) as u32);
+            }
+            5 if bad_disk => {
+                let full = self.dice.happens(60);
+                self.machine.disks.iter().for_each(|disk| disk.fill(full));
+            }
+            6..=7 if reloads => self.reload(),
+            _ => self.machine.disks.iter().for_each(|disk| disk.write_back()),
+        }
+        Ok(())
+    }
+
+    fn crash(&mut self, may_damage: bool) -> Verdict {
+        self.pass_steps(Millis(u64::MAX), self.dice.within(1, 300))?;
+        self.siems.iter().for_each(|siem| siem.is_inexact.set(true));
+        if self.dice.happens(50) {
+            self.machine.cut_power(&self.world);
+        } else {
+            self.machine.kill(&self.world);
+        }
+        if may_damage {
+            self.damage();
+        }
+        self.restart()
+    }
+
+    fn restart(&mut self) -> Verdict {
+        self.pass(self.world.now().plus(Millis(self.dice.within(0, 3_000))))?;
+        // A crash loop now and then.
+        if self.dice.happens(15) {
+            self.machine.start(&self.world, &self.specs);
+            self.pass_steps(Millis(u64::MAX), self.dice.within(1, 60))?;
+            self.machine.cut_power(&self.world);
+        }
+        self.machine.start(&self.world, &self.specs);
+        Ok(())
+    }
+
+    fn stop_in_good_order(&mut self) -> Verdict {
+        let Some(life) = self.machine.life() else { return Ok(()) };
+        life.intake.stop.request();
+        for mailbox in &life.mailboxes {
+            mailbox.command(Command::Stop { grace: Millis(1_500) });
+        }
+        let begun = self.world.now();
+        self.pass(begun.plus(Millis(4_500)))?;
+        if life.ended.get() != life.shards.len() {
+            return Err(format!("a shard did not end within 4.5 s of {begun}"));
+        }
+        drop(life);
+        self.siems.iter().for_each(|siem| siem.is_inexact.set(true));
+        self.machine.kill(&self.world);
+        self.restart()
+    }
+
+    /// Flips a byte of a segment at rest.
+    fn damage(&self) {
+        let disk = &self.machine.disks[self.dice.within(0, self.machine.disks.len() as u64) as usize];
+        let files = disk.list().unwrap_or_default();
+        let segments: Vec<_> = files.iter().filter(|file| file.name.ends_with(".seg") && file.len > 20_000).collect();
+        if segments.len() > 1 {
+            let file = segments[self.dice.within(0, segments.len() as u64 - 1) as usize];
+            disk.damage(&file.name, self.dice.within(5_000, file.len - 9_000) as usize, 0x10);
+        }
+    }
+
+    fn reload(&mut self) {
+        let at = self.dice.within(0, self.specs.len() as u64) as usize;
+        let spec = &mut self.specs[at];
+        match self.dice.within(0, 2) {
+            0 => spec.wants = Wants::any(&self.dice),
+            _ => spec.max_events = self.dice.within(1, 40),
+        }
+        let spec = spec.clone();
+        let siem = self.siems.iter().find(|siem| siem.name == spec.name).expect("every destination has a receiver");
+        siem.expect(&spec);
+        self.machine.reload(&self.specs);
+    }
+
+    /// Everything is mended; what was promised must come true within a bounded time.
+    fn settle(&mut self, producers: usize) -> Verdict {
+        self.machine.disks.iter().for_each(|disk| {
+            disk.fill(false);
+            disk.fail_next_syncs(0);
+        });
+        self.siems.iter().for_each(|siem| siem.mend(&self.world));
+        if self.machine.life().is_none() {
+            self.machine.start(&self.world, &self.specs);
+        }
+        let life = self.machine.life().expect("it was started");
+        let deadline = self.world.now().plus(PRODUCED_WITHIN);
+        while self.produced.finished.get() < producers && self.world.now() < deadline {
+            self.pass(self.world.now().plus(Millis(1_000)))?;
+        }
+        if self.produced.finished.get() < producers {
+            let why: Vec<_> = life.published.iter().map(|published| published.report().why_no_room).collect();
+            return Err(format!("producers wait for acknowledgements; no room: {why:?}"));
+        }
+        let has_syslog = self.specs.iter().any(|spec| spec.is_syslog);
+        // Nothing answers for syslog, so what is written last is taken as read after half the window.
+        let patience = if has_syslog { Millis(self.machine.setup.window.0 / 2) } else { Millis::ZERO };
+        let deadline = self.world.now().plus(DELIVERED_WITHIN).plus(patience);
+        while oracle::unfinished(&life).is_some() && self.world.now() < deadline {
+            self.pass(self.world.now().plus(Millis(1_000)))?;
+        }
+        if let Some(left) = oracle::unfinished(&life) {
+            return Err(format!("not everything is delivered at {}: {left}", self.world.now()));
+        }
+        for siem in &self.siems {
+            oracle::check_siem(siem, &self.produced, &self.machine, false)?;
+        }
+        self.idle(STATED_WITHIN)?;
+        for siem in &self.siems {
+            oracle::check_siem(siem, &self.produced, &self.machine, true)?;
+            oracle::check_all_stated(siem, &life)?;
+        }
+        drop(life);
+        self.machine.kill(&self.world);
+        let _ = NODE;
+        Ok(())
+    }
+
+    /// Nothing is to be done, and next to nothing is done.
+    fn idle(&self, span: Millis) -> Verdict {
+        let (steps, helpers) = (self.steps.get(), self.machine.helper_steps.get());
+        self.pass(self.world.now().plus(span))?;
+        let own = (self.steps.get() - steps).saturating_sub(2 * (self.machine.helper_steps.get() - helpers));
+        let per_second = own / (span.0 / 1_000);
+        if per_second > IDLE_STEPS_MAX {
+            Err(format!("{per_second} steps a second although all is done"))
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// Producers have everything acknowledged this long after everything was mended.
+const PRODUCED_WITHIN: Millis = Millis::from_secs(120);
+/// Then everything is delivered within this.
+const DELIVERED_WITHIN: Millis = Millis::from_secs(120);
+/// And stated.
+const STATED_WITHIN: Millis = Millis::from_secs(420);
+/// Steps of tasks in a second without work, for all shards and carriers together.
+const IDLE_STEPS_MAX: u64 = 60;
