@@ -155,8 +155,10 @@ impl Writer {
         while !self.shared.is_over() {
             self.make(last.elapsed(), &mut unwritten);
             last = Instant::now();
-            write_some(&mut stream, &mut unwritten)?;
+            let written = write_some(&mut stream, &mut unwritten);
+            // What was acknowledged before the connection broke needs no second writing.
             self.hear(&mut stream, &mut heard, &mut settled)?;
+            written?;
             thread::sleep(TICK);
         }
         Ok(())

@@ -27,8 +27,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use self::agent::{Agent, Folder};
 use self::generator::Generator;
 use self::receiver::Receiver;
-use self::script::{Order, Script};
 use self::screen::{Moment, Screen};
+use self::script::{Order, Script};
 use self::tally::Verdict;
 use crate::cli::{Colour, DemoArgs, Exit, Failure, Output};
 use crate::runtime::clock;
@@ -49,7 +49,8 @@ pub(crate) fn run(args: &DemoArgs, output: &mut Output<'_>) -> Result<Exit, Fail
     let mut demo = Demo::start(args.rate, is_steered).map_err(|problem| cannot("start", &problem))?;
     greet(&demo, is_steered, length, output);
     demo.wait_for_the_agent(&orders, output)?;
-    let keys = if is_steered { Some(Keys::take(sender).map_err(|problem| cannot("read keys", &problem))?) } else { None };
+    let keys =
+        if is_steered { Some(Keys::take(sender).map_err(|problem| cannot("read keys", &problem))?) } else { None };
     let mut script = if is_steered { Script::empty() } else { Script::over(length) };
     demo.flow(&mut script, &orders, output)?;
     demo.drain(&orders, output)?;
@@ -217,12 +218,15 @@ impl Demo {
         ));
         output.data("");
         if verdict.is_complete() {
-            output.data("Next: README.md shows a configuration; `scaidrive-siem check --config FILE` says what it means.");
+            output.data(
+                "Next: README.md shows a configuration; `scaidrive-siem check --config FILE` says what it means.",
+            );
             return Exit::Ok;
         }
         self.folder.keep();
         let folder = self.folder.path().display();
-        output.data(&format!("The agent's log and state are kept in {folder}; `scaidrive-siem log verify` reads them."));
+        output
+            .data(&format!("The agent's log and state are kept in {folder}; `scaidrive-siem log verify` reads them."));
         Exit::CheckFailed
     }
 
@@ -267,22 +271,25 @@ impl Demo {
     }
 
     fn agent_failed(&mut self, what: &str) -> Failure {
-        let refused = self.generator.refused().map_or(String::new(), |reason| format!("; it refused an event: {reason}"));
+        let refused =
+            self.generator.refused().map_or(String::new(), |reason| format!("; it refused an event: {reason}"));
         let last = agent::last_words(&self.folder);
         self.folder.keep();
         Failure {
             exit: Exit::Unavailable,
             what: format!("{what}{refused}; its last words: {last}"),
             place: self.folder.log().display().to_string(),
-            advice: "read what it says there; is there room and a writable disk under the folder? (TMPDIR names another)"
-                .to_owned(),
+            advice:
+                "read what it says there; is there room and a writable disk under the folder? (TMPDIR names another)"
+                    .to_owned(),
         }
     }
 }
 
 fn greet(demo: &Demo, is_steered: bool, length: Duration, output: &mut Output<'_>) {
     output.data("generator  -- unix socket -->  agent, with its log on the disk  -- Splunk HEC -->  receiver");
-    output.data(&format!("All of it is on this machine, in {}, and goes away at the end.", demo.folder.path().display()));
+    output
+        .data(&format!("All of it is on this machine, in {}, and goes away at the end.", demo.folder.path().display()));
     if !is_steered {
         let seconds = length.as_secs();
         output.data(&format!(

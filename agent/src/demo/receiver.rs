@@ -148,11 +148,11 @@ fn serve(shared: &Shared, mut stream: TcpStream) -> io::Result<()> {
                         return Ok(());
                     }
                     let (status, body) = answer(shared, &message);
-                    write!(
-                        stream,
-                        "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-                        body.len()
-                    )?;
+                    let length = body.len();
+                    let head =
+                        format!("HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {length}");
+                    // In one piece: formatted straight into the socket it would leave in many.
+                    stream.write_all(format!("{head}\r\n\r\n{body}").as_bytes())?;
                 }
             }
         }

@@ -138,7 +138,7 @@ impl Screen {
         line(self.bold("The balance"));
         line(row("acknowledged by the agent", verdict.acknowledged, ""));
         line(row("arrived, each counted once", tally.events.len(), ""));
-        line(row("delivered again", tally.delivered_again, "same stream, same number: the answer got lost"));
+        line(row("delivered again", tally.delivered_again, "same stream, same number: not noted as delivered yet"));
         line(row("written again", tally.written_again, "same event_id, next number: the ack got lost"));
         line(row("the agent's own events", tally.own, "starts, stops, notices"));
         if verdict.unacknowledged > 0 {

@@ -79,7 +79,7 @@ pub(super) struct Tally {
     pub(super) events: Numbers,
     /// Numbers in each stream, the agent's own events among them.
     pub(super) streams: BTreeMap<String, Numbers>,
-    /// Arrivals whose stream and number had come before: the agent delivered again what was not confirmed.
+    /// Arrivals whose stream and number had come before: the agent delivered again what its cursor did not know yet.
     pub(super) delivered_again: u64,
     /// Arrivals of an event under a further number: the generator wrote again what was not acknowledged.
     pub(super) written_again: u64,
