@@ -268,17 +268,17 @@ pub(crate) const INGEST_WINDOW: &[Key] = &[
 
 pub(crate) const BUFFER: &[Key] = &[
     key("window", span(SECOND, 30 * DAY), Default::Text("30m"), "How long an event stays, delivered or not, while there is room.").live(),
-    key("max_size", size(4 * MIB, 64 * TIB), Default::Text("8GiB"), "The budget of all shards together; four segments a shard at least.").live(),
+    key("max_size", size(4 * MIB, 64 * TIB), Default::Text("8GiB"), "The budget of all shards together; four segments a shard at least."),
     key("segment_size", size(MIB, GIB), Default::Text("64MiB"), "The size of one log file, a multiple of 4 KiB; existing files keep theirs."),
     key("durability", choice(DURABILITIES), Default::Text("fsync"), "What an acknowledgement means: synced to the disk (fsync), synced within sync_every (interval), or handed to the system (os)."),
     key("sync_every", span(1, MINUTE), Default::Absent, "How often the log is synced; only with durability = \"interval\", 200ms when absent."),
     key("on_full", choice(ON_FULLS), Default::Text("drop_oldest"), "What gives way when events come faster than they go: the oldest, announced as a gap, or the producers, who wait.").live(),
-    key("min_free", Shape::Table(MIN_FREE), Default::Absent, "What is left free on the disk; below the larger of the two no segment is made.").live(),
+    key("min_free", Shape::Table(MIN_FREE), Default::Absent, "What is left free on the disk; below the larger of the two no segment is made."),
 ];
 
 pub(crate) const MIN_FREE: &[Key] = &[
-    key("percent", Shape::Count { min: 0, max: 90 }, Default::Count(5), "A share of the disk, in percent.").live(),
-    key("size", size(0, TIB), Default::Text("256MiB"), "An amount of bytes.").live(),
+    key("percent", Shape::Count { min: 0, max: 90 }, Default::Count(5), "A share of the disk, in percent."),
+    key("size", size(0, TIB), Default::Text("256MiB"), "An amount of bytes."),
 ];
 
 pub(crate) const ADMIN: &[Key] = &[

@@ -10,6 +10,9 @@
 //! | `producer.rs`, `receiver.rs` | the world around it |
 //! | `sample.rs` | events and destinations, and what each wants |
 //! | `oracle.rs` | what must be true |
+
+// A seed that fails says what it is made of.
+#![allow(clippy::print_stderr)]
 #![allow(missing_docs, unreachable_pub)]
 
 mod agent;
