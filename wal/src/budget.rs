@@ -4,19 +4,20 @@
 //! its spare to a busy one. A segment that was cut short counts for what it holds, in steps of 1/1024.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// One count of segments, shared by the logs of all shards. Cloning shares it.
 #[derive(Clone, Debug)]
 pub struct Budget {
     inner: Arc<Mutex<Inner>>,
-    max: u64,
+    max: Arc<AtomicU64>,
 }
 
 impl Budget {
     /// A budget of `max_segments` whole segments for all logs together.
     pub fn new(max_segments: u64) -> Budget {
-        Budget { inner: Arc::default(), max: max_segments.saturating_mul(PARTS) }
+        Budget { inner: Arc::default(), max: Arc::new(AtomicU64::new(max_segments.saturating_mul(PARTS))) }
     }
 
     /// Segments in use by all logs, rounded up; spares count.
@@ -26,13 +27,22 @@ impl Budget {
 
     /// Segments allowed in all.
     pub fn max(&self) -> u64 {
-        self.max / PARTS
+        self.max_parts() / PARTS
+    }
+
+    /// Allows `max_segments` in all from now on. Logs that hold more give back as their events may go.
+    pub fn resize(&self, max_segments: u64) {
+        self.max.store(max_segments.saturating_mul(PARTS), Ordering::Relaxed);
+    }
+
+    fn max_parts(&self) -> u64 {
+        self.max.load(Ordering::Relaxed)
     }
 
     /// Whether at least `percent` of the budget is in use.
     pub fn is_at(&self, percent: u8) -> bool {
         let used: u128 = self.lock().held.values().map(|parts| u128::from(*parts)).sum();
-        used * 100 >= u128::from(self.max) * u128::from(percent)
+        used * 100 >= u128::from(self.max_parts()) * u128::from(percent)
     }
 
     /// A log's own share, which starts at `held` parts whatever the budget says: what is there is there.
@@ -65,7 +75,7 @@ impl Share {
         let kept = |parts: u64| parts.max(KEPT_PER_LOG * PARTS);
         let others: u64 = inner.held.iter().filter(|(id, _)| **id != self.id).map(|(_, parts)| kept(*parts)).sum();
         let wanted = own + PARTS;
-        let allowed = wanted <= KEPT_PER_LOG * PARTS || others + kept(wanted) <= self.budget.max;
+        let allowed = wanted <= KEPT_PER_LOG * PARTS || others + kept(wanted) <= self.budget.max_parts();
         if allowed {
             inner.held.insert(self.id, wanted);
         }

@@ -226,6 +226,9 @@ fn reuse(shared: &Shared, file: &Recycled) -> Result<Spare, String> {
     Ok(ready(shared, region, name))
 }
 
+/// Why there is no spare when it is not the disk's fault.
+pub(crate) const BUDGET_SPENT: &str = "the buffer holds as many segments as its size allows";
+
 fn allocate(shared: &Shared) -> Result<Spare, String> {
     let options = &shared.options;
     let space = shared.disk.space().map_err(|error| format!("cannot ask for free space: {error}"))?;
@@ -240,7 +243,7 @@ fn allocate(shared: &Shared) -> Result<Spare, String> {
         ));
     }
     if !shared.share.take_segment() {
-        return Err("the buffer holds as many segments as its size allows".to_owned());
+        return Err(BUDGET_SPENT.to_owned());
     }
     let name = {
         let mut keep = shared.lock_keep();

@@ -357,6 +357,11 @@ impl Log {
         }
     }
 
+    /// Whether there is no spare because the budget is spent: a log, this or another, has to give a segment back.
+    pub fn is_out_of_budget(&self) -> bool {
+        self.no_spare().is_some_and(|why| *why == *keeper::BUDGET_SPENT)
+    }
+
     /// The segments, oldest first.
     pub fn segments(&self) -> impl Iterator<Item = SegmentInfo> + '_ {
         self.segments.iter().map(|segment| self.info(segment))

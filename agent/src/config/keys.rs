@@ -268,7 +268,7 @@ pub(crate) const INGEST_WINDOW: &[Key] = &[
 
 pub(crate) const BUFFER: &[Key] = &[
     key("window", span(SECOND, 30 * DAY), Default::Text("30m"), "How long an event stays, delivered or not, while there is room.").live(),
-    key("max_size", size(4 * MIB, 64 * TIB), Default::Text("8GiB"), "The budget of all shards together; four segments a shard at least."),
+    key("max_size", size(4 * MIB, 64 * TIB), Default::Text("8GiB"), "The budget of all shards together; four segments a shard at least.").live(),
     key("segment_size", size(MIB, GIB), Default::Text("64MiB"), "The size of one log file, a multiple of 4 KiB; existing files keep theirs."),
     key("durability", choice(DURABILITIES), Default::Text("fsync"), "What an acknowledgement means: synced to the disk (fsync), synced within sync_every (interval), or handed to the system (os)."),
     key("sync_every", span(1, MINUTE), Default::Absent, "How often the log is synced; only with durability = \"interval\", 200ms when absent."),

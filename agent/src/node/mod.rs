@@ -200,6 +200,7 @@ impl Node {
             }
         }
         let plan = Arc::new(self.stores.plan(&config, chance)?);
+        self.view.budget.resize(config.buffer.segments());
         for mailbox in &self.mailboxes {
             mailbox.command(Command::Replan(Arc::clone(&plan)));
         }

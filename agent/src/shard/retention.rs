@@ -70,13 +70,14 @@ impl Shard {
 
     /// Room: when a segment is wanted and there is none, the oldest goes.
     pub(super) fn make_room(&self) {
-        let (has_no_spare, held) = {
+        let (has_no_spare, is_out_of_budget, held) = {
             let log = self.log.borrow();
-            (log.no_spare().is_some(), log.segments().count())
+            (log.no_spare().is_some(), log.is_out_of_budget(), log.segments().count())
         };
-        let is_over_budget = self.holdings.budget.is_at(100);
-        self.holdings.report(self.id, held, has_no_spare);
-        let gives_way = if is_over_budget { self.holdings.must_give_way(self.id) } else { has_no_spare };
+        self.holdings.report(self.id, held, is_out_of_budget);
+        let must_give_way = self.holdings.must_give_way(self.id);
+        // A full disk is answered with delivered history only.
+        let gives_way = must_give_way || (has_no_spare && !is_out_of_budget);
         let now = self.now.get();
         if !gives_way || now < self.next_squeeze.get() {
             return;
@@ -86,7 +87,7 @@ impl Shard {
             self.log.borrow_mut().trim(oldest.end);
             // The keeper turns it into a spare; until it has, there is nothing more to learn.
             self.next_squeeze.set(now.plus(SQUEEZE_EVERY));
-        } else if is_over_budget && self.squeezed_before.get() < oldest.end {
+        } else if must_give_way && self.squeezed_before.get() < oldest.end {
             self.squeezed_before.set(oldest.end);
             self.must_go.set(self.must_go.get().max(oldest.end));
             self.give_up();
