@@ -263,7 +263,7 @@ impl Run {
         for siem in &self.siems {
             oracle::check_siem(siem, &self.produced, &self.machine, false)?;
         }
-        self.idle(STATED_WITHIN)?;
+        self.idle(STATED_WITHIN.plus(patience).plus(patience))?;
         for siem in &self.siems {
             oracle::check_siem(siem, &self.produced, &self.machine, true)?;
             oracle::check_all_stated(siem, &life)?;
