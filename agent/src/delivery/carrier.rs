@@ -315,9 +315,9 @@ struct SyslogCarrier<'a> {
     scratch: Scratch,
 }
 
-/// A batch that was written.
+/// Something that was written.
 struct Written {
-    job: Job<Record>,
+    what: OutletJob,
     bytes: usize,
     at: Millis,
 }
@@ -345,7 +345,7 @@ impl<'a> SyslogCarrier<'a> {
             let closed = closed(&mut self.connection);
             match next_job(self.shard, self.place, patience, closed).await {
                 Next::Job(OutletJob::Events(job)) => self.send_events(job).await,
-                Next::Job(OutletJob::Own(job)) => self.send_own(&job).await,
+                Next::Job(OutletJob::Own(job)) => self.send_own(job).await,
                 Next::Again => self.notice_close(),
                 Next::End if self.trail.is_empty() => return self.finish().await,
                 Next::End => {}
@@ -361,10 +361,8 @@ impl<'a> SyslogCarrier<'a> {
         let bytes = job.batch.body.len();
         match self.write(job.batch.body.slices(payload_of(&job.batch.items))).await {
             Ok(()) => {
-                let at = self.shard.runtime.now();
-                self.trail_bytes += bytes;
                 self.place.outlet.borrow_mut().written(self.shard.runtime.wall_ms());
-                self.trail.push_back(Written { job, bytes, at });
+                self.leave_in_trail(OutletJob::Events(job), bytes);
             }
             Err(outcome) => {
                 self.resend(&outcome);
@@ -373,10 +371,18 @@ impl<'a> SyslogCarrier<'a> {
         }
     }
 
-    async fn send_own(&mut self, job: &OwnJob) {
-        let sent = match announcement_body(self.shard, self.place, job, &mut self.scratch) {
+    fn leave_in_trail(&mut self, what: OutletJob, bytes: usize) {
+        self.trail_bytes += bytes;
+        self.trail.push_back(Written { what, bytes, at: self.shard.runtime.now() });
+    }
+
+    async fn send_own(&mut self, job: OwnJob) {
+        let sent = match announcement_body(self.shard, self.place, &job, &mut self.scratch) {
             Ok(Some(body)) => match self.write(body.slices(|_| &[])).await {
-                Ok(()) => Sent::answered(Outcome::Accepted { slow_down: false }),
+                Ok(()) => {
+                    self.place.outlet.borrow_mut().own_written(job.id, self.shard.runtime.wall_ms());
+                    return self.leave_in_trail(OutletJob::Own(job), body.len());
+                }
                 Err(outcome) => {
                     self.resend(&outcome);
                     // Some of it may be in the peer's hands.
@@ -386,7 +392,7 @@ impl<'a> SyslogCarrier<'a> {
             Ok(None) => Sent::answered(overtaken()),
             Err(why) => Sent::answered(misconfigured(why)),
         };
-        settle_own(self.shard, self.place, job, &sent);
+        settle_own(self.shard, self.place, &job, &sent);
     }
 
     async fn write<'s>(&mut self, slices: impl Iterator<Item = &'s [u8]>) -> Result<(), Outcome> {
@@ -420,7 +426,7 @@ impl<'a> SyslogCarrier<'a> {
     fn resend(&mut self, outcome: &Outcome) {
         self.trail_bytes = 0;
         for written in self.trail.drain(..) {
-            settle(self.shard, self.place, written.job, outcome.clone());
+            settle_written(self.shard, self.place, written.what, outcome.clone());
         }
     }
 
@@ -435,7 +441,7 @@ impl<'a> SyslogCarrier<'a> {
             }
             let Some(written) = self.trail.pop_front() else { return };
             self.trail_bytes -= written.bytes;
-            settle(self.shard, self.place, written.job, Outcome::Accepted { slow_down: false });
+            settle_written(self.shard, self.place, written.what, Outcome::Accepted { slow_down: false });
         }
     }
 
@@ -447,6 +453,13 @@ impl<'a> SyslogCarrier<'a> {
             Err(error) => failed(&error),
         };
         self.resend(&outcome);
+    }
+}
+
+fn settle_written(shard: &Rc<Shard>, place: &Rc<Place>, what: OutletJob, outcome: Outcome) {
+    match what {
+        OutletJob::Events(job) => settle(shard, place, job, outcome),
+        OutletJob::Own(job) => settle_own(shard, place, &job, &Sent { outcome, may_have_arrived: true }),
     }
 }
 

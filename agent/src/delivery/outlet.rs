@@ -53,6 +53,11 @@ pub struct Outlet {
     /// Records that are missing from the log; told when the epoch behind them begins.
     missing: Vec<Damage>,
     own_under_way: bool,
+    /// An announcement in a pipe without answers: written, and settled by time as everything there. What is written
+    /// after it arrives after it, so it holds nothing back any more.
+    own_written: Option<[u8; 16]>,
+    /// An announcement that may have arrived although no answer said so: it must stay as it is.
+    own_in_doubt: Option<[u8; 16]>,
     /// A notice has been made and has not been tried yet. Until then nothing more is given up, so that it tells all.
     is_telling: bool,
     /// Numbers delivered before a restart, ahead of the cursor it found: they are not sent again.
@@ -257,6 +262,8 @@ impl Outlet {
             given_up_ahead: 0,
             missing: Vec::new(),
             own_under_way: false,
+            own_written: None,
+            own_in_doubt: None,
             is_telling: false,
             ahead,
             has_walked: false,
@@ -415,7 +422,7 @@ impl Outlet {
                 Pass::AwaitProbe => {}
             }
         }
-        if self.announcer.holds_back() || self.given_up_ahead > 0 {
+        if self.announcer.holds_back(self.own_written) || self.given_up_ahead > 0 {
             if let Pass::NotBefore(moment) = self.sender.may_send_own(now) {
                 until = Some(moment);
             }
@@ -469,6 +476,15 @@ impl Outlet {
         self.sender.reached();
     }
 
+    /// An announcement was written to a pipe that does not answer; it is settled later.
+    pub fn own_written(&mut self, id: [u8; 16], wall_ms: i64) {
+        self.own_written = Some(id);
+        self.own_in_doubt = Some(id);
+        self.is_telling = false;
+        self.written(wall_ms);
+        self.wake.notify();
+    }
+
     /// How many carriers may work for it at once.
     pub fn carriers_max(&self) -> u32 {
         if matches!(self.destination.kind, Kind::Syslog(_)) { 1 } else { self.sender.lane_width() }
@@ -490,12 +506,17 @@ impl Outlet {
         entropy: &mut dyn Entropy,
     ) {
         self.own_under_way = false;
+        self.own_written = None;
         self.is_telling = false;
+        if may_have_arrived {
+            self.own_in_doubt = Some(job.id);
+        }
         self.note(outcome, wall_ms);
         self.sender.own_settled(outcome, job.was_probe, now, entropy);
         self.cursor.is_dirty |= match outcome {
             Outcome::Accepted { .. } => self.announcer.accepted(job.id),
-            _ => !may_have_arrived && self.announcer.recall(job.id),
+            // However this try ended, an earlier one may have arrived.
+            _ => self.own_in_doubt != Some(job.id) && self.announcer.recall(job.id),
         };
         self.wake.notify();
     }

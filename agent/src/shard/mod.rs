@@ -500,7 +500,7 @@ impl Shard {
 
     /// Sees to it that somebody carries for a place that has something to send.
     fn tend(self: &Rc<Self>, place: &Rc<Place>) {
-        if place.wants_carrier() && !place.is_closed.get() {
+        if place.wants_carrier() && !place.is_closed.get() && !self.is_stopping() {
             place.carriers.set(place.carriers.get() + 1);
             self.runtime.spawn(Box::pin(carrier::carry(Rc::clone(self), Rc::clone(place))));
         }

@@ -180,8 +180,9 @@ impl Announcer {
     }
 
     /// Whether no event may be sent now: a barrier waits to be accepted.
-    pub fn holds_back(&self) -> bool {
-        self.episodes.holds_back()
+    /// The message `written` is in a pipe before whatever follows, so it is no obstacle.
+    pub fn holds_back(&self, written: Option<[u8; 16]>) -> bool {
+        self.episodes.holds_back(written)
     }
 
     /// Another epoch begins; `given_end` is the number the old one's next event would have got. Wants a cursor write.
@@ -333,7 +334,7 @@ mod tests {
                 return;
             };
             match self.fate(seq) {
-                None if self.announcer.holds_back() => return,
+                None if self.announcer.holds_back(None) => return,
                 None => {
                     self.siem.delivered.insert((self.epoch, n));
                     let _ = self.settled.delivered(n);

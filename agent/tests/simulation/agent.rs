@@ -213,17 +213,20 @@ impl Machine {
         store
     }
 
-    /// The log's two helper threads.
+    /// The log's two helper threads, as tasks that call their single steps.
     fn help(&self, runtime: &Rc<dyn Runtime>, syncer: Syncer, mut keeper: Keeper) {
         let (time, dice, steps) = (Rc::clone(runtime), self.dice.clone(), Rc::clone(&self.helper_steps));
         let sync_ms = self.setup.sync_ms;
         runtime.spawn(Box::pin(async move {
+            let mut idle = 0;
             loop {
                 steps.set(steps.get() + 1);
                 let Some(job) = syncer.begin() else {
-                    time.sleep(Millis(dice.within(1, 12))).await;
+                    idle += 1;
+                    time.sleep(nap(&dice, idle)).await;
                     continue;
                 };
+                idle = 0;
                 time.sleep(Millis(dice.within(0, sync_ms))).await;
                 let result = job.execute();
                 time.sleep(Millis(dice.within(0, 3))).await;
@@ -234,18 +237,29 @@ impl Machine {
         }));
         let (time, dice, steps) = (Rc::clone(runtime), self.dice.clone(), Rc::clone(&self.helper_steps));
         runtime.spawn(Box::pin(async move {
-            let mut retry_at = Millis::ZERO;
+            let (mut retry_at, mut idle) = (Millis::ZERO, 0);
             loop {
                 steps.set(steps.get() + 1);
                 if time.now() >= retry_at {
                     keeper.retry();
                     retry_at = time.now().plus(Millis(1_000));
                 }
-                let has_more = keeper.step();
-                time.sleep(Millis(if has_more { dice.within(0, 4) } else { dice.within(1, 12) })).await;
+                if keeper.step() {
+                    idle = 0;
+                    time.sleep(Millis(dice.within(0, 4))).await;
+                } else {
+                    idle += 1;
+                    time.sleep(nap(&dice, idle)).await;
+                }
             }
         }));
     }
+}
+
+/// How long a helper that was not needed `idle` times looks away. The real ones are woken; here a longer look away saves
+/// steps in a world where nothing happens.
+fn nap(dice: &Dice, idle: u64) -> Millis {
+    Millis(dice.within(1, 12 + idle.min(500)))
 }
 
 /// Small, so that there are many.

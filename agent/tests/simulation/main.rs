@@ -25,6 +25,12 @@ mod scenario;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use scaidrive_siem::runtime::virtual_time::World;
+use scaidrive_siem::time::Millis;
+
+use crate::agent::{Machine, Setup};
+use crate::chance::Dice;
+use crate::sample::Spec;
 use crate::scenario::Ran;
 
 /// Runs a seed, and says how to run it alone if it fails.
@@ -68,6 +74,24 @@ fn every_promise_is_kept_through_crashes_outages_and_lying_receivers() {
 #[test]
 fn the_same_seed_gives_the_same_run() {
     assert_eq!(run(1), run(1));
+}
+
+#[test]
+fn a_counter_that_is_falsified_shows_as_a_published_difference() {
+    let world = World::new(7);
+    let dice = Dice::new(7);
+    let setup = Setup { shards: 1, window: Millis(60_000), segments: 16, dead_letter_bytes: 4_000, sync_ms: 2 };
+    let spec = Spec::any(0, &dice);
+    let machine = Machine::new(setup, 7, &dice);
+    machine.start(&world, &[spec]);
+    let life = machine.life().expect("it was started");
+    let published = || life.published[0].report().destinations[0].books.difference();
+    world.run_until(Millis(2_000));
+    assert_eq!(published(), 0);
+    life.shards[0].places()[0].outlet.borrow_mut().books_mut().delivered += 1;
+    world.run_until(Millis(4_000));
+    assert_eq!(published(), 1);
+    assert!(oracle::check_books(&life).is_err(), "the simulation looks at every step");
 }
 
 /// A development build runs these in well under half a minute.

@@ -56,6 +56,8 @@ pub struct Siem {
     pub is_inexact: Cell<bool>,
     /// It refused what was no poison at some time.
     pub was_refusing: Cell<bool>,
+    /// It was no destination for a while, so it misses events.
+    pub was_removed: Cell<bool>,
     /// Whether its replies name the poison event, and what the first event's number is.
     names_poison: Option<usize>,
     /// It keeps what stood before the poison in the same request.
@@ -91,6 +93,7 @@ impl Siem {
             specs: RefCell::new(vec![spec.clone()]),
             is_inexact: Cell::new(false),
             was_refusing: Cell::new(false),
+            was_removed: Cell::new(false),
             names_poison: if dice.happens(60) { Some(dice.within(0, 2) as usize) } else { None },
             keeps_before_poison: dice.happens(50),
             held: RefCell::default(),

@@ -86,7 +86,7 @@ impl Spec {
     pub fn any(number: u64, dice: &Dice) -> Spec {
         let is_syslog = dice.happens(25);
         Spec {
-            name: format!("siem-{number}"),
+            name: format!("{}-{number}", if is_syslog { "syslog" } else { "hec" }),
             port: 9000 + number as u16,
             is_syslog,
             is_ordered: !is_syslog && dice.happens(30),

@@ -8,7 +8,7 @@ use scaidrive_siem::shard::Command;
 use scaidrive_siem::time::Millis;
 use scaidrive_wal::Disk;
 
-use crate::agent::{Machine, NODE, Setup};
+use crate::agent::{Machine, Setup};
 use crate::chance::Dice;
 use crate::oracle::{self, Verdict};
 use crate::producer::{self, Habit, Produced};
@@ -41,6 +41,7 @@ struct Run {
     produced: Rc<Produced>,
     siems: Vec<Rc<Siem>>,
     specs: Vec<Spec>,
+    removed: Vec<Spec>,
     trouble: Trouble,
     steps: Cell<u64>,
 }
@@ -81,7 +82,7 @@ pub fn run(seed: u64) -> Result<Ran, String> {
     let machine = Machine::new(setup, seed, &dice);
     let network = world.network();
     let produced = Rc::new(Produced::default());
-    let mut run = Run { world, network, dice, machine, produced, siems, specs, trouble, steps: Cell::new(0) };
+    let mut run = Run { world, network, dice, machine, produced, siems, specs, removed: Vec::new(), trouble, steps: Cell::new(0) };
     run.network
         .set_weather(Weather { latency: (Millis(0), Millis(run.dice.pick(&[2, 20, 80]))), ..Weather::default() });
     run.machine.start(&run.world, &run.specs);
@@ -219,6 +220,12 @@ impl Run {
     }
 
     fn reload(&mut self) {
+        if self.dice.happens(30) {
+            return self.remove_or_return();
+        }
+        if self.specs.is_empty() {
+            return;
+        }
         let at = self.dice.within(0, self.specs.len() as u64) as usize;
         let spec = &mut self.specs[at];
         match self.dice.within(0, 2) {
@@ -228,6 +235,19 @@ impl Run {
         let spec = spec.clone();
         let siem = self.siems.iter().find(|siem| siem.name == spec.name).expect("every destination has a receiver");
         siem.expect(&spec);
+        self.machine.reload(&self.specs);
+    }
+
+    /// A destination is removed, or one that was removed is there again.
+    fn remove_or_return(&mut self) {
+        if let Some(spec) = self.removed.pop() {
+            self.specs.push(spec);
+        } else if self.specs.len() > 1 {
+            let spec = self.specs.remove(self.dice.within(0, self.specs.len() as u64) as usize);
+            let siem = self.siems.iter().find(|siem| siem.name == spec.name).expect("every destination has a receiver");
+            siem.was_removed.set(true);
+            self.removed.push(spec);
+        }
         self.machine.reload(&self.specs);
     }
 
@@ -263,14 +283,14 @@ impl Run {
         for siem in &self.siems {
             oracle::check_siem(siem, &self.produced, &self.machine, false)?;
         }
-        self.idle(STATED_WITHIN)?;
+        self.idle(STATED_WITHIN.plus(patience).plus(patience))?;
         for siem in &self.siems {
             oracle::check_siem(siem, &self.produced, &self.machine, true)?;
             oracle::check_all_stated(siem, &life)?;
         }
         drop(life);
         self.machine.kill(&self.world);
-        let _ = NODE;
+        
         Ok(())
     }
 
