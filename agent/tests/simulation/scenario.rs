@@ -82,7 +82,18 @@ pub fn run(seed: u64) -> Result<Ran, String> {
     let machine = Machine::new(setup, seed, &dice);
     let network = world.network();
     let produced = Rc::new(Produced::default());
-    let mut run = Run { world, network, dice, machine, produced, siems, specs, removed: Vec::new(), trouble, steps: Cell::new(0) };
+    let mut run = Run {
+        world,
+        network,
+        dice,
+        machine,
+        produced,
+        siems,
+        specs,
+        removed: Vec::new(),
+        trouble,
+        steps: Cell::new(0),
+    };
     run.network
         .set_weather(Weather { latency: (Millis(0), Millis(run.dice.pick(&[2, 20, 80]))), ..Weather::default() });
     run.machine.start(&run.world, &run.specs);
@@ -290,7 +301,7 @@ impl Run {
         }
         drop(life);
         self.machine.kill(&self.world);
-        
+
         Ok(())
     }
 
