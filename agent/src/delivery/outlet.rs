@@ -48,8 +48,9 @@ pub struct Outlet {
     books: Books,
     announcer: Announcer,
     sender: Sender<Record>,
-    /// Given up, and not yet passed by the cursor: the gap is not announced yet, so nothing above it may go.
-    given_up_ahead: u64,
+    /// First number above all that was given up. Until the cursor has passed there, the gap is not announced, so nothing
+    /// above it may go; what is below it and waits is given up too.
+    given_up_end: u64,
     /// Records that are missing from the log; told when the epoch behind them begins.
     missing: Vec<Damage>,
     own_under_way: bool,
@@ -259,7 +260,7 @@ impl Outlet {
             books: checkpoint.books,
             announcer,
             sender: Sender::new(limits),
-            given_up_ahead: 0,
+            given_up_end: 0,
             missing: Vec::new(),
             own_under_way: false,
             own_written: None,
@@ -377,6 +378,7 @@ impl Outlet {
             return None;
         }
         if is_given_up {
+            self.given_up_end = item.n + 1;
             self.pass_over(&item, Lost::Overflowed, "", tenants);
             return None;
         }
@@ -422,7 +424,7 @@ impl Outlet {
                 Pass::AwaitProbe => {}
             }
         }
-        if self.announcer.holds_back(self.own_written) || self.given_up_ahead > 0 {
+        if self.announcer.holds_back(self.own_written) || self.is_giving_up() {
             if let Pass::NotBefore(moment) = self.sender.may_send_own(now) {
                 until = Some(moment);
             }
@@ -538,6 +540,7 @@ impl Outlet {
         let mut given_up = Vec::new();
         self.sender.give_up(is_lost, &mut given_up);
         for item in &given_up {
+            self.given_up_end = self.given_up_end.max(item.n + 1);
             self.pass_over(item, Lost::Overflowed, "", tenants);
         }
         !given_up.is_empty()
@@ -546,12 +549,11 @@ impl Outlet {
     /// The settled prefix moves; what is due to be said is made. Call once a turn. `must_go` is the first record that
     /// need not be given up.
     pub fn advance(&mut self, must_go: Seq, now: Millis, entropy: &mut dyn Entropy) {
-        let (announcer, given_up_ahead) = (&mut self.announcer, &mut self.given_up_ahead);
+        let announcer = &mut self.announcer;
         let before = self.settled.checkpoint();
         let mut is_jump = false;
         let checkpoint = self.settled.advance(|n, lost, loss| {
             if lost == Lost::Overflowed {
-                *given_up_ahead -= 1;
                 is_jump = true;
             }
             // Numbers ascend here by construction: `advance` hands them out in order.
@@ -615,7 +617,9 @@ impl Outlet {
         self.announcer.close(abandoned, now, entropy);
         // Its cursor is removed with it, so nothing has to be durable before it is said.
         self.announcer.durable(self.announcer.revision());
-        self.given_up_ahead = 0;
+        self.given_up_end = 0;
+        // What is still in requests is written off too: its outcome changes nothing any more.
+        self.settled = Settled::at(self.settled.checkpoint());
         self.reading = Reading::Draining(Drain::Replaced);
         self.rest(false);
     }
@@ -717,9 +721,15 @@ impl Outlet {
         }
         self.settled = Settled::at(Checkpoint::first(next_seq));
         self.ahead.clear();
+        self.given_up_end = 0;
         self.books = Books::default();
         self.cursor.is_dirty = true;
         self.cursor.is_urgent = true;
+    }
+
+    /// Whether the cursor has yet to pass what was given up.
+    fn is_giving_up(&self) -> bool {
+        self.settled.checkpoint().next_n < self.given_up_end
     }
 
     fn send_own(&mut self, id: [u8; 16], was_probe: bool) -> Wish {
@@ -781,10 +791,7 @@ impl Outlet {
         self.books.in_hand -= 1;
         match lost {
             Lost::DeadLettered => self.books.dead_lettered += 1,
-            Lost::Overflowed => {
-                self.books.overflowed += 1;
-                self.given_up_ahead += 1;
-            }
+            Lost::Overflowed => self.books.overflowed += 1,
         }
         tenants.settled(item.load.tenant_hash(), lost.into());
         self.cursor.is_dirty = true;
