@@ -270,6 +270,7 @@ impl Run {
             let why: Vec<_> = life.published.iter().map(|published| published.report().why_no_room).collect();
             return Err(format!("producers wait for acknowledgements; no room: {why:?}"));
         }
+        self.trickle();
         let has_syslog = self.specs.iter().any(|spec| spec.is_syslog);
         // Nothing answers for syslog, so what is written last is taken as read after half the window.
         let patience = if has_syslog { Millis(self.machine.setup.window.0 / 2) } else { Millis::ZERO };
@@ -292,6 +293,12 @@ impl Run {
         self.machine.kill(&self.world);
         
         Ok(())
+    }
+
+    /// A little good traffic: without it nothing shows that an event which is refused alone is to blame itself.
+    fn trickle(&self) {
+        let habit = Habit { events: 60, pause_ms: 1_500, poison_percent: 0 };
+        producer::start(&self.world, &self.machine, &self.produced, 99, habit, &self.dice);
     }
 
     /// Nothing is to be done, and next to nothing is done.
