@@ -54,9 +54,9 @@ pub struct Outlet {
     /// Records that are missing from the log; told when the epoch behind them begins.
     missing: Vec<Damage>,
     own_under_way: bool,
-    /// An announcement in a pipe without answers: written, and settled by time as everything there. What is written
-    /// after it arrives after it, so it holds nothing back any more.
-    own_written: Option<[u8; 16]>,
+    /// Announcements in a pipe without answers: written, and settled by time as everything there. What is written after
+    /// them arrives after them, so they hold nothing back any more.
+    own_written: Vec<[u8; 16]>,
     /// An announcement that may have arrived although no answer said so: it must stay as it is.
     own_in_doubt: Option<[u8; 16]>,
     /// A notice has been made and has not been tried yet. Until then nothing more is given up, so that it tells all.
@@ -263,7 +263,7 @@ impl Outlet {
             given_up_end: 0,
             missing: Vec::new(),
             own_under_way: false,
-            own_written: None,
+            own_written: Vec::new(),
             own_in_doubt: None,
             is_telling: false,
             ahead,
@@ -342,7 +342,7 @@ impl Outlet {
 
     /// Whether requests are under way.
     pub fn is_busy(&self) -> bool {
-        self.sender.under_way() > 0 || self.own_under_way
+        self.sender.under_way() > 0 || self.own_under_way || !self.own_written.is_empty()
     }
 
     /// Judges one event of its scope. `is_given_up` says that the event is too old, or must make room: if it is
@@ -414,7 +414,7 @@ impl Outlet {
         self.announce(now, entropy);
         let mut until = None;
         if !self.own_under_way
-            && let Some(announcement) = self.announcer.front()
+            && let Some(announcement) = self.announcer.front_beyond(&self.own_written)
         {
             let id = announcement.id();
             match self.sender.may_send_own(now) {
@@ -424,7 +424,7 @@ impl Outlet {
                 Pass::AwaitProbe => {}
             }
         }
-        if self.announcer.holds_back(self.own_written) || self.is_giving_up() {
+        if self.announcer.holds_back(&self.own_written) || self.is_giving_up() {
             if let Pass::NotBefore(moment) = self.sender.may_send_own(now) {
                 until = Some(moment);
             }
@@ -449,7 +449,7 @@ impl Outlet {
 
     /// The announcement with this id, if it is still the one to send.
     pub fn announcement(&self, id: [u8; 16]) -> Option<Announcement<'_>> {
-        self.announcer.front().filter(|announcement| announcement.id() == id)
+        self.announcer.front_beyond(&self.own_written).filter(|announcement| announcement.id() == id)
     }
 
     /// How a request with events ended.
@@ -480,7 +480,8 @@ impl Outlet {
 
     /// An announcement was written to a pipe that does not answer; it is settled later.
     pub fn own_written(&mut self, id: [u8; 16], wall_ms: i64) {
-        self.own_written = Some(id);
+        self.own_under_way = false;
+        self.own_written.push(id);
         self.own_in_doubt = Some(id);
         self.is_telling = false;
         self.written(wall_ms);
@@ -507,8 +508,10 @@ impl Outlet {
         wall_ms: i64,
         entropy: &mut dyn Entropy,
     ) {
-        self.own_under_way = false;
-        self.own_written = None;
+        match self.own_written.iter().position(|id| *id == job.id) {
+            Some(at) => drop(self.own_written.remove(at)),
+            None => self.own_under_way = false,
+        }
         self.is_telling = false;
         if may_have_arrived {
             self.own_in_doubt = Some(job.id);

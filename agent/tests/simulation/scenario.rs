@@ -262,7 +262,11 @@ impl Run {
             self.machine.start(&self.world, &self.specs);
         }
         let life = self.machine.life().expect("it was started");
-        let deadline = self.world.now().plus(PRODUCED_WITHIN);
+        let has_syslog = self.specs.iter().any(|spec| spec.is_syslog);
+        // Nothing answers for syslog, so what is written last is taken as read after half the window, and not given up
+        // before, whoever waits for its room.
+        let patience = if has_syslog { Millis(self.machine.setup.window.0 / 2) } else { Millis::ZERO };
+        let deadline = self.world.now().plus(PRODUCED_WITHIN).plus(patience);
         while self.produced.finished.get() < producers && self.world.now() < deadline {
             self.pass(self.world.now().plus(Millis(1_000)))?;
         }
@@ -271,9 +275,7 @@ impl Run {
             return Err(format!("producers wait for acknowledgements; no room: {why:?}"));
         }
         self.trickle();
-        let has_syslog = self.specs.iter().any(|spec| spec.is_syslog);
-        // Nothing answers for syslog, so what is written last is taken as read after half the window.
-        let patience = if has_syslog { Millis(self.machine.setup.window.0 / 2) } else { Millis::ZERO };
+        self.pass(self.world.now().plus(TRICKLE))?;
         let deadline = self.world.now().plus(DELIVERED_WITHIN).plus(patience);
         while oracle::unfinished(&life).is_some() && self.world.now() < deadline {
             self.pass(self.world.now().plus(Millis(1_000)))?;
@@ -297,7 +299,7 @@ impl Run {
 
     /// A little good traffic: without it nothing shows that an event which is refused alone is to blame itself.
     fn trickle(&self) {
-        let habit = Habit { events: 60, pause_ms: 1_500, poison_percent: 0 };
+        let habit = Habit { events: 60, pause_ms: 1_000, poison_percent: 0 };
         producer::start(&self.world, &self.machine, &self.produced, 99, habit, &self.dice);
     }
 
@@ -317,6 +319,8 @@ impl Run {
 
 /// Producers have everything acknowledged this long after everything was mended.
 const PRODUCED_WITHIN: Millis = Millis::from_secs(120);
+/// The little traffic at the end takes no longer than this.
+const TRICKLE: Millis = Millis::from_secs(60);
 /// Then everything is delivered within this.
 const DELIVERED_WITHIN: Millis = Millis::from_secs(120);
 /// And stated.
