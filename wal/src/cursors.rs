@@ -54,6 +54,7 @@ impl Log {
 
     /// Removes a cursor. After a crash before the keeper got to it, it is there again.
     pub fn remove_cursor(&mut self, key: CursorKey) {
+        self.cursors.remove(&key);
         let mut keep = self.shared.lock_keep();
         keep.cursors.insert(key, None);
         keep.cursor_notes.remove(&key);

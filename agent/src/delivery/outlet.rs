@@ -48,14 +48,15 @@ pub struct Outlet {
     books: Books,
     announcer: Announcer,
     sender: Sender<Record>,
-    /// Given up, and not yet passed by the cursor: the gap is not announced yet, so nothing above it may go.
-    given_up_ahead: u64,
+    /// First number above all that was given up. Until the cursor has passed there, the gap is not announced, so nothing
+    /// above it may go; what is below it and waits is given up too.
+    given_up_end: u64,
     /// Records that are missing from the log; told when the epoch behind them begins.
     missing: Vec<Damage>,
     own_under_way: bool,
-    /// An announcement in a pipe without answers: written, and settled by time as everything there. What is written
-    /// after it arrives after it, so it holds nothing back any more.
-    own_written: Option<[u8; 16]>,
+    /// Announcements in a pipe without answers: written, and settled by time as everything there. What is written after
+    /// them arrives after them, so they hold nothing back any more.
+    own_written: Vec<[u8; 16]>,
     /// An announcement that may have arrived although no answer said so: it must stay as it is.
     own_in_doubt: Option<[u8; 16]>,
     /// A notice has been made and has not been tried yet. Until then nothing more is given up, so that it tells all.
@@ -259,10 +260,10 @@ impl Outlet {
             books: checkpoint.books,
             announcer,
             sender: Sender::new(limits),
-            given_up_ahead: 0,
+            given_up_end: 0,
             missing: Vec::new(),
             own_under_way: false,
-            own_written: None,
+            own_written: Vec::new(),
             own_in_doubt: None,
             is_telling: false,
             ahead,
@@ -341,7 +342,7 @@ impl Outlet {
 
     /// Whether requests are under way.
     pub fn is_busy(&self) -> bool {
-        self.sender.under_way() > 0 || self.own_under_way
+        self.sender.under_way() > 0 || self.own_under_way || !self.own_written.is_empty()
     }
 
     /// Judges one event of its scope. `is_given_up` says that the event is too old, or must make room: if it is
@@ -377,6 +378,7 @@ impl Outlet {
             return None;
         }
         if is_given_up {
+            self.given_up_end = item.n + 1;
             self.pass_over(&item, Lost::Overflowed, "", tenants);
             return None;
         }
@@ -412,7 +414,7 @@ impl Outlet {
         self.announce(now, entropy);
         let mut until = None;
         if !self.own_under_way
-            && let Some(announcement) = self.announcer.front()
+            && let Some(announcement) = self.announcer.front_beyond(&self.own_written)
         {
             let id = announcement.id();
             match self.sender.may_send_own(now) {
@@ -422,7 +424,7 @@ impl Outlet {
                 Pass::AwaitProbe => {}
             }
         }
-        if self.announcer.holds_back(self.own_written) || self.given_up_ahead > 0 {
+        if self.announcer.holds_back(&self.own_written) || self.is_giving_up() {
             if let Pass::NotBefore(moment) = self.sender.may_send_own(now) {
                 until = Some(moment);
             }
@@ -447,7 +449,7 @@ impl Outlet {
 
     /// The announcement with this id, if it is still the one to send.
     pub fn announcement(&self, id: [u8; 16]) -> Option<Announcement<'_>> {
-        self.announcer.front().filter(|announcement| announcement.id() == id)
+        self.announcer.front_beyond(&self.own_written).filter(|announcement| announcement.id() == id)
     }
 
     /// How a request with events ended.
@@ -478,7 +480,8 @@ impl Outlet {
 
     /// An announcement was written to a pipe that does not answer; it is settled later.
     pub fn own_written(&mut self, id: [u8; 16], wall_ms: i64) {
-        self.own_written = Some(id);
+        self.own_under_way = false;
+        self.own_written.push(id);
         self.own_in_doubt = Some(id);
         self.is_telling = false;
         self.written(wall_ms);
@@ -505,8 +508,10 @@ impl Outlet {
         wall_ms: i64,
         entropy: &mut dyn Entropy,
     ) {
-        self.own_under_way = false;
-        self.own_written = None;
+        match self.own_written.iter().position(|id| *id == job.id) {
+            Some(at) => drop(self.own_written.remove(at)),
+            None => self.own_under_way = false,
+        }
         self.is_telling = false;
         if may_have_arrived {
             self.own_in_doubt = Some(job.id);
@@ -538,6 +543,7 @@ impl Outlet {
         let mut given_up = Vec::new();
         self.sender.give_up(is_lost, &mut given_up);
         for item in &given_up {
+            self.given_up_end = self.given_up_end.max(item.n + 1);
             self.pass_over(item, Lost::Overflowed, "", tenants);
         }
         !given_up.is_empty()
@@ -546,12 +552,11 @@ impl Outlet {
     /// The settled prefix moves; what is due to be said is made. Call once a turn. `must_go` is the first record that
     /// need not be given up.
     pub fn advance(&mut self, must_go: Seq, now: Millis, entropy: &mut dyn Entropy) {
-        let (announcer, given_up_ahead) = (&mut self.announcer, &mut self.given_up_ahead);
+        let announcer = &mut self.announcer;
         let before = self.settled.checkpoint();
         let mut is_jump = false;
         let checkpoint = self.settled.advance(|n, lost, loss| {
             if lost == Lost::Overflowed {
-                *given_up_ahead -= 1;
                 is_jump = true;
             }
             // Numbers ascend here by construction: `advance` hands them out in order.
@@ -615,7 +620,9 @@ impl Outlet {
         self.announcer.close(abandoned, now, entropy);
         // Its cursor is removed with it, so nothing has to be durable before it is said.
         self.announcer.durable(self.announcer.revision());
-        self.given_up_ahead = 0;
+        self.given_up_end = 0;
+        // What is still in requests is written off too: its outcome changes nothing any more.
+        self.settled = Settled::at(self.settled.checkpoint());
         self.reading = Reading::Draining(Drain::Replaced);
         self.rest(false);
     }
@@ -717,9 +724,15 @@ impl Outlet {
         }
         self.settled = Settled::at(Checkpoint::first(next_seq));
         self.ahead.clear();
+        self.given_up_end = 0;
         self.books = Books::default();
         self.cursor.is_dirty = true;
         self.cursor.is_urgent = true;
+    }
+
+    /// Whether the cursor has yet to pass what was given up.
+    fn is_giving_up(&self) -> bool {
+        self.settled.checkpoint().next_n < self.given_up_end
     }
 
     fn send_own(&mut self, id: [u8; 16], was_probe: bool) -> Wish {
@@ -781,10 +794,7 @@ impl Outlet {
         self.books.in_hand -= 1;
         match lost {
             Lost::DeadLettered => self.books.dead_lettered += 1,
-            Lost::Overflowed => {
-                self.books.overflowed += 1;
-                self.given_up_ahead += 1;
-            }
+            Lost::Overflowed => self.books.overflowed += 1,
         }
         tenants.settled(item.load.tenant_hash(), lost.into());
         self.cursor.is_dirty = true;

@@ -657,6 +657,9 @@ impl<T> Sender<T> {
                 Some(search) => {
                     search.is_testing = false;
                     search.why = why;
+                    if is_too_large {
+                        search.too_large.get_or_insert(job.batch.body.len());
+                    }
                     search.isolation.refused(job.batch.items);
                 }
                 None => self.requeue(Purpose::Ordinary, job.batch),

@@ -297,6 +297,8 @@ impl Shard {
         }
         for place in &old {
             if !plan.destinations.iter().any(|planned| planned.destination.id == place.destination.id) {
+                // Now, because the same destination may be there again before its last words are said.
+                self.log.borrow_mut().remove_cursor(place.outlet.borrow().key());
                 self.runtime.spawn(Box::pin(retire(Rc::clone(self), Rc::clone(place))));
             }
         }
@@ -762,7 +764,6 @@ async fn retire(shard: Rc<Shard>, place: Rc<Place>) {
     }
     place.is_closed.set(true);
     place.outlet.borrow().wake.notify();
-    shard.log.borrow_mut().remove_cursor(place.outlet.borrow().key());
 }
 
 async fn wait_until_quiet(shard: &Shard, place: &Place) {

@@ -157,11 +157,17 @@ impl Announcer {
 
     /// The message to send now, if there is one.
     pub fn front(&self) -> Option<Announcement<'_>> {
+        self.front_beyond(&[])
+    }
+
+    /// The message to send after those that are `written` to a pipe and not yet known to have arrived.
+    pub fn front_beyond(&self, written: &[[u8; 16]]) -> Option<Announcement<'_>> {
         if self.durable < self.made {
             return None;
         }
-        let notice = self.episodes.front().map(Announcement::Gap);
-        notice.or_else(|| self.statements.front().map(Announcement::Statement))
+        let notices = self.episodes.pending().map(Announcement::Gap);
+        let statements = self.statements.waiting().map(Announcement::Statement);
+        notices.chain(statements).find(|announcement| !written.contains(&announcement.id()))
     }
 
     /// The destination accepted the message with this id. False when it was not the one to send.
@@ -180,8 +186,8 @@ impl Announcer {
     }
 
     /// Whether no event may be sent now: a barrier waits to be accepted.
-    /// The message `written` is in a pipe before whatever follows, so it is no obstacle.
-    pub fn holds_back(&self, written: Option<[u8; 16]>) -> bool {
+    /// Messages that are `written` to a pipe stand before whatever follows, so they are no obstacle.
+    pub fn holds_back(&self, written: &[[u8; 16]]) -> bool {
         self.episodes.holds_back(written)
     }
 
@@ -334,7 +340,7 @@ mod tests {
                 return;
             };
             match self.fate(seq) {
-                None if self.announcer.holds_back(None) => return,
+                None if self.announcer.holds_back(&[]) => return,
                 None => {
                     self.siem.delivered.insert((self.epoch, n));
                     let _ = self.settled.delivered(n);

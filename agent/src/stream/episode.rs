@@ -179,6 +179,11 @@ impl Episodes {
         self.pending.front()
     }
 
+    /// All notices that wait, in the order of sending.
+    pub fn pending(&self) -> impl Iterator<Item = &GapNotice> {
+        self.pending.iter()
+    }
+
     /// The destination accepted the notice with this id. False when it is not the front one.
     pub fn accepted(&mut self, id: [u8; 16]) -> bool {
         let is_front = self.pending.front().is_some_and(|notice| notice.id == id);
@@ -211,10 +216,10 @@ impl Episodes {
         true
     }
 
-    /// Whether no event may be sent now: the gap before it has not been announced. The notice `written` is in a pipe
-    /// before whatever follows, so it is no obstacle.
-    pub fn holds_back(&self, written: Option<[u8; 16]>) -> bool {
-        let stands_before = |notice: &GapNotice| notice.is_barrier && written != Some(notice.id);
+    /// Whether no event may be sent now: the gap before it has not been announced. Notices that are `written` to a pipe
+    /// stand before whatever follows, so they are no obstacle.
+    pub fn holds_back(&self, written: &[[u8; 16]]) -> bool {
+        let stands_before = |notice: &GapNotice| notice.is_barrier && !written.contains(&notice.id);
         self.overflow.phase == Phase::Begun || self.pending.iter().any(stands_before)
     }
 
@@ -461,7 +466,7 @@ mod tests {
         lose(&mut episodes, Lost::Overflowed, 5..9, seconds(1));
         assert!(episodes.recall(first.id));
         assert!(!episodes.recall(first.id), "once");
-        assert!(episodes.holds_back(None));
+        assert!(episodes.holds_back(&[]));
         assert!(episodes.make_due(seconds(1), false, &mut entropy));
         let again = take(&mut episodes);
         assert!(again.is_barrier && again.notice == 1 && again.id != first.id);
@@ -473,17 +478,17 @@ mod tests {
     #[test]
     fn nothing_is_sent_between_a_loss_and_the_acceptance_of_its_first_notice() {
         let mut episodes = Episodes::new([1; 16]);
-        assert!(!episodes.holds_back(None));
+        assert!(!episodes.holds_back(&[]));
         lose(&mut episodes, Lost::Overflowed, 1..2, seconds(0));
-        assert!(episodes.holds_back(None));
+        assert!(episodes.holds_back(&[]));
         episodes.make_due(seconds(0), false, &mut Count(0));
-        assert!(episodes.holds_back(None));
+        assert!(episodes.holds_back(&[]));
         let mut episodes = Episodes::restore(episodes.state(), seconds(0));
-        assert!(episodes.holds_back(None));
+        assert!(episodes.holds_back(&[]));
         take(&mut episodes);
-        assert!(!episodes.holds_back(None));
+        assert!(!episodes.holds_back(&[]));
         lose(&mut episodes, Lost::Overflowed, 2..3, seconds(5));
-        assert!(!episodes.holds_back(None), "the episode has been announced");
+        assert!(!episodes.holds_back(&[]), "the episode has been announced");
     }
 
     #[test]
@@ -495,9 +500,9 @@ mod tests {
         take(&mut episodes);
         episodes.make_due(seconds(60), false, &mut entropy);
         assert!(episodes.front().unwrap().is_final);
-        assert!(!episodes.holds_back(None));
+        assert!(!episodes.holds_back(&[]));
         lose(&mut episodes, Lost::Overflowed, 2..3, seconds(61));
-        assert!(episodes.holds_back(None));
+        assert!(episodes.holds_back(&[]));
         assert!(!episodes.make_due(seconds(61), false, &mut entropy), "one at a time");
         take(&mut episodes);
         assert!(episodes.make_due(seconds(62), false, &mut entropy));
@@ -509,7 +514,7 @@ mod tests {
         let mut entropy = Count(0);
         let mut episodes = Episodes::new([1; 16]);
         lose(&mut episodes, Lost::DeadLettered, 7..8, seconds(0));
-        assert!(!episodes.holds_back(None));
+        assert!(!episodes.holds_back(&[]));
         assert!(episodes.make_due(seconds(0), false, &mut entropy));
         assert_eq!(take(&mut episodes).cause, Cause::Refused);
         assert!(!episodes.make_due(seconds(61), false, &mut entropy));
@@ -553,11 +558,11 @@ mod tests {
         let mut episodes = Episodes::new([1; 16]);
         let damage = Damage { segment: "1.seg".into(), bytes: 4096, seqs: 3..6, found: Found::Opening };
         episodes.damaged(&damage, &mut Count(0));
-        assert!(episodes.holds_back(None));
+        assert!(episodes.holds_back(&[]));
         let notice = take(&mut episodes);
         assert_eq!((notice.cause, notice.losses.count, notice.losses.bytes), (Cause::Damaged, 3, 4096));
         assert_eq!(notice.damage, Some(damage));
-        assert!(!episodes.holds_back(None));
+        assert!(!episodes.holds_back(&[]));
     }
 
     proptest! {

@@ -166,6 +166,11 @@ impl Statements {
         self.state.waiting.front()
     }
 
+    /// All statements that wait, in the order of sending.
+    pub fn waiting(&self) -> impl Iterator<Item = &Statement> {
+        self.state.waiting.iter()
+    }
+
     /// The destination accepted the statement with this id. False when it is not the front one.
     pub fn accepted(&mut self, id: [u8; 16]) -> bool {
         let is_front = self.front().is_some_and(|statement| statement.id == id);

@@ -204,7 +204,10 @@ impl Siem {
         let poison = events.iter().position(|event| event["event"]["action"] == "poison");
         let taken = match poison {
             None => events,
-            Some(at) if self.keeps_before_poison => &events[..at],
+            Some(at) if self.keeps_before_poison => {
+                self.is_inexact.set(true);
+                &events[..at]
+            }
             Some(_) => &[],
         };
         for event in taken {

@@ -273,7 +273,11 @@ impl Run {
             self.machine.start(&self.world, &self.specs);
         }
         let life = self.machine.life().expect("it was started");
-        let deadline = self.world.now().plus(PRODUCED_WITHIN);
+        let has_syslog = self.specs.iter().any(|spec| spec.is_syslog);
+        // Nothing answers for syslog, so what is written last is taken as read after half the window, and not given up
+        // before, whoever waits for its room.
+        let patience = if has_syslog { Millis(self.machine.setup.window.0 / 2) } else { Millis::ZERO };
+        let deadline = self.world.now().plus(PRODUCED_WITHIN).plus(patience);
         while self.produced.finished.get() < producers && self.world.now() < deadline {
             self.pass(self.world.now().plus(Millis(1_000)))?;
         }
@@ -281,9 +285,8 @@ impl Run {
             let why: Vec<_> = life.published.iter().map(|published| published.report().why_no_room).collect();
             return Err(format!("producers wait for acknowledgements; no room: {why:?}"));
         }
-        let has_syslog = self.specs.iter().any(|spec| spec.is_syslog);
-        // Nothing answers for syslog, so what is written last is taken as read after half the window.
-        let patience = if has_syslog { Millis(self.machine.setup.window.0 / 2) } else { Millis::ZERO };
+        self.trickle();
+        self.pass(self.world.now().plus(TRICKLE))?;
         let deadline = self.world.now().plus(DELIVERED_WITHIN).plus(patience);
         while oracle::unfinished(&life).is_some() && self.world.now() < deadline {
             self.pass(self.world.now().plus(Millis(1_000)))?;
@@ -305,6 +308,12 @@ impl Run {
         Ok(())
     }
 
+    /// A little good traffic: without it nothing shows that an event which is refused alone is to blame itself.
+    fn trickle(&self) {
+        let habit = Habit { events: 60, pause_ms: 1_000, poison_percent: 0 };
+        producer::start(&self.world, &self.machine, &self.produced, 99, habit, &self.dice);
+    }
+
     /// Nothing is to be done, and next to nothing is done.
     fn idle(&self, span: Millis) -> Verdict {
         let (steps, helpers) = (self.steps.get(), self.machine.helper_steps.get());
@@ -321,6 +330,8 @@ impl Run {
 
 /// Producers have everything acknowledged this long after everything was mended.
 const PRODUCED_WITHIN: Millis = Millis::from_secs(120);
+/// The little traffic at the end takes no longer than this.
+const TRICKLE: Millis = Millis::from_secs(60);
 /// Then everything is delivered within this.
 const DELIVERED_WITHIN: Millis = Millis::from_secs(120);
 /// And stated.
