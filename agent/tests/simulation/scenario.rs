@@ -82,7 +82,18 @@ pub fn run(seed: u64) -> Result<Ran, String> {
     let machine = Machine::new(setup, seed, &dice);
     let network = world.network();
     let produced = Rc::new(Produced::default());
-    let mut run = Run { world, network, dice, machine, produced, siems, specs, removed: Vec::new(), trouble, steps: Cell::new(0) };
+    let mut run = Run {
+        world,
+        network,
+        dice,
+        machine,
+        produced,
+        siems,
+        specs,
+        removed: Vec::new(),
+        trouble,
+        steps: Cell::new(0),
+    };
     run.network
         .set_weather(Weather { latency: (Millis(0), Millis(run.dice.pick(&[2, 20, 80]))), ..Weather::default() });
     run.machine.start(&run.world, &run.specs);
@@ -193,6 +204,10 @@ impl Run {
 
     fn stop_in_good_order(&mut self) -> Verdict {
         let Some(life) = self.machine.life() else { return Ok(()) };
+        // A syslog server whose end of the connection crosses ours on the way has not read what we wrote last, and nothing
+        // that a sender sees tells it from one that has.
+        self.siems.iter().filter(|siem| siem.is_syslog()).for_each(|siem| siem.mend(&self.world));
+        self.pass(self.world.now().plus(Millis(1_000)))?;
         life.intake.stop.request();
         for mailbox in &life.mailboxes {
             mailbox.command(Command::Stop { grace: Millis(1_500) });
@@ -222,9 +237,6 @@ impl Run {
     fn reload(&mut self) {
         if self.dice.happens(30) {
             return self.remove_or_return();
-        }
-        if self.specs.is_empty() {
-            return;
         }
         let at = self.dice.within(0, self.specs.len() as u64) as usize;
         let spec = &mut self.specs[at];
@@ -293,7 +305,7 @@ impl Run {
         }
         drop(life);
         self.machine.kill(&self.world);
-        
+
         Ok(())
     }
 
