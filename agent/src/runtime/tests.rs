@@ -380,7 +380,7 @@ fn a_busy_shard_still_hears_its_timers_and_sockets() {
         echo.join().unwrap();
         runtime.now().since(started)
     }) {
-        assert!(took < Millis::from_secs(5), "100 round trips took {took}");
+        assert!(took < Millis::from_secs(60), "100 round trips took {took}");
     }
 }
 

@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 
 use scaidrive_codecs::Index;
-use scaidrive_wal::{AppendError, Failure, Log, LogTime, NewRecord, Room, Seq, WallTime};
+use scaidrive_wal::{AppendError, Failure, Log, LogTime, NewRecord, Seq, WallTime};
 
 use super::door::{Batch, Done, NoRoom, Outcome, WhenFull};
 
@@ -110,14 +110,14 @@ impl Intake {
             }
             self.begun = start.map(|start| Begun { start, events: done_before + appended });
             self.batches.push_front(batch);
-            self.refuse_those_who_ask(log);
+            self.refuse_those_who_ask();
             return;
         }
     }
 
     /// There is no room: those who would rather hear so than wait do.
-    fn refuse_those_who_ask(&mut self, log: &Log) {
-        let Room::NoSpare { why } = log.has_room() else { return };
+    fn refuse_those_who_ask(&mut self) {
+        let Some(why) = self.why_no_room.clone() else { return };
         let is_begun = self.begun.is_some();
         let mut position = 0;
         self.batches.retain_mut(|batch| {
@@ -125,7 +125,7 @@ impl Intake {
             let stays = batch.when_full == WhenFull::Wait || (is_begun && position == 1);
             if !stays {
                 let done = std::mem::replace(&mut batch.done, Box::new(|_| {}));
-                done(Outcome::Refused { why: why.to_string(), retry_after_s: RETRY_AFTER_S });
+                done(Outcome::Refused { why: why.clone(), retry_after_s: RETRY_AFTER_S });
             }
             stays
         });
