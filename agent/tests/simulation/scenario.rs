@@ -277,7 +277,7 @@ impl Run {
         let has_syslog = self.specs.iter().any(|spec| spec.is_syslog);
         // Nothing answers for syslog, so what is written last is taken as read after half the window, and not given up
         // before, whoever waits for its room. An epoch that ends, and a second notice, wait for that one after another.
-        let patience = if has_syslog { Millis(self.machine.setup.window.0 * 3 / 2) } else { Millis::ZERO };
+        let patience = if has_syslog { Millis(self.machine.setup.window.0 * 5 / 2) } else { Millis::ZERO };
         let deadline = self.world.now().plus(PRODUCED_WITHIN).plus(patience);
         while self.produced.finished.get() < producers && self.world.now() < deadline {
             self.pass(self.world.now().plus(Millis(1_000)))?;
