@@ -567,11 +567,15 @@ impl Outlet {
         self.cursor.is_dirty |= checkpoint != before;
         self.cursor.is_urgent |= is_jump;
         self.announce(now, entropy);
-        if let Reading::Draining(Drain::NewEpoch) = self.reading
+        // Damage begins another epoch even for one that is about to be replaced; its successor starts behind it.
+        if let Reading::Draining(drain) = self.reading
             && self.settled.is_empty()
+            && (drain == Drain::NewEpoch || !self.missing.is_empty())
         {
             self.begin_epoch(self.settled.next_seq(), now, entropy);
-            self.reading = Reading::Waiting;
+            if drain == Drain::NewEpoch {
+                self.reading = Reading::Waiting;
+            }
         }
     }
 

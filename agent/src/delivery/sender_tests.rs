@@ -145,6 +145,35 @@ fn lesson_26_a_poison_event_in_a_batch_of_500_costs_one_dead_letter_and_at_most_
 }
 
 #[test]
+fn a_batch_that_is_too_large_condemns_no_event_of_it() {
+    for max in 1..9 {
+        let mut world = World::new(LIMITS, 3);
+        world.offer(500);
+        let too_large = || Outcome::TooLarge { why: "413".into() };
+        let answer = |job: &Job<()>| if job.batch.items.len() > max { too_large() } else { accept() };
+        world.run(Millis::from_secs(60), &mut |job, _| answer(job));
+        assert_eq!((world.dead.len(), world.delivered.len()), (0, 500), "at most {max} events in a request");
+    }
+}
+
+#[test]
+fn a_limit_met_while_a_poison_event_is_searched_condemns_nobody_else() {
+    for poison in 1..=500 {
+        let mut world = World::new(LIMITS, 4);
+        world.offer(500);
+        let mut requests = 0;
+        world.run(Millis::from_secs(120), &mut |job, _| {
+            requests += 1;
+            match job.batch.items.len() {
+                2.. if (2..6).contains(&requests) => Outcome::TooLarge { why: "413".into() },
+                _ => refuse_poison(job, |n| n == poison),
+            }
+        });
+        assert_eq!((world.dead.as_slice(), world.delivered.len()), (&[poison][..], 499));
+    }
+}
+
+#[test]
 fn a_receiver_that_refuses_everything_costs_no_dead_letter_and_is_called_misconfigured() {
     for (events, rounds) in [(500, 1), (1, 60), (3, 20)] {
         let mut world = World::new(LIMITS, 2);

@@ -288,8 +288,12 @@ impl Shard {
             match same {
                 Some(place) if Arc::ptr_eq(&place.destination, &planned.destination) => places.push(Rc::clone(place)),
                 Some(place) => {
-                    place.outlet.borrow_mut().drain_for(Drain::Replaced);
-                    self.runtime.spawn(Box::pin(replace(Rc::clone(self), Rc::clone(place), planned.clone())));
+                    // One that is being replaced already will be replaced by what the newest plan says.
+                    let is_new = place.outlet.borrow().reading != Reading::Draining(Drain::Replaced);
+                    if is_new {
+                        place.outlet.borrow_mut().drain_for(Drain::Replaced);
+                        self.runtime.spawn(Box::pin(replace(Rc::clone(self), Rc::clone(place))));
+                    }
                     places.push(Rc::clone(place));
                 }
                 None => places.extend(self.place(planned, false)),
@@ -743,9 +747,9 @@ async fn bury(shard: Rc<Shard>, place: Rc<Place>, condemned: Condemned) {
 }
 
 /// Puts a changed destination in the place of the old one, when what was under way has ended or its time is over.
-async fn replace(shard: Rc<Shard>, old: Rc<Place>, planned: Planned) {
+async fn replace(shard: Rc<Shard>, old: Rc<Place>) {
     wait_until_quiet(&shard, &old).await;
-    shard.swap(&old, &planned);
+    shard.swap(&old);
 }
 
 /// Lets a removed destination's requests end, writes off what it did not get, and tells it so in its last statement.
@@ -776,7 +780,12 @@ async fn wait_until_quiet(shard: &Shard, place: &Place) {
 
 impl Shard {
     /// The new settings go on from where the old ones have settled everything.
-    fn swap(self: &Rc<Self>, old: &Rc<Place>, planned: &Planned) {
+    fn swap(self: &Rc<Self>, old: &Rc<Place>) {
+        let plan = Arc::clone(&self.plan.borrow());
+        let is_here = self.places.borrow().iter().any(|place| Rc::ptr_eq(place, old));
+        let planned = plan.destinations.iter().find(|planned| planned.destination.id == old.destination.id);
+        // Removed meanwhile, and perhaps there again as a new one.
+        let Some(planned) = planned.filter(|_| is_here) else { return };
         let body = {
             let mut outlet = old.outlet.borrow_mut();
             outlet.advance(self.must_go.get(), self.runtime.now(), &mut Chance(&*self.runtime));

@@ -151,7 +151,8 @@ impl Shard {
                 Read::Damage { missing } => missing.end,
                 Read::Trimmed { now_first } => *now_first,
                 Read::End => end,
-                Read::Wait => here,
+                // The way to the next segment may be behind it already.
+                Read::Wait => position.seq(),
             };
             if who == Reading::CatchingUp {
                 self.take_along(passes, here..joins_before);

@@ -94,5 +94,32 @@ fn a_counter_that_is_falsified_shows_as_a_published_difference() {
     assert!(oracle::check_books(&life).is_err(), "the simulation looks at every step");
 }
 
+#[test]
+fn an_outlet_that_waits_where_a_segment_ended_is_taken_along() {
+    // The reader was moved to the next segment and told to wait in one step, past the place where the outlet waited.
+    run(1047);
+}
+
+#[test]
+fn a_producer_that_met_the_end_of_the_room_does_not_keep_the_shard_busy() {
+    run(15);
+}
+
+#[test]
+fn a_destination_replaced_during_the_stop_does_not_keep_the_shard_busy() {
+    run(12);
+}
+
+#[test]
+fn an_event_refused_with_a_full_dead_letter_store_does_not_stop_the_others() {
+    run(52);
+    run(128);
+}
+
+#[test]
+fn requests_of_a_removed_destination_end_without_harm() {
+    run(80);
+}
+
 /// A development build runs these in well under half a minute.
 const SEEDS_DEFAULT: u64 = 30;

@@ -114,6 +114,11 @@ impl Siem {
         siem
     }
 
+    /// Whether it speaks syslog.
+    pub fn is_syslog(&self) -> bool {
+        self.specs.borrow()[0].is_syslog
+    }
+
     /// Other settings are in force from now on.
     pub fn expect(&self, spec: &Spec) {
         self.specs.borrow_mut().push(spec.clone());
@@ -338,7 +343,7 @@ impl Siem {
     pub fn change_mood(&self, world: &World, is_honest: bool) -> Millis {
         use scaidrive_siem::runtime::virtual_time::Fault;
         let dice = &self.dice;
-        let is_syslog = self.specs.borrow()[0].is_syslog;
+        let is_syslog = self.is_syslog();
         let network = world.network();
         network.set_fault(self.address, Fault::None);
         let honest = [

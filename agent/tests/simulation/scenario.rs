@@ -204,6 +204,10 @@ impl Run {
 
     fn stop_in_good_order(&mut self) -> Verdict {
         let Some(life) = self.machine.life() else { return Ok(()) };
+        // A syslog server whose end of the connection crosses ours on the way has not read what we wrote last, and nothing
+        // that a sender sees tells it from one that has.
+        self.siems.iter().filter(|siem| siem.is_syslog()).for_each(|siem| siem.mend(&self.world));
+        self.pass(self.world.now().plus(Millis(1_000)))?;
         life.intake.stop.request();
         for mailbox in &life.mailboxes {
             mailbox.command(Command::Stop { grace: Millis(1_500) });
@@ -233,9 +237,6 @@ impl Run {
     fn reload(&mut self) {
         if self.dice.happens(30) {
             return self.remove_or_return();
-        }
-        if self.specs.is_empty() {
-            return;
         }
         let at = self.dice.within(0, self.specs.len() as u64) as usize;
         let spec = &mut self.specs[at];
@@ -275,8 +276,8 @@ impl Run {
         let life = self.machine.life().expect("it was started");
         let has_syslog = self.specs.iter().any(|spec| spec.is_syslog);
         // Nothing answers for syslog, so what is written last is taken as read after half the window, and not given up
-        // before, whoever waits for its room.
-        let patience = if has_syslog { Millis(self.machine.setup.window.0 / 2) } else { Millis::ZERO };
+        // before, whoever waits for its room. An epoch that ends, and a second notice, wait for that one after another.
+        let patience = if has_syslog { Millis(self.machine.setup.window.0 * 5 / 2) } else { Millis::ZERO };
         let deadline = self.world.now().plus(PRODUCED_WITHIN).plus(patience);
         while self.produced.finished.get() < producers && self.world.now() < deadline {
             self.pass(self.world.now().plus(Millis(1_000)))?;
