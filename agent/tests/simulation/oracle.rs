@@ -129,11 +129,13 @@ fn text(value: &Value) -> String {
 fn check_streams(siem: &Siem, told: &BTreeMap<String, Told>) -> Verdict {
     let held = siem.held.borrow();
     let none = BTreeMap::new();
+    // A notice may also carry the count of an earlier epoch, without its numbers; then only the sums tell.
+    let is_folded = told.values().flat_map(|told| &told.notices).any(|notice| notice.is_merged);
     for (stream, Told { notices, statements }) in told {
         let numbers = held.streams.get(stream).unwrap_or(&none);
         let mut named: Vec<Range<u64>> = notices.iter().flat_map(|notice| notice.ranges.iter().cloned()).collect();
         named.sort_by_key(|range| range.start);
-        let is_merged = notices.iter().any(|notice| notice.is_merged);
+        let is_merged = notices.iter().any(|notice| notice.is_merged) || is_folded;
         if let Some(pair) = named.windows(2).find(|pair| pair[1].start < pair[0].end && !is_merged) {
             return Err(format!("{}: two notices about {stream} name the same numbers: {pair:?}", siem.name));
         }
