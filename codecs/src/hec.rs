@@ -86,7 +86,7 @@ impl Hec {
     /// Appends one numbered event from the log. Its bytes are borrowed as item number `item`.
     pub fn encode(&self, event: &Event<'_>, stamp: &Stamp<'_>, item: u32, body: &mut Body) {
         self.before(event, body);
-        body.push_item(item, 0, event.close() + 1);
+        body.push_item(item, 0, event.raw.len() as u32);
         self.after(event, Some(stamp), body);
     }
 

@@ -98,7 +98,7 @@ impl Syncer {
 /// A sync that covered so many records is followed by a pause of [`GATHER_MS`]: each sync write-protects the pages it
 /// wrote and costs the writer a fault on each, so under load fewer and larger groups are cheaper for everyone.
 const BUSY_GROUP: u64 = 100;
-const GATHER_MS: u64 = 2;
+const GATHER_MS: u64 = 5;
 
 impl SyncJob {
     /// First sequence number that this job does not make durable.

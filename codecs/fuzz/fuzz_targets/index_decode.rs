@@ -42,7 +42,8 @@ fuzz_target!(|input: (&[u8], &[u8])| {
         };
         let encoder = Rfc5424::new(&settings).unwrap();
         if encoder.encode(&event, &stamp, 0, &mut body, &mut scratch).is_err() {
-            encoder.encode_own(&event, &mut body, &mut scratch).unwrap_err();
+            // Without a stamp it is shorter and may fit.
+            let _ = encoder.encode_own(&event, &mut body, &mut scratch);
         }
     }
     assert_eq!(body.slices(|_| raw).map(<[u8]>::len).sum::<usize>(), body.len());
