@@ -7,9 +7,9 @@ use scaidrive_codecs::{Body, Event, Index, Rest, Scratch, Stamp, Verdict};
 use scaidrive_wal::Record;
 
 use super::gate::Hold;
-use super::outlet::StreamName;
 use super::sender::{Batch, Outcome};
 use crate::config::{Destination, Kind};
+use crate::stream::name::StreamName;
 use crate::time::Millis;
 
 /// One destination's format.

@@ -127,13 +127,6 @@ impl Gate {
         let until = now.plus(after.map_or(wait, |asked| asked.max(hold.backoff().floor)));
         self.closed = Some(Closed { hold, since, until, failures, cause, is_probing: false });
     }
-
-    /// Something outside changed (a secret was replaced, an admin pressed a button): probe now.
-    pub fn probe_now(&mut self, now: Millis) {
-        if let Some(closed) = &mut self.closed {
-            closed.until = now;
-        }
-    }
 }
 
 #[cfg(test)]

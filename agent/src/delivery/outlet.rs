@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use hdrhistogram::Histogram;
-use scaidrive_codecs::{Body, Event, Field, Filter, Index, Scratch, Stamp};
+use scaidrive_codecs::{Body, Event, Field, Filter, Index, Scratch};
 use scaidrive_wal::{CursorKey, Record, Seq};
 
 use super::encoder::Encoder;
@@ -21,6 +21,7 @@ use crate::notify::Notify;
 use crate::stored::{self, Decode, Encode};
 use crate::stream::announce::{Announcement, Announcer, AnnouncerState, Revision};
 use crate::stream::books::{Books, TenantBooks};
+use crate::stream::name::StreamName;
 use crate::stream::notice::{Damage, Found, Loss};
 use crate::stream::settled::{Checkpoint, Lost, Settled};
 use crate::stream::statement::Previous;
@@ -124,15 +125,6 @@ impl Default for Tally {
             latency_ms,
         }
     }
-}
-
-/// What is needed to name a stream on the wire.
-#[derive(Clone, Debug)]
-pub struct StreamName {
-    node: Rc<str>,
-    prefix: Rc<str>,
-    epoch: [u8; 16],
-    text: Rc<str>,
 }
 
 /// What a carrier is to send.
@@ -493,11 +485,6 @@ impl Outlet {
         if matches!(self.destination.kind, Kind::Syslog(_)) { 1 } else { self.sender.lane_width() }
     }
 
-    /// A job that never left.
-    pub fn unsent(&mut self, job: Job<Record>) {
-        self.sender.unsent(job);
-    }
-
     /// How a request with an announcement ended. `may_have_arrived` says that it was sent and no answer came.
     pub fn own_settled(
         &mut self,
@@ -650,7 +637,7 @@ impl Outlet {
         let checkpoint = self.settled.checkpoint();
         let body = CursorBody {
             name: self.destination.name.clone(),
-            epoch: self.stream.epoch,
+            epoch: self.stream.epoch(),
             fingerprint: self.fingerprint,
             checkpoint,
             ahead: self.settled.delivered_ahead(AHEAD_MAX),
@@ -697,12 +684,6 @@ impl Outlet {
         self.cursor.is_dirty && self.cursor.is_urgent && self.cursor.on_its_way.is_none()
     }
 
-    /// Its secret changed, or somebody asked: try again at once.
-    pub fn probe_now(&mut self, now: Millis) {
-        self.sender.probe_now(now);
-        self.wake.notify();
-    }
-
     /// What it is to people.
     pub fn state(&self) -> (&'static str, Option<String>) {
         let Some(closed) = self.sender.closed() else {
@@ -722,7 +703,7 @@ impl Outlet {
     fn begin_epoch(&mut self, next_seq: u64, now: Millis, entropy: &mut dyn Entropy) {
         let epoch = new_epoch(entropy);
         self.announcer.begin_epoch(epoch, self.settled.next_n(), now, entropy);
-        self.stream = StreamName::new(Rc::clone(&self.stream.node), Rc::clone(&self.stream.prefix), epoch);
+        self.stream = self.stream.in_epoch(epoch);
         for damage in std::mem::take(&mut self.missing) {
             self.announcer.damaged(&damage, entropy);
         }
@@ -831,38 +812,6 @@ impl Outlet {
             && event.field(Field::Action).is_some_and(|action| OUT_OF_BAND.contains(&action))
             && own_destination(event).is_some_and(|name| name == self.destination.name)
     }
-}
-
-impl StreamName {
-    /// Names the stream of an epoch. `prefix` says agent, destination and shard.
-    fn new(node: Rc<str>, prefix: Rc<str>, epoch: [u8; 16]) -> StreamName {
-        let text = stream_text(&prefix, epoch).into();
-        StreamName { node, prefix, epoch, text }
-    }
-
-    /// What marks event number `n`.
-    pub fn stamp(&self, n: u64) -> Stamp<'_> {
-        Stamp { node: &self.node, stream: &self.text, n }
-    }
-
-    /// The epoch.
-    pub fn epoch(&self) -> [u8; 16] {
-        self.epoch
-    }
-
-    /// The stream's name.
-    pub fn text(&self) -> &str {
-        &self.text
-    }
-
-    /// The name of the same destination's stream in another epoch.
-    pub fn of_epoch(&self, epoch: [u8; 16]) -> String {
-        stream_text(&self.prefix, epoch)
-    }
-}
-
-fn stream_text(prefix: &str, epoch: [u8; 16]) -> String {
-    format!("{prefix}.{:016x}", u128::from_be_bytes(epoch) >> 64)
 }
 
 fn limits(destination: &Destination) -> Limits {

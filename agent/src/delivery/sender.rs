@@ -295,11 +295,6 @@ impl<T> Sender<T> {
         self.gate.open();
     }
 
-    /// Something outside changed that may help: the next probe goes at once.
-    pub fn probe_now(&mut self, now: Millis) {
-        self.gate.probe_now(now);
-    }
-
     /// Takes one selected event. `encode` writes it into the body as the item of the given position.
     ///
     /// # Errors
@@ -376,13 +371,6 @@ impl<T> Sender<T> {
                 self.put_back(job);
             }
         }
-    }
-
-    /// A job that never left: it is the next one again.
-    pub fn unsent(&mut self, job: Job<T>) {
-        self.under_way -= 1;
-        self.gate.probe_returned();
-        self.put_back(job);
     }
 
     /// Gives up every event that is not in a request and for which `is_lost` holds, oldest first.
