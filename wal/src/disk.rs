@@ -69,6 +69,13 @@ pub trait RegionFile: Send + Sync + fmt::Debug {
     /// When the disk refuses. What arrived is unknown, and asking again proves nothing.
     fn sync(&self) -> io::Result<()>;
 
+    /// Makes every byte of `start..end` that was stored before the call durable; of other bytes nothing is known.
+    ///
+    /// # Errors
+    /// As for [`RegionFile::sync`].
+    #[cfg(any(test, miri, feature = "sim"))]
+    fn sync_range(&self, start: usize, end: usize) -> io::Result<()>;
+
     /// Cuts the file to `len` bytes. The mapping stays; its bytes beyond `len` may not be touched.
     ///
     /// # Errors

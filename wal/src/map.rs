@@ -162,10 +162,36 @@ impl Region {
     /// When the disk refuses, or the region turned bad: bytes stored since may have gone nowhere.
     pub(crate) fn sync(&self) -> io::Result<()> {
         self.file.sync()?;
-        if self.is_bad() {
-            return Err(io::Error::other(BAD_TEXT));
+        self.check()
+    }
+
+    fn check(&self) -> io::Result<()> {
+        if self.is_bad() { Err(io::Error::other(BAD_TEXT)) } else { Ok(()) }
+    }
+
+    /// Makes what was stored in `start..end` durable, and leaves the pages around it alone: what the keeper made present
+    /// ahead of the writer is neither written nor protected against writing, as a sync of the whole file would. The
+    /// range must end at or below the frontier.
+    ///
+    /// # Errors
+    /// As for [`Region::sync`].
+    pub(crate) fn sync_range(&self, start: usize, end: usize) -> io::Result<()> {
+        match &self.memory {
+            Memory::Mapped { map, .. } => {
+                assert!(end <= self.frontier());
+                let first = start - start % PAGE;
+                // Cleaning a page that is mapped for writing interrupts every processor that runs a thread of ours, page by
+                // page. Pages that will never be written again are let go of first, with one interrupt for all of them;
+                // their bytes stay in the page cache, where the sync finds them.
+                self.forget(first, end);
+                // `msync` with MS_SYNC is `fdatasync` for the bytes of a range: the same path in the kernel, the same errors.
+                map.flush_range(start, end - start)?;
+                self.populate_read(first, end / PAGE * PAGE);
+            }
+            #[cfg(any(test, miri, feature = "sim"))]
+            Memory::Heap => self.file.sync_range(start, end)?,
         }
-        Ok(())
+        self.check()
     }
 
     /// Cuts the file; nobody may have been shown bytes beyond `len`.
@@ -478,6 +504,10 @@ mod tests {
 
     impl RegionFile for NoFile {
         fn sync(&self) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn sync_range(&self, _start: usize, _end: usize) -> io::Result<()> {
             Ok(())
         }
 

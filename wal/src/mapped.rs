@@ -131,6 +131,12 @@ impl RegionFile for MappedFile {
         self.file()?.sync_data()
     }
 
+    #[cfg(any(test, miri, feature = "sim"))]
+    fn sync_range(&self, _start: usize, _end: usize) -> io::Result<()> {
+        // A mapping syncs its ranges itself.
+        self.sync()
+    }
+
     fn truncate(&self, len: u32) -> io::Result<()> {
         self.file()?.set_len(u64::from(len))
     }

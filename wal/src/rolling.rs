@@ -45,6 +45,7 @@ impl Log {
         let name = segment_name(base);
         self.shared.lock_sync().files.push_back(SyncFile {
             region: writer.region().clone(),
+            synced: 0,
             base,
             end: None,
             name: name.clone(),
@@ -104,7 +105,6 @@ impl Log {
         let Some(segment) = self.segments.back_mut() else { return };
         segment.is_open = false;
         segment.end = self.next;
-        segment.holes = crate::recovery::holes(&footer);
         segment.holes = crate::recovery::holes(&footer);
         segment.footer = footer.clone();
         let mut keep = self.shared.lock_keep();

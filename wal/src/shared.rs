@@ -103,6 +103,8 @@ pub(crate) struct SyncQueue {
 #[derive(Clone, Debug)]
 pub(crate) struct SyncFile {
     pub(crate) region: Arc<Region>,
+    /// Bytes at its start that are durable.
+    pub(crate) synced: usize,
     pub(crate) base: Seq,
     /// Set when the segment is closed.
     pub(crate) end: Option<Seq>,

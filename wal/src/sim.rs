@@ -9,6 +9,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::disk::{Access, Disk, FileInfo, PlainFile, RegionFile, Space};
@@ -297,6 +298,10 @@ impl RegionFile for SimFile {
         self.with(State::sync)
     }
 
+    fn sync_range(&self, start: usize, end: usize) -> io::Result<()> {
+        self.with(|state, id| state.sync_pages(id, start / PAGE..end.div_ceil(PAGE)))
+    }
+
     fn truncate(&self, len: u32) -> io::Result<()> {
         self.with(|state, id| {
             let file = state.file(id);
@@ -440,10 +445,15 @@ impl State {
     }
 
     fn sync(&mut self, id: u64) -> io::Result<()> {
+        self.sync_pages(id, 0..usize::MAX)
+    }
+
+    /// Syncs the pages of a range; lengths are synced with any of them.
+    fn sync_pages(&mut self, id: u64, range: Range<usize>) -> io::Result<()> {
         self.file_syncs += 1;
         self.count_down()?;
         let failing = self.failing_syncs > 0;
-        let pages: Vec<usize> = self.file(id).dirty.iter().copied().collect();
+        let pages: Vec<usize> = self.file(id).dirty.range(range).copied().collect();
         for page in pages {
             let fate = if failing && self.below(2) == 0 { Fate::Old } else { Fate::New };
             self.store_page(id, page, fate);

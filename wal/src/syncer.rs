@@ -28,7 +28,8 @@ pub struct Syncer {
 #[derive(Debug)]
 pub struct SyncJob {
     shared: Arc<Shared>,
-    files: Vec<SyncFile>,
+    /// With the end of the bytes that are to be durable then.
+    files: Vec<(SyncFile, usize)>,
     superseded: Vec<String>,
     end: Seq,
 }
@@ -112,17 +113,17 @@ impl SyncJob {
     /// What the disk said; nothing is known then of the records that the job was to cover.
     pub fn execute(&self) -> io::Result<()> {
         let disk = &self.shared.disk;
-        for file in &self.files {
-            file.region.sync()?;
+        for (file, end) in &self.files {
+            file.region.sync_range(file.synced, *end)?;
         }
-        let unnamed = self.files.iter().filter_map(|file| Some((file, file.spare_name.as_ref()?)));
+        let unnamed = self.files.iter().filter_map(|(file, _)| Some((file, file.spare_name.as_ref()?)));
         let mut names_changed = false;
         for (file, spare_name) in unnamed {
             disk.rename(spare_name, &file.name)?;
             names_changed = true;
         }
         // What replaces a file may have its very name.
-        let is_replaced = |name: &&String| self.files.iter().any(|file| file.name == **name);
+        let is_replaced = |name: &&String| self.files.iter().any(|(file, _)| file.name == **name);
         for name in self.superseded.iter().filter(|name| !is_replaced(name)) {
             match disk.remove(name) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -145,7 +146,9 @@ pub(crate) fn begin(shared: &Arc<Shared>) -> Option<SyncJob> {
     if end <= shared.durable_end() {
         return None;
     }
-    let files: Vec<SyncFile> = queue.files.iter().filter(|file| file.base < end).cloned().collect();
+    // Looked at after `append_end`, so the frontier lies behind all records below it.
+    let with_frontier = |file: &SyncFile| (file.clone(), file.region.frontier());
+    let files: Vec<_> = queue.files.iter().filter(|file| file.base < end).map(with_frontier).collect();
     queue.is_in_flight = true;
     Some(SyncJob { shared: shared.clone(), files, superseded: std::mem::take(&mut queue.superseded), end })
 }
@@ -183,11 +186,12 @@ pub(crate) fn finish(shared: &Arc<Shared>, job: &SyncJob, result: io::Result<()>
 }
 
 fn publish(shared: &Shared, queue: &mut SyncQueue, job: &SyncJob) {
-    for file in &job.files {
-        file.state.is_published.store(true, Ordering::Release);
-    }
-    for file in queue.files.iter_mut().filter(|file| file.base < job.end) {
-        file.spare_name = None;
+    for (synced, end) in &job.files {
+        synced.state.is_published.store(true, Ordering::Release);
+        if let Some(file) = queue.files.iter_mut().find(|file| Arc::ptr_eq(&file.region, &synced.region)) {
+            file.spare_name = None;
+            file.synced = *end;
+        }
     }
     let is_done = |file: &SyncFile| file.end.is_some_and(|end| end <= job.end);
     let mut closed = false;

@@ -333,6 +333,24 @@ fn an_acknowledged_record_survives_a_power_cut_that_leaves_everything_unsynced_o
 }
 
 #[test]
+fn each_group_is_synced_from_its_first_byte_to_its_last() {
+    let disk = SimDisk::new(3);
+    let (mut log, _) = open(&disk);
+    // Groups that end inside a page, that begin inside one, that fill several, and that meet a segment's end.
+    for (group, len) in (0..).zip([100, 3_000, 9_000, 4_096, 1, 5_000].into_iter().cycle().take(40)) {
+        log.append(&vec![b'x'; len]);
+        log.append(&[b'y'; 50]);
+        log.sync();
+        let cut = disk.fork();
+        cut.power_cut_with(&[]);
+        let (mut again, opened) = Driven::open(Arc::new(cut), small());
+        assert_eq!(opened.damage, [], "group {group}");
+        assert_eq!(again.read_seqs().last(), Some(&(2 * (group + 1))), "group {group}");
+        log.keep();
+    }
+}
+
+#[test]
 fn lesson_06_the_directory_is_synced_before_a_record_is_acknowledged() {
     let disk = SimDisk::new(3);
     let (mut log, _) = open(&disk);

@@ -1,6 +1,6 @@
 //! A disk whose sync takes as long as the test wants, or fails once.
 //!
-//! A library loaded before all others takes the place of `fdatasync` and `fsync` in the agent's process. It looks at files
+//! A library loaded before all others takes the place of `fdatasync`, `fsync` and `msync` in the agent's process. It looks at files
 //! in the test's folder: while `hold` exists a sync waits before it is made (and `waiting` exists); when `fail` exists one sync removes it
 //! and returns `EIO` without having synced.
 
