@@ -16,5 +16,6 @@ pub mod shard;
 pub mod stored;
 pub mod stream;
 pub mod sys;
+pub mod tenant_map;
 pub mod time;
 pub mod transport;

@@ -192,3 +192,65 @@ impl Intake {
 
 /// When a refused producer should come back.
 const RETRY_AFTER_S: u32 = 5;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shard::door::Packed;
+    use scaidrive_wal::{Budget, ByteCount, MappedDisk, Options, Syncer};
+    use std::sync::{Arc, Mutex};
+
+    const RAW: &[u8] = br#"{"event_id":"e","timestamp":"2026-05-12T14:23:01Z","tenant_id":"t","category":"c","action":"a","severity":"info"}"#;
+    const MOMENT: Moment = Moment { log: LogTime::from_ms(0), wall: WallTime::from_ms(0) };
+
+    /// Fates in the order in which they were told.
+    type Told = Arc<Mutex<Vec<(&'static str, Outcome)>>>;
+
+    fn tells(told: &Told, who: &'static str) -> Done {
+        let told = Arc::clone(told);
+        Box::new(move |outcome| told.lock().unwrap().push((who, outcome)))
+    }
+
+    fn log(path: &std::path::Path) -> (Log, Syncer) {
+        let options =
+            Options { segment_size: 64 << 10, min_free: ByteCount::new(0), min_free_percent: 0, ..Options::default() };
+        let disk = Arc::new(MappedDisk::open(path).unwrap());
+        let (mut log, _) = Log::open(disk, options, Budget::new(16), WallTime::from_ms(0), &mut || 7).unwrap();
+        let (syncer, _) = log.helpers();
+        (log, syncer)
+    }
+
+    #[test]
+    fn a_group_hears_that_it_is_durable_when_the_sync_that_covers_all_of_it_has_ended() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut log, syncer) = log(&dir.path().join("log"));
+        let mut intake = Intake::default();
+        let told = Told::default();
+        let index = scaidrive_codecs::index(RAW).unwrap();
+        intake.append(&mut log, MOMENT, RAW, &index, 1, 0).unwrap();
+        intake.end_group(&log, tells(&told, "first"));
+        let job = syncer.begin().expect("the first group waits for a sync");
+        // Appended while the sync is under way, on the socket and from another thread: not covered by it.
+        intake.append(&mut log, MOMENT, RAW, &index, 1, 0).unwrap();
+        intake.end_group(&log, tells(&told, "second"));
+        let mut events = Packed::default();
+        events.push(RAW, &index, 1);
+        intake.batches.push_back(Batch { events, when_full: WhenFull::Wait, done: tells(&told, "third") });
+        intake.append_batches(&mut log, MOMENT);
+        intake.acknowledge(&log);
+        assert_eq!(*told.lock().unwrap(), []);
+        let synced = job.execute();
+        intake.acknowledge(&log);
+        assert_eq!(*told.lock().unwrap(), []);
+        syncer.finish(job, synced);
+        intake.acknowledge(&log);
+        assert_eq!(*told.lock().unwrap(), [("first", Outcome::Durable)]);
+        let job = syncer.begin().expect("the others wait for a sync");
+        let synced = job.execute();
+        syncer.finish(job, synced);
+        intake.acknowledge(&log);
+        let all = [("first", Outcome::Durable), ("second", Outcome::Durable), ("third", Outcome::Durable)];
+        assert_eq!(*told.lock().unwrap(), all);
+        assert!(!intake.is_waiting());
+    }
+}

@@ -7,43 +7,48 @@
 //!
 //! What it does not do: parse events, decide what a reply means, or speak to a network.
 
+mod burial;
+mod cursors;
 pub mod door;
+mod ending;
 mod inbox;
 mod intake;
 mod pass;
 mod place;
+mod replan;
 mod report;
 mod retention;
+mod shelf;
 mod tenants;
 
 use std::cell::{Cell, RefCell};
 use std::ops::Range;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use futures_lite::future::{or, yield_now};
 use scaidrive_codecs::Index;
-use scaidrive_codecs::own::{DeadLettersFull, Envelope, IntakeChanged, LogDamaged, OwnEvent, SyncFailed};
-use scaidrive_wal::{CursorKey, CursorTicket, Log, LogTime, Opened, Room, Seq, WallTime};
+use scaidrive_codecs::own::{Envelope, IntakeChanged, LogDamaged, OwnEvent, SyncFailed};
+use scaidrive_wal::{Log, LogTime, Opened, Room, Seq, WallTime};
 
 pub use inbox::{Command, Mailbox};
 pub use place::Place;
 pub use report::{DestinationReport, Published, ShardReport};
 pub use retention::Holdings;
 
-use self::door::{Done, Doors, LocalDoor, NoRoom, ShardId, Shelf};
+use self::cursors::CursorQueue;
+use self::door::{Doors, LocalDoor, NoRoom, ShardId, Shelf};
 use self::inbox::Mail;
 use self::intake::{Intake, Moment};
 use self::pass::Passes;
+use self::shelf::ShardShelf;
 use crate::config::{Destination, OnFull};
-use crate::deadletter::{DeadLetters, Kept, Key, Letter};
+use crate::deadletter::DeadLetters;
 use crate::delivery::carrier;
-use crate::delivery::encoder::Encoder;
-use crate::delivery::outlet::{Condemned, Drain, FLAG_OWN, Outlet, Reading, Start};
-use crate::delivery::route::Route;
+use crate::delivery::outlet::{FLAG_OWN, Reading};
 use crate::notify::Notify;
-use crate::runtime::{Pending, Runtime, offload_value};
+use crate::runtime::Runtime;
 use crate::stream::books::TenantBooks;
 use crate::time::{Entropy, Millis};
 
@@ -129,6 +134,8 @@ pub struct Shard {
     told_damage: Vec<Range<Seq>>,
     is_accepting: Cell<bool>,
     now: Cell<Millis>,
+    /// The time at which the group that is being put together is appended: a slice of lines, a fraction of a turn.
+    group_moment: Cell<Option<Moment>>,
     /// Log time before which events are too old, in milliseconds.
     logged_before: Cell<u64>,
     /// Records before this one make room.
@@ -143,12 +150,6 @@ pub struct Shard {
     turns: Cell<u64>,
     unreadable: Cell<u64>,
     own_waiting: RefCell<Vec<OwnEvent>>,
-}
-
-/// Cursor bodies on their way to the disk.
-#[derive(Default)]
-struct CursorQueue {
-    under_way: Vec<(CursorTicket, Vec<Rc<Place>>)>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -200,6 +201,7 @@ impl Shard {
             told_damage: opened.damage.iter().map(|damage| damage.seqs.clone()).collect(),
             is_accepting: Cell::new(true),
             now: Cell::new(now),
+            group_moment: Cell::new(None),
             logged_before: Cell::new(0),
             squeezed_before: Cell::new(Seq::FIRST),
             must_go: Cell::new(Seq::FIRST),
@@ -265,52 +267,6 @@ impl Shard {
         LocalDoor::new(self.doors.clone(), self.id, Rc::clone(&self.runtime), shelf)
     }
 
-    /// Ends intake now, and the shard once what is under way has ended, `grace` from now at the latest.
-    pub fn begin_stop(&self, grace: Millis) {
-        self.stop.set(Stop::Until(self.runtime.now().plus(grace)));
-        for place in self.places.borrow().iter() {
-            place.outlet.borrow_mut().rest(true);
-        }
-        self.ring();
-    }
-
-    /// Whether intake is over.
-    pub fn is_stopping(&self) -> bool {
-        self.stop.get() != Stop::No
-    }
-
-    /// Works by another plan from now on. Unchanged destinations keep their connections and their place.
-    pub fn replan(self: &Rc<Self>, plan: Arc<Plan>) {
-        let old = self.places.take();
-        let mut places = Vec::new();
-        for planned in &plan.destinations {
-            let same = old.iter().find(|place| place.destination.id == planned.destination.id);
-            match same {
-                Some(place) if Arc::ptr_eq(&place.destination, &planned.destination) => places.push(Rc::clone(place)),
-                Some(place) => {
-                    // One that is being replaced already will be replaced by what the newest plan says.
-                    let is_new = place.outlet.borrow().reading != Reading::Draining(Drain::Replaced);
-                    if is_new {
-                        place.outlet.borrow_mut().drain_for(Drain::Replaced);
-                        self.runtime.spawn(Box::pin(replace(Rc::clone(self), Rc::clone(place))));
-                    }
-                    places.push(Rc::clone(place));
-                }
-                None => places.extend(self.place(planned, false)),
-            }
-        }
-        for place in &old {
-            if !plan.destinations.iter().any(|planned| planned.destination.id == place.destination.id) {
-                // Now, because the same destination may be there again before its last words are said.
-                self.log.borrow_mut().remove_cursor(place.outlet.borrow().key());
-                self.runtime.spawn(Box::pin(retire(Rc::clone(self), Rc::clone(place))));
-            }
-        }
-        *self.plan.borrow_mut() = plan;
-        self.set_places(places);
-        self.ring();
-    }
-
     /// Something changed that a turn must look at.
     pub fn touch(&self, place: &Rc<Place>) {
         if !place.is_touched.replace(true) {
@@ -350,11 +306,6 @@ impl Shard {
         base.plus(self.runtime.now().since(started).0)
     }
 
-    /// Puts an event that a destination refused for good into its store; it is settled when it is there.
-    pub fn bury(self: &Rc<Self>, place: &Rc<Place>, condemned: Condemned) {
-        self.runtime.spawn(Box::pin(bury(Rc::clone(self), Rc::clone(place), condemned)));
-    }
-
     /// Says something about the agent itself, as an event in this shard's log.
     pub fn tell(&self, event: OwnEvent) {
         let mut waiting = self.own_waiting.borrow_mut();
@@ -390,6 +341,7 @@ impl Shard {
     }
 
     fn take_in(&self) {
+        self.group_moment.set(None);
         let moment = self.moment();
         let mut log = self.log.borrow_mut();
         let mut intake = self.intake.borrow_mut();
@@ -512,103 +464,6 @@ impl Shard {
         }
     }
 
-    /// Cursors: what the disk has is heard, what is due is written and synced, and what else changed is noted.
-    fn write_cursors(&self, now: Millis) {
-        self.hear_of_cursors();
-        let is_time = now >= self.next_cursors.get();
-        if is_time {
-            self.next_cursors.set(now.plus(CURSORS_EVERY));
-        }
-        let mut whose = Vec::new();
-        let due = self.cursor_bodies(|place, outlet| {
-            let body = outlet.cursor_body(is_time)?;
-            whose.push(Rc::clone(place));
-            Some(body)
-        });
-        let mut log = self.log.borrow_mut();
-        if !due.is_empty() {
-            match log.write_cursors(&borrowed(&due)) {
-                Ok(ticket) => self.cursors.borrow_mut().under_way.push((ticket, whose)),
-                Err(problem) => {
-                    tracing::error!(shard = self.id.0, "cursors can't be written: {problem}");
-                    whose.iter().for_each(|place| place.outlet.borrow_mut().cursor_written(false));
-                }
-            }
-        }
-        let notes = self.cursor_bodies(|_, outlet| outlet.cursor_note());
-        if !notes.is_empty() {
-            log.note_cursors(&borrowed(&notes));
-        }
-    }
-
-    fn hear_of_cursors(&self) {
-        let log = self.log.borrow();
-        let written = log.cursors_written();
-        let is_durable = log.cursor_error().is_none();
-        for (_, places) in self.cursors.borrow_mut().under_way.extract_if(.., |(ticket, _)| *ticket <= written) {
-            for place in places {
-                place.outlet.borrow_mut().cursor_written(is_durable);
-            }
-        }
-    }
-
-    fn cursor_bodies(
-        &self,
-        mut body_of: impl FnMut(&Rc<Place>, &mut Outlet) -> Option<Vec<u8>>,
-    ) -> Vec<(CursorKey, Vec<u8>)> {
-        let places = self.places.borrow();
-        let body = |place: &Rc<Place>| {
-            let mut outlet = place.outlet.borrow_mut();
-            Some((outlet.key(), body_of(place, &mut outlet)?))
-        };
-        places.iter().filter_map(body).collect()
-    }
-
-    fn place(&self, planned: &Planned, must_begin_anew: bool) -> Option<Rc<Place>> {
-        let key = CursorKey(planned.destination.id.bytes());
-        let cursor = self.log.borrow().cursors().find(|(found, _)| *found == key).map(|(_, body)| body.to_vec());
-        self.place_from(planned, cursor.as_deref(), must_begin_anew)
-    }
-
-    fn place_from(&self, planned: &Planned, cursor: Option<&[u8]>, must_begin_anew: bool) -> Option<Rc<Place>> {
-        let encoder = match Encoder::new(&planned.destination) {
-            Ok(encoder) => Rc::new(encoder),
-            Err(problem) => {
-                tracing::error!(destination = %planned.destination.name, "not delivered to: {problem}");
-                return None;
-            }
-        };
-        let start = Start {
-            node: &self.identity.node,
-            agent: &self.identity.agent_id,
-            shard: self.id.0,
-            cursor,
-            oldest: self.log.borrow().first_seq(),
-            next: self.log.borrow().next_seq(),
-            must_begin_anew,
-            now: self.runtime.now(),
-        };
-        let outlet = Outlet::open(Arc::clone(&planned.destination), encoder, &start, &mut Chance(&*self.runtime));
-        let route = Rc::new(Route::new(Arc::clone(&planned.destination)));
-        Some(Place::new(outlet, route, Arc::clone(&planned.dead_letters)))
-    }
-
-    fn set_places(&self, places: Vec<Rc<Place>>) {
-        for place in &places {
-            let mut outlet = place.outlet.borrow_mut();
-            if let Some(seq) = self.passes.borrow().position(outlet.reading) {
-                outlet.passed_to(seq);
-                outlet.reading = Reading::Waiting;
-            }
-        }
-        let waits = (0u32..).zip(&places).map(|(at, place)| {
-            let outlet = place.outlet.borrow();
-            (at, outlet.reading, outlet.next_seq())
-        });
-        self.passes.borrow_mut().places_changed(waits);
-        *self.places.borrow_mut() = places;
-    }
-
     fn tell_damage(&self, missing: &Range<Seq>) {
         if self.told_damage.iter().any(|told| told.start < missing.end && missing.start < told.end) {
             return;
@@ -629,23 +484,6 @@ impl Shard {
         }));
     }
 
-    /// A destination's dead-letter store has no room: said once an hour.
-    fn tell_full_store(&self, place: &Place) {
-        let now = self.runtime.now();
-        if place.next_full_store.get().is_some_and(|moment| now < moment) {
-            return;
-        }
-        place.next_full_store.set(Some(now.plus(FULL_STORE_EVERY)));
-        let store = place.dead_letters.lock().unwrap_or_else(PoisonError::into_inner);
-        tracing::warn!(destination = %place.destination.name, "the dead-letter store is full; refused events count as overflow");
-        self.tell(OwnEvent::DeadLettersFull(DeadLettersFull {
-            destination: place.destination.name.clone(),
-            events: store.len() as u64,
-            bytes: store.bytes(),
-            limit_bytes: store.max_bytes(),
-        }));
-    }
-
     /// How long what was written to a peer that never answers is kept at most: half the window, so that it never ages
     /// out of it.
     pub fn trail_age_max(&self) -> Millis {
@@ -657,189 +495,8 @@ impl Shard {
         self.id
     }
 
-    fn has_ended(&self) -> bool {
-        match self.stop.get() {
-            Stop::No => false,
-            Stop::Until(moment) => {
-                let is_quiet = !self.intake.borrow().is_waiting()
-                    && !self.places.borrow().iter().any(|place| place.outlet.borrow().is_busy());
-                is_quiet || self.runtime.now() >= moment
-            }
-        }
-    }
-
-    /// The last words: what is settled is in the cursors, and what is appended is on the disk.
-    async fn close(&self) {
-        self.settle_for_the_last_time();
-        let deadline = self.runtime.now().plus(CLOSE_MAX);
-        while self.runtime.now() < deadline {
-            self.log.borrow().rearm_waker();
-            self.next_cursors.set(Millis::ZERO);
-            self.write_cursors(self.runtime.now());
-            if self.cursors.borrow().under_way.is_empty() {
-                break;
-            }
-            self.look_again().await;
-        }
-        let closing = self.log.borrow_mut().begin_close(self.log_now());
-        while self.runtime.now() < deadline && !closing.is_done() && !closing.has_failed() {
-            self.log.borrow().rearm_waker();
-            self.look_again().await;
-        }
-        self.intake.borrow_mut().acknowledge(&self.log.borrow());
-        self.intake.borrow_mut().give_back();
-        self.publish(true);
-    }
-
-    /// Waits for a helper of the log, but not for long.
-    async fn look_again(&self) {
-        or(self.mailbox.bell().changed(), self.runtime.sleep(Millis(20))).await;
-    }
-
-    fn settle_for_the_last_time(&self) {
-        for place in self.places.borrow().iter() {
-            let mut outlet = place.outlet.borrow_mut();
-            if let Some(seq) = self.passes.borrow().position(outlet.reading) {
-                outlet.passed_to(seq);
-            }
-            outlet.advance(self.must_go.get(), self.runtime.now(), &mut Chance(&*self.runtime));
-        }
-    }
-
     fn moment(&self) -> Moment {
         Moment { log: self.log_now(), wall: WallTime::from_ms(self.runtime.wall_ms()) }
-    }
-}
-
-fn borrowed(bodies: &[(CursorKey, Vec<u8>)]) -> Vec<(CursorKey, &[u8])> {
-    bodies.iter().map(|(key, body)| (*key, body.as_slice())).collect()
-}
-
-/// Keeps at it until the store has the event or is full: a disk that refuses is no reason to lose it.
-async fn bury(shard: Rc<Shard>, place: Rc<Place>, condemned: Condemned) {
-    let Condemned { item, why } = condemned;
-    let epoch = place.outlet.borrow().stream().epoch();
-    let letter = Letter {
-        id: 0,
-        key: Key { epoch, n: item.n },
-        shard: shard.id.0,
-        raw: item.load.payload().to_vec(),
-        reply: why.clone(),
-        reason: why.clone(),
-        wall_ms: shard.runtime.wall_ms(),
-        attempts: 1,
-    };
-    let is_stored = loop {
-        let (store, letter) = (Arc::clone(&place.dead_letters), letter.clone());
-        let put = move || store.lock().unwrap_or_else(PoisonError::into_inner).put(&[letter]);
-        match offload_value(&shard.runtime, put).await {
-            Ok(Ok(kept)) => break kept == Kept::All,
-            Ok(Err(problem)) => tracing::error!(destination = %place.destination.name, "{problem}"),
-            Err(panicked) => tracing::error!(destination = %place.destination.name, "{panicked}"),
-        }
-        shard.runtime.sleep(BURY_AGAIN).await;
-    };
-    if !is_stored {
-        shard.tell_full_store(&place);
-    }
-    place.outlet.borrow_mut().dead_lettered(&item, &why, is_stored, &mut shard.tenants.borrow_mut());
-    shard.touch_and_ring(&place);
-}
-
-/// Puts a changed destination in the place of the old one, when what was under way has ended or its time is over.
-async fn replace(shard: Rc<Shard>, old: Rc<Place>) {
-    wait_until_quiet(&shard, &old).await;
-    shard.swap(&old);
-}
-
-/// Lets a removed destination's requests end, writes off what it did not get, and tells it so in its last statement.
-async fn retire(shard: Rc<Shard>, place: Rc<Place>) {
-    wait_until_quiet(&shard, &place).await;
-    let now = shard.runtime.now();
-    let unread = {
-        let outlet = place.outlet.borrow();
-        shard.log.borrow().next_seq().get().saturating_sub(outlet.next_seq().get())
-    };
-    place.outlet.borrow_mut().abandon(unread, now, &mut Chance(&*shard.runtime));
-    let deadline = now.plus(LAST_WORDS_MAX);
-    while place.outlet.borrow().announcer().front().is_some() && shard.runtime.now() < deadline {
-        shard.tend(&place);
-        shard.runtime.sleep(Millis(50)).await;
-    }
-    place.is_closed.set(true);
-    place.outlet.borrow().wake.notify();
-}
-
-async fn wait_until_quiet(shard: &Shard, place: &Place) {
-    place.outlet.borrow_mut().rest(true);
-    let deadline = shard.runtime.now().plus(REPLACE_MAX);
-    while place.outlet.borrow().is_busy() && shard.runtime.now() < deadline {
-        shard.runtime.sleep(Millis(50)).await;
-    }
-}
-
-impl Shard {
-    /// The new settings go on from where the old ones have settled everything.
-    fn swap(self: &Rc<Self>, old: &Rc<Place>) {
-        let plan = Arc::clone(&self.plan.borrow());
-        let is_here = self.places.borrow().iter().any(|place| Rc::ptr_eq(place, old));
-        let planned = plan.destinations.iter().find(|planned| planned.destination.id == old.destination.id);
-        // Removed meanwhile, and perhaps there again as a new one.
-        let Some(planned) = planned.filter(|_| is_here) else { return };
-        let body = {
-            let mut outlet = old.outlet.borrow_mut();
-            outlet.advance(self.must_go.get(), self.runtime.now(), &mut Chance(&*self.runtime));
-            outlet.cursor_body_now()
-        };
-        old.is_closed.set(true);
-        old.outlet.borrow().wake.notify();
-        let place = self.place_from(planned, body.as_deref(), false);
-        if let Some(place) = &place {
-            // What the new outlet starts from is not on the disk yet; until it is, the old cursor protects the log.
-            place.outlet.borrow_mut().protect_from(old.outlet.borrow().durable_seq());
-        }
-        let places: Vec<_> = self
-            .places
-            .borrow()
-            .iter()
-            .filter_map(|other| if Rc::ptr_eq(other, old) { place.clone() } else { Some(Rc::clone(other)) })
-            .collect();
-        self.set_places(places);
-        self.ring();
-    }
-}
-
-/// The shard as somewhere to put events.
-struct ShardShelf(Rc<Shard>);
-
-impl Shelf for ShardShelf {
-    fn append(&self, raw: &[u8], index: &Index, tenant_hash: u64) -> Result<(), NoRoom> {
-        let shard = &self.0;
-        if shard.is_stopping() {
-            return Err(NoRoom);
-        }
-        let mut log = shard.log.borrow_mut();
-        shard.intake.borrow_mut().append(&mut log, shard.moment(), raw, index, tenant_hash, 0)
-    }
-
-    fn end_group(&self, done: Done) {
-        let log = self.0.log.borrow();
-        self.0.intake.borrow_mut().end_group(&log, done);
-        if log.ack_end() >= log.next_seq() {
-            // Acknowledged without a sync, so nothing else would ring.
-            self.0.ring();
-        }
-    }
-
-    fn room(&self) -> Pending<()> {
-        // The log's keeper rings when it has made room, and a turn a second looks in any case.
-        let room = Rc::clone(&self.0.room);
-        let seen = room.seen();
-        Box::pin(async move { room.changed(seen).await })
-    }
-
-    fn why_no_room(&self) -> Option<String> {
-        self.0.intake.borrow().why_no_room().map(str::to_owned)
     }
 }
 
@@ -847,17 +504,5 @@ impl Shelf for ShardShelf {
 const TURN_MAX: Millis = Millis(1_000);
 /// Ages, retention and every place are looked at this often.
 const HOUSEKEEPING: Millis = Millis(1_000);
-/// Cursors are written this often, whatever the number of destinations.
-const CURSORS_EVERY: Millis = Millis(1_000);
-/// How long the last sync and the last cursors may take when the agent stops.
-const CLOSE_MAX: Millis = Millis(1_500);
-/// How long a changed destination's requests may take before it is replaced.
-const REPLACE_MAX: Millis = Millis(30_000);
-/// How long a removed destination may take to accept its last statement.
-const LAST_WORDS_MAX: Millis = Millis(10_000);
-/// A dead letter that the disk refused is tried again after this.
-const BURY_AGAIN: Millis = Millis(5_000);
-/// How often a full dead-letter store is announced.
-const FULL_STORE_EVERY: Millis = Millis::from_secs(3_600);
 /// Own events that wait for room in the log.
 const OWN_WAITING_MAX: usize = 256;

@@ -170,7 +170,7 @@ impl Shard {
 
     /// Outlets that wait in this stretch, and have room, come along from here.
     fn take_along(&self, passes: &mut Passes, stretch: Range<Seq>) {
-        if stretch.is_empty() {
+        if stretch.is_empty() || passes.waiting.is_empty() {
             return;
         }
         let must_go = self.must_go.get();

@@ -1,15 +1,16 @@
 //! Which outlets a tenant's events go to: looked up once per event, so that a thousand destinations, each for one
 //! tenant, cost little more than one.
 
-use std::collections::HashMap;
 use std::rc::Rc;
 
 use scaidrive_codecs::Scope;
 
+use crate::tenant_map::TenantMap;
+
 /// The places in whose scope each tenant is, learned as tenants appear.
 #[derive(Debug, Default)]
 pub(super) struct TenantTable {
-    known: HashMap<u64, Known>,
+    known: TenantMap<Known>,
 }
 
 #[derive(Debug)]

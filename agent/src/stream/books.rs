@@ -5,10 +5,9 @@
 //! No term is derived from another: each is counted by the code where it happens, so that a path that forgets to count
 //! shows as a [`Books::difference`] other than 0.
 
-use std::collections::HashMap;
-
 use crate::stored::{Decode, Encode};
 use crate::stream::notice::cut_to;
+use crate::tenant_map::TenantMap;
 
 /// What became of the events that one stream has judged since its epoch began. Counts of events.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode)]
@@ -96,7 +95,7 @@ impl Books {
 /// Holds at most [`TENANTS_MAX`]; beyond that those not seen for longest make room, unless they have events in hand.
 #[derive(Debug, Default)]
 pub struct TenantBooks {
-    tenants: HashMap<u64, TenantEntry>,
+    tenants: TenantMap<TenantEntry>,
     turn: u64,
     untracked: u64,
 }
