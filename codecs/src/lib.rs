@@ -11,6 +11,7 @@
 //! | [`time`] | RFC 3339, epoch seconds and HTTP dates |
 //! | [`filter`], [`scope`] | which events a destination wants and which tenants it may see |
 //! | [`body`] | a request body as pieces, most of them borrowed from the log |
+//! | [`format`] | what an HTTP destination's format can be asked |
 //! | [`hec`], [`syslog`] | one destination's format each, and what its replies mean |
 //! | [`framing`] | where one syslog message ends on a byte stream |
 //! | [`http`], [`chunked`] | HTTP/1.1 heads out, replies and requests in (the one place with httparse) |
@@ -23,6 +24,7 @@ pub mod body;
 pub mod chunked;
 pub mod event;
 pub mod filter;
+pub mod format;
 pub mod framing;
 mod hash;
 pub mod hec;
@@ -42,8 +44,9 @@ mod wildcard;
 pub use body::{Body, Mark, Stamp};
 pub use event::{Event, Field, tenant_hash};
 pub use filter::{Filter, FilterError, FilterSpec, Scratch};
+pub use format::{Entry, Format, Frame, RequestParts, Unfit};
 pub use index::{Index, Refusal, index, unbreak_lines};
 pub use scope::{Scope, ScopeError};
 pub use severity::Severity;
 pub use stored::IndexError;
-pub use verdict::{RefusedItem, Rest, Verdict};
+pub use verdict::{RefusedItem, Verdict};

@@ -10,12 +10,14 @@ pub enum Verdict {
         /// It did, but asks for less.
         slow_down: bool,
     },
-    /// The destination will never take these events.
-    Refused {
-        /// Each refused event, in order, at least one.
-        items: Vec<RefusedItem>,
-        /// What became of all the others.
-        rest: Rest,
+    /// The destination judged the events one by one. What is in neither list, it has taken.
+    Judged {
+        /// What it will never take, in order.
+        refused: Vec<RefusedItem>,
+        /// Positions of what it could not take now, in order.
+        again: Vec<usize>,
+        /// It asks for less.
+        slow_down: bool,
     },
     /// Send the same bytes again later.
     Retry {
@@ -56,22 +58,16 @@ pub struct RefusedItem {
     pub reason: String,
 }
 
-/// What became of the events of a batch that were not refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Rest {
-    /// Accepted.
-    Delivered,
-    /// Not accepted; send them again.
-    Retry,
-    /// Nobody knows; send them again.
-    Unknown,
-}
-
 impl Verdict {
+    /// The destination will never take these events, and has taken all others.
+    pub fn refused(refused: Vec<RefusedItem>) -> Verdict {
+        Verdict::Judged { refused, again: Vec::new(), slow_down: false }
+    }
+
     /// The events of this batch cannot all be taken: split it, or, where one stands alone, refuse that one.
     pub fn split_or_refuse(events: usize, offender: Option<usize>, why: String) -> Verdict {
         if events == 1 {
-            return Verdict::Refused { items: vec![RefusedItem { item: 0, reason: why }], rest: Rest::Delivered };
+            return Verdict::refused(vec![RefusedItem { item: 0, reason: why }]);
         }
         Verdict::Split { offender: offender.filter(|nth| *nth < events), why }
     }
@@ -120,7 +116,7 @@ mod tests {
     fn a_lone_event_is_refused_and_a_batch_is_split() {
         let alone = Verdict::split_or_refuse(1, Some(0), "bad".into());
         let refused = vec![RefusedItem { item: 0, reason: "bad".into() }];
-        assert_eq!(alone, Verdict::Refused { items: refused, rest: Rest::Delivered });
+        assert_eq!(alone, Verdict::refused(refused));
         let batch = Verdict::split_or_refuse(3, Some(3), "bad".into());
         assert_eq!(batch, Verdict::Split { offender: None, why: "bad".into() });
     }

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use scaidrive_codecs::hec::*;
 use scaidrive_codecs::http::{HeadError, Progress, Reply, RequestReader};
 use scaidrive_codecs::own::{Envelope, examples};
-use scaidrive_codecs::{Body, Event, RefusedItem, Rest, Stamp, Verdict, index};
+use scaidrive_codecs::{Body, Event, RefusedItem, Stamp, Verdict, index};
 use serde_json::{Value, json};
 
 fn hec(index: Option<&str>) -> Hec {
@@ -175,7 +175,7 @@ fn split(status: u16, number: u32) {
     assert_eq!(code(status, number), Verdict::Split { offender: None, why: words(status, number) }, "code {number}");
     let alone = verdict(status, &format!(r#"{{"text":"T","code":{number}}}"#), 1);
     let items = vec![RefusedItem { item: 0, reason: words(status, number) }];
-    assert_eq!(alone, Verdict::Refused { items, rest: Rest::Delivered }, "code {number}");
+    assert_eq!(alone, Verdict::refused(items), "code {number}");
 }
 
 #[test]
@@ -289,7 +289,7 @@ fn status_404_is_retried_because_a_rolling_restart_answers_so() {
 #[test]
 fn lesson_24_status_413_is_split() {
     assert_eq!(verdict(413, "too large", 10), Verdict::Split { offender: None, why: "HTTP 413: too large".into() });
-    assert!(matches!(verdict(413, "too large", 1), Verdict::Refused { .. }));
+    assert!(matches!(verdict(413, "too large", 1), Verdict::Judged { .. }));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use scaidrive_codecs::hec::{EVENT_PATH, Hec, HecHead, HecSettings};
 use scaidrive_codecs::http::Reply;
 use scaidrive_codecs::syslog::{self, Rfc5424, Rfc5424Settings};
-use scaidrive_codecs::{Body, Event, Index, Rest, Scratch, Stamp, Verdict};
+use scaidrive_codecs::{Body, Event, Index, Scratch, Stamp, Verdict};
 use scaidrive_wal::Record;
 
 use super::gate::Hold;
@@ -149,17 +149,13 @@ fn outcome(verdict: Verdict, status: u16, events: usize) -> Outcome {
         Verdict::Split { offender, why } => Outcome::Refused { offender, why },
         Verdict::HoldForCredentials { why } => Outcome::Retry { hold: Hold::Credentials, after: None, why },
         Verdict::Misconfigured { why } => Outcome::Retry { hold: Hold::Misconfigured, after: None, why },
-        Verdict::Refused { mut items, rest } => {
-            if items.len() == events {
-                let why = items.pop().map_or_else(String::new, |item| item.reason);
-                return Outcome::Refused { offender: None, why };
-            }
-            let is_refused = |at: usize| items.iter().any(|item| item.item == at);
-            let again = match rest {
-                Rest::Delivered => Vec::new(),
-                Rest::Retry | Rest::Unknown => (0..events).filter(|at| !is_refused(*at)).collect(),
-            };
-            Outcome::AcceptedBut { refused: items.into_iter().map(|item| (item.item, item.reason)).collect(), again }
+        // A reply that blames every event blames the batch: the search for the one at fault decides.
+        Verdict::Judged { mut refused, .. } if refused.len() == events => {
+            let why = refused.pop().map_or_else(String::new, |item| item.reason);
+            Outcome::Refused { offender: None, why }
+        }
+        Verdict::Judged { refused, again, .. } => {
+            Outcome::AcceptedBut { refused: refused.into_iter().map(|item| (item.item, item.reason)).collect(), again }
         }
     }
 }
