@@ -68,10 +68,8 @@ fn described(destination: &Destination) -> Vec<String> {
         let settings = destination.settings();
         settings.into_iter().find(|(name, _)| *name == key).and_then(|(_, value)| value).unwrap_or_default()
     };
-    let secret = match destination.secret() {
-        Some(secret) => format!(", token from {}", secret.source()),
-        None => String::new(),
-    };
+    let secrets = destination.secrets();
+    let secret: String = secrets.iter().map(|(key, secret)| format!(", {key} from {}", secret.source())).collect();
     let how = match &destination.kind {
         Kind::SplunkHec(hec) => format!("sourcetype {}, {} compression", hec.sourcetype, value("compression")),
         Kind::Syslog(_) => format!("{} framing, facility {}, {}", value("framing"), value("facility"), value("msg")),

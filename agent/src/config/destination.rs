@@ -3,9 +3,10 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use super::{HttpUrl, Secret};
+use super::Secret;
+use super::auth::Auth;
+use super::kind::Kind;
 use crate::time::Millis;
-use scaidrive_codecs::syslog::{Framing, Msg};
 use scaidrive_codecs::{Filter, FilterSpec, Scope};
 
 /// One configured place that events go to.
@@ -17,6 +18,8 @@ pub struct Destination {
     pub name: String,
     /// What kind of SIEM it is, with what only that kind has.
     pub kind: Kind,
+    /// How it lets us in, all of these together.
+    pub auth: Vec<Auth>,
     /// Whose events it gets, as written.
     pub tenants: Vec<String>,
     /// The same, compiled.
@@ -39,6 +42,13 @@ pub struct Destination {
     pub required: bool,
     /// How long it may take.
     pub timeouts: Timeouts,
+}
+
+impl Destination {
+    /// Everything secret that it is reached with, with the key that names it.
+    pub fn secrets(&self) -> Vec<(&'static str, &Secret)> {
+        self.auth.iter().flat_map(Auth::secrets).collect()
+    }
 }
 
 /// What a destination's cursors and streams are kept under: 16 bytes made from its `id`, or from its name.
@@ -78,108 +88,6 @@ impl fmt::Debug for DestinationId {
     }
 }
 
-/// What kind of SIEM a destination is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// Splunk's HTTP Event Collector.
-    SplunkHec(SplunkHec),
-    /// Syslog (RFC 5424) over TCP or TLS.
-    Syslog(Syslog),
-}
-
-impl Kind {
-    /// The word for it in the configuration.
-    #[must_use]
-    pub fn name(&self) -> &'static str {
-        match self {
-            Kind::SplunkHec(_) => "splunk_hec",
-            Kind::Syslog(_) => "syslog",
-        }
-    }
-
-    /// Where it is, for people.
-    #[must_use]
-    pub fn address(&self) -> String {
-        match self {
-            Kind::SplunkHec(hec) => hec.url.to_string(),
-            Kind::Syslog(syslog) => format!("{}://{}:{}", syslog.transport.name(), syslog.host, syslog.port),
-        }
-    }
-}
-
-/// Splunk's HTTP Event Collector.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SplunkHec {
-    /// Its address; the path is what comes before `/services/collector`.
-    pub url: HttpUrl,
-    /// Its token.
-    pub token: Secret,
-    /// Whether indexer acknowledgement is used.
-    pub ack: HecAck,
-    /// Splunk's host field; the node's label unless something else is written.
-    pub host: String,
-    /// Splunk's source field.
-    pub source: String,
-    /// Splunk's sourcetype.
-    pub sourcetype: String,
-    /// Index to write to; the token's own when `None`.
-    pub index: Option<String>,
-}
-
-/// Whether Splunk's indexer acknowledgement is used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum HecAck {
-    /// If the token has it.
-    Auto,
-    /// Never asked for.
-    Off,
-}
-
-/// Syslog (RFC 5424) over TCP or TLS.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Syslog {
-    /// What carries the messages.
-    pub transport: SyslogTransport,
-    /// Who receives them: a host name or an IP address.
-    pub host: String,
-    /// On which port.
-    pub port: u16,
-    /// How messages are told apart: octet counting or line feeds.
-    pub framing: Framing,
-    /// Facility, 0 to 23.
-    pub facility: u8,
-    /// Where the event goes.
-    pub msg: Msg,
-    /// The HOSTNAME field; the node's label unless something else is written.
-    pub hostname: String,
-    /// The APP-NAME field, 1 to 48 bytes.
-    pub app_name: String,
-    /// Longest message, in bytes without the frame; 480 at least.
-    pub max_len: usize,
-    /// Whether the message starts with a byte order mark.
-    pub bom: bool,
-}
-
-/// What carries syslog messages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SyslogTransport {
-    /// TCP (RFC 6587).
-    Tcp,
-    /// TLS (RFC 5425).
-    Tls,
-}
-
-impl SyslogTransport {
-    /// The word for it in the configuration.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            SyslogTransport::Tcp => "tcp",
-            SyslogTransport::Tls => "tls",
-        }
-    }
-}
-
 /// How many events travel together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BatchSettings {
@@ -198,6 +106,22 @@ pub enum Compression {
     None,
     /// With gzip.
     Gzip,
+}
+
+impl Compression {
+    /// The one that is called so, if any.
+    pub(super) fn named(name: &str) -> Option<Compression> {
+        [Compression::None, Compression::Gzip].into_iter().find(|one| one.name() == name)
+    }
+
+    /// The word for it in the configuration, and in `Content-Encoding`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Compression::None => "none",
+            Compression::Gzip => "gzip",
+        }
+    }
 }
 
 /// How long a destination may take.

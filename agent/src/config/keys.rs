@@ -2,6 +2,7 @@
 //!
 //! The parser reads nothing that is not in these tables, and the JSON Schema is written from them.
 
+use super::kind::{NAMES, NAMES_LATER};
 use super::text::{DAY, GIB, HOUR, KIB, MIB, MINUTE, SECOND, TIB, size_text, span_text};
 use crate::time::Millis;
 
@@ -55,7 +56,7 @@ pub(crate) enum Shape {
     Secret,
     /// A table with keys of its own.
     Table(&'static [Key]),
-    /// A list of destinations, see [`DESTINATION_TYPES`].
+    /// A list of destinations, see [`super::kind::KINDS`].
     Destinations,
 }
 
@@ -135,7 +136,7 @@ impl Shape {
     }
 }
 
-const fn key(name: &'static str, shape: Shape, default: Default, about: &'static str) -> Key {
+pub(super) const fn key(name: &'static str, shape: Shape, default: Default, about: &'static str) -> Key {
     Key { name, shape, default, restart: true, about }
 }
 
@@ -147,20 +148,39 @@ impl Key {
     }
 }
 
-const fn text(max: usize) -> Shape {
+pub(super) const fn text(max: usize) -> Shape {
     Shape::Text { alphabet: Alphabet::Any, max }
 }
-const fn name(max: usize) -> Shape {
+pub(super) const fn name(max: usize) -> Shape {
     Shape::Text { alphabet: Alphabet::Name, max }
 }
-const fn choice(now: &'static [&'static str]) -> Shape {
+pub(super) const fn choice(now: &'static [&'static str]) -> Shape {
     Shape::Choice { now, later: &[] }
 }
-const fn size(min: u64, max: u64) -> Shape {
+pub(super) const fn size(min: u64, max: u64) -> Shape {
     Shape::Size { min, max }
 }
-const fn span(min: u64, max: u64) -> Shape {
+pub(super) const fn span(min: u64, max: u64) -> Shape {
     Shape::Span { min, max }
+}
+
+/// How requests are compressed; the first of the choices is the default.
+pub(super) const fn compression(shape: Shape) -> Key {
+    let first = match shape {
+        Shape::Choice { now, .. } => now[0],
+        _ => "none",
+    };
+    key("compression", shape, Default::Text(first), "How requests are compressed.")
+}
+
+/// Requests under way at the same time.
+pub(super) const fn in_flight(usual: u64) -> Key {
+    key(
+        "in_flight",
+        Shape::Count { min: 1, max: 64 },
+        Default::Count(usual),
+        "Requests under way at the same time, for each shard; one when ordered.",
+    )
 }
 
 /// What `agent.toml` holds.
@@ -301,24 +321,13 @@ pub(crate) const LOG: &[Key] = &[
     key("level", choice(LOG_LEVELS), Default::Text("info"), "The least important lines that are written.").live(),
 ];
 
-/// The types of destination this version delivers to, with the keys that only they have.
-pub(crate) const DESTINATION_TYPES: &[(&str, &[Key])] = &[("splunk_hec", SPLUNK_HEC), ("syslog", SYSLOG)];
-
-/// The types that other versions deliver to.
-pub(crate) const DESTINATION_TYPES_LATER: &[&str] = &["sentinel", "elastic", "datadog", "sumo_logic", "https"];
-
 /// Keys of a destination that other versions know.
 pub(crate) const DESTINATION_KEYS_LATER: &[&str] = &["shape", "proxy", "rate_limit", "redact"];
 
 /// What every destination has.
 pub(crate) const DESTINATION: &[Key] = &[
     key("name", name(64), Default::Required, "What people call it; unique."),
-    key(
-        "type",
-        Shape::Choice { now: &["splunk_hec", "syslog"], later: DESTINATION_TYPES_LATER },
-        Default::Required,
-        "What kind of SIEM it is.",
-    ),
+    key("type", Shape::Choice { now: NAMES, later: NAMES_LATER }, Default::Required, "What kind of SIEM it is."),
     key(
         "id",
         name(64),
@@ -327,7 +336,6 @@ pub(crate) const DESTINATION: &[Key] = &[
     ),
     key("tenants", Shape::Texts, Default::Texts(&["*"]), "Whose events it gets; \"*\" is everyone's."),
     key("filter", Shape::Table(FILTER), Default::Absent, "Which of their events it gets."),
-    key("batch", Shape::Table(BATCH), Default::Absent, "How many events travel together."),
     key(
         "ordered",
         Shape::Flag,
@@ -337,76 +345,6 @@ pub(crate) const DESTINATION: &[Key] = &[
     key("required", Shape::Flag, Default::Flag(false), "Whether producers wait for it with on_full = \"block\"."),
     key("timeouts", Shape::Table(TIMEOUTS), Default::Absent, "How long it may take."),
     key("tls", Shape::Table(TLS), Default::Absent, "How it is recognised, and this agent by it."),
-];
-
-pub(crate) const SPLUNK_HEC: &[Key] = &[
-    key("url", Shape::Url, Default::Required, "The collector's address, without /services/collector."),
-    key("token", Shape::Secret, Default::Required, "The collector's token."),
-    key(
-        "ack",
-        Shape::Choice { now: &["auto", "off"], later: &["on"] },
-        Default::Text("auto"),
-        "Indexer acknowledgement: used if the token has it (auto), or never asked for (off).",
-    ),
-    key("host", text(255), Default::Absent, "Splunk's host field; agent.node when absent."),
-    key("source", text(255), Default::Text("scaidrive:audit"), "Splunk's source field."),
-    key(
-        "sourcetype",
-        text(255),
-        Default::Text("scaidrive:audit"),
-        "Splunk's sourcetype; the starter content expects the default.",
-    ),
-    key("index", name(80), Default::Absent, "The index to write to; the token's own when absent."),
-    key("compression", choice(&["gzip", "none"]), Default::Text("gzip"), "How requests are compressed."),
-    key(
-        "in_flight",
-        Shape::Count { min: 1, max: 64 },
-        Default::Count(4),
-        "Requests under way at the same time, for each shard; one when ordered.",
-    ),
-];
-
-pub(crate) const SYSLOG: &[Key] = &[
-    key(
-        "transport",
-        Shape::Choice { now: &["tcp", "tls"], later: &["udp", "relp"] },
-        Default::Text("tls"),
-        "What carries the messages.",
-    ),
-    key("host", Shape::Host, Default::Required, "Who receives them."),
-    key(
-        "port",
-        Shape::Count { min: 1, max: 65535 },
-        Default::Absent,
-        "On which port; 6514 with tls and 514 with tcp when absent.",
-    ),
-    key(
-        "framing",
-        choice(&["octet_counting", "line_feed"]),
-        Default::Text("octet_counting"),
-        "How messages are told apart (RFC 6587); line_feed for appliances that know nothing else.",
-    ),
-    key("facility", choice(FACILITIES), Default::Text("local0"), "The facility of every message."),
-    key(
-        "msg",
-        Shape::Choice { now: &["json", "structured"], later: &["cef", "leef"] },
-        Default::Text("json"),
-        "Where the event goes: as JSON in the message, or as structured data.",
-    ),
-    key(
-        "hostname",
-        Shape::Text { alphabet: Alphabet::Label, max: 255 },
-        Default::Absent,
-        "The HOSTNAME field; agent.node when absent.",
-    ),
-    key("app_name", name(48), Default::Text("scaidrive"), "The APP-NAME field."),
-    key("max_len", size(480, MIB), Default::Text("8KiB"), "The longest message; longer ones lose their payload first."),
-    key(
-        "bom",
-        Shape::Flag,
-        Default::Flag(false),
-        "Whether the message starts with a byte order mark, as strict receivers want.",
-    ),
 ];
 
 pub(crate) const FILTER: &[Key] = &[
@@ -479,9 +417,3 @@ pub(crate) const DURABILITIES: &[&str] = &["fsync", "interval", "os"];
 pub(crate) const ON_FULLS: &[&str] = &["drop_oldest", "block"];
 pub(crate) const LOG_FORMATS: &[&str] = &["text", "json"];
 pub(crate) const LOG_LEVELS: &[&str] = &["error", "warn", "info", "debug", "trace"];
-
-/// Names of the facilities in the order of their numbers (RFC 5424, table 1), as syslog daemons write them.
-pub(crate) const FACILITIES: &[&str] = &[
-    "kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv", "ftp", "ntp",
-    "audit", "alert", "clock", "local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7",
-];

@@ -10,7 +10,8 @@
 //! | `files.rs` | the files on the disk, and which line a byte is in |
 //! | `walk.rs` | reading keys off the TOML tree, with the place of each |
 //! | `parse.rs`, `parse_destination.rs`, `parse_secret.rs` | the rules that no single key can know |
-//! | `destination.rs`, `url.rs`, `secret.rs`, `text.rs` | the types that settings become |
+//! | `kind/` | the kinds of destination, a file for each |
+//! | `destination.rs`, `auth.rs`, `url.rs`, `secret.rs`, `text.rs` | the types that settings become |
 //! | `settings.rs` | a configuration as a list of keys and values: what changed, what may be shown |
 //! | `schema.rs` | the JSON Schema |
 
@@ -20,9 +21,11 @@ use std::sync::Arc;
 
 use crate::time::Millis;
 
+mod auth;
 mod destination;
 mod files;
 mod keys;
+mod kind;
 mod parse;
 mod parse_destination;
 mod parse_secret;
@@ -34,10 +37,9 @@ mod text;
 mod url;
 mod walk;
 
-pub use destination::{
-    BatchSettings, Compression, Destination, DestinationId, HecAck, Kind, SplunkHec, Syslog, SyslogTransport, Timeouts,
-    TlsSettings,
-};
+pub use auth::Auth;
+pub use destination::{BatchSettings, Compression, Destination, DestinationId, Timeouts, TlsSettings};
+pub use kind::{HecAck, Kind, SplunkHec, Syslog, SyslogTransport};
 pub(crate) use problems::nearest;
 pub use problems::{Place, Problem, Weight};
 pub use schema::json_schema;

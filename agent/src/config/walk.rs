@@ -187,6 +187,15 @@ impl<'a> Section<'a> {
         None
     }
 
+    /// One of the words of a choice.
+    pub(crate) fn word(&self, name: &str) -> Option<&'static str> {
+        let position = self.choice(name)?;
+        match self.shape(name) {
+            Some(Shape::Choice { now, .. }) => now.get(position).copied(),
+            _ => None,
+        }
+    }
+
     pub(crate) fn flag(&self, name: &str) -> Option<bool> {
         match self.find(name).map(Spanned::get_ref) {
             Some(DeValue::Boolean(flag)) => Some(*flag),

@@ -1,4 +1,5 @@
-//! The loops round the transports: take a job, send it, bring back how it ended. Nothing is decided here.
+//! The loops round the transports: take a job, send it, bring back how it ended. Nothing is decided here. The loop
+//! for HTTP is in [`super::http`].
 
 use std::collections::VecDeque;
 use std::pin::pin;
@@ -7,24 +8,25 @@ use std::task::{Context, Poll, Waker};
 
 use futures_lite::future::or;
 use scaidrive_codecs::own::Envelope;
-use scaidrive_codecs::{Body, Event, Scratch};
+use scaidrive_codecs::{Body, Entry, Event, Scratch};
 use scaidrive_wal::Record;
 
-use super::encoder::Encoder;
+use super::encoder::{Encoder, Misfit};
 use super::gate::Hold;
+use super::http::HttpCarrier;
 use super::outlet::{OutletJob, OwnJob, Wish};
 use super::sender::{Item, Job, Outcome};
-use crate::config::{Compression, Kind};
 use crate::shard::{Chance, Place, Shard};
 use crate::stream::tell::{Names, id_text};
 use crate::time::Millis;
-use crate::transport::{self, Connection, FailureKind, SyslogConnection, TransportError};
+use crate::transport::{self, FailureKind, SyslogConnection, TransportError};
 
 /// Carries for a place until it is closed, or has had nothing to do for a while.
 pub async fn carry(shard: Rc<Shard>, place: Rc<Place>) {
-    match place.destination.kind {
-        Kind::SplunkHec(_) => HttpCarrier::new(&shard, &place).run().await,
-        Kind::Syslog(_) => SyslogCarrier::new(&shard, &place).run().await,
+    let encoder = Rc::clone(&place.outlet.borrow().encoder);
+    match &*encoder {
+        Encoder::Http(format) => HttpCarrier::new(&shard, &place, &**format).run().await,
+        Encoder::Syslog(_) => SyslogCarrier::new(&shard, &place).run().await,
     }
     place.carriers.set(place.carriers.get() - 1);
     // Work that came while this one was ending needs another.
@@ -32,7 +34,7 @@ pub async fn carry(shard: Rc<Shard>, place: Rc<Place>) {
 }
 
 /// What a carrier wakes up for.
-enum Next {
+pub(super) enum Next {
     Job(OutletJob),
     /// Time passed, or something changed: look again.
     Again,
@@ -41,7 +43,12 @@ enum Next {
 }
 
 /// Waits for a job, `patience` at most. `also` wakes it too.
-async fn next_job(shard: &Rc<Shard>, place: &Rc<Place>, patience: Millis, also: impl Future<Output = ()>) -> Next {
+pub(super) async fn next_job(
+    shard: &Rc<Shard>,
+    place: &Rc<Place>,
+    patience: Millis,
+    also: impl Future<Output = ()>,
+) -> Next {
     if place.is_closed.get() {
         return Next::End;
     }
@@ -79,7 +86,7 @@ async fn next_job(shard: &Rc<Shard>, place: &Rc<Place>, patience: Millis, also: 
     if timed_out && wait >= patience { Next::End } else { Next::Again }
 }
 
-fn settle(shard: &Rc<Shard>, place: &Rc<Place>, job: Job<Record>, outcome: Outcome) {
+pub(super) fn settle(shard: &Rc<Shard>, place: &Rc<Place>, job: Job<Record>, outcome: Outcome) {
     let mut condemned = Vec::new();
     let (now, wall_ms) = (shard.runtime.now(), shard.runtime.wall_ms());
     if outcome_wants_fresh_secret(&outcome) {
@@ -100,7 +107,7 @@ fn settle(shard: &Rc<Shard>, place: &Rc<Place>, job: Job<Record>, outcome: Outco
     shard.touch_and_ring(place);
 }
 
-fn settle_own(shard: &Rc<Shard>, place: &Rc<Place>, job: &OwnJob, sent: &Sent) {
+pub(super) fn settle_own(shard: &Rc<Shard>, place: &Rc<Place>, job: &OwnJob, sent: &Sent) {
     let Sent { outcome, may_have_arrived } = sent;
     let (now, wall_ms) = (shard.runtime.now(), shard.runtime.wall_ms());
     if outcome_wants_fresh_secret(outcome) {
@@ -115,8 +122,29 @@ fn outcome_wants_fresh_secret(outcome: &Outcome) -> bool {
     matches!(outcome, Outcome::Retry { hold: Hold::Credentials | Hold::Misconfigured, .. })
 }
 
+/// Sees to it that a batch has a body that belongs to it.
+///
+/// # Errors
+/// How the job ends when one of its events does not fit the format any more: as if the destination had refused it, so
+/// that the others are sent without it.
+pub(super) fn encode_if_needed(
+    shard: &Shard,
+    place: &Place,
+    job: &mut Job<Record>,
+    scratch: &mut Scratch,
+) -> Result<(), Outcome> {
+    let (outlet, wall_ms) = (place.outlet.borrow(), shard.runtime.wall_ms());
+    // Also when the wall clock was set back: an encoding from the future is no better.
+    let is_stale = outlet.encoder.encoded_for().is_some_and(|life| wall_ms.abs_diff(job.batch.encoded_ms) > life.0);
+    if job.batch.is_encoded && !is_stale {
+        return Ok(());
+    }
+    let encoded = outlet.encoder.encode_again(&mut job.batch, outlet.stream(), wall_ms, scratch);
+    encoded.map_err(|Misfit { position, why }| Outcome::Refused { offender: Some(position), why })
+}
+
 /// The bytes of an announcement, or `None` when it has been overtaken.
-fn announcement_body(
+pub(super) fn announcement_body(
     shard: &Shard,
     place: &Place,
     job: &OwnJob,
@@ -139,7 +167,8 @@ fn announcement_body(
         let raw = announcement.shortened(ranges, tenants).as_announcement().to_own(&names).to_json(&envelope);
         let index = scaidrive_codecs::index(&raw).map_err(|refusal| refusal.to_string())?;
         let mut body = Body::new();
-        match outlet.encoder.encode_own(&Event::new(&raw, &index), &mut body, scratch) {
+        let entry = Entry { item: 0, stamp: None, now_ms: envelope.timestamp_ms };
+        match outlet.encoder.encode(&Event::new(&raw, &index), &entry, &mut body, scratch) {
             Ok(()) => return Ok(Some(body)),
             // A format with short messages gets a shorter notice: the counts stay exact.
             Err(why) => refused = why,
@@ -148,41 +177,41 @@ fn announcement_body(
     Err(refused)
 }
 
-fn payload_of<'a>(items: &'a [Item<Record>]) -> impl Fn(u32) -> &'a [u8] {
+pub(super) fn payload_of<'a>(items: &'a [Item<Record>]) -> impl Fn(u32) -> &'a [u8] {
     |item| items[item as usize].load.payload()
 }
 
 /// Whether an answer may have come although the destination took what was sent: from a gateway that did not wait for
 /// it, or from something that does not speak as a collector does.
-fn leaves_doubt(outcome: &Outcome) -> bool {
+pub(super) fn leaves_doubt(outcome: &Outcome) -> bool {
     matches!(outcome, Outcome::Retry { hold: Hold::Trouble | Hold::Misconfigured, .. })
 }
 
 /// An announcement that is not the one to send any more.
-fn overtaken() -> Outcome {
-    Outcome::AcceptedBut { refused: Vec::new(), again: Vec::new() }
+pub(super) fn overtaken() -> Outcome {
+    Outcome::AcceptedBut { refused: Vec::new(), again: Vec::new(), slow_down: false, note: None }
 }
 
-fn misconfigured(why: String) -> Outcome {
+pub(super) fn misconfigured(why: String) -> Outcome {
     Outcome::Retry { hold: Hold::Misconfigured, after: None, why }
 }
 
 /// How sending ended.
-struct Sent {
-    outcome: Outcome,
+pub(super) struct Sent {
+    pub(super) outcome: Outcome,
     /// It was sent, and no answer says what became of it.
-    may_have_arrived: bool,
+    pub(super) may_have_arrived: bool,
 }
 
 impl Sent {
     /// The destination answered, or nothing was sent.
-    fn answered(outcome: Outcome) -> Sent {
+    pub(super) fn answered(outcome: Outcome) -> Sent {
         Sent { outcome, may_have_arrived: false }
     }
 }
 
 /// What a failure to reach the destination means.
-fn failed(error: &TransportError) -> Outcome {
+pub(super) fn failed(error: &TransportError) -> Outcome {
     let hold = match error.kind {
         FailureKind::Untrusted => Hold::Misconfigured,
         // Somebody is there and does not speak as it should; asking more often would not help.
@@ -192,123 +221,11 @@ fn failed(error: &TransportError) -> Outcome {
     Outcome::Retry { hold, after: None, why: error.to_string() }
 }
 
-/// Requests over one kept-alive connection.
-struct HttpCarrier<'a> {
-    shard: &'a Rc<Shard>,
-    place: &'a Rc<Place>,
-    encoder: Rc<Encoder>,
-    connection: Option<Connection>,
-    head: Vec<u8>,
-    zipped: Vec<u8>,
-    scratch: Scratch,
-}
-
-impl<'a> HttpCarrier<'a> {
-    fn new(shard: &'a Rc<Shard>, place: &'a Rc<Place>) -> HttpCarrier<'a> {
-        HttpCarrier {
-            shard,
-            place,
-            encoder: Rc::clone(&place.outlet.borrow().encoder),
-            connection: None,
-            head: Vec::new(),
-            zipped: Vec::new(),
-            scratch: Scratch::default(),
-        }
-    }
-
-    async fn run(&mut self) {
-        loop {
-            match next_job(self.shard, self.place, IDLE_MAX, std::future::pending()).await {
-                Next::Again => {}
-                Next::End => return,
-                Next::Job(OutletJob::Events(mut job)) => {
-                    if !job.batch.is_encoded {
-                        let outlet = self.place.outlet.borrow();
-                        self.encoder.encode_again(&mut job.batch, outlet.stream(), &mut self.scratch);
-                    }
-                    let sent = self.send(&job.batch.body, &job.batch.items).await;
-                    settle(self.shard, self.place, job, sent.outcome);
-                }
-                Next::Job(OutletJob::Own(job)) => {
-                    let sent = match announcement_body(self.shard, self.place, &job, &mut self.scratch) {
-                        Ok(Some(body)) => self.send(&body, &[]).await,
-                        Ok(None) => Sent::answered(overtaken()),
-                        Err(why) => Sent::answered(misconfigured(why)),
-                    };
-                    settle_own(self.shard, self.place, &job, &sent);
-                }
-            }
-        }
-    }
-
-    /// Sends one body and says what the reply means. Without items it is an event of the agent's own.
-    async fn send(&mut self, body: &Body, items: &[Item<Record>]) -> Sent {
-        let is_gzip = self.place.destination.compression == Compression::Gzip;
-        self.zipped.clear();
-        if is_gzip {
-            transport::gzip(body.slices(payload_of(items)), GZIP_LEVEL, &mut self.zipped);
-        }
-        let len = if is_gzip { self.zipped.len() } else { body.len() };
-        self.head.clear();
-        let head = &mut self.head;
-        let built = self.place.route.with_token(|token| self.encoder.request_head(token, is_gzip, len, head));
-        if let Err(why) = built {
-            return Sent::answered(misconfigured(why));
-        }
-        // A connection that the peer closed while it was idle is found closed here, not in the middle of a request.
-        self.connection =
-            self.connection.take().and_then(|mut connection| connection.is_reusable().then_some(connection));
-        let is_reused = self.connection.is_some();
-        let mut ended = self.exchange(body, items, is_gzip).await;
-        let mut may_have_arrived = matches!(&ended, Err(error) if error.outcome_unknown);
-        if is_reused && matches!(&ended, Err(error) if error.is_stale_connection()) {
-            ended = self.exchange(body, items, is_gzip).await;
-            // Whatever the second try says, the first one may have arrived.
-            may_have_arrived |= matches!(&ended, Err(error) if error.outcome_unknown);
-        }
-        let outcome = ended.unwrap_or_else(|error| failed(&error));
-        may_have_arrived |= leaves_doubt(&outcome);
-        Sent { outcome, may_have_arrived }
-    }
-
-    async fn exchange(
-        &mut self,
-        body: &Body,
-        items: &[Item<Record>],
-        is_gzip: bool,
-    ) -> Result<Outcome, TransportError> {
-        let endpoint = match self.place.route.endpoint() {
-            Ok(endpoint) => endpoint,
-            Err(why) => return Ok(misconfigured(why)),
-        };
-        let runtime = &self.shard.runtime;
-        let mut connection = match self.connection.take() {
-            Some(connection) => connection,
-            None => transport::connect(runtime, &endpoint).await?,
-        };
-        let timeout = endpoint.request_timeout;
-        let reply = if is_gzip {
-            let zipped = std::iter::once(self.zipped.as_slice());
-            transport::exchange(runtime, &mut connection, &self.head, zipped, timeout, REPLY_MAX).await?
-        } else {
-            let slices = body.slices(payload_of(items));
-            transport::exchange(runtime, &mut connection, &self.head, slices, timeout, REPLY_MAX).await?
-        };
-        let outcome = self.encoder.outcome(&reply, items.len().max(1), runtime.wall_ms());
-        let wants_another = matches!(outcome, Outcome::Retry { .. });
-        if reply.keep_alive && !wants_another {
-            self.connection = Some(connection);
-        }
-        Ok(outcome)
-    }
-}
-
 /// Messages over one connection, in log order. Nothing answers, so what was written stays in a trail for a while and
 /// goes again when the connection is closed by anyone but us.
 struct SyslogCarrier<'a> {
     shard: &'a Rc<Shard>,
     place: &'a Rc<Place>,
-    encoder: Rc<Encoder>,
     connection: Option<SyslogConnection>,
     trail: VecDeque<Written>,
     trail_bytes: usize,
@@ -327,7 +244,6 @@ impl<'a> SyslogCarrier<'a> {
         SyslogCarrier {
             shard,
             place,
-            encoder: Rc::clone(&place.outlet.borrow().encoder),
             connection: None,
             trail: VecDeque::new(),
             trail_bytes: 0,
@@ -354,9 +270,8 @@ impl<'a> SyslogCarrier<'a> {
     }
 
     async fn send_events(&mut self, mut job: Job<Record>) {
-        if !job.batch.is_encoded {
-            let outlet = self.place.outlet.borrow();
-            self.encoder.encode_again(&mut job.batch, outlet.stream(), &mut self.scratch);
+        if let Err(misfit) = encode_if_needed(self.shard, self.place, &mut job, &mut self.scratch) {
+            return settle(self.shard, self.place, job, misfit);
         }
         let bytes = job.batch.body.len();
         match self.write(job.batch.body.slices(payload_of(&job.batch.items))).await {
@@ -483,11 +398,7 @@ fn poll_now<T>(future: impl Future<Output = T>) -> Option<T> {
 /// Ranges and tenants that a notice names at most, from all it has to what fits anywhere.
 const NOTICE_SIZES: [(usize, usize); 4] = [(usize::MAX, usize::MAX), (20, 20), (5, 5), (1, 0)];
 /// A carrier without work ends after this, and closes its connection.
-const IDLE_MAX: Millis = Millis::from_secs(60);
-/// Replies are kept up to this length, in bytes.
-const REPLY_MAX: usize = 1 << 20;
-/// Fast rather than small: audit events compress tenfold either way.
-const GZIP_LEVEL: u32 = 1;
+pub(super) const IDLE_MAX: Millis = Millis::from_secs(60);
 /// How long and how much written is kept, as long as the peer may not have read it.
 const TRAIL_AGE: Millis = Millis::from_secs(5);
 const TRAIL_BYTES: usize = 8 << 20;

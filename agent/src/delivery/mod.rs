@@ -1,10 +1,11 @@
 //! How selected events get to their destination: decisions in [`sender`], [`gate`], [`isolation`], [`lane`] and
-//! [`backoff`], which do no I/O; the loops round the transports in [`carrier`].
+//! [`backoff`], which do no I/O; the loops round the transports in [`carrier`] and `http`.
 
 pub mod backoff;
 pub mod carrier;
 pub mod encoder;
 pub mod gate;
+mod http;
 pub mod isolation;
 pub mod lane;
 pub mod outlet;

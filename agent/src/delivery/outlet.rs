@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use hdrhistogram::Histogram;
-use scaidrive_codecs::{Body, Event, Field, Filter, Index, Scratch};
+use scaidrive_codecs::{Body, Entry, Event, Field, Filter, Index, Scratch};
 use scaidrive_wal::{CursorKey, Record, Seq};
 
 use super::encoder::Encoder;
@@ -68,6 +68,20 @@ pub struct Outlet {
     has_walked: bool,
     is_resting: bool,
     cursor: CursorWrites,
+    clock: WallClock,
+}
+
+/// What the wall clock shows, going on from when it was last looked at.
+#[derive(Clone, Copy, Debug)]
+struct WallClock {
+    wall_ms: i64,
+    at: Millis,
+}
+
+impl WallClock {
+    fn wall_ms(&self, now: Millis) -> i64 {
+        self.wall_ms.saturating_add_unsigned(now.since(self.at).0)
+    }
 }
 
 /// Where an outlet reads the log.
@@ -101,6 +115,10 @@ pub struct Tally {
     pub refused_requests: u64,
     /// Requests without a useful answer.
     pub failed_requests: u64,
+    /// Replies that asked for less.
+    pub slow_downs: u64,
+    /// Replies that took everything and yet said something that people should know.
+    pub notes: u64,
     /// Bytes of event payload accepted.
     pub delivered_bytes: u64,
     /// Wall time of the last acceptance, ms since 1970.
@@ -119,6 +137,8 @@ impl Default for Tally {
             accepted_requests: 0,
             refused_requests: 0,
             failed_requests: 0,
+            slow_downs: 0,
+            notes: 0,
             delivered_bytes: 0,
             last_success_ms: None,
             last_failure: None,
@@ -208,6 +228,8 @@ pub struct Start<'a> {
     pub must_begin_anew: bool,
     /// Now.
     pub now: Millis,
+    /// The same, in milliseconds since 1970.
+    pub wall_ms: i64,
 }
 
 impl Outlet {
@@ -237,7 +259,7 @@ impl Outlet {
                 (Checkpoint::first(start.oldest.get()), announcer, epoch, Vec::new(), false)
             }
         };
-        let limits = limits(&destination);
+        let limits = limits(&destination, encoder.frame_len());
         let mut outlet = Outlet {
             key: CursorKey(destination.id.bytes()),
             stream: StreamName::new(start.node.into(), prefix, epoch),
@@ -265,6 +287,7 @@ impl Outlet {
                 durable_seq: if found { checkpoint.next_seq } else { 0 },
                 ..CursorWrites::default()
             },
+            clock: WallClock { wall_ms: start.wall_ms, at: start.now },
         };
         if anew {
             let next_seq = checkpoint.next_seq.clamp(*held.start(), *held.end());
@@ -374,11 +397,12 @@ impl Outlet {
             self.pass_over(&item, Lost::Overflowed, "", tenants);
             return None;
         }
-        let (encoder, stream) = (&self.encoder, &self.stream);
+        let (encoder, stream, now_ms) = (&self.encoder, &self.stream, self.clock.wall_ms(now));
         let encode = |item: &Item<Record>, position: u32, body: &mut Body| {
-            encoder.encode(event, &stream.stamp(item.n), position, body, scratch)
+            let stamp = stream.stamp(item.n);
+            encoder.encode(event, &Entry { item: position, stamp: Some(&stamp), now_ms }, body, scratch)
         };
-        match self.sender.offer(item, now, encode) {
+        match self.sender.offer(item, now, now_ms, encode) {
             Ok(()) => None,
             Err((item, why)) => Some(Condemned { item, why }),
         }
@@ -456,6 +480,7 @@ impl Outlet {
         condemned: &mut Vec<Condemned>,
         tenants: &mut TenantBooks,
     ) {
+        self.clock = WallClock { wall_ms, at: now };
         self.note(&outcome, wall_ms);
         let mut effects = Vec::new();
         self.sender.settle(job, outcome, now, entropy, &mut effects);
@@ -787,20 +812,31 @@ impl Outlet {
 
     fn note(&mut self, outcome: &Outcome, wall_ms: i64) {
         match outcome {
-            Outcome::Accepted { .. } => {
+            Outcome::Accepted { slow_down } => {
                 self.tally.accepted_requests += 1;
+                self.tally.slow_downs += u64::from(*slow_down);
                 self.tally.last_success_ms = Some(wall_ms);
             }
             Outcome::Refused { why, .. } | Outcome::TooLarge { why } => {
                 self.tally.refused_requests += 1;
                 self.tally.last_failure = Some((wall_ms, why.clone()));
             }
-            Outcome::AcceptedBut { refused, .. } => {
-                self.tally.refused_requests += 1;
-                self.tally.last_failure = refused.first().map(|(_, why)| (wall_ms, why.clone()));
+            Outcome::AcceptedBut { refused, again, slow_down, note } => {
+                if refused.is_empty() && again.is_empty() {
+                    self.tally.accepted_requests += 1;
+                    self.tally.last_success_ms = Some(wall_ms);
+                } else {
+                    self.tally.refused_requests += 1;
+                }
+                self.tally.slow_downs += u64::from(*slow_down);
+                self.tally.notes += u64::from(note.is_some());
+                if let Some(said) = refused.first().map(|(_, why)| why).or(note.as_ref()) {
+                    self.tally.last_failure = Some((wall_ms, said.clone()));
+                }
             }
-            Outcome::Retry { why, .. } => {
+            Outcome::Retry { why, hold, .. } => {
                 self.tally.failed_requests += 1;
+                self.tally.slow_downs += u64::from(*hold == Hold::Throttled);
                 self.tally.last_failure = Some((wall_ms, why.clone()));
             }
         }
@@ -814,7 +850,7 @@ impl Outlet {
     }
 }
 
-fn limits(destination: &Destination) -> Limits {
+fn limits(destination: &Destination, frame_len: usize) -> Limits {
     let is_pipe = matches!(destination.kind, Kind::Syslog(_));
     let in_flight = match (is_pipe, destination.ordered) {
         (true, _) => PIPE_BATCHES_MAX,
@@ -823,7 +859,7 @@ fn limits(destination: &Destination) -> Limits {
     };
     Limits {
         max_events: destination.batch.max_events,
-        max_size: destination.batch.max_size,
+        max_size: destination.batch.max_size.saturating_sub(frame_len),
         linger: destination.batch.linger,
         in_flight,
         is_ordered: is_pipe || destination.ordered,

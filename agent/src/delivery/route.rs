@@ -1,27 +1,34 @@
 //! The way to one destination from one shard: its endpoint and its secret, read again when they change.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::config::{Destination, Kind, Secret, SyslogTransport};
+use crate::config::{Destination, HttpUrl, Kind, Secret, SplunkHec, SyslogTransport};
 use crate::transport::{Endpoint, TlsClient};
 
 /// See the module.
 pub struct Route {
     destination: Arc<Destination>,
+    host_header: String,
     endpoint: RefCell<Option<Rc<Endpoint>>>,
     token: RefCell<Option<Secret>>,
+    /// The destination has said that it reads no compressed bodies.
+    wants_uncompressed: Cell<bool>,
 }
 
 impl Route {
     /// The way to `destination`. Nothing is read yet.
     pub fn new(destination: Arc<Destination>) -> Route {
-        let token = match &destination.kind {
-            Kind::SplunkHec(hec) => Some(hec.token.clone()),
-            Kind::Syslog(_) => None,
-        };
-        Route { destination, endpoint: RefCell::new(None), token: RefCell::new(token) }
+        let token = destination.secrets().first().map(|(_, token)| (*token).clone());
+        let host_header = destination.kind.urls().first().map_or_else(String::new, HttpUrl::host_header);
+        Route {
+            destination,
+            host_header,
+            endpoint: RefCell::new(None),
+            token: RefCell::new(token),
+            wants_uncompressed: Cell::new(false),
+        }
     }
 
     /// Where to connect, and how TLS knows the peer.
@@ -34,7 +41,7 @@ impl Route {
         }
         let destination = &self.destination;
         let (host, port, has_tls) = match &destination.kind {
-            Kind::SplunkHec(hec) => (hec.url.host.clone(), hec.url.port, hec.url.tls),
+            Kind::SplunkHec(SplunkHec { url, .. }) => (url.host.clone(), url.port, url.tls),
             Kind::Syslog(syslog) => (syslog.host.clone(), syslog.port, syslog.transport == SyslogTransport::Tls),
         };
         let tls = if has_tls {
@@ -65,11 +72,26 @@ impl Route {
         }
     }
 
-    /// Hands the token to `use_it`; without one, an empty text.
-    pub fn with_token<R>(&self, use_it: impl FnOnce(&str) -> R) -> R {
-        match &*self.token.borrow() {
-            Some(token) => use_it(token.reveal()),
-            None => use_it(""),
-        }
+    /// Whether the destination has said that it reads no compressed bodies.
+    pub fn wants_uncompressed(&self) -> bool {
+        self.wants_uncompressed.get()
+    }
+
+    /// The destination says that it reads no compressed bodies.
+    pub fn want_uncompressed(&self) {
+        tracing::warn!(destination = %self.destination.name, "it takes no compressed requests; they go uncompressed");
+        self.wants_uncompressed.set(true);
+    }
+
+    /// The `Host` header of requests; empty where there are none.
+    pub fn host_header(&self) -> &str {
+        &self.host_header
+    }
+
+    /// What requests show to be let in.
+    pub fn credential_headers(&self) -> Vec<(String, String)> {
+        let token = self.token.borrow();
+        let header = token.as_ref().map(|token| (String::from("Authorization"), format!("Splunk {}", token.reveal())));
+        header.into_iter().collect()
     }
 }

@@ -60,19 +60,21 @@ pub struct Batch<T> {
     pub items: Vec<Item<T>>,
     /// What goes out. Belongs to `items` only while `is_encoded`.
     pub body: Body,
+    /// When the first event of the body was encoded, in milliseconds since 1970, as whoever encoded it says.
+    pub encoded_ms: i64,
     /// False after the batch was put together anew; then whoever sends it encodes it first.
     pub is_encoded: bool,
 }
 
 impl<T> Default for Batch<T> {
     fn default() -> Self {
-        Batch { items: Vec::new(), body: Body::new(), is_encoded: true }
+        Batch { items: Vec::new(), body: Body::new(), encoded_ms: 0, is_encoded: true }
     }
 }
 
 impl<T> Batch<T> {
     fn of(items: Vec<Item<T>>) -> Batch<T> {
-        Batch { items, body: Body::new(), is_encoded: false }
+        Batch { items, body: Body::new(), encoded_ms: 0, is_encoded: false }
     }
 }
 
@@ -129,8 +131,12 @@ pub enum Outcome {
     AcceptedBut {
         /// Positions in the batch and reasons.
         refused: Vec<(usize, String)>,
-        /// Positions to be sent again.
+        /// Positions to be sent again, later.
         again: Vec<usize>,
+        /// It asks for fewer requests.
+        slow_down: bool,
+        /// What people should know.
+        note: Option<String>,
     },
     /// Try again later.
     Retry {
@@ -295,7 +301,7 @@ impl<T> Sender<T> {
         self.gate.open();
     }
 
-    /// Takes one selected event. `encode` writes it into the body as the item of the given position.
+    /// Takes one selected event. `encode` writes it into the body as the item of the given position, as of `wall_ms`.
     ///
     /// # Errors
     /// The event and the reason, when it can't be encoded at all; nothing was taken then.
@@ -303,6 +309,7 @@ impl<T> Sender<T> {
         &mut self,
         item: Item<T>,
         now: Millis,
+        wall_ms: i64,
         mut encode: impl FnMut(&Item<T>, u32, &mut Body) -> Result<(), String>,
     ) -> Result<(), (Item<T>, String)> {
         if self.open.items.len() >= self.limits.max_events {
@@ -323,6 +330,7 @@ impl<T> Sender<T> {
         self.held_events += 1;
         if self.open.items.is_empty() {
             self.opened_at = now;
+            self.open.encoded_ms = wall_ms;
         }
         self.open.items.push(item);
         Ok(())
@@ -364,7 +372,14 @@ impl<T> Sender<T> {
             Outcome::Accepted { slow_down } => self.on_accepted(job, slow_down, effects),
             Outcome::Refused { offender, why } => self.on_refused(job, offender, why, false, now, entropy, effects),
             Outcome::TooLarge { why } => self.on_refused(job, None, why, true, now, entropy, effects),
-            Outcome::AcceptedBut { refused, again } => self.on_accepted_but(job, refused, &again, now, effects),
+            Outcome::AcceptedBut { refused, again, slow_down, note: _ } => {
+                self.on_accepted_but(job, refused, &again, slow_down, now, effects);
+                if !again.is_empty() {
+                    // Sending them again at once would only be refused again.
+                    let cause = format!("{} events of a request could not be taken now", again.len());
+                    self.gate.close(Hold::Throttled, cause, true, None, now, entropy);
+                }
+            }
             Outcome::Retry { hold, after, why } => {
                 self.lane.narrow();
                 self.gate.close(hold, why, true, after, now, entropy);
@@ -437,7 +452,7 @@ impl<T> Sender<T> {
     fn close_open(&mut self) {
         let items = self.spare_items.pop().unwrap_or_default();
         let body = self.spare_bodies.pop().unwrap_or_default();
-        let fresh = Batch { items, body, is_encoded: true };
+        let fresh = Batch { items, body, encoded_ms: 0, is_encoded: true };
         self.ready.push_back(std::mem::replace(&mut self.open, fresh));
     }
 
@@ -680,6 +695,7 @@ impl<T> Sender<T> {
         job: Job<T>,
         refused: Vec<(usize, String)>,
         again: &[usize],
+        slow_down: bool,
         now: Millis,
         effects: &mut Vec<Effect<T>>,
     ) {
@@ -687,10 +703,14 @@ impl<T> Sender<T> {
         if taken > 0 {
             self.gate.open();
             self.refused_in_a_row = 0;
-            self.lane.widen();
             self.condemn(job.number, effects);
         } else {
             self.gate.probe_returned();
+        }
+        if slow_down || !again.is_empty() {
+            self.lane.narrow();
+        } else if taken > 0 {
+            self.lane.widen();
         }
         if job.purpose == Purpose::Test {
             self.abandon_search();

@@ -587,6 +587,7 @@ impl Shard {
             next: self.log.borrow().next_seq(),
             must_begin_anew,
             now: self.runtime.now(),
+            wall_ms: self.runtime.wall_ms(),
         };
         let outlet = Outlet::open(Arc::clone(&planned.destination), encoder, &start, &mut Chance(&*self.runtime));
         let route = Rc::new(Route::new(Arc::clone(&planned.destination)));

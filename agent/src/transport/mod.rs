@@ -89,9 +89,14 @@ impl TransportError {
         self.kind == FailureKind::Untrusted
     }
 
+    /// Whether the connection was there and the request was on its way.
+    pub fn is_in_exchange(&self) -> bool {
+        matches!(self.stage, Stage::Write | Stage::Reply)
+    }
+
     /// Whether a connection that had been used before was found closed: worth one try at once on a new one.
     pub fn is_stale_connection(&self) -> bool {
-        self.kind == FailureKind::Closed && matches!(self.stage, Stage::Write | Stage::Reply)
+        self.kind == FailureKind::Closed && self.is_in_exchange()
     }
 }
 

@@ -5,7 +5,7 @@ use libfuzzer_sys::fuzz_target;
 use scaidrive_codecs::event::{Event, Field};
 use scaidrive_codecs::hec::{Hec, HecSettings};
 use scaidrive_codecs::syslog::{Framing, Msg, Rfc5424, Rfc5424Settings};
-use scaidrive_codecs::{Body, Index, Refusal, Scratch, Stamp, index, unbreak_lines};
+use scaidrive_codecs::{Body, Entry, Format, Index, Refusal, Scratch, Stamp, index, unbreak_lines};
 use serde_json::Value;
 
 fuzz_target!(|input: &[u8]| {
@@ -38,9 +38,10 @@ fn check(raw: &[u8], found: &Index, value: &Value) {
     found.encode(&mut stored);
     assert_eq!(Index::decode(&stored).unwrap(), *found);
     let stamp = Stamp { node: "n", stream: "s", n: 1 };
-    let labels = HecSettings { host: "h".into(), source: "s".into(), sourcetype: "t".into(), index: None };
+    let labels = HecSettings { path: String::from("/"), host: "h".into(), source: "s".into(), sourcetype: "t".into(), index: None };
     let (mut body, mut scratch) = (Body::new(), Scratch::default());
-    Hec::new(&labels).encode(&event, &stamp, 0, &mut body);
+    let entry = Entry { item: 0, stamp: Some(&stamp), now_ms: 0 };
+    Hec::new(&labels).encode(&event, &entry, &mut body, &mut scratch).unwrap();
     let sent: Value = serde_json::from_slice(&joined(&body, raw)).unwrap();
     assert_eq!(sent["event"], *value);
     assert_eq!(sent["fields"]["event_id"], value["event_id"]);

@@ -5,7 +5,7 @@ use libfuzzer_sys::fuzz_target;
 use scaidrive_codecs::event::{Event, Field};
 use scaidrive_codecs::hec::{Hec, HecSettings};
 use scaidrive_codecs::syslog::{Framing, Msg, Rfc5424, Rfc5424Settings};
-use scaidrive_codecs::{Body, Filter, FilterSpec, Index, Scratch, Stamp};
+use scaidrive_codecs::{Body, Entry, Filter, Format, FilterSpec, Index, Scratch, Stamp};
 
 fuzz_target!(|input: (&[u8], &[u8])| {
     let (stored, raw) = input;
@@ -25,9 +25,10 @@ fuzz_target!(|input: (&[u8], &[u8])| {
         Filter::compile(&FilterSpec { excluded_paths: vec!["/tmp/**".into()], ..FilterSpec::default() }).unwrap();
     filter.selects(&event, &mut scratch);
     let stamp = Stamp { node: "n", stream: "s", n: 1 };
-    let labels = HecSettings { host: String::new(), source: String::new(), sourcetype: String::new(), index: None };
+    let labels = HecSettings { path: String::from("/"), host: String::new(), source: String::new(), sourcetype: String::new(), index: None };
     let mut body = Body::new();
-    Hec::new(&labels).encode(&event, &stamp, 0, &mut body);
+    let entry = Entry { item: 0, stamp: Some(&stamp), now_ms: 0 };
+    Hec::new(&labels).encode(&event, &entry, &mut body, &mut scratch).unwrap();
     for msg in [Msg::Json, Msg::StructuredData] {
         let settings = Rfc5424Settings {
             facility: 0,

@@ -2,7 +2,8 @@
 
 use proptest::prelude::*;
 
-use super::super::keys::{DESTINATION, DESTINATION_TYPES, Default, Key, ROOT, Shape};
+use super::super::keys::{DESTINATION, Default, Key, ROOT, Shape};
+use super::super::kind::{KINDS, NAMES};
 use super::*;
 
 /// For each key outside the destinations: a value that is not its default, and what else must be set with it.
@@ -48,9 +49,6 @@ const OTHER_COMMON_VALUES: &[(&str, &str)] = &[
     ("filter.severities", "[\"critical\"]"),
     ("filter.excluded_users", "[\"svc\"]"),
     ("filter.excluded_paths", "[\"/tmp/**\"]"),
-    ("batch.max_events", "7"),
-    ("batch.max_size", "\"7KiB\""),
-    ("batch.linger", "\"7ms\""),
     ("ordered", "true"),
     ("required", "true"),
     ("timeouts.connect", "\"7s\""),
@@ -70,6 +68,9 @@ const OTHER_SPLUNK_VALUES: &[(&str, &str)] = &[
     ("index", "\"other\""),
     ("compression", "\"none\""),
     ("in_flight", "7"),
+    ("batch.max_events", "7"),
+    ("batch.max_size", "\"7KiB\""),
+    ("batch.linger", "\"7ms\""),
 ];
 const OTHER_SYSLOG_VALUES: &[(&str, &str)] = &[
     ("transport", "\"tcp\""),
@@ -82,6 +83,9 @@ const OTHER_SYSLOG_VALUES: &[(&str, &str)] = &[
     ("app_name", "\"other\""),
     ("max_len", "\"7KiB\""),
     ("bom", "true"),
+    ("batch.max_events", "7"),
+    ("batch.max_size", "\"7KiB\""),
+    ("batch.linger", "\"7ms\""),
 ];
 
 /// The paths of all keys in a table that are not tables themselves.
@@ -133,8 +137,8 @@ fn every_key_outside_the_destinations_is_read_and_shows_in_what_changed() {
 fn every_key_of_a_destination_is_read_and_shows_in_what_changed() {
     assert_eq!(listed_paths(OTHER_COMMON_VALUES), leaves(DESTINATION, ""));
     let own = [(SPLUNK, OTHER_SPLUNK_VALUES), (SYSLOG, OTHER_SYSLOG_VALUES)];
-    for ((base, values), (_, keys)) in own.iter().zip(DESTINATION_TYPES) {
-        assert_eq!(listed_paths(values), leaves(keys, ""));
+    for ((base, values), row) in own.iter().zip(KINDS) {
+        assert_eq!(listed_paths(values), leaves(row.keys, ""));
         let (old, _) = read(base).unwrap();
         for (path, value) in OTHER_COMMON_VALUES.iter().chain(*values).filter(|(_, value)| !value.is_empty()) {
             let kept: String = base
@@ -160,8 +164,8 @@ fn what_may_be_shown_has_every_key_of_the_tables_and_no_other() {
         |settings: Vec<(&'static str, Option<String>)>| settings.into_iter().map(|(key, _)| key.to_owned()).collect();
     let (config, _) = read(&format!("{SPLUNK}{SYSLOG}")).unwrap();
     assert_eq!(sorted(names(config.settings())), sorted(leaves(ROOT, "")));
-    for (destination, (_, own)) in config.destinations.iter().zip(DESTINATION_TYPES) {
-        let known = [leaves(DESTINATION, ""), leaves(own, "")].concat();
+    for (destination, row) in config.destinations.iter().zip(KINDS) {
+        let known = [leaves(DESTINATION, ""), leaves(row.keys, "")].concat();
         assert_eq!(sorted(names(destination.settings())), sorted(known));
     }
 }
@@ -189,7 +193,8 @@ fn every_default_is_allowed_and_every_key_is_described() {
     }
     check(ROOT);
     check(DESTINATION);
-    DESTINATION_TYPES.iter().for_each(|(_, keys)| check(keys));
+    KINDS.iter().for_each(|row| check(row.keys));
+    assert!(KINDS.iter().map(|row| row.name).eq(NAMES.iter().copied()));
     // Every other default is read by the same code as what is written: loading an empty file tries them all.
     assert!(read(&format!("{SPLUNK}{SYSLOG}")).is_ok());
 }
@@ -208,9 +213,10 @@ fn the_schema_has_every_key_that_the_parser_knows() {
         assert!(find(&schema, &path)["description"].is_string(), "{path}");
     }
     let kinds = &schema["properties"]["destination"]["items"]["oneOf"];
-    for (position, (kind, own)) in DESTINATION_TYPES.iter().enumerate() {
+    for (position, row) in KINDS.iter().enumerate() {
+        let (kind, own) = (row.name, row.keys);
         let one = &kinds[position];
-        assert_eq!(one["properties"]["type"]["const"], *kind);
+        assert_eq!(one["properties"]["type"]["const"], kind);
         assert_eq!(one["additionalProperties"], false);
         for path in [leaves(DESTINATION, ""), leaves(own, "")].concat().iter().filter(|path| *path != "type") {
             assert!(find(one, path)["description"].is_string(), "{kind}: {path}");
