@@ -20,13 +20,8 @@ pub trait Format: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// [`Unfit`] when the destination could never take this event; `body` is then as it was.
-    fn encode(
-        &self,
-        event: &Event<'_>,
-        entry: &Entry<'_>,
-        body: &mut Body,
-        scratch: &mut Scratch,
-    ) -> Result<(), Unfit>;
+    fn encode(&self, event: &Event<'_>, entry: &Entry<'_>, body: &mut Body, scratch: &mut Scratch)
+    -> Result<(), Unfit>;
 
     /// What stands before and after the events of a body.
     fn frame(&self) -> Frame {
@@ -43,6 +38,12 @@ pub trait Format: fmt::Debug + Send + Sync {
     /// that; usually nothing.
     fn interrupted(&self, body_len: usize, events: usize) -> Option<Verdict> {
         let _ = (body_len, events);
+        None
+    }
+
+    /// How long an encoding stays right, in milliseconds, where the body depends on the time it was made at; usually for
+    /// ever. A body that is older when it is to be sent is encoded again.
+    fn encoded_for(&self) -> Option<u64> {
         None
     }
 }

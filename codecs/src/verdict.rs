@@ -18,6 +18,8 @@ pub enum Verdict {
         again: Vec<usize>,
         /// It asks for less.
         slow_down: bool,
+        /// What people should know and the lists do not say, in plain words.
+        note: Option<String>,
     },
     /// Send the same bytes again later.
     Retry {
@@ -61,7 +63,7 @@ pub struct RefusedItem {
 impl Verdict {
     /// The destination will never take these events, and has taken all others.
     pub fn refused(refused: Vec<RefusedItem>) -> Verdict {
-        Verdict::Judged { refused, again: Vec::new(), slow_down: false }
+        Verdict::Judged { refused, again: Vec::new(), slow_down: false, note: None }
     }
 
     /// The events of this batch cannot all be taken: split it, or, where one stands alone, refuse that one.
