@@ -12,7 +12,7 @@
 //! | [`filter`], [`scope`] | which events a destination wants and which tenants it may see |
 //! | [`body`] | a request body as pieces, most of them borrowed from the log |
 //! | [`format`] | what an HTTP destination's format can be asked |
-//! | [`hec`], [`syslog`] | one destination's format each, and what its replies mean |
+//! | [`hec`], [`elastic`], [`datadog`], [`sumo`], [`syslog`] | one destination's format each, and what its replies mean |
 //! | [`framing`] | where one syslog message ends on a byte stream |
 //! | [`http`], [`chunked`] | HTTP/1.1 heads out, replies and requests in (the one place with httparse) |
 //! | [`verdict`] | what a reply means for its batch |
@@ -22,6 +22,8 @@
 
 pub mod body;
 pub mod chunked;
+pub mod datadog;
+pub mod elastic;
 pub mod event;
 pub mod filter;
 pub mod format;
@@ -32,10 +34,12 @@ pub mod http;
 pub mod index;
 pub mod json;
 pub mod loss;
+mod members;
 pub mod own;
 pub mod scope;
 pub mod severity;
 pub mod stored;
+pub mod sumo;
 pub mod syslog;
 pub mod time;
 pub mod verdict;
