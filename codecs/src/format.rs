@@ -20,13 +20,8 @@ pub trait Format: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// [`Unfit`] when the destination could never take this event; `body` is then as it was.
-    fn encode(
-        &self,
-        event: &Event<'_>,
-        entry: &Entry<'_>,
-        body: &mut Body,
-        scratch: &mut Scratch,
-    ) -> Result<(), Unfit>;
+    fn encode(&self, event: &Event<'_>, entry: &Entry<'_>, body: &mut Body, scratch: &mut Scratch)
+    -> Result<(), Unfit>;
 
     /// What stands before and after the events of a body.
     fn frame(&self) -> Frame {
@@ -38,6 +33,13 @@ pub trait Format: fmt::Debug + Send + Sync {
 
     /// What a reply to a request with `events` events means. `now_ms` is the wall clock, for `Retry-After` dates.
     fn verdict(&self, reply: &Reply, events: usize, now_ms: i64) -> Verdict;
+
+    /// Like [`Format::verdict`], knowing also how long the body was before compression: some destinations give one answer
+    /// to two faults, and the length tells them apart. Whoever sends asks this one.
+    fn verdict_by_length(&self, reply: &Reply, events: usize, body_len: usize, now_ms: i64) -> Verdict {
+        let _ = body_len;
+        self.verdict(reply, events, now_ms)
+    }
 
     /// What it means that the connection broke while `body_len` bytes were sent, where this destination says something by
     /// that; usually nothing.

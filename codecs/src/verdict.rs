@@ -37,6 +37,12 @@ pub enum Verdict {
         /// In plain words.
         why: String,
     },
+    /// The destination does not read compressed bodies: send the same bytes uncompressed and remember that. To a body
+    /// that was not compressed this means the same as [`Verdict::Misconfigured`].
+    Uncompressed {
+        /// In plain words.
+        why: String,
+    },
     /// The credentials were refused: hold everything, read the secret again, probe. Never a loss.
     HoldForCredentials {
         /// In plain words.

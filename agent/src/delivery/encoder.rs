@@ -148,7 +148,8 @@ fn outcome(verdict: Verdict, status: u16, events: usize) -> Outcome {
         Verdict::Split { why, .. } if status == 413 => Outcome::TooLarge { why },
         Verdict::Split { offender, why } => Outcome::Refused { offender, why },
         Verdict::HoldForCredentials { why } => Outcome::Retry { hold: Hold::Credentials, after: None, why },
-        Verdict::Misconfigured { why } => Outcome::Retry { hold: Hold::Misconfigured, after: None, why },
+        // No destination of this agent has yet been sent anything that could be answered so.
+        Verdict::Uncompressed { why } | Verdict::Misconfigured { why } => Outcome::Retry { hold: Hold::Misconfigured, after: None, why },
         // A reply that blames every event blames the batch: the search for the one at fault decides.
         Verdict::Judged { mut refused, .. } if refused.len() == events => {
             let why = refused.pop().map_or_else(String::new, |item| item.reason);
