@@ -14,7 +14,7 @@
 //! | [`mod@format`] | what an HTTP destination's format can be asked |
 //! | [`hec`], [`syslog`], [`sentinel`], [`data_collector`], [`https`] | one destination's format each, and what its replies mean |
 //! | [`template`] | one event through an admin's template, checked when it is compiled |
-//! | [`signature`] | keyed signatures of a body |
+//! | [`signature`], [`oauth`] | keyed signatures of a body; token requests and what their replies say |
 //! | [`framing`] | where one syslog message ends on a byte stream |
 //! | [`http`], [`chunked`] | HTTP/1.1 heads out, replies and requests in (the one place with httparse) |
 //! | [`verdict`] | what a reply means for its batch |
@@ -38,6 +38,7 @@ pub mod index;
 pub mod json;
 pub mod loss;
 mod members;
+pub mod oauth;
 pub mod own;
 pub mod scope;
 pub mod sentinel;
