@@ -11,8 +11,10 @@
 //! | [`time`] | RFC 3339, epoch seconds and HTTP dates |
 //! | [`filter`], [`scope`] | which events a destination wants and which tenants it may see |
 //! | [`body`] | a request body as pieces, most of them borrowed from the log |
-//! | [`format`] | what an HTTP destination's format can be asked |
-//! | [`hec`], [`elastic`], [`datadog`], [`sumo`], [`syslog`] | one destination's format each, and what its replies mean |
+//! | [`mod@format`] | what an HTTP destination's format can be asked |
+//! | [`hec`], [`elastic`], [`datadog`], [`sumo`], [`sentinel`], [`data_collector`], [`https`], [`syslog`] | one destination's format each, and what its replies mean |
+//! | [`template`] | one event through an admin's template, checked when it is compiled |
+//! | [`signature`], [`oauth`] | keyed signatures of a body; token requests and what their replies say |
 //! | [`framing`] | where one syslog message ends on a byte stream |
 //! | [`http`], [`chunked`] | HTTP/1.1 heads out, replies and requests in (the one place with httparse) |
 //! | [`verdict`] | what a reply means for its batch |
@@ -20,8 +22,10 @@
 
 #![forbid(unsafe_code)]
 
+mod azure;
 pub mod body;
 pub mod chunked;
+pub mod data_collector;
 pub mod datadog;
 pub mod elastic;
 pub mod event;
@@ -31,16 +35,22 @@ pub mod framing;
 mod hash;
 pub mod hec;
 pub mod http;
+pub mod https;
 pub mod index;
 pub mod json;
+mod json_members;
 pub mod loss;
 mod members;
+pub mod oauth;
 pub mod own;
 pub mod scope;
+pub mod sentinel;
 pub mod severity;
+pub mod signature;
 pub mod stored;
 pub mod sumo;
 pub mod syslog;
+pub mod template;
 pub mod time;
 pub mod verdict;
 mod wildcard;

@@ -4,8 +4,10 @@
 use libfuzzer_sys::fuzz_target;
 use scaidrive_codecs::event::{Event, Field};
 use scaidrive_codecs::hec::{Hec, HecSettings};
+use scaidrive_codecs::https::{Https, HttpsSettings, Method, Shape};
+use scaidrive_codecs::sentinel::{STREAM, Sentinel, SentinelSettings};
 use scaidrive_codecs::syslog::{Framing, Msg, Rfc5424, Rfc5424Settings};
-use scaidrive_codecs::{Body, Entry, Filter, Format, FilterSpec, Index, Scratch, Stamp};
+use scaidrive_codecs::{Body, Entry, Filter, FilterSpec, Format, Index, Scratch, Stamp};
 
 fuzz_target!(|input: (&[u8], &[u8])| {
     let (stored, raw) = input;
@@ -29,6 +31,19 @@ fuzz_target!(|input: (&[u8], &[u8])| {
     let mut body = Body::new();
     let entry = Entry { item: 0, stamp: Some(&stamp), now_ms: 0 };
     Hec::new(&labels).encode(&event, &entry, &mut body, &mut scratch).unwrap();
+    let rule = SentinelSettings { dcr: format!("dcr-{:032}", 0), stream: STREAM.into() };
+    let receiver = HttpsSettings {
+        method: Method::Post,
+        path: "/".into(),
+        headers: Vec::new(),
+        shape: Shape::Single,
+        content_type: None,
+        template: Some(r#"["${event}",${payload},"${payload.x.y}",${user_id}]"#.into()),
+        success: Vec::new(),
+        conflict_is_success: false,
+    };
+    let _ = Sentinel::new(&rule).unwrap().encode(&event, &entry, &mut body, &mut scratch);
+    let _ = Https::new(&receiver).unwrap().encode(&event, &entry, &mut body, &mut scratch);
     for msg in [Msg::Json, Msg::StructuredData] {
         let settings = Rfc5424Settings {
             facility: 0,
