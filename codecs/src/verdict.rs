@@ -94,6 +94,8 @@ impl Verdict {
         match reply.status {
             400 | 413 | 422 => Verdict::split_or_refuse(events, None, why),
             401 | 403 | 407 => Verdict::HoldForCredentials { why },
+            // Not followed: the request carries credentials, and events must not end up wherever somebody points.
+            300..400 => Verdict::Misconfigured { why: format!("{why} (it redirects to {})", redirect_target(reply)) },
             // A restarting cluster answers 404 for a while, so this is for the circuit to judge.
             404 | 408 | 425 => retry(false, false, why),
             // What answered is busy or gone; behind a balancer another connection may find another server.
@@ -102,6 +104,12 @@ impl Verdict {
             _ => Verdict::Misconfigured { why },
         }
     }
+}
+
+/// Where a redirect leads: scheme, host and path. A query may hold a secret.
+fn redirect_target(reply: &Reply) -> String {
+    let location = reply.header("location").unwrap_or("a place it does not name");
+    shown(location.split(['?', '#']).next().unwrap_or_default())
 }
 
 /// Makes text from outside fit to be shown: one line, no control characters, at most [`SHOWN_MAX`] characters.
@@ -127,6 +135,14 @@ mod tests {
         assert_eq!(alone, Verdict::refused(refused));
         let batch = Verdict::split_or_refuse(3, Some(3), "bad".into());
         assert_eq!(batch, Verdict::Split { offender: None, why: "bad".into() });
+    }
+
+    #[test]
+    fn a_redirect_is_a_wrong_setting_and_says_where_it_leads() {
+        let headers = vec![("Location".to_owned(), "https://other.example.com/x?token=secret".to_owned())];
+        let reply = Reply { status: 307, headers, ..Reply::default() };
+        let Verdict::Misconfigured { why } = Verdict::of_status(&reply, 3, 0, "HTTP 307".into()) else { panic!() };
+        assert_eq!(why, "HTTP 307 (it redirects to https://other.example.com/x)");
     }
 
     #[test]

@@ -70,7 +70,7 @@ linger = "1s"
 
 [[destination]]
 name = "lake"
-type = "sentinel"
+type = "kafka"
 
 [[destination]]
 name = "splunk"

@@ -106,12 +106,14 @@ pub enum Compression {
     None,
     /// With gzip.
     Gzip,
+    /// With zstd.
+    Zstd,
 }
 
 impl Compression {
     /// The one that is called so, if any.
     pub(super) fn named(name: &str) -> Option<Compression> {
-        [Compression::None, Compression::Gzip].into_iter().find(|one| one.name() == name)
+        [Compression::None, Compression::Gzip, Compression::Zstd].into_iter().find(|one| one.name() == name)
     }
 
     /// The word for it in the configuration, and in `Content-Encoding`.
@@ -120,6 +122,7 @@ impl Compression {
         match self {
             Compression::None => "none",
             Compression::Gzip => "gzip",
+            Compression::Zstd => "zstd",
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! The parser reads nothing that is not in these tables, and the JSON Schema is written from them.
 
-use super::kind::{NAMES, NAMES_LATER};
+use super::kind::NAMES;
 use super::text::{DAY, GIB, HOUR, KIB, MIB, MINUTE, SECOND, TIB, size_text, span_text};
 use crate::time::Millis;
 
@@ -52,6 +52,10 @@ pub(crate) enum Shape {
     Texts,
     /// A list of user ids.
     Uids,
+    /// A list of HTTP statuses.
+    Statuses,
+    /// A list of tables with keys of their own.
+    Tables(&'static [Key]),
     /// Where a secret is kept.
     Secret,
     /// A table with keys of its own.
@@ -129,6 +133,8 @@ impl Shape {
             Shape::Path => "write a path in quotes".to_owned(),
             Shape::Texts => "write a list of texts, like [\"a\", \"b\"]".to_owned(),
             Shape::Uids => "write a list of user ids, like [1001, 1002]".to_owned(),
+            Shape::Statuses => "write a list of HTTP statuses, like [200, 202]".to_owned(),
+            Shape::Tables(_) => "write a list of tables, like [{ … }, { … }]".to_owned(),
             Shape::Secret => SECRET_ADVICE.to_owned(),
             Shape::Table(_) => "write a table: its keys in braces, or under a heading in brackets".to_owned(),
             Shape::Destinations => "write each destination under a heading [[destination]]".to_owned(),
@@ -327,7 +333,7 @@ pub(crate) const DESTINATION_KEYS_LATER: &[&str] = &["shape", "proxy", "rate_lim
 /// What every destination has.
 pub(crate) const DESTINATION: &[Key] = &[
     key("name", name(64), Default::Required, "What people call it; unique."),
-    key("type", Shape::Choice { now: NAMES, later: NAMES_LATER }, Default::Required, "What kind of SIEM it is."),
+    key("type", choice(NAMES), Default::Required, "What kind of SIEM it is."),
     key(
         "id",
         name(64),
@@ -370,21 +376,31 @@ pub(crate) const FILTER: &[Key] = &[
     key("excluded_paths", Shape::Texts, Default::Texts(&[]), "Paths whose events are not sent, like \"/tmp/**\"."),
 ];
 
-pub(crate) const BATCH: &[Key] = &[
-    key("max_events", Shape::Count { min: 1, max: 10_000 }, Default::Count(500), "Events in one request or write."),
-    key(
-        "max_size",
-        size(KIB, 8 * MIB),
-        Default::Text("512KiB"),
-        "Bytes of one request or write before compression; a longer event travels alone.",
-    ),
-    key(
-        "linger",
-        span(0, MINUTE),
-        Default::Text("1s"),
-        "How long an event waits for company while requests are under way.",
-    ),
-];
+pub(super) const BATCH: &[Key] = &batch(500, 10_000, "512KiB", 8 * MIB);
+
+/// How many events travel together: what is usual, and what the destination's limits allow.
+pub(super) const fn batch(events: u64, events_max: u64, bytes: &'static str, bytes_max: u64) -> [Key; 3] {
+    [
+        key(
+            "max_events",
+            Shape::Count { min: 1, max: events_max },
+            Default::Count(events),
+            "Events in one request or write.",
+        ),
+        key(
+            "max_size",
+            size(KIB, bytes_max),
+            Default::Text(bytes),
+            "Bytes of one request or write before compression; a longer event travels alone.",
+        ),
+        key(
+            "linger",
+            span(0, MINUTE),
+            Default::Text("1s"),
+            "How long an event waits for company while requests are under way.",
+        ),
+    ]
+}
 
 pub(crate) const TIMEOUTS: &[Key] = &[
     key("connect", span(100, 5 * MINUTE), Default::Text("10s"), "To resolve, connect and agree on TLS."),

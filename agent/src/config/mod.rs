@@ -37,9 +37,12 @@ mod text;
 mod url;
 mod walk;
 
-pub use auth::Auth;
+pub use auth::{Auth, Aws, AwsSource, Entra, EntraIdentity, OAuth};
 pub use destination::{BatchSettings, Compression, Destination, DestinationId, Timeouts, TlsSettings};
-pub use kind::{HecAck, Kind, SplunkHec, Syslog, SyslogTransport};
+pub use kind::{
+    Datadog, Elastic, HecAck, Https, Kind, Sentinel, SentinelApi, SplunkHec, SumoLogic, Syslog, SyslogTransport,
+};
+pub(crate) use parse_secret::with_cause;
 pub(crate) use problems::nearest;
 pub use problems::{Place, Problem, Weight};
 pub use schema::json_schema;

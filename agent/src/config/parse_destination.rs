@@ -29,7 +29,7 @@ pub(crate) fn destination(mut section: Section<'_>, node: &str, surroundings: &S
     let compression = compression(&section);
     let in_flight = if section.knows("in_flight") { section.count("in_flight") } else { Some(1) };
     let parsed = (row.parse)(&Reading { section: &section, node, surroundings });
-    let (common, ordered, parsed) = (common?, ordered?, parsed?);
+    let (common, ordered, parsed, batch) = (common?, ordered?, parsed?, batch?);
     if ordered && section.has("in_flight") && in_flight? > 1 {
         return section.refuse(
             "in_flight",
@@ -49,7 +49,10 @@ pub(crate) fn destination(mut section: Section<'_>, node: &str, surroundings: &S
         scope: common.scope,
         filter_spec: common.filter_spec,
         filter: common.filter,
-        batch: batch?,
+        batch: BatchSettings {
+            max_events: parsed.events_max.map_or(batch.max_events, |max| batch.max_events.min(max)),
+            ..batch
+        },
         tls: common.tls,
         required: common.required,
         timeouts: common.timeouts,

@@ -67,6 +67,8 @@ fn shape(shape: &Shape) -> Value {
         Shape::Path => json!({ "type": "string", "minLength": 1 }),
         Shape::Texts => json!({ "type": "array", "items": { "type": "string", "minLength": 1 } }),
         Shape::Uids => json!({ "type": "array", "items": { "type": "integer", "minimum": 0, "maximum": u32::MAX } }),
+        Shape::Statuses => json!({ "type": "array", "items": { "type": "integer", "minimum": 100, "maximum": 599 } }),
+        Shape::Tables(keys) => json!({ "type": "array", "items": table(keys.iter()) }),
         Shape::Secret => secret(),
         Shape::Table(keys) => table(keys.iter()),
         Shape::Destinations => json!({ "type": "array", "items": { "oneOf": destinations() } }),

@@ -313,7 +313,7 @@ impl<'a> SyslogCarrier<'a> {
     async fn write<'s>(&mut self, slices: impl Iterator<Item = &'s [u8]>) -> Result<(), Outcome> {
         self.notice_close();
         let runtime = &self.shard.runtime;
-        let endpoint = self.place.route.endpoint().map_err(misconfigured)?;
+        let endpoint = self.place.route.endpoint(runtime, 0).await.map_err(misconfigured)?;
         if self.connection.is_none() {
             let connected = transport::connect(runtime, &endpoint).await;
             let connection =

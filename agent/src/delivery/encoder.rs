@@ -1,13 +1,19 @@
 //! What turns a batch into one destination's bytes, and its replies into outcomes.
 
+use scaidrive_codecs::data_collector::DataCollector;
+use scaidrive_codecs::datadog::Datadog;
+use scaidrive_codecs::elastic::Elastic;
 use scaidrive_codecs::hec::{EVENT_PATH, Hec, HecSettings};
+use scaidrive_codecs::https::Https;
+use scaidrive_codecs::sentinel::Sentinel;
+use scaidrive_codecs::sumo::Sumo;
 use scaidrive_codecs::syslog::{self, Rfc5424, Rfc5424Settings};
 use scaidrive_codecs::{Body, Entry, Event, Format, Index, Scratch, Verdict};
 use scaidrive_wal::Record;
 
 use super::gate::Hold;
 use super::sender::{Batch, Outcome};
-use crate::config::{Destination, Kind};
+use crate::config::{Destination, Kind, SentinelApi};
 use crate::stream::name::StreamName;
 use crate::time::Millis;
 
@@ -35,14 +41,27 @@ impl Encoder {
     /// # Errors
     /// What the codec said of the settings.
     pub fn new(destination: &Destination) -> Result<Encoder, String> {
-        match &destination.kind {
-            Kind::SplunkHec(settings) => Ok(Encoder::Http(Box::new(Hec::new(&HecSettings {
+        let words = |problem: &dyn std::fmt::Display| problem.to_string();
+        let format: Box<dyn Format> = match &destination.kind {
+            Kind::SplunkHec(settings) => Box::new(Hec::new(&HecSettings {
                 path: format!("{}{EVENT_PATH}", settings.url.path),
                 host: settings.host.clone(),
                 source: settings.source.clone(),
                 sourcetype: settings.sourcetype.clone(),
                 index: settings.index.clone(),
-            })))),
+            })),
+            Kind::Sentinel(sentinel) => match &sentinel.api {
+                SentinelApi::LogsIngestion(settings) => {
+                    Box::new(Sentinel::new(settings).map_err(|problem| words(&problem))?)
+                }
+                SentinelApi::DataCollector(settings) => {
+                    Box::new(DataCollector::new(settings).map_err(|problem| words(&problem))?)
+                }
+            },
+            Kind::Elastic(elastic) => Box::new(Elastic::new(&elastic.for_codec()).map_err(|problem| words(&problem))?),
+            Kind::Datadog(datadog) => Box::new(Datadog::new(&datadog.labels).map_err(|problem| words(&problem))?),
+            Kind::SumoLogic(sumo) => Box::new(Sumo::new(&sumo.for_codec()).map_err(|problem| words(&problem))?),
+            Kind::Https(https) => Box::new(Https::new(&https.request).map_err(|problem| words(&problem))?),
             Kind::Syslog(settings) => {
                 let settings = Rfc5424Settings {
                     facility: settings.facility,
@@ -55,10 +74,11 @@ impl Encoder {
                     max_len: settings.max_len,
                     enterprise_id: syslog::ENTERPRISE_ID_DEFAULT,
                 };
-                let encoder = Rfc5424::new(&settings).map_err(|problem| problem.to_string())?;
-                Ok(Encoder::Syslog(Box::new(encoder)))
+                let encoder = Rfc5424::new(&settings).map_err(|problem| words(&problem))?;
+                return Ok(Encoder::Syslog(Box::new(encoder)));
             }
-        }
+        };
+        Ok(Encoder::Http(format))
     }
 
     /// How long an encoding stays right, if not for ever.

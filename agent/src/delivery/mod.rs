@@ -1,5 +1,5 @@
-//! How selected events get to their destination: decisions in [`sender`], [`gate`], [`isolation`], [`lane`] and
-//! [`backoff`], which do no I/O; the loops round the transports in [`carrier`] and `http`.
+//! How selected events get to their destination: decisions in [`sender`], [`gate`], [`isolation`], [`lane`],
+//! [`targets`] and [`backoff`], which do no I/O; the loops round the transports in [`carrier`] and `http`.
 
 pub mod backoff;
 pub mod carrier;
@@ -11,6 +11,7 @@ pub mod lane;
 pub mod outlet;
 pub mod route;
 pub mod sender;
+pub mod targets;
 
 #[cfg(test)]
 mod sender_tests;

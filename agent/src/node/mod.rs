@@ -17,6 +17,7 @@ use scaidrive_codecs::own::{AgentStarted, FormatSetAside, IdentityChanged, OwnEv
 use scaidrive_wal::{self as wal, Budget, DirectoryLock, Log, MappedDisk, Opened, WallTime};
 
 use crate::config::{Changes, Config, Destination, DestinationId, Durability};
+use crate::credentials::Credentials;
 use crate::deadletter::DeadLetters;
 use crate::ingest::{self, IngestThread, Intake, Token};
 use crate::runtime::{self, Choice, ShardThread};
@@ -264,7 +265,8 @@ impl Stores {
         let mut destinations = Vec::new();
         for destination in &config.destinations {
             let dead_letters = self.store(&directory, destination, chance())?;
-            destinations.push(Planned { destination: Arc::clone(destination), dead_letters });
+            let credentials = Credentials::new(destination, |name| std::env::var(name).ok());
+            destinations.push(Planned { destination: Arc::clone(destination), dead_letters, credentials });
         }
         Ok(Plan { destinations, window: config.buffer.window, on_full: config.buffer.on_full })
     }

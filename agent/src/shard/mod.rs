@@ -37,6 +37,7 @@ use self::inbox::Mail;
 use self::intake::{Intake, Moment};
 use self::pass::Passes;
 use crate::config::{Destination, OnFull};
+use crate::credentials::Credentials;
 use crate::deadletter::{DeadLetters, Kept, Key, Letter};
 use crate::delivery::carrier;
 use crate::delivery::encoder::Encoder;
@@ -75,6 +76,8 @@ pub struct Planned {
     pub destination: Arc<Destination>,
     /// Its dead letters.
     pub dead_letters: Arc<Mutex<DeadLetters>>,
+    /// What lets us in.
+    pub credentials: Arc<Credentials>,
 }
 
 /// What a shard is made of.
@@ -590,7 +593,7 @@ impl Shard {
             wall_ms: self.runtime.wall_ms(),
         };
         let outlet = Outlet::open(Arc::clone(&planned.destination), encoder, &start, &mut Chance(&*self.runtime));
-        let route = Rc::new(Route::new(Arc::clone(&planned.destination)));
+        let route = Rc::new(Route::new(Arc::clone(&planned.destination), Arc::clone(&planned.credentials)));
         Some(Place::new(outlet, route, Arc::clone(&planned.dead_letters)))
     }
 

@@ -9,6 +9,7 @@ mod gzip;
 mod http;
 mod syslog;
 mod tls;
+mod zstd;
 
 #[cfg(test)]
 mod testbed;
@@ -22,6 +23,7 @@ pub use gzip::gzip;
 pub use http::exchange;
 pub use syslog::SyslogConnection;
 pub use tls::{TlsClient, TlsError};
+pub use zstd::zstd;
 
 /// Why a connection could not be made or used.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -10,15 +10,26 @@ use std::fmt;
 
 use super::auth::Auth;
 use super::keys::Key;
-use super::settings::Setting;
+use super::parse_secret::secret;
+use super::settings::{Setting, some};
 use super::url::{HttpUrl, is_loopback};
 use super::walk::Section;
 use super::{Destination, Surroundings};
 
+mod datadog;
+mod elastic;
+mod https;
+mod sentinel;
 mod splunk_hec;
+mod sumo_logic;
 mod syslog;
 
+pub use datadog::Datadog;
+pub use elastic::Elastic;
+pub use https::Https;
+pub use sentinel::{Sentinel, SentinelApi};
 pub use splunk_hec::{HecAck, SplunkHec};
+pub use sumo_logic::SumoLogic;
 pub use syslog::{Syslog, SyslogTransport};
 
 /// What kind of SIEM a destination is.
@@ -26,6 +37,16 @@ pub use syslog::{Syslog, SyslogTransport};
 pub enum Kind {
     /// Splunk's HTTP Event Collector.
     SplunkHec(SplunkHec),
+    /// Microsoft Sentinel.
+    Sentinel(Sentinel),
+    /// Elasticsearch or OpenSearch.
+    Elastic(Elastic),
+    /// Datadog's logs intake.
+    Datadog(Datadog),
+    /// Sumo Logic's HTTP source.
+    SumoLogic(SumoLogic),
+    /// Any receiver that takes events by HTTPS.
+    Https(Https),
     /// Syslog (RFC 5424).
     Syslog(Syslog),
 }
@@ -36,6 +57,11 @@ impl Kind {
     pub fn name(&self) -> &'static str {
         match self {
             Kind::SplunkHec(_) => "splunk_hec",
+            Kind::Sentinel(_) => "sentinel",
+            Kind::Elastic(_) => "elastic",
+            Kind::Datadog(_) => "datadog",
+            Kind::SumoLogic(_) => "sumo_logic",
+            Kind::Https(_) => "https",
             Kind::Syslog(_) => "syslog",
         }
     }
@@ -54,16 +80,31 @@ impl Kind {
     pub fn urls(&self) -> &[HttpUrl] {
         match self {
             Kind::SplunkHec(hec) => std::slice::from_ref(&hec.url),
+            Kind::Sentinel(sentinel) => std::slice::from_ref(&sentinel.url),
+            Kind::Elastic(elastic) => &elastic.urls,
+            Kind::Datadog(datadog) => std::slice::from_ref(&datadog.url),
+            Kind::SumoLogic(sumo) => std::slice::from_ref(&sumo.url),
+            Kind::Https(https) => std::slice::from_ref(&https.url),
             Kind::Syslog(_) => &[],
         }
     }
 
     /// Every key that only this kind has, with its value.
     pub(super) fn settings(&self, destination: &Destination) -> Vec<Setting> {
-        match self {
+        let mut settings = match self {
             Kind::SplunkHec(hec) => hec.settings(destination),
-            Kind::Syslog(syslog) => syslog.settings(),
-        }
+            Kind::Sentinel(sentinel) => sentinel.settings(destination),
+            Kind::Elastic(elastic) => elastic.settings(destination),
+            Kind::Datadog(datadog) => datadog.settings(destination),
+            Kind::SumoLogic(sumo) => sumo.settings(destination),
+            Kind::Https(https) => https.settings(destination),
+            Kind::Syslog(syslog) => return syslog.settings(),
+        };
+        settings.extend([
+            some("compression", destination.compression.name()),
+            some("in_flight", destination.in_flight_max),
+        ]);
+        settings
     }
 }
 
@@ -101,16 +142,16 @@ pub(super) struct Parsed {
     pub(super) kind: Kind,
     /// How it lets us in, all of them together.
     pub(super) auth: Vec<Auth>,
+    /// Events in a request at most, where the kind knows a bound of its own.
+    pub(super) events_max: Option<usize>,
 }
 
 /// The kinds this version delivers to.
-pub(super) const KINDS: &[Row] = &[splunk_hec::ROW, syslog::ROW];
+pub(super) const KINDS: &[Row] =
+    &[splunk_hec::ROW, sentinel::ROW, elastic::ROW, datadog::ROW, sumo_logic::ROW, https::ROW, syslog::ROW];
 
 /// Their names, in the same order.
-pub(super) const NAMES: &[&str] = &["splunk_hec", "syslog"];
-
-/// The kinds that other versions deliver to.
-pub(super) const NAMES_LATER: &[&str] = &["sentinel", "elastic", "datadog", "sumo_logic", "https"];
+pub(super) const NAMES: &[&str] = &["splunk_hec", "sentinel", "elastic", "datadog", "sumo_logic", "https", "syslog"];
 
 impl Reading<'_> {
     /// An address, with a word about one that is not encrypted.
@@ -118,6 +159,65 @@ impl Reading<'_> {
         let url = self.section.url(name)?;
         self.check_encryption(url.tls, &url.host, name, &format!("write https:// in {name}"))?;
         Some(url)
+    }
+
+    /// A user and a password.
+    fn basic(&self) -> Option<Auth> {
+        let section = self.section;
+        let (user, password) =
+            (section.optional("user", Section::text), secret(section, "password", self.surroundings));
+        let Some(user) = user? else {
+            let what = "`password` is set without `user`";
+            section.problems().error(section.place("password"), what, "add user");
+            return None;
+        };
+        if user.contains(':') {
+            return section.refuse("user", &user, "has a colon, which would end the user's name");
+        }
+        Some(Auth::Basic { user, password: password? })
+    }
+
+    /// Which of these keys is written; two of them are a problem.
+    fn one_of(&self, keys: &[&'static str]) -> Option<Option<&'static str>> {
+        let mut written = keys.iter().copied().filter(|key| self.section.has(key));
+        let (first, second) = (written.next(), written.next());
+        if let (Some(first), Some(second)) = (first, second) {
+            let what = format!("`{second}` stands beside {first}");
+            self.section.problems().error(self.section.place(second), what, "take one of them out");
+            return None;
+        }
+        Some(first)
+    }
+
+    /// Reports keys that have no meaning beside what `key` is.
+    fn refuse_beside(&self, key: &str, value: &str, keys: &[&str]) -> Option<()> {
+        let mut is_fine = Some(());
+        for other in keys.iter().filter(|other| self.section.has(other)) {
+            let what = format!("`{other}` has no meaning with {key} = {value}");
+            self.section.problems().error(self.section.place(other), what, "take it out");
+            is_fine = None;
+        }
+        is_fine
+    }
+
+    /// A key that must be there because of another one, which the table of keys can't say.
+    fn required<T>(&self, name: &str, read: impl FnOnce(&Self, &str) -> Option<T>) -> Option<T> {
+        if self.section.has(name) {
+            return read(self, name);
+        }
+        self.section.problems().error(self.section.place(name), format!("`{name}` is missing"), format!("add {name}"));
+        None
+    }
+
+    /// A text, or what the environment says.
+    fn text_or_variable(&self, name: &str, variable: &str) -> Option<String> {
+        match self.section.optional(name, Section::text)? {
+            Some(text) => Some(text),
+            None => match (self.surroundings.lookup)(variable).filter(|text| !text.is_empty()) {
+                Some(text) => Some(text),
+                None => self.required(name, |_, _| None),
+            },
+        }
     }
 
     /// Settings for TLS where there is none are a mistake somebody believes in; plain text off this machine is a risk.

@@ -83,7 +83,11 @@ fn parse(reading: &Reading<'_>) -> Option<Parsed> {
         sourcetype: sourcetype?,
         index: index?,
     };
-    Some(Parsed { kind: Kind::SplunkHec(hec), auth: vec![Auth::header("token", "Authorization", "Splunk ", token?)] })
+    Some(Parsed {
+        events_max: None,
+        kind: Kind::SplunkHec(hec),
+        auth: vec![Auth::header("token", "Authorization", "Splunk ", token?)],
+    })
 }
 
 impl SplunkHec {
@@ -96,8 +100,6 @@ impl SplunkHec {
             some("source", &self.source),
             some("sourcetype", &self.sourcetype),
             ("index", self.index.clone()),
-            some("compression", destination.compression.name()),
-            some("in_flight", destination.in_flight_max),
         ]
     }
 }

@@ -129,7 +129,7 @@ fn parse(reading: &Reading<'_>) -> Option<Parsed> {
         max_len: max_len? as usize,
         bom: bom?,
     };
-    Some(Parsed { kind: Kind::Syslog(syslog), auth: Vec::new() })
+    Some(Parsed { events_max: None, kind: Kind::Syslog(syslog), auth: Vec::new() })
 }
 
 impl Syslog {

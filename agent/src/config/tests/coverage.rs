@@ -72,6 +72,110 @@ const OTHER_SPLUNK_VALUES: &[(&str, &str)] = &[
     ("batch.max_size", "\"7KiB\""),
     ("batch.linger", "\"7ms\""),
 ];
+const OTHER_SENTINEL_VALUES: &[(&str, &str)] = &[
+    ("api", "\"data_collector\""),
+    ("cloud", "\"china\""),
+    ("url", "\"https://other.example.com\""),
+    ("rule", "\"dcr-00000000000000000000000000000000\""),
+    ("stream", "\"Custom-Other\""),
+    ("tenant_id", "\"other\""),
+    ("client_id", "\"other\""),
+    ("client_secret", "{ env = \"OTHER_TOKEN\" }"),
+    ("client_certificate.cert_file", "\"/cert.pem\""),
+    ("client_certificate.key_file", "\"/key.pem\""),
+    ("federated_token_file", "\"/token\""),
+    ("managed_identity", "\"system\""),
+    ("authority", "\"https://login.example.com\""),
+    ("workspace_id", "\"00000000-2222-3333-4444-555555555555\""),
+    ("workspace_key", "{ env = \"OTHER_WORKSPACE_KEY\" }"),
+    ("log_type", "\"Other\""),
+    ("resource_id", "\"/subscriptions/other\""),
+    ("compression", "\"none\""),
+    ("in_flight", "7"),
+    ("batch.max_events", "7"),
+    ("batch.max_size", "\"7KiB\""),
+    ("batch.linger", "\"7ms\""),
+];
+const OTHER_ELASTIC_VALUES: &[(&str, &str)] = &[
+    ("urls", "[\"https://a.example.com\", \"https://b.example.com\"]"),
+    ("url", "\"https://other.example.com\""),
+    ("target", "\"other\""),
+    ("op", "\"index\""),
+    ("document_id", "\"event_id\""),
+    ("api_key", "{ env = \"OTHER_TOKEN\" }"),
+    ("user", "\"other\""),
+    ("password", "{ env = \"OTHER_TOKEN\" }"),
+    ("bearer_token", "{ env = \"OTHER_TOKEN\" }"),
+    ("aws.region", "\"eu-central-1\""),
+    ("aws.service", "\"aoss\""),
+    ("aws.access_key_id", "\"AKID\""),
+    ("aws.secret_access_key", "{ env = \"OTHER_TOKEN\" }"),
+    ("aws.session_token", "{ env = \"OTHER_TOKEN\" }"),
+    ("compression", "\"none\""),
+    ("in_flight", "7"),
+    ("batch.max_events", "7"),
+    ("batch.max_size", "\"7KiB\""),
+    ("batch.linger", "\"7ms\""),
+];
+const OTHER_DATADOG_VALUES: &[(&str, &str)] = &[
+    ("site", "\"datadoghq.eu\""),
+    ("url", "\"https://other.example.com\""),
+    ("api_key", "{ env = \"OTHER_TOKEN\" }"),
+    ("source", "\"other\""),
+    ("service", "\"other\""),
+    ("hostname", "\"other\""),
+    ("tags", "[\"env:prod\"]"),
+    ("compression", "\"zstd\""),
+    ("in_flight", "7"),
+    ("batch.max_events", "7"),
+    ("batch.max_size", "\"7KiB\""),
+    ("batch.linger", "\"7ms\""),
+];
+const OTHER_SUMO_VALUES: &[(&str, &str)] = &[
+    ("secret_url", "{ env = \"OTHER_SOURCE_URL\" }"),
+    ("url", "\"https://other.example.com/receiver/v1/http\""),
+    ("token", "{ env = \"OTHER_TOKEN\" }"),
+    ("source_name", "\"other\""),
+    ("source_host", "\"other\""),
+    ("source_category", "\"other\""),
+    ("fields", "[\"env=prod\"]"),
+    ("compression", "\"none\""),
+    ("in_flight", "7"),
+    ("batch.max_events", "7"),
+    ("batch.max_size", "\"7KiB\""),
+    ("batch.linger", "\"7ms\""),
+];
+const OTHER_HTTPS_VALUES: &[(&str, &str)] = &[
+    ("url", "\"https://other.example.com\""),
+    ("query", "\"a=b\""),
+    ("method", "\"put\""),
+    ("body", "\"ndjson\""),
+    ("wrap_key", "\"other\""),
+    ("template", "\"{}\""),
+    ("template_file", ""),
+    ("content_type", "\"application/vnd.other+json\""),
+    ("headers", "[\"X-Site: vienna\"]"),
+    ("secret_headers", "[{ name = \"X-Key\", value = { env = \"TOKEN\" } }]"),
+    ("success", "[202]"),
+    ("conflict_is_success", "true"),
+    ("idempotency", "false"),
+    ("bearer_token", "{ env = \"OTHER_TOKEN\" }"),
+    ("user", "\"other\""),
+    ("password", "{ env = \"OTHER_TOKEN\" }"),
+    ("oauth.token_url", "\"https://other.example.com\""),
+    ("oauth.client_id", "\"other\""),
+    ("oauth.client_secret", "{ env = \"OTHER_TOKEN\" }"),
+    ("oauth.client_auth", "\"form\""),
+    ("oauth.scope", "\"other\""),
+    ("oauth.audience", "\"other\""),
+    ("signing_secret", "{ env = \"OTHER_TOKEN\" }"),
+    ("signing_secret_next", "{ env = \"OTHER_TOKEN\" }"),
+    ("compression", "\"zstd\""),
+    ("in_flight", "7"),
+    ("batch.max_events", "7"),
+    ("batch.max_size", "\"7KiB\""),
+    ("batch.linger", "\"7ms\""),
+];
 const OTHER_SYSLOG_VALUES: &[(&str, &str)] = &[
     ("transport", "\"tcp\""),
     ("host", "\"other.example.com\""),
@@ -87,6 +191,40 @@ const OTHER_SYSLOG_VALUES: &[(&str, &str)] = &[
     ("batch.max_size", "\"7KiB\""),
     ("batch.linger", "\"7ms\""),
 ];
+
+/// Keys of a kind's shortest table that can't stand beside this one, and lines that must.
+fn beside(kind: &str, path: &str) -> (&'static [&'static str], &'static str) {
+    const COLLECTOR: &str = "api = \"data_collector\"\nworkspace_id = \"11111111-2222-3333-4444-555555555555\"\nworkspace_key = { env = \"WORKSPACE_KEY\" }\n";
+    const INGESTION: &[&str] = &["rule", "tenant_id", "client_id", "client_secret"];
+    const OAUTH: &str = "oauth.token_url = \"https://a.example.com\"\noauth.client_id = \"a\"\noauth.client_secret = { env = \"TOKEN\" }\n";
+    const AWS: &str =
+        "aws.region = \"eu-west-1\"\naws.access_key_id = \"A\"\naws.secret_access_key = { env = \"TOKEN\" }\n";
+    match (kind, path) {
+        ("sentinel", "api" | "workspace_id" | "workspace_key" | "log_type" | "resource_id") => (INGESTION, COLLECTOR),
+        ("sentinel", "client_certificate.cert_file") => (&["client_secret"], "client_certificate.key_file = \"/k\"\n"),
+        ("sentinel", "client_certificate.key_file") => (&["client_secret"], "client_certificate.cert_file = \"/c\"\n"),
+        ("sentinel", "federated_token_file" | "managed_identity") => (&["client_secret"], ""),
+        ("elastic", "urls") => (&["url"], ""),
+        ("elastic", "user") => (&["api_key"], "password = { env = \"TOKEN\" }\n"),
+        ("elastic", "password") => (&["api_key"], "user = \"a\"\n"),
+        ("elastic", "bearer_token") => (&["api_key"], ""),
+        ("elastic", path) if path.starts_with("aws.") => (&["api_key"], AWS),
+        ("sumo_logic", "url") => (&["secret_url"], "token = { env = \"TOKEN\" }\n"),
+        ("sumo_logic", "token") => (&["secret_url"], "url = \"https://a.example.com/http\"\n"),
+        ("https", "wrap_key") => (&[], "body = \"wrapped\"\n"),
+        ("https", "user") => (&[], "password = { env = \"TOKEN\" }\n"),
+        ("https", "password") => (&[], "user = \"a\"\n"),
+        ("https", "signing_secret_next") => (&[], "signing_secret = { env = \"TOKEN\" }\n"),
+        ("https", path) if path.starts_with("oauth.") => (&[], OAUTH),
+        _ => (&[], ""),
+    }
+}
+
+/// The lines of `text` whose keys are none of these.
+fn without(text: &str, keys: &[&str]) -> String {
+    let is_kept = |line: &&str| !keys.iter().any(|key| line.starts_with(&format!("{key} =")));
+    text.lines().filter(is_kept).map(|line| format!("{line}\n")).collect()
+}
 
 /// The paths of all keys in a table that are not tables themselves.
 fn leaves(keys: &[Key], prefix: &str) -> Vec<String> {
@@ -136,20 +274,29 @@ fn every_key_outside_the_destinations_is_read_and_shows_in_what_changed() {
 #[test]
 fn every_key_of_a_destination_is_read_and_shows_in_what_changed() {
     assert_eq!(listed_paths(OTHER_COMMON_VALUES), leaves(DESTINATION, ""));
-    let own = [(SPLUNK, OTHER_SPLUNK_VALUES), (SYSLOG, OTHER_SYSLOG_VALUES)];
+    let own = [
+        (SPLUNK, OTHER_SPLUNK_VALUES),
+        (SENTINEL, OTHER_SENTINEL_VALUES),
+        (ELASTIC, OTHER_ELASTIC_VALUES),
+        (DATADOG, OTHER_DATADOG_VALUES),
+        (SUMO, OTHER_SUMO_VALUES),
+        (HTTPS, OTHER_HTTPS_VALUES),
+        (SYSLOG, OTHER_SYSLOG_VALUES),
+    ];
     for ((base, values), row) in own.iter().zip(KINDS) {
-        assert_eq!(listed_paths(values), leaves(row.keys, ""));
-        let (old, _) = read(base).unwrap();
+        assert_eq!(listed_paths(values), leaves(row.keys, ""), "{}", row.name);
+        let (old, _) = read(base).expect(base);
         for (path, value) in OTHER_COMMON_VALUES.iter().chain(*values).filter(|(_, value)| !value.is_empty()) {
-            let kept: String = base
-                .lines()
-                .filter(|line| !line.starts_with(&format!("{path} =")))
-                .map(|line| format!("{line}\n"))
-                .collect();
-            let (new, _) = read(&format!("{kept}{path} = {value}\n")).expect(path);
+            let (out, lines) = beside(row.name, path);
+            let kept = without(&without(base, out), &[path]);
+            let lines = without(lines, &[path]);
+            let (new, _) = read(&format!("{kept}{lines}{path} = {value}\n")).expect(path);
             let changed = old.destinations[0].settings() != new.destinations[0].settings();
             let already_so = base.contains("\"syslog\"") && *path == "ordered";
-            assert!(changed || already_so, "{path} changed nothing");
+            assert!(changed || already_so, "{}: {path} changed nothing", row.name);
+            let shown = new.destinations[0].settings().into_iter().find(|(key, _)| key == path);
+            let is_shown = shown.as_ref().is_some_and(|(_, value)| value.is_some());
+            assert!(is_shown, "{}: {path} is not shown: {shown:?}", row.name);
         }
     }
 }
@@ -162,7 +309,8 @@ fn what_may_be_shown_has_every_key_of_the_tables_and_no_other() {
     };
     let names =
         |settings: Vec<(&'static str, Option<String>)>| settings.into_iter().map(|(key, _)| key.to_owned()).collect();
-    let (config, _) = read(&format!("{SPLUNK}{SYSLOG}")).unwrap();
+    let (config, _) = read(&one_of_each()).unwrap();
+    assert_eq!(config.destinations.len(), KINDS.len());
     assert_eq!(sorted(names(config.settings())), sorted(leaves(ROOT, "")));
     for (destination, row) in config.destinations.iter().zip(KINDS) {
         let known = [leaves(DESTINATION, ""), leaves(row.keys, "")].concat();
@@ -196,7 +344,7 @@ fn every_default_is_allowed_and_every_key_is_described() {
     KINDS.iter().for_each(|row| check(row.keys));
     assert!(KINDS.iter().map(|row| row.name).eq(NAMES.iter().copied()));
     // Every other default is read by the same code as what is written: loading an empty file tries them all.
-    assert!(read(&format!("{SPLUNK}{SYSLOG}")).is_ok());
+    assert!(read(&one_of_each()).is_ok());
 }
 
 #[test]
@@ -232,6 +380,9 @@ fn some_lines() -> impl Strategy<Value = String> {
         .iter()
         .chain(OTHER_COMMON_VALUES)
         .chain(OTHER_SPLUNK_VALUES)
+        .chain(OTHER_SENTINEL_VALUES)
+        .chain(OTHER_ELASTIC_VALUES)
+        .chain(OTHER_HTTPS_VALUES)
         .chain(OTHER_SYSLOG_VALUES)
         .map(|(path, _)| (*path).to_owned())
         .chain(["[[destination]]", "[agent]", "[ingest.http]", "[[buffer]]", "nonsense"].map(str::to_owned))
@@ -239,6 +390,9 @@ fn some_lines() -> impl Strategy<Value = String> {
     let values: Vec<String> = OTHER_VALUES
         .iter()
         .chain(OTHER_SPLUNK_VALUES)
+        .chain(OTHER_SENTINEL_VALUES)
+        .chain(OTHER_ELASTIC_VALUES)
+        .chain(OTHER_HTTPS_VALUES)
         .chain(OTHER_SYSLOG_VALUES)
         .map(|(_, value)| (*value).to_owned())
         .chain(
@@ -252,6 +406,11 @@ fn some_lines() -> impl Strategy<Value = String> {
                 "1979-05-27",
                 "\"splunk_hec\"",
                 "\"syslog\"",
+                "\"sentinel\"",
+                "\"elastic\"",
+                "\"datadog\"",
+                "\"sumo_logic\"",
+                "\"https\"",
                 "0xffffffffffffffffff",
             ]
             .map(str::to_owned),

@@ -61,11 +61,6 @@ fn unknown_keys_are_refused_with_a_guess() {
 
 #[test]
 fn what_other_versions_know_is_refused_by_name() {
-    let kinds = "this version delivers to: splunk_hec, syslog";
-    for kind in ["sentinel", "elastic", "datadog", "sumo_logic", "https"] {
-        let text = format!("[[destination]]\nname = \"a\"\ntype = \"{kind}\"\nworkspace = \"x\"");
-        refused(&text, "destination \"a\" type", 3, kind, kinds);
-    }
     for transport in ["udp", "relp"] {
         let text = format!("{SYSLOG}transport = \"{transport}\"");
         refused(&text, "destination \"syslog\" transport", 6, "not part of this version", "\"tcp\", \"tls\"");
@@ -264,4 +259,96 @@ fn a_file_of_destinations_holds_destinations_only() {
     let error = problems.iter().find(|problem| problem.weight == Weight::Error).unwrap();
     assert_eq!((error.place.key.as_str(), error.place.line), ("buffer", Some(1)));
     assert!(read("destination = 1").is_err() && read("destination = [1]").is_err());
+}
+
+#[test]
+fn a_destination_is_let_in_in_one_way() {
+    let text = format!("{ELASTIC}user = \"a\"\npassword = {{ env = \"TOKEN\" }}");
+    refused(&text, "destination \"elastic\" user", 7, "stands beside api_key", "take one of them out");
+    let text = ELASTIC.replace("api_key", "password");
+    refused(&text, "destination \"elastic\" password", 6, "set without `user`", "add user");
+    let text = format!("{}user = \"a:b\"\npassword = {{ env = \"TOKEN\" }}", without(ELASTIC, "api_key"));
+    refused(&text, "destination \"elastic\" user", 6, "has a colon", "");
+    let text = format!("{}aws = {{ region = \"r\", access_key_id = \"A\" }}", without(ELASTIC, "api_key"));
+    refused(&text, "destination \"elastic\" aws.access_key_id", 6, "without `secret_access_key`", "add");
+    let text = format!("{SUMO}token = {{ env = \"TOKEN\" }}");
+    refused(&text, "destination \"sumo\" secret_url", 5, "stands beside url or token", "");
+    refused(&without(SUMO, "secret_url"), "destination \"sumo\" secret_url", 2, "is missing", "whole address");
+    let text = format!("{HTTPS}signing_secret_next = {{ env = \"TOKEN\" }}");
+    refused(&text, "destination \"https\" signing_secret_next", 6, "without `signing_secret`", "");
+}
+
+#[test]
+fn sentinel_wants_to_know_who_asks_and_warns_of_what_is_retired() {
+    let nobody = without(SENTINEL, "client_secret");
+    refused(&nobody, "destination \"sentinel\" client_secret", 2, "nothing says who asks", "managed_identity");
+    let text = SENTINEL.replace("dcr-", "");
+    refused(&text, "destination \"sentinel\" rule", 6, "immutable id", "JSON view");
+    let text = format!("{SENTINEL}workspace_id = \"x\"");
+    refused(
+        &text,
+        "destination \"sentinel\" workspace_id",
+        10,
+        "no meaning with api = \"logs_ingestion\"",
+        "take it out",
+    );
+    let text = format!("{SENTINEL}managed_identity = \"system\"");
+    refused(&text, "destination \"sentinel\" client_secret", 9, "stands beside managed_identity", "");
+    let collector = "[[destination]]\nname = \"old\"\ntype = \"sentinel\"\napi = \"data_collector\"\nworkspace_id = \"11111111-2222-3333-4444-555555555555\"\nworkspace_key = { env = \"WORKSPACE_KEY\" }\n";
+    warned(collector, "destination \"old\" api", "is retired");
+    let (config, _) = read(collector).unwrap();
+    let address = "https://11111111-2222-3333-4444-555555555555.ods.opinsights.azure.com";
+    assert_eq!(config.destinations[0].kind.address(), address);
+    let text = collector.replace("WORKSPACE_KEY", "TOKEN");
+    refused(&text, "destination \"old\" workspace_key", 6, "not Base64", "primary or secondary");
+}
+
+#[test]
+fn what_a_kind_knows_better_is_refused_in_its_words() {
+    refused(
+        &format!("{DATADOG}site = \"datadoghq.org\""),
+        "destination \"datadog\" site",
+        6,
+        "\"datadoghq.org\"",
+        "datadoghq.com",
+    );
+    refused(&format!("{DATADOG}tags = [\"Env\"]"), "destination \"datadog\" tags", 6, "Env", "env:prod");
+    refused(&format!("{ELASTIC}target = \"Logs\""), "destination \"elastic\" target", 7, "lower case", "data stream");
+    let text = format!("{}urls = [\"https://a/x\", \"https://b/y\"]", without(ELASTIC, "url"));
+    refused(&text, "destination \"elastic\" urls", 6, "different paths", "destination of its own");
+    refused(
+        &format!("{HTTPS}headers = [\"Authorization: x\"]"),
+        "destination \"https\" headers",
+        6,
+        "can't be set here",
+        "",
+    );
+    refused(
+        &format!("{HTTPS}headers = [\"no colon\"]"),
+        "destination \"https\" headers",
+        6,
+        "has no colon",
+        "Name: value",
+    );
+    refused(&format!("{HTTPS}success = [404]"), "destination \"https\" success", 6, "404", "");
+    refused(&format!("{HTTPS}success = [1000]"), "destination \"https\" success", 6, "whole number", "HTTP statuses");
+    refused(&format!("{HTTPS}wrap_key = \"x\""), "destination \"https\" wrap_key", 6, "body is not \"wrapped\"", "");
+    refused(&format!("{SUMO}fields = [\"env\"]"), "destination \"sumo\" fields", 6, "has no `=`", "name=value");
+    let (config, _) = read(&format!("{HTTPS}body = \"single\"")).unwrap();
+    assert_eq!(config.destinations[0].batch.max_events, 1, "one event a request is what the form says");
+}
+
+#[test]
+fn no_secret_of_any_kind_is_ever_shown() {
+    let (config, _) = read(&one_of_each()).unwrap();
+    let shown = format!("{config:?}");
+    assert!(!shown.contains(SECRET), "{shown}");
+    for destination in &config.destinations {
+        assert!(!format!("{:?} {}", destination.settings(), destination.kind.address()).contains(SECRET));
+    }
+}
+
+/// The lines of `text` but for one key's.
+fn without(text: &str, key: &str) -> String {
+    text.lines().filter(|line| !line.starts_with(&format!("{key} ="))).map(|line| format!("{line}\n")).collect()
 }
