@@ -27,6 +27,35 @@ pub struct Identity {
     pub server: Arc<ServerConfig>,
 }
 
+/// A client's certificate and RSA key, for assertions that are signed with it. ring makes no RSA keys, so this one is a
+/// file of the tests and secret to nobody.
+pub struct Client {
+    /// The certificate, PEM.
+    pub certificate_file: PathBuf,
+    /// The private key, PEM (PKCS #8).
+    pub key_file: PathBuf,
+    /// The certificate, DER.
+    pub certificate: Vec<u8>,
+    /// The private key, DER (PKCS #8).
+    pub key: Vec<u8>,
+}
+
+const CLIENT_KEY: &str = include_str!("client_key.pem");
+
+impl Client {
+    /// Writes a self-signed certificate and its key to `dir/client.pem` and `dir/client.key`.
+    pub fn new(dir: &Path) -> Client {
+        let mut params = CertificateParams::new(Vec::new()).expect("no names are valid names");
+        params.distinguished_name.push(DnType::CommonName, "test client");
+        let key = KeyPair::from_pem(CLIENT_KEY).expect("the file is a key");
+        let certificate = params.self_signed(&key).expect("the key can sign");
+        let (certificate_file, key_file) = (dir.join("client.pem"), dir.join("client.key"));
+        fs::write(&certificate_file, certificate.pem()).expect("the test's folder can be written");
+        fs::write(&key_file, CLIENT_KEY).expect("the test's folder can be written");
+        Client { certificate_file, key_file, certificate: certificate.der().to_vec(), key: key.serialize_der() }
+    }
+}
+
 impl Authority {
     /// Makes a new authority and writes its certificate to `dir/ca.pem`.
     pub fn new(dir: &Path) -> Authority {
