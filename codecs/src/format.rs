@@ -48,6 +48,13 @@ pub trait Format: fmt::Debug + Send + Sync {
         None
     }
 
+    /// Under which number the destination will say later that it has really taken what this reply accepts; where it does
+    /// so, acceptance alone is no delivery. Usually nothing: a reply is final.
+    fn acknowledgement(&self, reply: &Reply) -> Option<u64> {
+        let _ = reply;
+        None
+    }
+
     /// How long an encoding stays right, in milliseconds, where the body depends on the time it was made at; usually for
     /// ever. A body that is older when it is to be sent is encoded again.
     fn encoded_for(&self) -> Option<u64> {

@@ -15,6 +15,7 @@
 //! 2xx *and* a success code, so that a proxy's friendly page never moves a cursor.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use crate::body::{Body, Stamp};
 use crate::event::{Event, Field};
@@ -29,6 +30,10 @@ use crate::verdict::{Verdict, shown};
 pub const EVENT_PATH: &str = "/services/collector/event";
 /// The path that tells whether the collector is well.
 pub const HEALTH_PATH: &str = "/services/collector/health/1.0";
+/// What comes in place of [`EVENT_PATH`] to ask what was indexed.
+pub const ACK_PATH: &str = "/services/collector/ack";
+/// The header that names the channel, a GUID; acknowledgements are numbered for each channel.
+pub const CHANNEL_HEADER: &str = "X-Splunk-Request-Channel";
 /// The sourcetype the shipped Splunk content is written for.
 pub const SOURCETYPE: &str = "scaidrive:audit";
 
@@ -122,6 +127,10 @@ impl Format for Hec {
         &self.request
     }
 
+    fn acknowledgement(&self, reply: &Reply) -> Option<u64> {
+        Answer::of(reply).ack_id
+    }
+
     /// Splunk indexes a batch up to its first bad event and drops the rest, so a split batch is partly there twice;
     /// searches count distinct numbers.
     fn verdict(&self, reply: &Reply, events: usize, now_ms: i64) -> Verdict {
@@ -164,6 +173,31 @@ struct Answer<'a> {
     text: Option<Cow<'a, str>>,
     #[serde(default, rename = "invalid-event-number")]
     offender: Option<usize>,
+    #[serde(default, rename = "ackId")]
+    ack_id: Option<u64>,
+}
+
+/// The body of a question for what was indexed ("About HTTP Event Collector Indexer Acknowledgment").
+pub fn ack_query(ids: impl IntoIterator<Item = u64>) -> String {
+    let ids: Vec<String> = ids.into_iter().map(|id| id.to_string()).collect();
+    format!("{{\"acks\":[{}]}}", ids.join(","))
+}
+
+/// The numbers that the answer to [`ack_query`] says are indexed. `false` means not yet, unknown or lost alike.
+///
+/// # Errors
+/// What the answer says, when it is none. It is never a delivery.
+pub fn acknowledged(reply: &Reply) -> Result<Vec<u64>, String> {
+    #[derive(serde::Deserialize)]
+    struct Acks {
+        acks: BTreeMap<String, bool>,
+    }
+    let words = || Answer::of(reply).words(reply);
+    if !(200..300).contains(&reply.status) {
+        return Err(words());
+    }
+    let answer: Acks = serde_json::from_slice(&reply.body).map_err(|_| words())?;
+    Ok(answer.acks.into_iter().filter(|(_, is_indexed)| *is_indexed).filter_map(|(id, _)| id.parse().ok()).collect())
 }
 
 impl<'a> Answer<'a> {

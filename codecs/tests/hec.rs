@@ -336,3 +336,17 @@ fn no_reply_panics() {
         }
     }
 }
+
+#[test]
+fn lesson_22_an_acknowledgement_is_asked_for_by_number_and_only_true_counts() {
+    assert_eq!(ack_query([0, 7]), r#"{"acks":[0,7]}"#);
+    let answer = reply(200, r#"{"acks":{"0":true,"1":false,"7":true}}"#);
+    assert_eq!(acknowledged(&answer), Ok(vec![0, 7]));
+    for (status, body) in [(200, "{}"), (200, "<html>"), (400, r#"{"text":"ACK is disabled","code":14}"#), (503, "")] {
+        assert!(acknowledged(&reply(status, body)).is_err(), "{status} {body}");
+    }
+    assert!(acknowledged(&reply(400, r#"{"acks":{"0":true}}"#)).is_err(), "a refusal acknowledges nothing");
+    let accepted = reply(200, r#"{"text":"Success","code":0,"ackId":7}"#);
+    assert_eq!(hec(None).acknowledgement(&accepted), Some(7));
+    assert_eq!(hec(None).acknowledgement(&reply(200, r#"{"text":"Success","code":0}"#)), None);
+}

@@ -3,9 +3,9 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use super::Secret;
 use super::auth::Auth;
 use super::kind::Kind;
+use super::{HttpUrl, Secret};
 use crate::time::Millis;
 use scaidrive_codecs::{Filter, FilterSpec, Scope};
 
@@ -42,12 +42,59 @@ pub struct Destination {
     pub required: bool,
     /// How long it may take.
     pub timeouts: Timeouts,
+    /// The HTTP proxy on the way; never for syslog.
+    pub proxy: Option<ProxySettings>,
+    /// How much it may get from this node.
+    pub rate_limit: Option<RateLimit>,
+}
+
+/// An HTTP proxy on the way to a destination.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProxySettings {
+    /// Where it is.
+    pub url: HttpUrl,
+    /// Who we are to it, and what shows that.
+    pub login: Option<(String, Secret)>,
+    /// Hosts that are reached without it, subdomains included.
+    pub no_proxy: Vec<String>,
+}
+
+impl ProxySettings {
+    /// Whether the way to `host` leads through it.
+    #[must_use]
+    pub fn leads_to(&self, host: &str) -> bool {
+        let is_excepted = |entry: &String| {
+            let bare = entry.trim_start_matches("*.").trim_start_matches('.');
+            bare == "*" || host.eq_ignore_ascii_case(bare) || ends_in_domain(host, bare)
+        };
+        !self.no_proxy.iter().any(is_excepted)
+    }
+}
+
+fn ends_in_domain(host: &str, domain: &str) -> bool {
+    let at = host.len().checked_sub(domain.len() + 1);
+    at.and_then(|at| Some((host.as_bytes().get(at)?, host.get(at + 1..)?)))
+        .is_some_and(|(dot, end)| *dot == b'.' && end.eq_ignore_ascii_case(domain))
+}
+
+/// How much a destination may get from this node. All bounds are at least 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RateLimit {
+    /// Events a second.
+    pub events: Option<u64>,
+    /// Bytes of events a second.
+    pub bytes: Option<u64>,
+    /// Bytes of events a day.
+    pub bytes_per_day: Option<u64>,
+    /// From this share of the day's bytes on, somebody is told.
+    pub warn_at_percent: u8,
 }
 
 impl Destination {
     /// Everything secret that it is reached with, with the key that names it.
     pub fn secrets(&self) -> Vec<(&'static str, &Secret)> {
-        self.auth.iter().flat_map(Auth::secrets).collect()
+        let proxy = self.proxy.iter().flat_map(|proxy| &proxy.login).map(|(_, password)| ("proxy.password", password));
+        self.auth.iter().flat_map(Auth::secrets).chain(proxy).collect()
     }
 }
 
@@ -154,6 +201,20 @@ const FNV_PRIME: u128 = 0x0000_0000_0100_0000_0000_0000_0000_013b;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_proxy_leads_everywhere_but_to_the_hosts_that_are_excepted_and_their_subdomains() {
+        let url = HttpUrl::parse("http://proxy.example.com:3128").unwrap();
+        let no_proxy = ["internal.example.com", ".corp", "*.lab", "192.0.2.7"].map(str::to_owned).into();
+        let proxy = ProxySettings { url, login: None, no_proxy };
+        for host in ["siem.example.com", "notinternal.example.com", "corp.example.com", "192.0.2.77"] {
+            assert!(proxy.leads_to(host), "{host}");
+        }
+        for host in ["internal.example.com", "a.Internal.example.com", "x.corp", "corp", "y.lab", "192.0.2.7"] {
+            assert!(!proxy.leads_to(host), "{host}");
+        }
+        assert!(!ProxySettings { no_proxy: vec!["*".to_owned()], ..proxy }.leads_to("anything"));
+    }
 
     #[test]
     fn an_id_is_the_published_hash_of_its_text() {

@@ -328,7 +328,7 @@ pub(crate) const LOG: &[Key] = &[
 ];
 
 /// Keys of a destination that other versions know.
-pub(crate) const DESTINATION_KEYS_LATER: &[&str] = &["shape", "proxy", "rate_limit", "redact"];
+pub(crate) const DESTINATION_KEYS_LATER: &[&str] = &["shape", "redact"];
 
 /// What every destination has.
 pub(crate) const DESTINATION: &[Key] = &[
@@ -351,7 +351,37 @@ pub(crate) const DESTINATION: &[Key] = &[
     key("required", Shape::Flag, Default::Flag(false), "Whether producers wait for it with on_full = \"block\"."),
     key("timeouts", Shape::Table(TIMEOUTS), Default::Absent, "How long it may take."),
     key("tls", Shape::Table(TLS), Default::Absent, "How it is recognised, and this agent by it."),
+    key("rate_limit", Shape::Table(RATE_LIMIT), Default::Absent, "How much it may get from this node."),
 ];
+
+pub(crate) const RATE_LIMIT: &[Key] = &[
+    key("events", Shape::Count { min: 1, max: 100_000_000 }, Default::Absent, "Events a second."),
+    key("bytes", size(KIB, TIB), Default::Absent, "Bytes of events a second."),
+    key(
+        "bytes_per_day",
+        size(MIB, 1024 * TIB),
+        Default::Absent,
+        "Bytes of events a day (UTC), as licences count them.",
+    ),
+    key(
+        "warn_at",
+        Shape::Count { min: 1, max: 100 },
+        Default::Count(80),
+        "From this share of the day's bytes on, in percent, the log and the state say so.",
+    ),
+];
+
+pub(super) const PROXY: &[Key] = &[
+    key("url", Shape::Url, Default::Required, "The proxy's address, like http://proxy.example.com:3128."),
+    key("user", text(255), Default::Absent, "A user of the proxy; together with password."),
+    key("password", Shape::Secret, Default::Absent, "The user's password."),
+    key("no_proxy", Shape::Texts, Default::Texts(&[]), "Hosts that are reached without it, subdomains included."),
+];
+
+/// The HTTP proxy on the way.
+pub(super) const fn proxy() -> Key {
+    key("proxy", Shape::Table(PROXY), Default::Absent, "The HTTP proxy on the way to it and to whoever issues tokens.")
+}
 
 pub(crate) const FILTER: &[Key] = &[
     key("categories", Shape::Texts, Default::Texts(&["*"]), "Categories to send; all when absent."),

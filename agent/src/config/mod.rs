@@ -38,7 +38,9 @@ mod url;
 mod walk;
 
 pub use auth::{Auth, Aws, AwsSource, Entra, EntraIdentity, OAuth};
-pub use destination::{BatchSettings, Compression, Destination, DestinationId, Timeouts, TlsSettings};
+pub use destination::{
+    BatchSettings, Compression, Destination, DestinationId, ProxySettings, RateLimit, Timeouts, TlsSettings,
+};
 pub use kind::{
     Datadog, Elastic, HecAck, Https, Kind, Sentinel, SentinelApi, SplunkHec, SumoLogic, Syslog, SyslogTransport,
 };

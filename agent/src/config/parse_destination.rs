@@ -7,10 +7,12 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use scaidrive_codecs::{Filter, FilterSpec, Scope};
 
 use super::Surroundings;
-use super::destination::{BatchSettings, Compression, Destination, DestinationId, Timeouts, TlsSettings};
+use super::destination::{
+    BatchSettings, Compression, Destination, DestinationId, ProxySettings, RateLimit, Timeouts, TlsSettings,
+};
 use super::keys::DESTINATION_KEYS_LATER;
 use super::kind::{KINDS, Reading, Row};
-use super::parse_secret::with_cause;
+use super::parse_secret::{secret, with_cause};
 use super::problems::Place;
 use super::walk::Section;
 
@@ -28,6 +30,12 @@ pub(crate) fn destination(mut section: Section<'_>, node: &str, surroundings: &S
     let ordered = ordered(&section, row);
     let compression = compression(&section);
     let in_flight = if section.knows("in_flight") { section.count("in_flight") } else { Some(1) };
+    let proxy = if section.has("proxy") && section.knows("proxy") {
+        proxy(&section, surroundings).map(Some)
+    } else {
+        Some(None)
+    };
+    let rate_limit = rate_limit(&section);
     let parsed = (row.parse)(&Reading { section: &section, node, surroundings });
     let (common, ordered, parsed, batch) = (common?, ordered?, parsed?, batch?);
     if ordered && section.has("in_flight") && in_flight? > 1 {
@@ -56,6 +64,8 @@ pub(crate) fn destination(mut section: Section<'_>, node: &str, surroundings: &S
         tls: common.tls,
         required: common.required,
         timeouts: common.timeouts,
+        proxy: proxy?,
+        rate_limit: rate_limit?,
     })
 }
 
@@ -95,6 +105,46 @@ fn common(section: &Section<'_>) -> Option<Common> {
         required: required?,
         timeouts: Timeouts { connect: connect?, request: request? },
     })
+}
+
+fn proxy(section: &Section<'_>, surroundings: &Surroundings) -> Option<ProxySettings> {
+    let section = section.table("proxy");
+    let url = section.url("url");
+    let user = section.optional("user", Section::text);
+    let password = section.optional("password", |section, name| secret(section, name, surroundings));
+    let no_proxy = section.texts("no_proxy");
+    let problem = |key: &str, what: &str, advice: &str| {
+        section.problems().error(section.place(key), what, advice);
+        None
+    };
+    let (url, user, password) = (url?, user?, password?);
+    if url.tls || !url.path.is_empty() {
+        return problem(
+            "url",
+            "`url` is not the address of an HTTP proxy",
+            "write it like \"http://proxy.example.com:3128\"",
+        );
+    }
+    let login = match (user, password) {
+        (Some(user), Some(password)) => Some((user, password)),
+        (None, None) => None,
+        (Some(_), None) => return problem("user", "`user` is set without `password`", "add password"),
+        (None, Some(_)) => return problem("password", "`password` is set without `user`", "add user"),
+    };
+    let no_proxy = no_proxy?.into_iter().map(|(host, _)| host).collect();
+    Some(ProxySettings { url, login, no_proxy })
+}
+
+fn rate_limit(section: &Section<'_>) -> Option<Option<RateLimit>> {
+    let is_written = section.has("rate_limit");
+    let section = section.table("rate_limit");
+    let events = section.optional("events", Section::count);
+    let (bytes, bytes_per_day) =
+        (section.optional("bytes", Section::size), section.optional("bytes_per_day", Section::size));
+    let warn_at = section.count("warn_at");
+    let limit =
+        RateLimit { events: events?, bytes: bytes?, bytes_per_day: bytes_per_day?, warn_at_percent: warn_at? as u8 };
+    Some(is_written.then_some(limit))
 }
 
 fn compression(section: &Section<'_>) -> Option<Compression> {

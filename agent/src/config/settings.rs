@@ -112,6 +112,13 @@ impl Destination {
             ("tls.cert_file", identity.map(|(cert, _)| cert.display().to_string())),
             ("tls.key_file", identity.map(|(_, key)| key.display().to_string())),
         ]);
+        let limit = self.rate_limit.as_ref();
+        settings.extend([
+            ("rate_limit.events", limit.and_then(|limit| limit.events).map(|events| events.to_string())),
+            ("rate_limit.bytes", limit.and_then(|limit| limit.bytes).map(size_text)),
+            ("rate_limit.bytes_per_day", limit.and_then(|limit| limit.bytes_per_day).map(size_text)),
+            ("rate_limit.warn_at", limit.map(|limit| limit.warn_at_percent.to_string())),
+        ]);
         settings
     }
 

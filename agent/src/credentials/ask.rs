@@ -43,7 +43,10 @@ pub(super) async fn ask(
     write_head(&mut head, question.method, &target, &url.host_header(), headers, question.body.len() as u64)
         .map_err(|problem| misconfigured(problem.to_string()))?;
     let tls = if url.tls { Some(credentials.issuer_tls(runtime).await?) } else { None };
+    // What exists on this machine or its link only is never behind a proxy.
+    let is_near = question.connect_timeout == NEAR_CONNECT_TIMEOUT;
     let endpoint = Endpoint {
+        proxy: if is_near { None } else { credentials.proxy_to(&url.host) },
         host: url.host,
         port: url.port,
         tls,

@@ -31,11 +31,11 @@ use scaidrive_codecs::time::write_http_date;
 
 use self::cache::{Cache, Lease, Trouble, TroubleKind};
 use self::sigv4::{AwsKeys, canonical_target, digest_of};
-use crate::config::{Auth, Destination, HttpUrl};
+use crate::config::{Auth, Destination, HttpUrl, ProxySettings};
 use crate::runtime::{Runtime, offload_value};
 use crate::shard::Chance;
 use crate::time::Millis;
-use crate::transport::TlsClient;
+use crate::transport::{Proxy, TlsClient};
 use crate::watch_files::WatchedFiles;
 
 /// See the module.
@@ -53,6 +53,8 @@ pub struct Credentials {
 struct State {
     /// As configured, with the secrets as they were last read.
     auth: Vec<Auth>,
+    /// The proxy on the way, with its password as it was last read.
+    proxy: Option<ProxySettings>,
     files: WatchedFiles,
     next_look: Millis,
     /// The destination refused what it was shown: read everything again, changed or not.
@@ -101,12 +103,13 @@ impl Credentials {
         lookup: impl Fn(&str) -> Option<String> + Send + Sync + 'static,
     ) -> Arc<Credentials> {
         let auth = destination.auth.clone();
-        let secrets = auth.iter().flat_map(Auth::secrets);
+        let proxy = destination.proxy.clone();
+        let secrets = destination.secrets().into_iter();
         let files = WatchedFiles::new(secrets.filter_map(|(_, secret)| secret.source().path().map(Into::into)));
         Arc::new(Credentials {
             destination: destination.name.clone(),
             lookup: Box::new(lookup),
-            state: Mutex::new(State { auth, files, next_look: Millis::ZERO, must_read: false }),
+            state: Mutex::new(State { auth, proxy, files, next_look: Millis::ZERO, must_read: false }),
             tokens: Mutex::new(Cache::default()),
             aws_keys: Mutex::new(Cache::default()),
             issuer_tls: Mutex::new(None),
@@ -185,6 +188,18 @@ impl Credentials {
         }
     }
 
+    /// The proxy on the way to `host`, if there is one.
+    pub fn proxy_to(&self, host: &str) -> Option<Arc<Proxy>> {
+        let state = self.state();
+        let proxy = state.proxy.as_ref().filter(|proxy| proxy.leads_to(host))?;
+        let login = proxy.login.as_ref().map(|(user, password)| format!("{user}:{}", password.reveal()));
+        Some(Arc::new(Proxy {
+            host: proxy.url.host.clone(),
+            port: proxy.url.port,
+            authorization: login.map(|pair| format!("Basic {}", STANDARD.encode(pair))),
+        }))
+    }
+
     /// Everything secret is read again at the next use, changed or not.
     pub fn read_again(&self) {
         self.state().must_read = true;
@@ -209,14 +224,15 @@ impl Credentials {
     /// Reads again what changed. Blocks on the disk.
     fn look_again(&self, now: Millis) {
         // The lock is not held while reading: a disk that hangs must not stop the other shards.
-        let (mut files, mut auth, must_read) = {
+        let (mut files, mut auth, mut proxy, must_read) = {
             let state = self.state();
-            (state.files.clone(), state.auth.clone(), state.must_read)
+            (state.files.clone(), state.auth.clone(), state.proxy.clone(), state.must_read)
         };
         if !files.have_changed() && !must_read {
             return;
         }
-        for secret in auth.iter_mut().flat_map(Auth::secrets_mut) {
+        let passwords = proxy.iter_mut().flat_map(|proxy| &mut proxy.login).map(|(_, password)| password);
+        for secret in auth.iter_mut().flat_map(Auth::secrets_mut).chain(passwords) {
             match secret.read_again() {
                 Ok(fresh) => *secret = fresh,
                 Err(problem) => {
@@ -228,6 +244,7 @@ impl Credentials {
         let mut state = self.state();
         state.files = files;
         state.must_read = false;
+        state.proxy = proxy;
         if state.auth != auth {
             tracing::info!(destination = %self.destination, "its secrets changed and were read again");
             state.auth = auth;

@@ -56,7 +56,10 @@ pub(super) async fn next_job(
     let wake = Rc::clone(&place.outlet.borrow().wake);
     let seen = wake.seen();
     let mut condemned = Vec::new();
-    let wish = {
+    let halt = place.halt(now, shard.runtime.wall_ms());
+    let wish = if let Some(halt) = halt {
+        Wish::WaitUntil(now.plus(halt))
+    } else {
         let mut tenants = shard.tenants().borrow_mut();
         place.outlet.borrow_mut().wish(now, &mut Chance(&*shard.runtime), &mut condemned, &mut tenants)
     };
@@ -67,7 +70,10 @@ pub(super) async fn next_job(
         shard.bury(place, event);
     }
     let wait = match wish {
-        Wish::Send(job) => return Next::Job(job),
+        Wish::Send(job) => {
+            place.spend(&job, now, shard.runtime.wall_ms());
+            return Next::Job(job);
+        }
         Wish::WaitUntil(moment) => moment.since(now).max(Millis(1)),
         Wish::Wait => patience,
     };
@@ -214,6 +220,7 @@ impl Sent {
 pub(super) fn failed(error: &TransportError) -> Outcome {
     let hold = match error.kind {
         FailureKind::Untrusted => Hold::Misconfigured,
+        FailureKind::Credentials => Hold::Credentials,
         // Somebody is there and does not speak as it should; asking more often would not help.
         FailureKind::Protocol => Hold::Trouble,
         _ => Hold::Unreachable,

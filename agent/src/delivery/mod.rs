@@ -1,6 +1,9 @@
 //! How selected events get to their destination: decisions in [`sender`], [`gate`], [`isolation`], [`lane`],
-//! [`targets`] and [`backoff`], which do no I/O; the loops round the transports in [`carrier`] and `http`.
+//! [`targets`],
+//! [`allowance`], [`acks`] and [`backoff`], which do no I/O; the loops round the transports in [`carrier`] and `http`.
 
+pub mod acks;
+pub mod allowance;
 pub mod backoff;
 pub mod carrier;
 pub mod encoder;

@@ -16,7 +16,7 @@ use scaidrive_wal::{CursorKey, Record, Seq};
 use super::encoder::Encoder;
 use super::gate::{Hold, Pass};
 use super::sender::{Effect, Item, Job, Limits, Outcome, Sender, ToDo};
-use crate::config::{Destination, Kind};
+use crate::config::{Destination, HecAck, Kind};
 use crate::notify::Notify;
 use crate::stored::{self, Decode, Encode};
 use crate::stream::announce::{Announcement, Announcer, AnnouncerState, Revision};
@@ -69,6 +69,10 @@ pub struct Outlet {
     is_resting: bool,
     cursor: CursorWrites,
     clock: WallClock,
+    /// Why nothing may be sent although the destination would take it.
+    halted: Option<String>,
+    /// What people should know although all is well, since it was said.
+    notice: Option<String>,
 }
 
 /// What the wall clock shows, going on from when it was last looked at.
@@ -288,6 +292,8 @@ impl Outlet {
                 ..CursorWrites::default()
             },
             clock: WallClock { wall_ms: start.wall_ms, at: start.now },
+            halted: None,
+            notice: None,
         };
         if anew {
             let next_seq = checkpoint.next_seq.clamp(*held.start(), *held.end());
@@ -357,7 +363,7 @@ impl Outlet {
 
     /// Whether requests are under way.
     pub fn is_busy(&self) -> bool {
-        self.sender.under_way() > 0 || self.own_under_way || !self.own_written.is_empty()
+        self.sender.under_way() + self.sender.parked() > 0 || self.own_under_way || !self.own_written.is_empty()
     }
 
     /// Judges one event of its scope. `is_given_up` says that the event is too old, or must make room: if it is
@@ -485,6 +491,16 @@ impl Outlet {
         let mut effects = Vec::new();
         self.sender.settle(job, outcome, now, entropy, &mut effects);
         self.apply(effects, Some(wall_ms), condemned, tenants);
+        self.wake.notify();
+    }
+
+    /// A request was accepted, and its acknowledgement comes later.
+    pub fn parked(&mut self, job: &mut OutletJob, slow_down: bool) {
+        if let OutletJob::Events(job) = job {
+            self.sender.park(job, slow_down);
+        } else {
+            self.sender.reached();
+        }
         self.wake.notify();
     }
 
@@ -709,11 +725,28 @@ impl Outlet {
         self.cursor.is_dirty && self.cursor.is_urgent && self.cursor.on_its_way.is_none()
     }
 
+    /// Why nothing may be sent although the destination would take it; `None` when it may.
+    pub fn set_halted(&mut self, why: Option<String>) {
+        if why.is_none() && self.halted.is_some() {
+            self.notice = None;
+        }
+        self.halted = why;
+    }
+
+    /// What people should know although all is well.
+    pub fn set_notice(&mut self, words: String) {
+        self.notice = Some(words);
+    }
+
     /// What it is to people.
     pub fn state(&self) -> (&'static str, Option<String>) {
         let Some(closed) = self.sender.closed() else {
             let state = if self.sender.has_suspects() { "active_with_errors" } else { "active" };
-            return (if self.is_resting { "paused" } else { state }, None);
+            return match (&self.halted, self.is_resting) {
+                (_, true) => ("paused", None),
+                (Some(why), false) => ("throttled", Some(why.clone())),
+                (None, false) => (state, self.notice.clone()),
+            };
         };
         let state = match closed.hold {
             Hold::Credentials => "auth_hold",
@@ -857,6 +890,7 @@ fn limits(destination: &Destination, frame_len: usize) -> Limits {
         (false, true) => 1,
         (false, false) => destination.in_flight_max as u32,
     };
+    let usual_queue = destination.batch.max_size * (in_flight as usize + 2);
     Limits {
         max_events: destination.batch.max_events,
         max_size: destination.batch.max_size.saturating_sub(frame_len),
@@ -864,7 +898,11 @@ fn limits(destination: &Destination, frame_len: usize) -> Limits {
         in_flight,
         is_ordered: is_pipe || destination.ordered,
         is_pipe,
-        queue_bytes: if is_pipe { PIPE_BYTES_MAX } else { destination.batch.max_size * (in_flight as usize + 2) },
+        queue_bytes: match &destination.kind {
+            _ if is_pipe => PIPE_BYTES_MAX,
+            Kind::SplunkHec(hec) if hec.ack != HecAck::Off => PARKED_BYTES_MAX.max(usual_queue),
+            _ => usual_queue,
+        },
     }
 }
 
@@ -899,6 +937,8 @@ const OUT_OF_BAND: [&str; 3] = ["siem.buffer_overflow", "siem.stream_statement",
 /// What was written to a pipe and may not have been read: batches, and bytes of events.
 const PIPE_BATCHES_MAX: u32 = 1 << 20;
 const PIPE_BYTES_MAX: usize = 128 << 20;
+/// What waits for acknowledgements: bytes of events.
+const PARKED_BYTES_MAX: usize = 64 << 20;
 /// Failures in a row after which the circuit is called open.
 const CIRCUIT_FAILURES: u32 = 5;
 /// Ranges of numbers delivered ahead of the cursor that it remembers.

@@ -67,7 +67,9 @@ impl Route {
             (_, Some(url)) => (url.host.clone(), url.port, url.tls),
             (_, None) => return Err(String::from("it has no address")),
         };
+        let is_http = !destination.kind.urls().is_empty();
         Ok(Endpoint {
+            proxy: if is_http { self.credentials.proxy_to(&host) } else { None },
             host,
             port,
             tls: if has_tls { Some(self.tls(runtime).await?) } else { None },

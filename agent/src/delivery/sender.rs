@@ -85,6 +85,8 @@ pub struct Job<T> {
     pub batch: Batch<T>,
     purpose: Purpose,
     number: u64,
+    /// Accepted for now: it counts no more as a request, and is settled when it is acknowledged.
+    is_parked: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -175,6 +177,8 @@ pub struct Sender<T> {
     gate: Gate,
     lane: Lane,
     under_way: u32,
+    /// Batches that were accepted and wait for their acknowledgement.
+    parked: u32,
     /// Requests sent so far; orders sends and replies.
     sent: u64,
     refused_in_a_row: u32,
@@ -204,6 +208,8 @@ struct Suspect<T> {
     again_at: Millis,
 }
 
+/// Batches that may wait for their acknowledgement before no more are sent.
+const PARKED_MAX: u32 = 1_024;
 /// Refusals in a row, with nothing accepted between, after which the events are no longer suspected.
 const REFUSALS_MAX: u32 = 20;
 /// How long a lone refused event waits for evidence before it is tried again.
@@ -229,6 +235,7 @@ impl<T> Sender<T> {
             suspects: Vec::new(),
             gate: Gate::default(),
             under_way: 0,
+            parked: 0,
             sent: 0,
             refused_in_a_row: 0,
             probe_turn: 0,
@@ -296,6 +303,26 @@ impl<T> Sender<T> {
         }
     }
 
+    /// A request was accepted, and whether its events were really taken is said later: then it is settled. Until then the
+    /// next requests go.
+    pub fn park(&mut self, job: &mut Job<T>, slow_down: bool) {
+        assert!(!job.is_parked, "a request is accepted once");
+        job.is_parked = true;
+        self.under_way -= 1;
+        self.parked += 1;
+        self.gate.open();
+        if slow_down {
+            self.lane.narrow();
+        } else {
+            self.lane.widen();
+        }
+    }
+
+    /// Batches that wait for their acknowledgement.
+    pub fn parked(&self) -> u32 {
+        self.parked
+    }
+
     /// The destination is there, though it has not answered for any event: what a pipe without answers knows.
     pub fn reached(&mut self) {
         self.gate.open();
@@ -352,7 +379,7 @@ impl<T> Sender<T> {
                 return ToDo::Wait;
             }
         }
-        if self.under_way >= self.lane.width() {
+        if self.under_way >= self.lane.width() || self.parked >= PARKED_MAX {
             return ToDo::Wait;
         }
         self.next_ordinary(now)
@@ -367,7 +394,11 @@ impl<T> Sender<T> {
         entropy: &mut dyn Entropy,
         effects: &mut Vec<Effect<T>>,
     ) {
-        self.under_way -= 1;
+        if job.is_parked {
+            self.parked -= 1;
+        } else {
+            self.under_way -= 1;
+        }
         match outcome {
             Outcome::Accepted { slow_down } => self.on_accepted(job, slow_down, effects),
             Outcome::Refused { offender, why } => self.on_refused(job, offender, why, false, now, entropy, effects),
@@ -459,7 +490,7 @@ impl<T> Sender<T> {
     fn send(&mut self, purpose: Purpose, batch: Batch<T>) -> Job<T> {
         self.under_way += 1;
         self.sent += 1;
-        Job { batch, purpose, number: self.sent }
+        Job { batch, purpose, number: self.sent, is_parked: false }
     }
 
     fn next_ordinary(&mut self, now: Millis) -> ToDo<T> {

@@ -19,6 +19,7 @@ use scaidrive_wal::{self as wal, Budget, DirectoryLock, Log, MappedDisk, Opened,
 use crate::config::{Changes, Config, Destination, DestinationId, Durability};
 use crate::credentials::Credentials;
 use crate::deadletter::DeadLetters;
+use crate::delivery::allowance::Allowance;
 use crate::ingest::{self, IngestThread, Intake, Token};
 use crate::runtime::{self, Choice, ShardThread};
 use crate::shard::door::{Doors, Inbox, ShardId};
@@ -266,7 +267,10 @@ impl Stores {
         for destination in &config.destinations {
             let dead_letters = self.store(&directory, destination, chance())?;
             let credentials = Credentials::new(destination, |name| std::env::var(name).ok());
-            destinations.push(Planned { destination: Arc::clone(destination), dead_letters, credentials });
+            let limited = |limit| Arc::new(Mutex::new(Allowance::new(limit, Millis::ZERO)));
+            let allowance = destination.rate_limit.map(limited);
+            let destination = Arc::clone(destination);
+            destinations.push(Planned { destination, dead_letters, credentials, allowance });
         }
         Ok(Plan { destinations, window: config.buffer.window, on_full: config.buffer.on_full })
     }

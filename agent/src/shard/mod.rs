@@ -39,6 +39,7 @@ use self::pass::Passes;
 use crate::config::{Destination, OnFull};
 use crate::credentials::Credentials;
 use crate::deadletter::{DeadLetters, Kept, Key, Letter};
+use crate::delivery::allowance::Allowance;
 use crate::delivery::carrier;
 use crate::delivery::encoder::Encoder;
 use crate::delivery::outlet::{Condemned, Drain, FLAG_OWN, Outlet, Reading, Start};
@@ -78,6 +79,8 @@ pub struct Planned {
     pub dead_letters: Arc<Mutex<DeadLetters>>,
     /// What lets us in.
     pub credentials: Arc<Credentials>,
+    /// How much it may get, where that is limited.
+    pub allowance: Option<Arc<Mutex<Allowance>>>,
 }
 
 /// What a shard is made of.
@@ -594,7 +597,7 @@ impl Shard {
         };
         let outlet = Outlet::open(Arc::clone(&planned.destination), encoder, &start, &mut Chance(&*self.runtime));
         let route = Rc::new(Route::new(Arc::clone(&planned.destination), Arc::clone(&planned.credentials)));
-        Some(Place::new(outlet, route, Arc::clone(&planned.dead_letters)))
+        Some(Place::new(outlet, route, Arc::clone(&planned.dead_letters), planned.allowance.clone()))
     }
 
     fn set_places(&self, places: Vec<Rc<Place>>) {

@@ -7,6 +7,8 @@ mod connect;
 mod gather;
 mod gzip;
 mod http;
+mod proxy;
+mod race;
 mod syslog;
 mod tls;
 mod zstd;
@@ -21,6 +23,7 @@ pub use connect::{Connection, Endpoint, connect};
 pub use gather::{WriteError, write_slices};
 pub use gzip::gzip;
 pub use http::exchange;
+pub use proxy::Proxy;
 pub use syslog::SyslogConnection;
 pub use tls::{TlsClient, TlsError};
 pub use zstd::zstd;
@@ -45,6 +48,8 @@ pub enum Stage {
     Resolve,
     /// Making the TCP connection.
     Connect,
+    /// Asking a proxy for the way.
+    Proxy,
     /// Agreeing on TLS.
     Tls,
     /// Sending.
@@ -64,6 +69,8 @@ pub enum FailureKind {
     Closed,
     /// One of the two does not trust the other's certificate, or they cannot agree on TLS. Waiting does not help.
     Untrusted,
+    /// A proxy on the way wants other credentials.
+    Credentials,
     /// The answer makes no sense.
     Protocol,
     /// A page of the log behind the bytes to be sent is gone.

@@ -47,6 +47,7 @@ pub(super) fn endpoint(address: SocketAddr) -> Endpoint {
         host: address.ip().to_string(),
         port: address.port(),
         tls: None,
+        proxy: None,
         connect_timeout: Millis::from_secs(10),
         request_timeout: Millis::from_secs(10),
     }

@@ -4,7 +4,7 @@ use scaidrive_codecs::datadog::{self, DatadogSettings, MAX_BYTES, SITES, intake_
 
 use super::super::auth::Auth;
 use super::super::destination::Destination;
-use super::super::keys::{Default, Key, Shape, batch, choice, compression, in_flight, key, text};
+use super::super::keys::{Default, Key, Shape, batch, choice, compression, in_flight, key, proxy, text};
 use super::super::parse_secret::secret;
 use super::super::settings::{Setting, list, some};
 use super::super::url::HttpUrl;
@@ -44,6 +44,7 @@ const KEYS: &[Key] = &[
     ),
     compression(choice(&["gzip", "zstd", "none"])),
     in_flight(4),
+    proxy(),
     key("batch", Shape::Table(BATCH), Default::Absent, "How many events travel together."),
 ];
 

@@ -4,7 +4,7 @@ use scaidrive_codecs::elastic::{self, DocumentId, ElasticSettings, MAX_BYTES, Op
 
 use super::super::auth::{Auth, Aws, AwsSource};
 use super::super::destination::Destination;
-use super::super::keys::{Default, Key, Shape, batch, choice, compression, in_flight, key, name, text};
+use super::super::keys::{Default, Key, Shape, batch, choice, compression, in_flight, key, name, proxy, text};
 use super::super::parse_secret::secret;
 use super::super::settings::{Setting, list, some};
 use super::super::url::HttpUrl;
@@ -49,6 +49,7 @@ const KEYS: &[Key] = &[
     key("aws", Shape::Table(AWS), Default::Absent, "Signs requests for Amazon OpenSearch."),
     compression(choice(&["gzip", "none"])),
     in_flight(4),
+    proxy(),
     key("batch", Shape::Table(BATCH), Default::Absent, "How many events travel together."),
 ];
 

@@ -8,7 +8,7 @@ use scaidrive_codecs::template::TEMPLATE_BYTES_MAX;
 
 use super::super::auth::{Auth, OAuth};
 use super::super::destination::Destination;
-use super::super::keys::{Alphabet, Default, Key, Shape, batch, choice, compression, in_flight, key, text};
+use super::super::keys::{Alphabet, Default, Key, Shape, batch, choice, compression, in_flight, key, proxy, text};
 use super::super::parse_secret::secret;
 use super::super::settings::{Setting, list, some};
 use super::super::text::MIB;
@@ -90,6 +90,7 @@ const KEYS: &[Key] = &[
     ),
     compression(choice(&["gzip", "zstd", "none"])),
     in_flight(4),
+    proxy(),
     key("batch", Shape::Table(BATCH), Default::Absent, "How many events travel together."),
 ];
 

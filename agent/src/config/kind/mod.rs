@@ -11,7 +11,7 @@ use std::fmt;
 use super::auth::Auth;
 use super::keys::Key;
 use super::parse_secret::secret;
-use super::settings::{Setting, some};
+use super::settings::{Setting, list, some};
 use super::url::{HttpUrl, is_loopback};
 use super::walk::Section;
 use super::{Destination, Surroundings};
@@ -103,6 +103,13 @@ impl Kind {
         settings.extend([
             some("compression", destination.compression.name()),
             some("in_flight", destination.in_flight_max),
+        ]);
+        let proxy = destination.proxy.as_ref();
+        settings.extend([
+            ("proxy.url", proxy.map(|proxy| proxy.url.to_string())),
+            ("proxy.user", proxy.and_then(|proxy| proxy.login.as_ref()).map(|(user, _)| user.clone())),
+            destination.secret_setting("proxy.password"),
+            ("proxy.no_proxy", proxy.map(|proxy| list(&proxy.no_proxy))),
         ]);
         settings
     }

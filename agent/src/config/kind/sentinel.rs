@@ -7,7 +7,7 @@ use scaidrive_codecs::signature::SigningKey;
 
 use super::super::auth::{Auth, Entra, EntraIdentity};
 use super::super::destination::Destination;
-use super::super::keys::{Default, Key, Shape, batch, choice, compression, in_flight, key, name, text};
+use super::super::keys::{Default, Key, Shape, batch, choice, compression, in_flight, key, name, proxy, text};
 use super::super::parse_secret::secret;
 use super::super::settings::{Setting, some};
 use super::super::url::HttpUrl;
@@ -105,6 +105,7 @@ const KEYS: &[Key] = &[
     ),
     compression(choice(&["gzip", "none"])),
     in_flight(4),
+    proxy(),
     key("batch", Shape::Table(BATCH), Default::Absent, "How many events travel together."),
 ];
 

@@ -2,7 +2,7 @@
 
 use super::super::auth::Auth;
 use super::super::destination::Destination;
-use super::super::keys::{BATCH, Default, Key, Shape, choice, compression, in_flight, key, name, text};
+use super::super::keys::{BATCH, Default, Key, Shape, choice, compression, in_flight, key, name, proxy, text};
 use super::super::parse_secret::secret;
 use super::super::settings::{Setting, some};
 use super::super::url::HttpUrl;
@@ -31,6 +31,8 @@ pub struct SplunkHec {
 pub enum HecAck {
     /// If the token has it.
     Auto,
+    /// Always: a token without it is a wrong setting.
+    On,
     /// Never asked for.
     Off,
 }
@@ -42,9 +44,9 @@ const KEYS: &[Key] = &[
     key("token", Shape::Secret, Default::Required, "The collector's token."),
     key(
         "ack",
-        Shape::Choice { now: ACKS, later: &["on"] },
+        choice(ACKS),
         Default::Text("auto"),
-        "Indexer acknowledgement: used if the token has it (auto), or never asked for (off).",
+        "Indexer acknowledgement: used if the token has it (auto), demanded of it (on), or never asked for (off).",
     ),
     key("host", text(255), Default::Absent, "Splunk's host field; agent.node when absent."),
     key("source", text(255), Default::Text("scaidrive:audit"), "Splunk's source field."),
@@ -57,10 +59,11 @@ const KEYS: &[Key] = &[
     key("index", name(80), Default::Absent, "The index to write to; the token's own when absent."),
     compression(choice(&["gzip", "none"])),
     in_flight(4),
+    proxy(),
     key("batch", Shape::Table(BATCH), Default::Absent, "How many events travel together."),
 ];
 
-const ACKS: &[&str] = &["auto", "off"];
+const ACKS: &[&str] = &["auto", "on", "off"];
 
 fn parse(reading: &Reading<'_>) -> Option<Parsed> {
     let section = reading.section;
@@ -77,7 +80,7 @@ fn parse(reading: &Reading<'_>) -> Option<Parsed> {
     }
     let hec = SplunkHec {
         url,
-        ack: [HecAck::Auto, HecAck::Off][ack?],
+        ack: [HecAck::Auto, HecAck::On, HecAck::Off][ack?],
         host: host?.unwrap_or_else(|| reading.node.to_owned()),
         source: source?,
         sourcetype: sourcetype?,

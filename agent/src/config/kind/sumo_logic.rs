@@ -4,7 +4,7 @@ use scaidrive_codecs::sumo::{self, LabelError, MAX_BYTES};
 
 use super::super::auth::Auth;
 use super::super::destination::Destination;
-use super::super::keys::{Default, Key, Shape, batch, choice, compression, in_flight, key, text};
+use super::super::keys::{Default, Key, Shape, batch, choice, compression, in_flight, key, proxy, text};
 use super::super::parse_secret::secret;
 use super::super::settings::{Setting, list};
 use super::super::url::HttpUrl;
@@ -53,6 +53,7 @@ const KEYS: &[Key] = &[
     ),
     compression(choice(&["gzip", "none"])),
     in_flight(2),
+    proxy(),
     key("batch", Shape::Table(BATCH), Default::Absent, "How many events travel together."),
 ];
 

@@ -65,8 +65,7 @@ fn what_other_versions_know_is_refused_by_name() {
         let text = format!("{SYSLOG}transport = \"{transport}\"");
         refused(&text, "destination \"syslog\" transport", 6, "not part of this version", "\"tcp\", \"tls\"");
     }
-    refused(&format!("{SPLUNK}ack = \"on\""), "destination \"splunk\" ack", 7, "not part of this version", "\"auto\"");
-    refused(&format!("{SPLUNK}proxy = \"x\""), "destination \"splunk\" proxy", 7, "not part of this version", "");
+    refused(&format!("{SPLUNK}redact = \"x\""), "destination \"splunk\" redact", 7, "not part of this version", "");
     let text = "[[destination]]\nname = \"a\"\ntype = \"sysloog\"";
     refused(text, "destination \"a\" type", 3, "\"sysloog\"", "did you mean \"syslog\"?");
 }
@@ -276,6 +275,17 @@ fn a_destination_is_let_in_in_one_way() {
     refused(&without(SUMO, "secret_url"), "destination \"sumo\" secret_url", 2, "is missing", "whole address");
     let text = format!("{HTTPS}signing_secret_next = {{ env = \"TOKEN\" }}");
     refused(&text, "destination \"https\" signing_secret_next", 6, "without `signing_secret`", "");
+}
+
+#[test]
+fn a_proxy_speaks_http_and_knows_both_user_and_password_or_neither() {
+    let key = |key: &str| format!("destination \"splunk\" proxy.{key}");
+    let text = format!("{SPLUNK}proxy = {{ url = \"https://proxy:3128\" }}");
+    refused(&text, &key("url"), 7, "not the address of an HTTP proxy", "http://proxy");
+    let text = format!("{SPLUNK}proxy = {{ url = \"http://proxy:3128\", user = \"u\" }}");
+    refused(&text, &key("user"), 7, "without `password`", "add password");
+    let text = format!("{SYSLOG}proxy = {{ url = \"http://proxy:3128\" }}");
+    refused(&text, "destination \"syslog\" proxy", 6, "not a key", "");
 }
 
 #[test]
