@@ -14,6 +14,7 @@
 //! | [`format`] | what an HTTP destination's format can be asked |
 //! | [`hec`], [`syslog`] | one destination's format each, and what its replies mean |
 //! | [`framing`] | where one syslog message ends on a byte stream |
+//! | [`relp`] | syslog messages with an answer to each: one session, from the client's side |
 //! | [`http`], [`chunked`] | HTTP/1.1 heads out, replies and requests in (the one place with httparse) |
 //! | [`verdict`] | what a reply means for its batch |
 //! | [`own`], [`loss`] | the table of the agent's own events, and how they count what is missing |
@@ -33,6 +34,7 @@ pub mod index;
 pub mod json;
 pub mod loss;
 pub mod own;
+pub mod relp;
 pub mod scope;
 pub mod severity;
 pub mod stored;

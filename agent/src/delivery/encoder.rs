@@ -2,7 +2,7 @@
 
 use scaidrive_codecs::hec::{EVENT_PATH, Hec, HecHead, HecSettings};
 use scaidrive_codecs::http::Reply;
-use scaidrive_codecs::syslog::{self, Rfc5424, Rfc5424Settings};
+use scaidrive_codecs::syslog::{self, Header, Syslog, SyslogSettings};
 use scaidrive_codecs::{Body, Event, Index, Scratch, Stamp, Verdict};
 use scaidrive_wal::Record;
 
@@ -24,8 +24,8 @@ pub enum Encoder {
         /// The `Host` header.
         host: String,
     },
-    /// RFC 5424 messages.
-    Syslog(Box<Rfc5424>),
+    /// Syslog messages.
+    Syslog(Box<Syslog>),
 }
 
 impl Encoder {
@@ -46,7 +46,8 @@ impl Encoder {
                 Ok(Encoder::Hec { hec: Box::new(hec), path, host: settings.url.host_header() })
             }
             Kind::Syslog(settings) => {
-                let settings = Rfc5424Settings {
+                let settings = SyslogSettings {
+                    header: Header::Rfc5424,
                     facility: settings.facility,
                     hostname: settings.hostname.clone(),
                     app_name: settings.app_name.clone(),
@@ -57,7 +58,7 @@ impl Encoder {
                     max_len: settings.max_len,
                     enterprise_id: syslog::ENTERPRISE_ID_DEFAULT,
                 };
-                let encoder = Rfc5424::new(&settings).map_err(|problem| problem.to_string())?;
+                let encoder = Syslog::new(&settings).map_err(|problem| problem.to_string())?;
                 Ok(Encoder::Syslog(Box::new(encoder)))
             }
         }

@@ -4,7 +4,7 @@
 use libfuzzer_sys::fuzz_target;
 use scaidrive_codecs::event::{Event, Field};
 use scaidrive_codecs::hec::{Hec, HecSettings};
-use scaidrive_codecs::syslog::{Framing, Msg, Rfc5424, Rfc5424Settings};
+use scaidrive_codecs::syslog::{Framing, Header, Msg, Syslog, SyslogSettings};
 use scaidrive_codecs::{Body, Filter, FilterSpec, Index, Scratch, Stamp};
 
 fuzz_target!(|input: (&[u8], &[u8])| {
@@ -28,19 +28,21 @@ fuzz_target!(|input: (&[u8], &[u8])| {
     let labels = HecSettings { host: String::new(), source: String::new(), sourcetype: String::new(), index: None };
     let mut body = Body::new();
     Hec::new(&labels).encode(&event, &stamp, 0, &mut body);
-    for msg in [Msg::Json, Msg::StructuredData] {
-        let settings = Rfc5424Settings {
+    let headers = [Header::Rfc5424, Header::Rfc3164 { utc_offset: 60 }];
+    for (msg, header) in [Msg::Json, Msg::StructuredData].into_iter().flat_map(|msg| headers.map(|header| (msg, header))) {
+        let settings = SyslogSettings {
+            header,
             facility: 0,
             hostname: String::new(),
-            app_name: String::new(),
+            app_name: "a".into(),
             procid: String::new(),
             msg,
             framing: Framing::OctetCounting,
-            bom: true,
+            bom: header == Header::Rfc5424,
             max_len: 480,
             enterprise_id: 1,
         };
-        let encoder = Rfc5424::new(&settings).unwrap();
+        let encoder = Syslog::new(&settings).unwrap();
         if encoder.encode(&event, &stamp, 0, &mut body, &mut scratch).is_err() {
             // Without a stamp it is shorter and may fit.
             let _ = encoder.encode_own(&event, &mut body, &mut scratch);
