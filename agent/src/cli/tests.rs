@@ -75,7 +75,7 @@ type = "sentinel"
 [[destination]]
 name = "splunk"
 type = "syslog"
-transport = "udp"
+transport = "relp_tsl"
 host = "https://syslog.example.com"
 "#;
 

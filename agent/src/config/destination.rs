@@ -3,9 +3,9 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use super::{HttpUrl, Secret};
+use super::{Fingerprint, HttpUrl, Secret};
 use crate::time::Millis;
-use scaidrive_codecs::syslog::{Framing, Msg};
+use scaidrive_codecs::syslog::{Framing, Header, Msg};
 use scaidrive_codecs::{Filter, FilterSpec, Scope};
 
 /// One configured place that events go to.
@@ -83,7 +83,7 @@ impl fmt::Debug for DestinationId {
 pub enum Kind {
     /// Splunk's HTTP Event Collector.
     SplunkHec(SplunkHec),
-    /// Syslog (RFC 5424) over TCP or TLS.
+    /// Syslog, or RELP.
     Syslog(Syslog),
 }
 
@@ -135,7 +135,7 @@ pub enum HecAck {
     Off,
 }
 
-/// Syslog (RFC 5424) over TCP or TLS.
+/// Syslog: RFC 5424 or RFC 3164 messages over UDP, TCP, TLS or RELP.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Syslog {
     /// What carries the messages.
@@ -144,8 +144,10 @@ pub struct Syslog {
     pub host: String,
     /// On which port.
     pub port: u16,
-    /// How messages are told apart: octet counting or line feeds.
+    /// How messages are told apart: octet counting or line feeds. Counting where the transport has frames of its own.
     pub framing: Framing,
+    /// Which standard the header follows.
+    pub header: Header,
     /// Facility, 0 to 23.
     pub facility: u8,
     /// Where the event goes.
@@ -154,7 +156,7 @@ pub struct Syslog {
     pub hostname: String,
     /// The APP-NAME field, 1 to 48 bytes.
     pub app_name: String,
-    /// Longest message, in bytes without the frame; 480 at least.
+    /// Longest message, in bytes without the frame; 480 at least, and no more than the transport carries.
     pub max_len: usize,
     /// Whether the message starts with a byte order mark.
     pub bom: bool,
@@ -167,15 +169,55 @@ pub enum SyslogTransport {
     Tcp,
     /// TLS (RFC 5425).
     Tls,
+    /// UDP (RFC 5426): delivered means no more than handed to this machine's kernel.
+    Udp,
+    /// RELP over TCP: delivered means answered by the receiver.
+    Relp,
+    /// RELP over TLS from the first byte.
+    RelpTls,
 }
 
 impl SyslogTransport {
+    /// All of them, in the order in which the configuration lists them.
+    pub const ALL: [SyslogTransport; 5] = [
+        SyslogTransport::Tcp,
+        SyslogTransport::Tls,
+        SyslogTransport::Udp,
+        SyslogTransport::Relp,
+        SyslogTransport::RelpTls,
+    ];
+
     /// The word for it in the configuration.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             SyslogTransport::Tcp => "tcp",
             SyslogTransport::Tls => "tls",
+            SyslogTransport::Udp => "udp",
+            SyslogTransport::Relp => "relp",
+            SyslogTransport::RelpTls => "relp_tls",
+        }
+    }
+
+    /// Whether nobody on the way can read what it carries.
+    #[must_use]
+    pub fn is_encrypted(self) -> bool {
+        matches!(self, SyslogTransport::Tls | SyslogTransport::RelpTls)
+    }
+
+    /// Whether it is a byte stream without answers: what was written may be lost with the connection.
+    #[must_use]
+    pub fn is_pipe(self) -> bool {
+        matches!(self, SyslogTransport::Tcp | SyslogTransport::Tls)
+    }
+
+    /// The port where none is written: 514 and 6514 are assigned, 20514 is librelp's own default.
+    #[must_use]
+    pub fn usual_port(self) -> u16 {
+        match self {
+            SyslogTransport::Tcp | SyslogTransport::Udp => 514,
+            SyslogTransport::Tls => 6514,
+            SyslogTransport::Relp | SyslogTransport::RelpTls => 20514,
         }
     }
 }
@@ -214,10 +256,25 @@ pub struct Timeouts {
 pub struct TlsSettings {
     /// Certificates of the authorities to trust; the system's when `None`.
     pub ca_file: Option<PathBuf>,
+    /// When there are any, its certificate must have one of these. Authorities, name and dates then count only where
+    /// `ca_file` is set.
+    pub fingerprints: Vec<Fingerprint>,
+    /// No older version is spoken.
+    pub min_version: TlsVersion,
     /// The name its certificate must have; its host name when `None`.
     pub server_name: Option<String>,
     /// The certificate to show, with its private key.
     pub identity: Option<(PathBuf, PathBuf)>,
+}
+
+/// A version of TLS.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TlsVersion {
+    /// TLS 1.2 (RFC 5246).
+    #[default]
+    Tls12,
+    /// TLS 1.3 (RFC 8446).
+    Tls13,
 }
 
 /// FNV-1a, 128 bits: <https://datatracker.ietf.org/doc/html/draft-eastlake-fnv>.

@@ -369,22 +369,34 @@ pub(crate) const SPLUNK_HEC: &[Key] = &[
 pub(crate) const SYSLOG: &[Key] = &[
     key(
         "transport",
-        Shape::Choice { now: &["tcp", "tls"], later: &["udp", "relp"] },
+        choice(&["tcp", "tls", "udp", "relp", "relp_tls"]),
         Default::Text("tls"),
-        "What carries the messages.",
+        "What carries the messages. Only RELP is answered; with udp delivered means sent and nothing more.",
     ),
     key("host", Shape::Host, Default::Required, "Who receives them."),
     key(
         "port",
         Shape::Count { min: 1, max: 65535 },
         Default::Absent,
-        "On which port; 6514 with tls and 514 with tcp when absent.",
+        "On which port; 514 with tcp and udp, 6514 with tls and 20514 with RELP when absent.",
     ),
     key(
         "framing",
         choice(&["octet_counting", "line_feed"]),
         Default::Text("octet_counting"),
-        "How messages are told apart (RFC 6587); line_feed for appliances that know nothing else.",
+        "How messages are told apart with tcp and tls (RFC 6587); line_feed for appliances that know nothing else.",
+    ),
+    key(
+        "header",
+        choice(&["rfc5424", "rfc3164"]),
+        Default::Text("rfc5424"),
+        "Which standard the header follows; rfc3164 for receivers that know nothing newer.",
+    ),
+    key(
+        "utc_offset",
+        text(6),
+        Default::Text("+00:00"),
+        "Where the receiver's clock is: the time in a header of RFC 3164 has no zone and is written at this offset.",
     ),
     key("facility", choice(FACILITIES), Default::Text("local0"), "The facility of every message."),
     key(
@@ -400,7 +412,12 @@ pub(crate) const SYSLOG: &[Key] = &[
         "The HOSTNAME field; agent.node when absent.",
     ),
     key("app_name", name(48), Default::Text("scaidrive"), "The APP-NAME field."),
-    key("max_len", size(480, MIB), Default::Text("8KiB"), "The longest message; longer ones lose their payload first."),
+    key(
+        "max_len",
+        size(480, MIB),
+        Default::Absent,
+        "The longest message; longer ones lose their payload first. 8KiB when absent, 1400B with udp.",
+    ),
     key(
         "bom",
         Shape::Flag,
@@ -450,7 +467,12 @@ pub(crate) const BATCH: &[Key] = &[
 
 pub(crate) const TIMEOUTS: &[Key] = &[
     key("connect", span(100, 5 * MINUTE), Default::Text("10s"), "To resolve, connect and agree on TLS."),
-    key("request", span(SECOND, HOUR), Default::Text("60s"), "For the reply to a request, or for a blocked write."),
+    key(
+        "request",
+        span(SECOND, HOUR),
+        Default::Text("60s"),
+        "For the reply to a request, or for a blocked write; 90s with RELP when absent.",
+    ),
 ];
 
 pub(crate) const TLS: &[Key] = &[
@@ -463,6 +485,13 @@ pub(crate) const TLS: &[Key] = &[
     key("server_name", Shape::Host, Default::Absent, "The name its certificate must have; its host name when absent."),
     key("cert_file", Shape::Path, Default::Absent, "The certificate to show, in PEM; together with key_file."),
     key("key_file", Shape::Path, Default::Absent, "The private key of cert_file, in PEM."),
+    key(
+        "fingerprints",
+        Shape::Texts,
+        Default::Texts(&[]),
+        "Its certificate must have one of these, like \"sha-256:0A:1B\" and so on; authorities then count only with ca_file.",
+    ),
+    key("min_version", choice(&["1.2", "1.3"]), Default::Text("1.2"), "No older version of TLS is spoken."),
 ];
 
 /// The ways to name a secret's place; exactly one is written.

@@ -9,8 +9,8 @@
 //! | `keys.rs` | every key: name, shape, bounds, default, meaning |
 //! | `files.rs` | the files on the disk, and which line a byte is in |
 //! | `walk.rs` | reading keys off the TOML tree, with the place of each |
-//! | `parse.rs`, `parse_destination.rs`, `parse_secret.rs` | the rules that no single key can know |
-//! | `destination.rs`, `url.rs`, `secret.rs`, `text.rs` | the types that settings become |
+//! | `parse.rs`, `parse_destination.rs`, `parse_syslog.rs`, `parse_secret.rs` | the rules that no single key can know |
+//! | `destination.rs`, `url.rs`, `secret.rs`, `fingerprint.rs`, `text.rs` | the types that settings become |
 //! | `settings.rs` | a configuration as a list of keys and values: what changed, what may be shown |
 //! | `schema.rs` | the JSON Schema |
 
@@ -22,10 +22,12 @@ use crate::time::Millis;
 
 mod destination;
 mod files;
+mod fingerprint;
 mod keys;
 mod parse;
 mod parse_destination;
 mod parse_secret;
+mod parse_syslog;
 mod problems;
 mod schema;
 mod secret;
@@ -36,8 +38,9 @@ mod walk;
 
 pub use destination::{
     BatchSettings, Compression, Destination, DestinationId, HecAck, Kind, SplunkHec, Syslog, SyslogTransport, Timeouts,
-    TlsSettings,
+    TlsSettings, TlsVersion,
 };
+pub use fingerprint::Fingerprint;
 pub(crate) use problems::nearest;
 pub use problems::{Place, Problem, Weight};
 pub use schema::json_schema;

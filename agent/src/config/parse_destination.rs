@@ -4,16 +4,16 @@ use std::path::Path;
 
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
-use scaidrive_codecs::syslog::{Framing, Msg};
 use scaidrive_codecs::{Filter, FilterSpec, Scope};
 
 use super::Surroundings;
 use super::destination::{
-    BatchSettings, Compression, Destination, DestinationId, HecAck, Kind, SplunkHec, Syslog, SyslogTransport, Timeouts,
-    TlsSettings,
+    BatchSettings, Compression, Destination, DestinationId, HecAck, Kind, SplunkHec, Timeouts, TlsSettings, TlsVersion,
 };
+use super::fingerprint::Fingerprint;
 use super::keys::{DESTINATION_KEYS_LATER, DESTINATION_TYPES};
 use super::parse_secret::{secret, with_cause};
+use super::parse_syslog::{syslog, usual_request_timeout};
 use super::problems::Place;
 use super::url::is_loopback;
 use super::walk::Section;
@@ -35,7 +35,13 @@ pub(crate) fn destination(mut section: Section<'_>, node: &str, surroundings: &S
         "splunk_hec" => splunk_hec(&section, node, surroundings).map(Kind::SplunkHec),
         _ => syslog(&section, node).map(Kind::Syslog),
     };
-    let (common, ordered, kind) = (common?, ordered?, kind?);
+    let (mut common, ordered, kind) = (common?, ordered?, kind?);
+    if let Kind::Syslog(syslog) = &kind
+        && let Some(usual) = usual_request_timeout(syslog)
+        && !section.table("timeouts").has("request")
+    {
+        common.timeouts.request = usual;
+    }
     if ordered && section.has("in_flight") && in_flight? > 1 {
         return section.refuse(
             "in_flight",
@@ -126,38 +132,7 @@ fn splunk_hec(section: &Section<'_>, node: &str, surroundings: &Surroundings) ->
     })
 }
 
-fn syslog(section: &Section<'_>, node: &str) -> Option<Syslog> {
-    let transport = section.choice("transport").map(|position| [SyslogTransport::Tcp, SyslogTransport::Tls][position]);
-    let host = section.host("host");
-    let port = section.optional("port", Section::count);
-    let framing = section.choice("framing");
-    let facility = section.choice("facility");
-    let msg = section.choice("msg");
-    let hostname = section.optional("hostname", Section::text);
-    let app_name = section.text("app_name");
-    let max_len = section.size("max_len");
-    let bom = section.flag("bom");
-    let (transport, host) = (transport?, host?);
-    check_encryption(section, transport == SyslogTransport::Tls, &host, "transport", "write transport = \"tls\"")?;
-    let usual_port = match transport {
-        SyslogTransport::Tcp => 514,
-        SyslogTransport::Tls => 6514,
-    };
-    Some(Syslog {
-        transport,
-        host,
-        port: port?.map_or(usual_port, |port| port as u16),
-        framing: [Framing::OctetCounting, Framing::LineFeed][framing?],
-        facility: facility? as u8,
-        msg: [Msg::Json, Msg::StructuredData][msg?],
-        hostname: hostname?.unwrap_or_else(|| node.to_owned()),
-        app_name: app_name?,
-        max_len: max_len? as usize,
-        bom: bom?,
-    })
-}
-
-/// Syslog has one connection and no answers, so it is always in order.
+/// Syslog has one connection, so it is always in order.
 fn ordered(section: &Section<'_>, type_name: &str) -> Option<bool> {
     let ordered = section.flag("ordered")?;
     if type_name != "syslog" {
@@ -172,7 +147,13 @@ fn ordered(section: &Section<'_>, type_name: &str) -> Option<bool> {
 }
 
 /// Settings for TLS where there is none are a mistake somebody believes in; plain text off this machine is a risk.
-fn check_encryption(section: &Section<'_>, encrypted: bool, host: &str, key: &str, advice: &str) -> Option<()> {
+pub(super) fn check_encryption(
+    section: &Section<'_>,
+    encrypted: bool,
+    host: &str,
+    key: &str,
+    advice: &str,
+) -> Option<()> {
     if encrypted {
         return Some(());
     }
@@ -235,6 +216,8 @@ fn tls(section: &Section<'_>) -> Option<TlsSettings> {
     let server_name = section.optional("server_name", Section::host);
     let cert_file = section.optional("cert_file", Section::path);
     let key_file = section.optional("key_file", Section::path);
+    let fingerprints = fingerprints(section);
+    let min_version = section.choice("min_version").map(|position| [TlsVersion::Tls12, TlsVersion::Tls13][position]);
     let (ca_file, cert_file, key_file) = (ca_file?, cert_file?, key_file?);
     let ca = ca_file.as_deref().map_or(Some(()), |path| check_certificates(section, "ca_file", path));
     let cert = cert_file.as_deref().map_or(Some(()), |path| check_certificates(section, "cert_file", path));
@@ -254,7 +237,37 @@ fn tls(section: &Section<'_>) -> Option<TlsSettings> {
     };
     // Each was looked at, whatever was wrong with the others.
     ca.and(cert).and(key)?;
-    Some(TlsSettings { ca_file, server_name: server_name?, identity })
+    Some(TlsSettings {
+        ca_file,
+        server_name: server_name?,
+        identity,
+        fingerprints: fingerprints?,
+        min_version: min_version?,
+    })
+}
+
+fn fingerprints(section: &Section<'_>) -> Option<Vec<Fingerprint>> {
+    let written = section.texts("fingerprints")?;
+    let count = written.len();
+    let mut found = Vec::new();
+    for (text, place) in written {
+        match Fingerprint::parse(&text) {
+            Some(fingerprint) => {
+                if matches!(fingerprint, Fingerprint::Sha1(_)) {
+                    let what =
+                        "`fingerprints` holds one of SHA-1, and another certificate with the same one can be made";
+                    section.problems().warn(place, what, "write the certificate's SHA-256 fingerprint");
+                }
+                found.push(fingerprint);
+            }
+            None => {
+                let what = format!("`fingerprints` holds \"{text}\", which is not a fingerprint");
+                let advice = "write \"sha-256:\" and 32 pairs of hexadecimal digits with colons between them";
+                section.problems().error(place, what, advice);
+            }
+        }
+    }
+    (found.len() == count).then_some(found)
 }
 
 fn check_certificates(section: &Section<'_>, name: &str, path: &Path) -> Option<()> {

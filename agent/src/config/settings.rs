@@ -7,9 +7,9 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
-use scaidrive_codecs::syslog::{Framing, Msg};
+use scaidrive_codecs::syslog::{Framing, Header, Msg};
 
-use super::destination::{Compression, Destination, DestinationId, HecAck, Kind, SplunkHec, Syslog};
+use super::destination::{Compression, Destination, DestinationId, HecAck, Kind, SplunkHec, Syslog, TlsVersion};
 use super::keys::{DURABILITIES, FACILITIES, Key, LOG_FORMATS, LOG_LEVELS, ON_FULLS, ROOT, RUNTIMES, Shape};
 use super::secret::Secret;
 use super::text::{size_text, span_text};
@@ -116,6 +116,8 @@ impl Destination {
             ("tls.server_name", tls.server_name.clone()),
             ("tls.cert_file", identity.map(|(cert, _)| cert.display().to_string())),
             ("tls.key_file", identity.map(|(_, key)| key.display().to_string())),
+            some("tls.fingerprints", list(&tls.fingerprints.iter().map(ToString::to_string).collect::<Vec<_>>())),
+            some("tls.min_version", if tls.min_version == TlsVersion::Tls13 { "1.3" } else { "1.2" }),
         ]);
         settings
     }
@@ -245,11 +247,17 @@ fn syslog_settings(syslog: &Syslog) -> Vec<Setting> {
         Msg::Json => "json",
         Msg::StructuredData => "structured",
     };
+    let (header, offset) = match syslog.header {
+        Header::Rfc5424 => ("rfc5424", None),
+        Header::Rfc3164 { utc_offset } => ("rfc3164", Some(offset_text(utc_offset))),
+    };
     vec![
         some("transport", syslog.transport.name()),
         some("host", &syslog.host),
         some("port", syslog.port),
         some("framing", framing),
+        some("header", header),
+        ("utc_offset", offset),
         ("facility", FACILITIES.get(usize::from(syslog.facility)).map(|name| (*name).to_owned())),
         some("msg", msg),
         some("hostname", &syslog.hostname),
@@ -257,6 +265,12 @@ fn syslog_settings(syslog: &Syslog) -> Vec<Setting> {
         some("max_len", size_text(syslog.max_len as u64)),
         some("bom", syslog.bom),
     ]
+}
+
+/// Minutes east of UTC as they are written.
+fn offset_text(minutes: i16) -> String {
+    let (sign, magnitude) = (if minutes < 0 { '-' } else { '+' }, minutes.unsigned_abs());
+    format!("{sign}{:02}:{:02}", magnitude / 60, magnitude % 60)
 }
 
 fn changed_settings(old: &Destination, new: &Destination) -> Vec<ChangedSetting> {

@@ -2,7 +2,7 @@
 
 use scaidrive_codecs::hec::{EVENT_PATH, Hec, HecHead, HecSettings};
 use scaidrive_codecs::http::Reply;
-use scaidrive_codecs::syslog::{self, Header, Syslog, SyslogSettings};
+use scaidrive_codecs::syslog::{self, Syslog, SyslogSettings};
 use scaidrive_codecs::{Body, Event, Index, Scratch, Stamp, Verdict};
 use scaidrive_wal::Record;
 
@@ -47,7 +47,7 @@ impl Encoder {
             }
             Kind::Syslog(settings) => {
                 let settings = SyslogSettings {
-                    header: Header::Rfc5424,
+                    header: settings.header,
                     facility: settings.facility,
                     hostname: settings.hostname.clone(),
                     app_name: settings.app_name.clone(),

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::config::{Destination, Kind, Secret, SyslogTransport};
+use crate::config::{Destination, Kind, Secret};
 use crate::transport::{Endpoint, TlsClient};
 
 /// See the module.
@@ -35,7 +35,7 @@ impl Route {
         let destination = &self.destination;
         let (host, port, has_tls) = match &destination.kind {
             Kind::SplunkHec(hec) => (hec.url.host.clone(), hec.url.port, hec.url.tls),
-            Kind::Syslog(syslog) => (syslog.host.clone(), syslog.port, syslog.transport == SyslogTransport::Tls),
+            Kind::Syslog(syslog) => (syslog.host.clone(), syslog.port, syslog.transport.is_encrypted()),
         };
         let tls = if has_tls {
             Some(Arc::new(TlsClient::new(&destination.tls).map_err(|problem| problem.to_string())?))

@@ -53,21 +53,7 @@ pub enum Connection {
 /// the last one's error.
 pub async fn connect(runtime: &Rc<dyn Runtime>, endpoint: &Endpoint) -> Result<Connection, TransportError> {
     let deadline = runtime.now().plus(endpoint.connect_timeout);
-    let look_up = async {
-        let found = runtime.resolve(&endpoint.host, endpoint.port).await;
-        found.map_err(|error| {
-            let what = format!("cannot find the address of {}: {error}", endpoint.host);
-            TransportError::new(Stage::Resolve, FailureKind::Unreachable, what)
-        })
-    };
-    let late = || {
-        TransportError::new(
-            Stage::Resolve,
-            FailureKind::TimedOut,
-            format!("no answer to the look-up of {}", endpoint.host),
-        )
-    };
-    let addresses = within(runtime, deadline, look_up, late).await?;
+    let addresses = look_up(runtime, endpoint, deadline).await?;
     let stream = connect_to_any(runtime, endpoint, &addresses, deadline).await?;
     let Some(client) = &endpoint.tls else { return Ok(Connection::Plain(stream)) };
     let late = || {
@@ -79,6 +65,25 @@ pub async fn connect(runtime: &Rc<dyn Runtime>, endpoint: &Endpoint) -> Result<C
     };
     let stream = within(runtime, deadline, tls::shake_hands(client, &endpoint.host, stream), late).await?;
     Ok(Connection::Tls(Box::new(stream)))
+}
+
+/// The addresses of `endpoint`, if they are known by `deadline`.
+pub(super) async fn look_up(
+    runtime: &Rc<dyn Runtime>,
+    endpoint: &Endpoint,
+    deadline: Millis,
+) -> Result<Vec<SocketAddr>, TransportError> {
+    let found = async {
+        runtime.resolve(&endpoint.host, endpoint.port).await.map_err(|error| {
+            let what = format!("cannot find the address of {}: {error}", endpoint.host);
+            TransportError::new(Stage::Resolve, FailureKind::Unreachable, what)
+        })
+    };
+    let late = || {
+        let what = format!("no answer to the look-up of {}", endpoint.host);
+        TransportError::new(Stage::Resolve, FailureKind::TimedOut, what)
+    };
+    within(runtime, deadline, found, late).await
 }
 
 async fn connect_to_any(

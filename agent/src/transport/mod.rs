@@ -4,9 +4,11 @@
 //! taken what was sent, and whose fault it looks like; the sender draws the conclusions. Nothing is retried here.
 
 mod connect;
+mod datagram;
 mod gather;
 mod gzip;
 mod http;
+mod relp;
 mod syslog;
 mod tls;
 
@@ -17,9 +19,11 @@ use std::fmt;
 use std::io;
 
 pub use connect::{Connection, Endpoint, connect};
+pub use datagram::{DatagramError, DatagramSocket};
 pub use gather::{WriteError, write_slices};
 pub use gzip::gzip;
 pub use http::exchange;
+pub use relp::{Answers, RelpConnection};
 pub use syslog::SyslogConnection;
 pub use tls::{TlsClient, TlsError};
 
@@ -62,6 +66,8 @@ pub enum FailureKind {
     Closed,
     /// One of the two does not trust the other's certificate, or they cannot agree on TLS. Waiting does not help.
     Untrusted,
+    /// The other side will not do what it is there for: something is set wrong, here or there. Waiting does not help.
+    Refused,
     /// The answer makes no sense.
     Protocol,
     /// A page of the log behind the bytes to be sent is gone.
@@ -86,7 +92,7 @@ impl TransportError {
 
     /// Whether only a change of configuration, here or there, can help.
     pub fn is_misconfiguration(&self) -> bool {
-        self.kind == FailureKind::Untrusted
+        matches!(self.kind, FailureKind::Untrusted | FailureKind::Refused)
     }
 
     /// Whether a connection that had been used before was found closed: worth one try at once on a new one.

@@ -59,6 +59,8 @@ const OTHER_COMMON_VALUES: &[(&str, &str)] = &[
     ("tls.server_name", "\"other\""),
     ("tls.cert_file", ""),
     ("tls.key_file", ""),
+    ("tls.fingerprints", "[\"sha-1:00:01:02:03:04:05:06:07:08:09:0A:0B:0C:0D:0E:0F:10:11:12:13\"]"),
+    ("tls.min_version", "\"1.3\""),
 ];
 const OTHER_SPLUNK_VALUES: &[(&str, &str)] = &[
     ("url", "\"https://other.example.com\""),
@@ -76,6 +78,8 @@ const OTHER_SYSLOG_VALUES: &[(&str, &str)] = &[
     ("host", "\"other.example.com\""),
     ("port", "7"),
     ("framing", "\"line_feed\""),
+    ("header", "\"rfc3164\""),
+    ("utc_offset", "\"+01:00\""),
     ("facility", "\"audit\""),
     ("msg", "\"structured\""),
     ("hostname", "\"other\""),
@@ -142,7 +146,11 @@ fn every_key_of_a_destination_is_read_and_shows_in_what_changed() {
                 .filter(|line| !line.starts_with(&format!("{path} =")))
                 .map(|line| format!("{line}\n"))
                 .collect();
-            let (new, _) = read(&format!("{kept}{path} = {value}\n")).expect(path);
+            // This one has a meaning only beside another one.
+            let beside = if *path == "utc_offset" { "header = \"rfc3164\"\n" } else { "" };
+            let (old, _) =
+                if beside.is_empty() { (old.clone(), Vec::new()) } else { read(&format!("{base}{beside}")).unwrap() };
+            let (new, _) = read(&format!("{kept}{beside}{path} = {value}\n")).expect(path);
             let changed = old.destinations[0].settings() != new.destinations[0].settings();
             let already_so = base.contains("\"syslog\"") && *path == "ordered";
             assert!(changed || already_so, "{path} changed nothing");
