@@ -239,6 +239,10 @@ fn configuration(dir: &Path, mode: RsyslogMode, identity: Option<(&Identity, &Pa
             " streamDriver.name=\"{driver}\" streamDriver.mode=\"1\" streamDriver.authMode=\"{auth}\""
         ));
     }
+    // With GnuTLS a RELP server that has a certificate of its own always demands one of the client.
+    if mode == RsyslogMode::RelpTls {
+        module.push_str(" tls.tlslib=\"openssl\"");
+    }
     if matches!(mode, RsyslogMode::RelpTls | RsyslogMode::RelpTlsMutual) {
         let (ca, certificate, key) = files();
         listener.push_str(&format!(" tls=\"on\" tls.myCert=\"{certificate}\" tls.myPrivKey=\"{key}\""));
