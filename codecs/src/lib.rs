@@ -16,6 +16,7 @@
 //! | [`template`] | one event through an admin's template, checked when it is compiled |
 //! | [`signature`], [`oauth`] | keyed signatures of a body; token requests and what their replies say |
 //! | [`framing`] | where one syslog message ends on a byte stream |
+//! | [`relp`] | syslog messages with an answer to each: one session, from the client's side |
 //! | [`http`], [`chunked`] | HTTP/1.1 heads out, replies and requests in (the one place with httparse) |
 //! | [`verdict`] | what a reply means for its batch |
 //! | [`own`], [`loss`] | the table of the agent's own events, and how they count what is missing |
@@ -43,6 +44,7 @@ pub mod loss;
 mod members;
 pub mod oauth;
 pub mod own;
+pub mod relp;
 pub mod scope;
 pub mod sentinel;
 pub mod severity;

@@ -43,6 +43,28 @@ pub fn write_rfc3339(epoch_ms: i64, out: &mut Vec<u8>) {
     out.push(b'Z');
 }
 
+/// Appends the time as BSD syslog writes it, 15 bytes: `May 12 14:23:01`, the day padded with a space (RFC 3164,
+/// section 4.1.2). What the clock shows in UTC is written; add a zone's offset to get that zone's time.
+pub fn write_bsd(epoch_ms: i64, out: &mut Vec<u8>) {
+    let seconds = epoch_ms.div_euclid(1000);
+    let (_, month, day) = civil(seconds.div_euclid(DAY));
+    let in_day = seconds.rem_euclid(DAY);
+    out.extend_from_slice(MONTHS[month as usize - 1].as_bytes());
+    out.push(b' ');
+    if day < 10 {
+        out.push(b' ');
+        pad(day, 1, out);
+    } else {
+        pad(day, 2, out);
+    }
+    out.push(b' ');
+    pad(in_day / 3600, 2, out);
+    out.push(b':');
+    pad(in_day / 60 % 60, 2, out);
+    out.push(b':');
+    pad(in_day % 60, 2, out);
+}
+
 /// Appends the time as epoch seconds with three decimals: `1778595781.453`.
 pub fn write_epoch_seconds(epoch_ms: i64, out: &mut Vec<u8>) {
     if epoch_ms < 0 {
@@ -318,6 +340,14 @@ mod tests {
             let local = jiff::Timestamp::from_second(seconds).unwrap().to_zoned(jiff::tz::TimeZone::UTC);
             prop_assert_eq!(&text, &local.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string());
             prop_assert_eq!(parse_http_date(&text), Some(seconds * 1000));
+        }
+
+        #[test]
+        fn bsd_times_agree_with_a_calendar_library(seconds in -62_135_596_800i64..253_370_764_800) {
+            let mut out = Vec::new();
+            write_bsd(seconds * 1000 + 999, &mut out);
+            let civil = jiff::Timestamp::from_second(seconds).unwrap().to_zoned(jiff::tz::TimeZone::UTC);
+            prop_assert_eq!(String::from_utf8(out).unwrap(), civil.strftime("%b %e %H:%M:%S").to_string());
         }
 
         #[test]

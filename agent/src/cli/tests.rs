@@ -75,7 +75,7 @@ type = "kafka"
 [[destination]]
 name = "splunk"
 type = "syslog"
-transport = "udp"
+transport = "relp_tsl"
 host = "https://syslog.example.com"
 "#;
 

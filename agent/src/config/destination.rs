@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::auth::Auth;
 use super::kind::Kind;
-use super::{HttpUrl, Secret};
+use super::{Fingerprint, HttpUrl, Secret};
 use crate::time::Millis;
 use scaidrive_codecs::{Filter, FilterSpec, Scope};
 
@@ -188,10 +188,25 @@ pub struct Timeouts {
 pub struct TlsSettings {
     /// Certificates of the authorities to trust; the system's when `None`.
     pub ca_file: Option<PathBuf>,
+    /// When there are any, its certificate must have one of these. Authorities, name and dates then count only where
+    /// `ca_file` is set.
+    pub fingerprints: Vec<Fingerprint>,
+    /// No older version is spoken.
+    pub min_version: TlsVersion,
     /// The name its certificate must have; its host name when `None`.
     pub server_name: Option<String>,
     /// The certificate to show, with its private key.
     pub identity: Option<(PathBuf, PathBuf)>,
+}
+
+/// A version of TLS.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TlsVersion {
+    /// TLS 1.2 (RFC 5246).
+    #[default]
+    Tls12,
+    /// TLS 1.3 (RFC 8446).
+    Tls13,
 }
 
 /// FNV-1a, 128 bits: <https://datatracker.ietf.org/doc/html/draft-eastlake-fnv>.

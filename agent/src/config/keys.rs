@@ -434,7 +434,12 @@ pub(super) const fn batch(events: u64, events_max: u64, bytes: &'static str, byt
 
 pub(crate) const TIMEOUTS: &[Key] = &[
     key("connect", span(100, 5 * MINUTE), Default::Text("10s"), "To resolve, connect and agree on TLS."),
-    key("request", span(SECOND, HOUR), Default::Text("60s"), "For the reply to a request, or for a blocked write."),
+    key(
+        "request",
+        span(SECOND, HOUR),
+        Default::Text("60s"),
+        "For the reply to a request, or for a blocked write; 90s with RELP when absent.",
+    ),
 ];
 
 pub(crate) const TLS: &[Key] = &[
@@ -447,6 +452,13 @@ pub(crate) const TLS: &[Key] = &[
     key("server_name", Shape::Host, Default::Absent, "The name its certificate must have; its host name when absent."),
     key("cert_file", Shape::Path, Default::Absent, "The certificate to show, in PEM; together with key_file."),
     key("key_file", Shape::Path, Default::Absent, "The private key of cert_file, in PEM."),
+    key(
+        "fingerprints",
+        Shape::Texts,
+        Default::Texts(&[]),
+        "Its certificate must have one of these, like \"sha-256:0A:1B\" and so on; authorities then count only with ca_file.",
+    ),
+    key("min_version", choice(&["1.2", "1.3"]), Default::Text("1.2"), "No older version of TLS is spoken."),
 ];
 
 /// The ways to name a secret's place; exactly one is written.

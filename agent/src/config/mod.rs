@@ -11,7 +11,7 @@
 //! | `walk.rs` | reading keys off the TOML tree, with the place of each |
 //! | `parse.rs`, `parse_destination.rs`, `parse_secret.rs` | the rules that no single key can know |
 //! | `kind/` | the kinds of destination, a file for each |
-//! | `destination.rs`, `auth.rs`, `url.rs`, `secret.rs`, `text.rs` | the types that settings become |
+//! | `destination.rs`, `auth.rs`, `url.rs`, `secret.rs`, `fingerprint.rs`, `text.rs` | the types that settings become |
 //! | `settings.rs` | a configuration as a list of keys and values: what changed, what may be shown |
 //! | `schema.rs` | the JSON Schema |
 
@@ -24,6 +24,7 @@ use crate::time::Millis;
 mod auth;
 mod destination;
 mod files;
+mod fingerprint;
 mod keys;
 mod kind;
 mod parse;
@@ -39,8 +40,9 @@ mod walk;
 
 pub use auth::{Auth, Aws, AwsSource, Entra, EntraIdentity, OAuth};
 pub use destination::{
-    BatchSettings, Compression, Destination, DestinationId, ProxySettings, RateLimit, Timeouts, TlsSettings,
+    BatchSettings, Compression, Destination, DestinationId, ProxySettings, RateLimit, Timeouts, TlsSettings, TlsVersion,
 };
+pub use fingerprint::Fingerprint;
 pub use kind::{
     Datadog, Elastic, HecAck, Https, Kind, Sentinel, SentinelApi, SplunkHec, SumoLogic, Syslog, SyslogTransport,
 };

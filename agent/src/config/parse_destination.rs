@@ -8,8 +8,9 @@ use scaidrive_codecs::{Filter, FilterSpec, Scope};
 
 use super::Surroundings;
 use super::destination::{
-    BatchSettings, Compression, Destination, DestinationId, ProxySettings, RateLimit, Timeouts, TlsSettings,
+    BatchSettings, Compression, Destination, DestinationId, ProxySettings, RateLimit, Timeouts, TlsSettings, TlsVersion,
 };
+use super::fingerprint::Fingerprint;
 use super::keys::DESTINATION_KEYS_LATER;
 use super::kind::{KINDS, Reading, Row};
 use super::parse_secret::{secret, with_cause};
@@ -37,7 +38,10 @@ pub(crate) fn destination(mut section: Section<'_>, node: &str, surroundings: &S
     };
     let rate_limit = rate_limit(&section);
     let parsed = (row.parse)(&Reading { section: &section, node, surroundings });
-    let (common, ordered, parsed, batch) = (common?, ordered?, parsed?, batch?);
+    let (mut common, ordered, parsed, batch) = (common?, ordered?, parsed?, batch?);
+    if let Some(usual) = parsed.usual_request_timeout.filter(|_| !section.table("timeouts").has("request")) {
+        common.timeouts.request = usual;
+    }
     if ordered && section.has("in_flight") && in_flight? > 1 {
         return section.refuse(
             "in_flight",
@@ -216,6 +220,8 @@ fn tls(section: &Section<'_>) -> Option<TlsSettings> {
     let server_name = section.optional("server_name", Section::host);
     let cert_file = section.optional("cert_file", Section::path);
     let key_file = section.optional("key_file", Section::path);
+    let fingerprints = fingerprints(section);
+    let min_version = section.choice("min_version").map(|position| [TlsVersion::Tls12, TlsVersion::Tls13][position]);
     let (ca_file, cert_file, key_file) = (ca_file?, cert_file?, key_file?);
     let ca = ca_file.as_deref().map_or(Some(()), |path| check_certificates(section, "ca_file", path));
     let cert = cert_file.as_deref().map_or(Some(()), |path| check_certificates(section, "cert_file", path));
@@ -235,7 +241,37 @@ fn tls(section: &Section<'_>) -> Option<TlsSettings> {
     };
     // Each was looked at, whatever was wrong with the others.
     ca.and(cert).and(key)?;
-    Some(TlsSettings { ca_file, server_name: server_name?, identity })
+    Some(TlsSettings {
+        ca_file,
+        server_name: server_name?,
+        identity,
+        fingerprints: fingerprints?,
+        min_version: min_version?,
+    })
+}
+
+fn fingerprints(section: &Section<'_>) -> Option<Vec<Fingerprint>> {
+    let written = section.texts("fingerprints")?;
+    let count = written.len();
+    let mut found = Vec::new();
+    for (text, place) in written {
+        match Fingerprint::parse(&text) {
+            Some(fingerprint) => {
+                if matches!(fingerprint, Fingerprint::Sha1(_)) {
+                    let what =
+                        "`fingerprints` holds one of SHA-1, and another certificate with the same one can be made";
+                    section.problems().warn(place, what, "write the certificate's SHA-256 fingerprint");
+                }
+                found.push(fingerprint);
+            }
+            None => {
+                let what = format!("`fingerprints` holds \"{text}\", which is not a fingerprint");
+                let advice = "write \"sha-256:\" and 32 pairs of hexadecimal digits with colons between them";
+                section.problems().error(place, what, advice);
+            }
+        }
+    }
+    (found.len() == count).then_some(found)
 }
 
 fn check_certificates(section: &Section<'_>, name: &str, path: &Path) -> Option<()> {

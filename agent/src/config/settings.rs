@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
-use super::destination::{Destination, DestinationId};
+use super::destination::{Destination, DestinationId, TlsVersion};
 use super::keys::{DURABILITIES, Key, LOG_FORMATS, LOG_LEVELS, ON_FULLS, ROOT, RUNTIMES, Shape};
 use super::secret::Secret;
 use super::text::{size_text, span_text};
@@ -111,6 +111,8 @@ impl Destination {
             ("tls.server_name", tls.server_name.clone()),
             ("tls.cert_file", identity.map(|(cert, _)| cert.display().to_string())),
             ("tls.key_file", identity.map(|(_, key)| key.display().to_string())),
+            some("tls.fingerprints", list(&tls.fingerprints.iter().map(ToString::to_string).collect::<Vec<_>>())),
+            some("tls.min_version", if tls.min_version == TlsVersion::Tls13 { "1.3" } else { "1.2" }),
         ]);
         let limit = self.rate_limit.as_ref();
         settings.extend([

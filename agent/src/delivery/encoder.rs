@@ -7,7 +7,7 @@ use scaidrive_codecs::hec::{EVENT_PATH, Hec, HecSettings};
 use scaidrive_codecs::https::Https;
 use scaidrive_codecs::sentinel::Sentinel;
 use scaidrive_codecs::sumo::Sumo;
-use scaidrive_codecs::syslog::{self, Rfc5424, Rfc5424Settings};
+use scaidrive_codecs::syslog::{self, Syslog, SyslogSettings};
 use scaidrive_codecs::{Body, Entry, Event, Format, Index, Scratch, Verdict};
 use scaidrive_wal::Record;
 
@@ -22,8 +22,8 @@ use crate::time::Millis;
 pub enum Encoder {
     /// Bodies of HTTP requests.
     Http(Box<dyn Format>),
-    /// RFC 5424 messages.
-    Syslog(Box<Rfc5424>),
+    /// Syslog messages.
+    Syslog(Box<Syslog>),
 }
 
 /// An event that does not fit its format any more, though it did when it was selected.
@@ -63,7 +63,8 @@ impl Encoder {
             Kind::SumoLogic(sumo) => Box::new(Sumo::new(&sumo.for_codec()).map_err(|problem| words(&problem))?),
             Kind::Https(https) => Box::new(Https::new(&https.request).map_err(|problem| words(&problem))?),
             Kind::Syslog(settings) => {
-                let settings = Rfc5424Settings {
+                let settings = SyslogSettings {
+                    header: settings.header,
                     facility: settings.facility,
                     hostname: settings.hostname.clone(),
                     app_name: settings.app_name.clone(),
@@ -74,7 +75,7 @@ impl Encoder {
                     max_len: settings.max_len,
                     enterprise_id: syslog::ENTERPRISE_ID_DEFAULT,
                 };
-                let encoder = Rfc5424::new(&settings).map_err(|problem| words(&problem))?;
+                let encoder = Syslog::new(&settings).map_err(|problem| words(&problem))?;
                 return Ok(Encoder::Syslog(Box::new(encoder)));
             }
         };

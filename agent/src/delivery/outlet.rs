@@ -884,7 +884,7 @@ impl Outlet {
 }
 
 fn limits(destination: &Destination, frame_len: usize) -> Limits {
-    let is_pipe = matches!(destination.kind, Kind::Syslog(_));
+    let is_pipe = matches!(&destination.kind, Kind::Syslog(syslog) if syslog.transport.is_pipe());
     let in_flight = match (is_pipe, destination.ordered) {
         (true, _) => PIPE_BATCHES_MAX,
         (false, true) => 1,

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::targets::Targets;
-use crate::config::{Destination, HttpUrl, Kind, SyslogTransport, TlsSettings};
+use crate::config::{Destination, HttpUrl, Kind, TlsSettings};
 use crate::credentials::Credentials;
 use crate::runtime::{Runtime, offload_value};
 use crate::time::Millis;
@@ -63,7 +63,7 @@ impl Route {
     pub async fn endpoint(&self, runtime: &Rc<dyn Runtime>, target: usize) -> Result<Endpoint, String> {
         let destination = &self.destination;
         let (host, port, has_tls) = match (&destination.kind, destination.kind.urls().get(target)) {
-            (Kind::Syslog(syslog), _) => (syslog.host.clone(), syslog.port, syslog.transport == SyslogTransport::Tls),
+            (Kind::Syslog(syslog), _) => (syslog.host.clone(), syslog.port, syslog.transport.is_encrypted()),
             (_, Some(url)) => (url.host.clone(), url.port, url.tls),
             (_, None) => return Err(String::from("it has no address")),
         };

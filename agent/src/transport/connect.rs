@@ -89,7 +89,7 @@ async fn connect_plainly(
 }
 
 /// The addresses of `endpoint`, if they are known by `deadline`.
-async fn look_up(
+pub(super) async fn look_up(
     runtime: &Rc<dyn Runtime>,
     endpoint: &Endpoint,
     deadline: Millis,

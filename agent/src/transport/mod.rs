@@ -4,11 +4,13 @@
 //! taken what was sent, and whose fault it looks like; the sender draws the conclusions. Nothing is retried here.
 
 mod connect;
+mod datagram;
 mod gather;
 mod gzip;
 mod http;
 mod proxy;
 mod race;
+mod relp;
 mod syslog;
 mod tls;
 mod zstd;
@@ -20,10 +22,12 @@ use std::fmt;
 use std::io;
 
 pub use connect::{Connection, Endpoint, connect};
+pub use datagram::{DatagramError, DatagramSocket};
 pub use gather::{WriteError, write_slices};
 pub use gzip::gzip;
 pub use http::exchange;
 pub use proxy::Proxy;
+pub use relp::{Answers, RelpConnection};
 pub use syslog::SyslogConnection;
 pub use tls::{TlsClient, TlsError};
 pub use zstd::zstd;
@@ -71,6 +75,8 @@ pub enum FailureKind {
     Untrusted,
     /// A proxy on the way wants other credentials.
     Credentials,
+    /// The other side will not do what it is there for: something is set wrong, here or there. Waiting does not help.
+    Refused,
     /// The answer makes no sense.
     Protocol,
     /// A page of the log behind the bytes to be sent is gone.
@@ -95,7 +101,7 @@ impl TransportError {
 
     /// Whether only a change of configuration, here or there, can help.
     pub fn is_misconfiguration(&self) -> bool {
-        self.kind == FailureKind::Untrusted
+        matches!(self.kind, FailureKind::Untrusted | FailureKind::Refused)
     }
 
     /// Whether the connection was there and the request was on its way.

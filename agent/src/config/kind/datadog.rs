@@ -76,7 +76,12 @@ fn parse(reading: &Reading<'_>) -> Option<Parsed> {
     }
     let site = (!section.has("url")).then_some(site);
     let auth = vec![Auth::header("api_key", "DD-API-KEY", "", api_key?)];
-    Some(Parsed { events_max: None, kind: Kind::Datadog(Datadog { url, site, labels }), auth })
+    Some(Parsed {
+        events_max: None,
+        usual_request_timeout: None,
+        kind: Kind::Datadog(Datadog { url, site, labels }),
+        auth,
+    })
 }
 
 impl Datadog {

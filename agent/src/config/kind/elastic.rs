@@ -85,7 +85,7 @@ fn parse(reading: &Reading<'_>) -> Option<Parsed> {
         section.problems().error(section.place("target"), problem.to_string(), advice);
         return None;
     }
-    Some(Parsed { events_max: None, kind: Kind::Elastic(elastic), auth: auth? })
+    Some(Parsed { events_max: None, usual_request_timeout: None, kind: Kind::Elastic(elastic), auth: auth? })
 }
 
 fn urls(reading: &Reading<'_>) -> Option<Vec<HttpUrl>> {

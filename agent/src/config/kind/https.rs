@@ -163,7 +163,7 @@ fn parse(reading: &Reading<'_>) -> Option<Parsed> {
         }
     };
     let https = Https { url, request, query, template_file, idempotency: idempotency? };
-    Some(Parsed { events_max: codec.events_max(), kind: Kind::Https(https), auth: auth? })
+    Some(Parsed { events_max: codec.events_max(), usual_request_timeout: None, kind: Kind::Https(https), auth: auth? })
 }
 
 fn shape(section: &Section<'_>) -> Option<https::Shape> {

@@ -15,6 +15,7 @@ use super::settings::{Setting, list, some};
 use super::url::{HttpUrl, is_loopback};
 use super::walk::Section;
 use super::{Destination, Surroundings};
+use crate::time::Millis;
 
 mod datadog;
 mod elastic;
@@ -47,7 +48,7 @@ pub enum Kind {
     SumoLogic(SumoLogic),
     /// Any receiver that takes events by HTTPS.
     Https(Https),
-    /// Syslog (RFC 5424).
+    /// Syslog, or RELP.
     Syslog(Syslog),
 }
 
@@ -151,6 +152,8 @@ pub(super) struct Parsed {
     pub(super) auth: Vec<Auth>,
     /// Events in a request at most, where the kind knows a bound of its own.
     pub(super) events_max: Option<usize>,
+    /// How long an answer may take where nothing is written about it, if that differs from the usual.
+    pub(super) usual_request_timeout: Option<Millis>,
 }
 
 /// The kinds this version delivers to.

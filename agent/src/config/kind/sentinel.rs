@@ -165,7 +165,12 @@ fn logs_ingestion(reading: &Reading<'_>, cloud: Cloud) -> Option<Parsed> {
     }
     let entra = Entra { cloud, authority: authority?, identity: identity? };
     let sentinel = Sentinel { url: url?, cloud, api: SentinelApi::LogsIngestion(settings) };
-    Some(Parsed { events_max: None, kind: Kind::Sentinel(sentinel), auth: vec![Auth::Entra(entra)] })
+    Some(Parsed {
+        events_max: None,
+        usual_request_timeout: None,
+        kind: Kind::Sentinel(sentinel),
+        auth: vec![Auth::Entra(entra)],
+    })
 }
 
 fn identity(reading: &Reading<'_>) -> Option<EntraIdentity> {
@@ -258,7 +263,7 @@ fn data_collector(reading: &Reading<'_>, cloud: Cloud) -> Option<Parsed> {
     let url = url?.unwrap_or_else(usual);
     let auth = vec![Auth::SharedKey { workspace: settings.workspace.clone(), key }];
     let sentinel = Sentinel { url, cloud, api: SentinelApi::DataCollector(settings) };
-    Some(Parsed { events_max: None, kind: Kind::Sentinel(sentinel), auth })
+    Some(Parsed { events_max: None, usual_request_timeout: None, kind: Kind::Sentinel(sentinel), auth })
 }
 
 impl Sentinel {

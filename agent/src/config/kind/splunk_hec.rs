@@ -88,6 +88,7 @@ fn parse(reading: &Reading<'_>) -> Option<Parsed> {
     };
     Some(Parsed {
         events_max: None,
+        usual_request_timeout: None,
         kind: Kind::SplunkHec(hec),
         auth: vec![Auth::header("token", "Authorization", "Splunk ", token?)],
     })

@@ -82,7 +82,7 @@ fn parse(reading: &Reading<'_>) -> Option<Parsed> {
         section.problems().error(section.place(key), problem.to_string(), "write printable ASCII characters only");
         return None;
     }
-    Some(Parsed { events_max: None, kind: Kind::SumoLogic(sumo), auth: vec![auth] })
+    Some(Parsed { events_max: None, usual_request_timeout: None, kind: Kind::SumoLogic(sumo), auth: vec![auth] })
 }
 
 /// Either one secret, or an address and a token.

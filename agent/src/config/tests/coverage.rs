@@ -57,6 +57,8 @@ const OTHER_COMMON_VALUES: &[(&str, &str)] = &[
     ("tls.server_name", "\"other\""),
     ("tls.cert_file", ""),
     ("tls.key_file", ""),
+    ("tls.fingerprints", "[\"sha-1:00:01:02:03:04:05:06:07:08:09:0A:0B:0C:0D:0E:0F:10:11:12:13\"]"),
+    ("tls.min_version", "\"1.3\""),
     ("rate_limit.events", "7"),
     ("rate_limit.bytes", "\"7KiB\""),
     ("rate_limit.bytes_per_day", "\"7MiB\""),
@@ -209,6 +211,8 @@ const OTHER_SYSLOG_VALUES: &[(&str, &str)] = &[
     ("host", "\"other.example.com\""),
     ("port", "7"),
     ("framing", "\"line_feed\""),
+    ("header", "\"rfc3164\""),
+    ("utc_offset", "\"+01:00\""),
     ("facility", "\"audit\""),
     ("msg", "\"structured\""),
     ("hostname", "\"other\""),
@@ -230,6 +234,7 @@ fn beside(kind: &str, path: &str) -> (&'static [&'static str], &'static str) {
     const PROXY: &str = "proxy.url = \"http://a:1\"\nproxy.user = \"a\"\nproxy.password = { env = \"TOKEN\" }\n";
     match (kind, path) {
         (_, path) if path.starts_with("proxy.") => (&[], PROXY),
+        ("syslog", "utc_offset") => (&[], "header = \"rfc3164\"\n"),
         ("sentinel", "api" | "workspace_id" | "workspace_key" | "log_type" | "resource_id") => (INGESTION, COLLECTOR),
         ("sentinel", "client_certificate.cert_file") => (&["client_secret"], "client_certificate.key_file = \"/k\"\n"),
         ("sentinel", "client_certificate.key_file") => (&["client_secret"], "client_certificate.cert_file = \"/c\"\n"),

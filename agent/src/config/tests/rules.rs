@@ -1,5 +1,7 @@
 //! Each rule, by what breaks it and what is then said.
 
+use scaidrive_codecs::syslog::Header;
+
 use super::*;
 
 /// Reads `text` and expects exactly one error, with this key and line, and these words in what and advice.
@@ -61,10 +63,8 @@ fn unknown_keys_are_refused_with_a_guess() {
 
 #[test]
 fn what_other_versions_know_is_refused_by_name() {
-    for transport in ["udp", "relp"] {
-        let text = format!("{SYSLOG}transport = \"{transport}\"");
-        refused(&text, "destination \"syslog\" transport", 6, "not part of this version", "\"tcp\", \"tls\"");
-    }
+    let text = format!("{SYSLOG}transport = \"sctp\"");
+    refused(&text, "destination \"syslog\" transport", 6, "not a choice", "\"udp\", \"relp\", \"relp_tls\"");
     refused(&format!("{SPLUNK}redact = \"x\""), "destination \"splunk\" redact", 7, "not part of this version", "");
     let text = "[[destination]]\nname = \"a\"\ntype = \"sysloog\"";
     refused(text, "destination \"a\" type", 3, "\"sysloog\"", "did you mean \"syslog\"?");
@@ -232,6 +232,84 @@ fn order_allows_one_request_at_a_time() {
         "take the line",
     );
     refused(&format!("{SYSLOG}in_flight = 2"), "destination \"syslog\" in_flight", 6, "not a key", "");
+}
+
+#[test]
+fn each_syslog_transport_has_its_own_port_length_and_patience() {
+    for (transport, port, max_len, request) in [
+        ("tcp", 514, 8192, 60),
+        ("tls", 6514, 8192, 60),
+        ("udp", 514, 1400, 60),
+        ("relp", 20514, 8192, 90),
+        ("relp_tls", 20514, 8192, 90),
+    ] {
+        let (config, _) = read(&format!("{SYSLOG}transport = \"{transport}\"")).unwrap();
+        let destination = &config.destinations[0];
+        let Kind::Syslog(syslog) = &destination.kind else { panic!("{transport}") };
+        assert_eq!(
+            (syslog.transport.name(), syslog.port, syslog.max_len, destination.timeouts.request),
+            (transport, port, max_len, Millis::from_secs(request))
+        );
+    }
+    let text = format!("{SYSLOG}transport = \"relp\"\ntimeouts = {{ request = \"7s\" }}");
+    assert_eq!(read(&text).unwrap().0.destinations[0].timeouts.request, Millis::from_secs(7));
+}
+
+#[test]
+fn a_message_is_no_longer_than_its_transport_carries() {
+    let place = "destination \"syslog\" max_len";
+    for (transport, most, over) in
+        [("udp", "65507B", "64KiB"), ("relp", "128KiB", "131073B"), ("relp_tls", "128KiB", "1MiB")]
+    {
+        let text = |len: &str| format!("{SYSLOG}transport = \"{transport}\"\nmax_len = \"{len}\"");
+        assert!(read(&text(most)).is_ok() && read(&text("480B")).is_ok(), "{transport}");
+        refused(&text(over), place, 7, "carries no more than", &format!("at most \"{most}\""));
+        refused(&text("479B"), place, 7, "out of bounds", "from \"480B\"");
+    }
+}
+
+#[test]
+fn what_a_transport_has_of_its_own_is_not_set() {
+    for transport in ["udp", "relp", "relp_tls"] {
+        let text = format!("{SYSLOG}transport = \"{transport}\"\nframing = \"line_feed\"");
+        refused(&text, "destination \"syslog\" framing", 7, "has a framing of its own", "take it out");
+    }
+    let text = format!("{SYSLOG}transport = \"udp\"\ntls = {{ server_name = \"x\" }}");
+    refused(&text, "destination \"syslog\" tls", 7, "not encrypted", "transport = \"tls\"");
+    let text = format!("{SYSLOG}transport = \"relp\"\ntls = {{ server_name = \"x\" }}");
+    refused(&text, "destination \"syslog\" tls", 7, "not encrypted", "transport = \"relp_tls\"");
+    warned(&format!("{SYSLOG}transport = \"relp\""), "destination \"syslog\" transport", "unencrypted");
+}
+
+#[test]
+fn the_header_of_rfc_3164_has_its_rules() {
+    let old = format!("{SYSLOG}header = \"rfc3164\"");
+    let header = |text: &str| match &read(text).unwrap().0.destinations[0].kind {
+        Kind::Syslog(syslog) => syslog.header,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(header(SYSLOG), Header::Rfc5424);
+    assert_eq!(header(&old), Header::Rfc3164 { utc_offset: 0 });
+    assert_eq!(header(&format!("{old}\nutc_offset = \"-05:30\"")), Header::Rfc3164 { utc_offset: -330 });
+    let place = "destination \"syslog\" utc_offset";
+    refused(&format!("{old}\nutc_offset = \"CEST\""), place, 7, "not an offset", "\"+02:00\"");
+    refused(&format!("{SYSLOG}utc_offset = \"+02:00\""), place, 6, "a time in UTC", "header = \"rfc3164\"");
+    refused(&format!("{old}\nbom = true"), "destination \"syslog\" bom", 7, "no byte order mark", "rfc5424");
+    refused(&format!("{old}\napp_name = \"_._\""), "destination \"syslog\" app_name", 7, "TAG", "a letter or a digit");
+}
+
+#[test]
+fn fingerprints_are_read_and_sha_1_is_warned_of() {
+    let text = |fingerprint: &str| format!("{SYSLOG}tls = {{ fingerprints = [\"{fingerprint}\"] }}");
+    let place = "destination \"syslog\" tls.fingerprints";
+    let sha256 = format!("sha-256{}", ":aB".repeat(32));
+    let (config, warnings) = read(&text(&sha256)).unwrap();
+    assert_eq!(config.destinations[0].tls.fingerprints, [Fingerprint::Sha256([0xab; 32])]);
+    assert!(warnings.is_empty(), "{warnings:?}");
+    warned(&text(&format!("sha-1{}", ":AB".repeat(20))), place, "SHA-1");
+    refused(&text("sha-256:AB"), place, 6, "not a fingerprint", "32 pairs");
+    let text = format!("{SYSLOG}tls = {{ min_version = \"1.1\" }}");
+    refused(&text, "destination \"syslog\" tls.min_version", 6, "not a choice", "\"1.3\"");
 }
 
 #[test]
