@@ -1,6 +1,7 @@
-//! Where one syslog message ends on a byte stream (RFC 6587): the receiver's side.
+//! Where one syslog message ends on a byte stream (RFC 6587).
 //!
-//! Both functions borrow from what was received so far and say "not yet" by `Ok(None)`.
+//! [`split_counted`] and [`split_line`] are the receiver's side: they borrow from what was received so far and say "not
+//! yet" by `Ok(None)`. [`CountedMessages`] is for a sender that has a body of many messages and must send them one by one.
 
 /// The stream is not framed as expected and cannot be followed any further; close the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -57,6 +58,45 @@ pub fn split_line(input: &[u8], limit: usize) -> Result<Option<Frame<'_>>, Frame
     }
 }
 
+/// A body of octet-counted messages, cut into messages again. Nothing is copied.
+#[derive(Debug)]
+pub struct CountedMessages<'a, S> {
+    slices: S,
+    rest: &'a [u8],
+}
+
+impl<'a, S: Iterator<Item = &'a [u8]>> CountedMessages<'a, S> {
+    /// Cuts what `slices` make together. A count and its space lie in one slice, as the encoder writes them.
+    pub fn new(slices: S) -> CountedMessages<'a, S> {
+        CountedMessages { slices, rest: &[] }
+    }
+
+    /// Puts the next message into `parts`: first its count with the space, then the slices that it is made of. Returns
+    /// its length without the count; `None` when there is no further message, or what follows is not one.
+    pub fn next_into(&mut self, parts: &mut Vec<&'a [u8]>) -> Option<usize> {
+        parts.clear();
+        while self.rest.is_empty() {
+            self.rest = self.slices.next()?;
+        }
+        let digits = self.rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        let (count, after) = self.rest.split_at_checked(digits + 1)?;
+        let length = count.strip_suffix(b" ").and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok())?;
+        parts.push(count);
+        self.rest = after;
+        let mut left: usize = length;
+        while left > 0 {
+            while self.rest.is_empty() {
+                self.rest = self.slices.next()?;
+            }
+            let (part, after) = self.rest.split_at(left.min(self.rest.len()));
+            parts.push(part);
+            self.rest = after;
+            left -= part.len();
+        }
+        Some(length)
+    }
+}
+
 /// Digits of the longest count: messages below 1 GB.
 pub const COUNT_DIGITS_MAX: usize = 9;
 
@@ -108,6 +148,30 @@ mod tests {
                 rest = after;
             }
             prop_assert!(rest.is_empty());
+        }
+
+        #[test]
+        fn a_body_in_any_slices_is_cut_into_its_messages(
+            messages in prop::collection::vec(prop::collection::vec(prop::collection::vec(any::<u8>(), 0..9), 0..5), 0..8),
+        ) {
+            // Each message lies in several slices; its count is in front of the first, behind the end of the one before.
+            let mut slices: Vec<Vec<u8>> = vec![Vec::new()];
+            for message in &messages {
+                slices.last_mut().unwrap().extend(format!("{} ", message.concat().len()).bytes());
+                for part in message {
+                    slices.push(part.clone());
+                }
+            }
+            let mut cutter = CountedMessages::new(slices.iter().map(Vec::as_slice));
+            let mut parts = Vec::new();
+            for message in &messages {
+                let whole = message.concat();
+                prop_assert_eq!(cutter.next_into(&mut parts), Some(whole.len()));
+                let count = format!("{} ", whole.len());
+                prop_assert_eq!(parts[0], count.as_bytes());
+                prop_assert_eq!(parts[1..].concat(), whole);
+            }
+            prop_assert_eq!(cutter.next_into(&mut parts), None);
         }
     }
 }

@@ -15,10 +15,13 @@
 //! 2xx *and* a success code, so that a proxy's friendly page never moves a cursor.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use crate::body::{Body, Stamp};
 use crate::event::{Event, Field};
-use crate::http::{HeadError, Reply, USER_AGENT, write_head};
+use crate::filter::Scratch;
+use crate::format::{Entry, Format, RequestParts, Unfit};
+use crate::http::Reply;
 use crate::json::{write_number, write_string};
 use crate::time::write_epoch_seconds;
 use crate::verdict::{Verdict, shown};
@@ -27,12 +30,18 @@ use crate::verdict::{Verdict, shown};
 pub const EVENT_PATH: &str = "/services/collector/event";
 /// The path that tells whether the collector is well.
 pub const HEALTH_PATH: &str = "/services/collector/health/1.0";
+/// What comes in place of [`EVENT_PATH`] to ask what was indexed.
+pub const ACK_PATH: &str = "/services/collector/ack";
+/// The header that names the channel, a GUID; acknowledgements are numbered for each channel.
+pub const CHANNEL_HEADER: &str = "X-Splunk-Request-Channel";
 /// The sourcetype the shipped Splunk content is written for.
 pub const SOURCETYPE: &str = "scaidrive:audit";
 
 /// How events are labelled in Splunk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HecSettings {
+    /// The request target; [`EVENT_PATH`] unless the admin's URL has a path before it.
+    pub path: String,
     /// Splunk's `host`.
     pub host: String,
     /// Splunk's `source`.
@@ -46,25 +55,9 @@ pub struct HecSettings {
 /// An encoder and judge for one HEC destination.
 #[derive(Clone, Debug)]
 pub struct Hec {
+    request: RequestParts,
     /// From behind the time to before the event: the same for every event.
     labels: Vec<u8>,
-}
-
-/// What a request head needs that changes from request to request.
-#[derive(Clone, Copy, Debug)]
-pub struct HecHead<'a> {
-    /// The request target, [`EVENT_PATH`] unless the admin's URL names another.
-    pub path: &'a str,
-    /// The `Host` header: host, and port where it is not the scheme's own.
-    pub host: &'a str,
-    /// The token, without the word `Splunk`.
-    pub token: &'a str,
-    /// The channel, a GUID in the usual form; tokens with indexer acknowledgement demand one.
-    pub channel: Option<&'a str>,
-    /// Whether the body is compressed with gzip.
-    pub gzip: bool,
-    /// Bytes of the body as sent.
-    pub content_length: u64,
 }
 
 impl Hec {
@@ -80,73 +73,12 @@ impl Hec {
             write_string(value, &mut labels);
         }
         labels.extend_from_slice(b",\"event\":");
-        Hec { labels }
-    }
-
-    /// Appends one numbered event from the log. Its bytes are borrowed as item number `item`.
-    pub fn encode(&self, event: &Event<'_>, stamp: &Stamp<'_>, item: u32, body: &mut Body) {
-        self.before(event, body);
-        body.push_item(item, 0, event.raw.len() as u32);
-        self.after(event, Some(stamp), body);
-    }
-
-    /// Appends an event of the agent's own that has no number and lies in no log, a notice or a statement. Its bytes
-    /// are copied.
-    pub fn encode_own(&self, event: &Event<'_>, body: &mut Body) {
-        self.before(event, body);
-        body.push_glue(event.raw);
-        self.after(event, None, body);
-    }
-
-    /// Appends the head of a request with events.
-    ///
-    /// # Errors
-    /// When a part cannot stand in a head; see [`HeadError`].
-    pub fn request_head(&self, head: &HecHead<'_>, out: &mut Vec<u8>) -> Result<(), HeadError> {
-        let authorization = format!("Splunk {}", head.token);
-        let headers = [
-            ("Authorization", authorization.as_str()),
-            ("User-Agent", USER_AGENT),
-            ("Content-Type", "application/json"),
-        ];
-        let gzip = head.gzip.then_some(("Content-Encoding", "gzip"));
-        let channel = head.channel.map(|channel| ("X-Splunk-Request-Channel", channel));
-        let headers = headers.into_iter().chain(gzip).chain(channel);
-        write_head(out, "POST", head.path, head.host, headers, head.content_length)
-    }
-
-    /// What a reply to a request with `events` events means. `now_ms` is the wall clock, for `Retry-After` dates.
-    ///
-    /// Splunk indexes a batch up to its first bad event and drops the rest, so a split batch is partly there twice;
-    /// searches count distinct numbers.
-    pub fn verdict(&self, reply: &Reply, events: usize, now_ms: i64) -> Verdict {
-        let answer = Answer::of(reply);
-        let why = answer.words(reply);
-        let is_success = (200..300).contains(&reply.status);
-        match answer.code {
-            Some(0) if is_success => Verdict::Delivered { slow_down: false },
-            Some(24 | 25) if is_success => Verdict::Delivered { slow_down: true },
-            // Nothing was asked, so nothing was refused.
-            Some(5) if events == 0 => Verdict::Delivered { slow_down: false },
-            Some(1..=4 | 21 | 22) => Verdict::HoldForCredentials { why },
-            Some(5 | 6 | 12 | 13 | 15) => Verdict::split_or_refuse(events, answer.offender, why),
-            // The same index, channel and header go with every event, so no event is to blame.
-            Some(7 | 10 | 11 | 14 | 16 | 17) => Verdict::Misconfigured { why },
-            Some(8) => {
-                Verdict::Retry { after_ms: reply.retry_after(now_ms), why, slow_down: false, new_connection: false }
-            }
-            Some(9 | 18..=20 | 26 | 27) => {
-                Verdict::Retry { after_ms: reply.retry_after(now_ms), why, slow_down: true, new_connection: true }
-            }
-            Some(23) => {
-                Verdict::Retry { after_ms: reply.retry_after(now_ms), why, slow_down: false, new_connection: true }
-            }
-            None if is_success && is_bare_ok(&reply.body) => Verdict::Delivered { slow_down: false },
-            _ if reply.status < 300 => {
-                Verdict::Misconfigured { why: format!("not an answer of an event collector: {why}") }
-            }
-            _ => Verdict::of_status(reply, events, now_ms, why),
-        }
+        let request = RequestParts {
+            method: String::from("POST"),
+            path: settings.path.clone(),
+            headers: vec![(String::from("Content-Type"), String::from("application/json"))],
+        };
+        Hec { request, labels }
     }
 
     fn before(&self, event: &Event<'_>, body: &mut Body) {
@@ -177,6 +109,61 @@ impl Hec {
     }
 }
 
+impl Format for Hec {
+    fn encode(
+        &self,
+        event: &Event<'_>,
+        entry: &Entry<'_>,
+        body: &mut Body,
+        _scratch: &mut Scratch,
+    ) -> Result<(), Unfit> {
+        self.before(event, body);
+        entry.lend(event, 0..event.raw.len(), body);
+        self.after(event, entry.stamp, body);
+        Ok(())
+    }
+
+    fn request(&self) -> &RequestParts {
+        &self.request
+    }
+
+    fn acknowledgement(&self, reply: &Reply) -> Option<u64> {
+        Answer::of(reply).ack_id
+    }
+
+    /// Splunk indexes a batch up to its first bad event and drops the rest, so a split batch is partly there twice;
+    /// searches count distinct numbers.
+    fn verdict(&self, reply: &Reply, events: usize, now_ms: i64) -> Verdict {
+        let answer = Answer::of(reply);
+        let why = answer.words(reply);
+        let is_success = (200..300).contains(&reply.status);
+        match answer.code {
+            Some(0) if is_success => Verdict::Delivered { slow_down: false },
+            Some(24 | 25) if is_success => Verdict::Delivered { slow_down: true },
+            // Nothing was asked, so nothing was refused.
+            Some(5) if events == 0 => Verdict::Delivered { slow_down: false },
+            Some(1..=4 | 21 | 22) => Verdict::HoldForCredentials { why },
+            Some(5 | 6 | 12 | 13 | 15) => Verdict::split_or_refuse(events, answer.offender, why),
+            // The same index, channel and header go with every event, so no event is to blame.
+            Some(7 | 10 | 11 | 14 | 16 | 17) => Verdict::Misconfigured { why },
+            Some(8) => {
+                Verdict::Retry { after_ms: reply.retry_after(now_ms), why, slow_down: false, new_connection: false }
+            }
+            Some(9 | 18..=20 | 26 | 27) => {
+                Verdict::Retry { after_ms: reply.retry_after(now_ms), why, slow_down: true, new_connection: true }
+            }
+            Some(23) => {
+                Verdict::Retry { after_ms: reply.retry_after(now_ms), why, slow_down: false, new_connection: true }
+            }
+            None if is_success && is_bare_ok(&reply.body) => Verdict::Delivered { slow_down: false },
+            _ if reply.status < 300 => {
+                Verdict::Misconfigured { why: format!("not an answer of an event collector: {why}") }
+            }
+            _ => Verdict::of_status(reply, events, now_ms, why),
+        }
+    }
+}
+
 /// What the JSON body of a reply says.
 #[derive(Default, serde::Deserialize)]
 struct Answer<'a> {
@@ -186,6 +173,31 @@ struct Answer<'a> {
     text: Option<Cow<'a, str>>,
     #[serde(default, rename = "invalid-event-number")]
     offender: Option<usize>,
+    #[serde(default, rename = "ackId")]
+    ack_id: Option<u64>,
+}
+
+/// The body of a question for what was indexed ("About HTTP Event Collector Indexer Acknowledgment").
+pub fn ack_query(ids: impl IntoIterator<Item = u64>) -> String {
+    let ids: Vec<String> = ids.into_iter().map(|id| id.to_string()).collect();
+    format!("{{\"acks\":[{}]}}", ids.join(","))
+}
+
+/// The numbers that the answer to [`ack_query`] says are indexed. `false` means not yet, unknown or lost alike.
+///
+/// # Errors
+/// What the answer says, when it is none. It is never a delivery.
+pub fn acknowledged(reply: &Reply) -> Result<Vec<u64>, String> {
+    #[derive(serde::Deserialize)]
+    struct Acks {
+        acks: BTreeMap<String, bool>,
+    }
+    let words = || Answer::of(reply).words(reply);
+    if !(200..300).contains(&reply.status) {
+        return Err(words());
+    }
+    let answer: Acks = serde_json::from_slice(&reply.body).map_err(|_| words())?;
+    Ok(answer.acks.into_iter().filter(|(_, is_indexed)| *is_indexed).filter_map(|(id, _)| id.parse().ok()).collect())
 }
 
 impl<'a> Answer<'a> {

@@ -15,6 +15,7 @@ use crate::time::parse_rfc3339;
 
 mod scan;
 
+pub(crate) use scan::after_string;
 use scan::{Scanner, Text};
 
 /// Objects and arrays may be nested this deep; the event itself is level 1.

@@ -24,6 +24,12 @@ pub fn unescape_into(escaped: &str, out: &mut String) {
 /// Appends `text` to `out` as a JSON string with its quotes. RFC 8259, section 7.
 pub fn write_string(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
+    write_escaped(text, out);
+    out.push(b'"');
+}
+
+/// Appends `text` to `out` as the inside of a JSON string.
+pub(crate) fn write_escaped(text: &str, out: &mut Vec<u8>) {
     let bytes = text.as_bytes();
     let mut written = 0;
     while let Some(step) = first_to_escape(&bytes[written..]) {
@@ -33,7 +39,6 @@ pub fn write_string(text: &str, out: &mut Vec<u8>) {
         written = at + 1;
     }
     out.extend_from_slice(&bytes[written..]);
-    out.push(b'"');
 }
 
 /// Appends `number` in decimal.
@@ -79,6 +84,24 @@ pub(crate) fn escaped_prefix(escaped: &str, limit: usize) -> &str {
             break;
         }
         end = used;
+    }
+    &escaped[..end]
+}
+
+/// The longest prefix of `escaped` that stands for at most `limit` bytes of UTF-8 and ends where a character does.
+pub(crate) fn meaning_prefix(escaped: &str, limit: usize) -> &str {
+    // An escape is never shorter than what it stands for.
+    if escaped.len() <= limit {
+        return escaped;
+    }
+    let mut all = unescaped(escaped);
+    let (mut end, mut size) = (0, 0);
+    while let Some(character) = all.next() {
+        size += character.len_utf8();
+        if size > limit {
+            break;
+        }
+        end = escaped.len() - all.rest.as_str().len();
     }
     &escaped[..end]
 }
@@ -207,6 +230,18 @@ mod tests {
         }
 
         #[test]
+        fn a_prefix_by_meaning_is_the_longest_that_fits(escaped in ESCAPED, limit in 0usize..40) {
+            let quoted = format!("\"{escaped}\"");
+            if let Ok(text) = serde_json::from_str::<String>(&quoted) {
+                let prefix = meaning_prefix(&escaped, limit);
+                let cut: String = serde_json::from_str(&format!("\"{prefix}\"")).unwrap();
+                prop_assert!(text.starts_with(&cut) && cut.len() <= limit);
+                let next = text[cut.len()..].chars().next();
+                prop_assert!(next.is_none_or(|next| cut.len() + next.len_utf8() > limit));
+            }
+        }
+
+        #[test]
         fn the_plain_length_is_the_first_special_byte(bytes in prop::collection::vec(any::<u8>(), 0..40)) {
             let naive = bytes.iter().position(|byte| is_special(*byte)).unwrap_or(bytes.len());
             prop_assert_eq!(plain_length(&bytes), naive);
@@ -227,6 +262,7 @@ mod tests {
         for text in ["\\", "\\u", "\\u12", "\\ud800", "\\ud800\\u0041", "\\udc00", "\\ud800\\", "\\ud800\\u"] {
             assert!(unescaped(text).count() > 0);
             escaped_prefix(text, 3);
+            meaning_prefix(text, 1);
         }
     }
 }

@@ -1,6 +1,6 @@
-//! Syslog messages: RFC 5424, framed for TCP and TLS (RFC 6587, RFC 5425) or bare for datagrams (RFC 5426).
+//! Syslog messages: RFC 5424 or RFC 3164, framed for TCP and TLS (RFC 6587, RFC 5425) or bare for datagrams (RFC 5426).
 //!
-//! `<PRI>1 TIMESTAMP HOSTNAME APP-NAME PROCID MSGID STRUCTURED-DATA MSG`. TIMESTAMP is the event's, in UTC with
+//! RFC 5424: `<PRI>1 TIMESTAMP HOSTNAME APP-NAME PROCID MSGID STRUCTURED-DATA MSG`. TIMESTAMP is the event's, in UTC with
 //! milliseconds; MSGID is its action.
 //!
 //! | [`Msg`] | structured data | MSG |
@@ -8,17 +8,24 @@
 //! | `Json` | `[siem@N …]` or `-` | the event as it came, borrowed from the log |
 //! | `StructuredData` | `[audit@N …]` with every known field, then `[siem@N …]` | a sentence: action and user |
 //!
-//! `siem@N` carries `node`, `stream` and `n`. A message over the limit loses its `payload` first, then the end of
+//! RFC 3164: `<PRI>Mmm dd hh:mm:ss HOSTNAME TAG: CONTENT`. There is no structured data, so the same elements stand at the
+//! beginning of the content; in JSON they are its first member, `"siem":{…}`, spliced behind the opening brace.
+//!
+//! `siem` carries `node`, `stream` and `n`. A message over the limit loses its `payload` first, then the end of
 //! `user_agent`, then of `resource_path`, and says `truncated="true"` in its first element. Nothing is cut inside an
 //! element, a character or an escape. What still does not fit is [`TooLong`]. A message never holds a line feed.
 
 use crate::body::{Body, Stamp};
 use crate::event::{Event, Field};
 use crate::filter::Scratch;
-use crate::json::write_number;
-use crate::time::write_rfc3339;
+use crate::json::{write_number, write_string};
 
+mod header;
 mod shorten;
+
+pub use header::{Header, tag_of};
+
+use header::Prepared;
 
 /// What a message carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,14 +49,16 @@ pub enum Framing {
 
 /// How messages look.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rfc5424Settings {
+pub struct SyslogSettings {
+    /// Which standard the header follows.
+    pub header: Header,
     /// 0 to 23.
     pub facility: u8,
     /// At most 255 characters; others than printable ASCII become `_`. Empty means unknown.
     pub hostname: String,
-    /// At most 48 characters, likewise.
+    /// At most 48 characters, likewise; in RFC 3164 the TAG is made of it, see [`tag_of`].
     pub app_name: String,
-    /// At most 128 characters, likewise.
+    /// At most 128 characters, likewise; not in RFC 3164.
     pub procid: String,
     /// What a message carries.
     pub msg: Msg,
@@ -82,6 +91,18 @@ pub enum SyslogSettingsError {
     /// 0 is reserved.
     #[error("0 is not an enterprise number")]
     EnterpriseId,
+    /// A byte order mark belongs to RFC 5424.
+    #[error("messages with the header of RFC 3164 have no byte order mark")]
+    Bom,
+    /// A TAG is made of letters and digits.
+    #[error("the name of the application has neither a letter nor a digit for the TAG of RFC 3164")]
+    Tag,
+    /// A day has 1440 minutes.
+    #[error("{minutes} minutes from UTC are a day or more")]
+    UtcOffset {
+        /// As found.
+        minutes: i16,
+    },
 }
 
 /// An event that cannot be shortened enough.
@@ -96,10 +117,8 @@ pub struct TooLong {
 
 /// An encoder for one syslog destination.
 #[derive(Clone, Debug)]
-pub struct Rfc5424 {
-    facility: u8,
-    /// HOSTNAME, APP-NAME and PROCID, each with a space before and after.
-    origin: Vec<u8>,
+pub struct Syslog {
+    header: Prepared,
     msg: Msg,
     framing: Framing,
     bom: bool,
@@ -109,32 +128,21 @@ pub struct Rfc5424 {
     audit_id: Vec<u8>,
 }
 
-impl Rfc5424 {
+impl Syslog {
     /// Prepares an encoder.
     ///
     /// # Errors
     /// See [`SyslogSettingsError`].
-    pub fn new(settings: &Rfc5424Settings) -> Result<Rfc5424, SyslogSettingsError> {
-        if settings.facility > 23 {
-            return Err(SyslogSettingsError::Facility { facility: settings.facility });
-        }
+    pub fn new(settings: &SyslogSettings) -> Result<Syslog, SyslogSettingsError> {
+        let header = Prepared::new(settings)?;
         if settings.max_len < MAX_LEN_MIN {
             return Err(SyslogSettingsError::MaxLen { max_len: settings.max_len });
         }
         if settings.enterprise_id == 0 {
             return Err(SyslogSettingsError::EnterpriseId);
         }
-        let mut origin = Vec::new();
-        let parts =
-            [(&settings.hostname, HOSTNAME_MAX), (&settings.app_name, APP_NAME_MAX), (&settings.procid, PROCID_MAX)];
-        for (text, limit) in parts {
-            origin.push(b' ');
-            write_name(text, limit, &mut origin);
-        }
-        origin.push(b' ');
-        Ok(Rfc5424 {
-            facility: settings.facility,
-            origin,
+        Ok(Syslog {
+            header,
             msg: settings.msg,
             framing: settings.framing,
             bom: settings.bom,
@@ -180,7 +188,7 @@ struct Shortened {
 const WHOLE: Shortened =
     Shortened { truncated: false, payload: true, user_agent: usize::MAX, resource_path: usize::MAX };
 
-impl Rfc5424 {
+impl Syslog {
     /// Composes the message, leaving out more each time it is too long.
     fn write(
         &self,
@@ -195,7 +203,8 @@ impl Rfc5424 {
         loop {
             let length = self.compose(event, stamp, &shortened, scratch);
             if length <= self.max_len {
-                self.emit(event, &shortened, item, length, body, scratch);
+                let skipped = u32::from(self.is_spliced(stamp, shortened.truncated));
+                self.emit(event, &shortened, item, skipped, length, body, scratch);
                 return Ok(());
             }
             let over = length - self.max_len;
@@ -221,14 +230,15 @@ impl Rfc5424 {
     ) -> usize {
         let Scratch { text, bytes: out, .. } = scratch;
         out.clear();
-        out.push(b'<');
-        write_number(u64::from(self.facility) * 8 + u64::from(event.severity().syslog()), out);
-        out.extend_from_slice(b">1 ");
-        write_rfc3339(event.timestamp_ms(), out);
-        out.extend_from_slice(&self.origin);
-        write_name(event.text(Field::Action, text).unwrap_or_default(), MSGID_MAX, out);
-        out.push(b' ');
+        self.header.write(event, text, out);
         match self.msg {
+            Msg::Json if self.header.is_rfc3164() => {
+                let is_spliced = self.is_spliced(stamp, shortened.truncated);
+                if is_spliced {
+                    write_member(stamp, shortened.truncated, out);
+                }
+                out.len() + shorten::length(event, shortened) - usize::from(is_spliced)
+            }
             Msg::Json => {
                 match (stamp, shortened.truncated) {
                     (None, false) => out.push(b'-'),
@@ -247,6 +257,11 @@ impl Rfc5424 {
                 out.len()
             }
         }
+    }
+
+    /// Whether something stands between the event's opening brace and its first member. The brace is then ours.
+    fn is_spliced(&self, stamp: Option<&Stamp<'_>>, truncated: bool) -> bool {
+        self.msg == Msg::Json && self.header.is_rfc3164() && (stamp.is_some() || truncated)
     }
 
     fn write_siem(&self, stamp: Option<&Stamp<'_>>, truncated: bool, out: &mut Vec<u8>) {
@@ -303,11 +318,14 @@ impl Rfc5424 {
         written.saturating_sub(over)
     }
 
+    /// Pushes what was composed and what is borrowed, but for the first `skipped` bytes of the event.
+    #[allow(clippy::too_many_arguments)]
     fn emit(
         &self,
         event: &Event<'_>,
         shortened: &Shortened,
         item: Option<u32>,
+        skipped: u32,
         length: usize,
         body: &mut Body,
         scratch: &Scratch,
@@ -321,9 +339,10 @@ impl Rfc5424 {
         });
         if self.msg == Msg::Json {
             for kept in shorten::kept(event, shortened) {
+                let start = kept.start.max(skipped).min(kept.end);
                 match item {
-                    Some(item) => body.push_item(item, kept.start, kept.end),
-                    None => body.push_glue(&event.raw[kept.start as usize..kept.end as usize]),
+                    Some(item) => body.push_item(item, start, kept.end),
+                    None => body.push_glue(&event.raw[start as usize..kept.end as usize]),
                 }
             }
         }
@@ -333,13 +352,23 @@ impl Rfc5424 {
     }
 }
 
-/// Writes a header part: printable ASCII, anything else as `_`, at most `limit` characters, `-` for nothing.
-fn write_name(text: &str, limit: usize, out: &mut Vec<u8>) {
-    if text.is_empty() {
-        out.push(b'-');
+/// Writes the opening brace and the member `"siem"`, with its comma: an event has at least six members of its own.
+fn write_member(stamp: Option<&Stamp<'_>>, truncated: bool, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"{\"siem\":{");
+    if let Some(stamp) = stamp {
+        out.extend_from_slice(b"\"node\":");
+        write_string(stamp.node, out);
+        out.extend_from_slice(b",\"stream\":");
+        write_string(stamp.stream, out);
+        out.extend_from_slice(b",\"n\":");
+        write_number(stamp.n, out);
     }
-    let printable = |c: char| if c.is_ascii_graphic() { c as u8 } else { b'_' };
-    out.extend(text.chars().take(limit).map(printable));
+    match (stamp, truncated) {
+        (Some(_), true) => out.extend_from_slice(b",\"truncated\":true"),
+        (None, true) => out.extend_from_slice(b"\"truncated\":true"),
+        (_, false) => {}
+    }
+    out.extend_from_slice(b"},");
 }
 
 /// Writes ` name="value"` (RFC 5424, section 6.3.3). Control characters become spaces.
@@ -416,10 +445,12 @@ pub const ENTERPRISE_ID_DEFAULT: u32 = 32473;
 pub const MAX_LEN_DEFAULT: usize = 8192;
 /// Every receiver takes messages of this length (RFC 5424, section 6.1).
 pub const MAX_LEN_MIN: usize = 480;
-const HOSTNAME_MAX: usize = 255;
-const APP_NAME_MAX: usize = 48;
-const PROCID_MAX: usize = 128;
-const MSGID_MAX: usize = 32;
+/// The longest datagram unless set otherwise, in bytes: what an Ethernet takes in one piece (RFC 5426, section 3.2).
+pub const DATAGRAM_LEN_DEFAULT: usize = 1400;
+/// The shortest limit for datagrams: every receiver takes that much (RFC 5426, section 3.2, for IPv4).
+pub const DATAGRAM_LEN_MIN: usize = MAX_LEN_MIN;
+/// No datagram is longer: 65,535 bytes of IPv4 packet without its header and that of UDP.
+pub const DATAGRAM_LEN_MAX: usize = 65_507;
 const BOM: [u8; 3] = [0xef, 0xbb, 0xbf];
 /// In UTF-8 the control characters U+0080 to U+009F are this byte and one of 0x80 to 0x9f.
 const C1_LEAD: u8 = 0xc2;

@@ -43,6 +43,28 @@ pub fn write_rfc3339(epoch_ms: i64, out: &mut Vec<u8>) {
     out.push(b'Z');
 }
 
+/// Appends the time as BSD syslog writes it, 15 bytes: `May 12 14:23:01`, the day padded with a space (RFC 3164,
+/// section 4.1.2). What the clock shows in UTC is written; add a zone's offset to get that zone's time.
+pub fn write_bsd(epoch_ms: i64, out: &mut Vec<u8>) {
+    let seconds = epoch_ms.div_euclid(1000);
+    let (_, month, day) = civil(seconds.div_euclid(DAY));
+    let in_day = seconds.rem_euclid(DAY);
+    out.extend_from_slice(MONTHS[month as usize - 1].as_bytes());
+    out.push(b' ');
+    if day < 10 {
+        out.push(b' ');
+        pad(day, 1, out);
+    } else {
+        pad(day, 2, out);
+    }
+    out.push(b' ');
+    pad(in_day / 3600, 2, out);
+    out.push(b':');
+    pad(in_day / 60 % 60, 2, out);
+    out.push(b':');
+    pad(in_day % 60, 2, out);
+}
+
 /// Appends the time as epoch seconds with three decimals: `1778595781.453`.
 pub fn write_epoch_seconds(epoch_ms: i64, out: &mut Vec<u8>) {
     if epoch_ms < 0 {
@@ -52,6 +74,31 @@ pub fn write_epoch_seconds(epoch_ms: i64, out: &mut Vec<u8>) {
     crate::json::write_number(magnitude / 1000, out);
     out.push(b'.');
     pad((magnitude % 1000) as i64, 3, out);
+}
+
+/// Appends the time as an HTTP date in its preferred form (RFC 9110, section 5.6.7): `Tue, 12 May 2026 14:23:01 GMT`.
+///
+/// Years outside 0000 to 9999 cannot be written; the nearest time that can is.
+pub fn write_http_date(epoch_ms: i64, out: &mut Vec<u8>) {
+    let epoch_ms = epoch_ms.clamp(YEAR_0000_MS, YEAR_10000_MS - 1);
+    let days = epoch_ms.div_euclid(DAY * 1000);
+    let (year, month, day) = civil(days);
+    let seconds = epoch_ms.rem_euclid(DAY * 1000) / 1000;
+    // 1970-01-01 was a Thursday.
+    out.extend_from_slice(WEEKDAYS[(days + 3).rem_euclid(7) as usize].as_bytes());
+    out.extend_from_slice(b", ");
+    pad(day, 2, out);
+    out.push(b' ');
+    out.extend_from_slice(MONTHS[(month - 1) as usize].as_bytes());
+    out.push(b' ');
+    pad(year, 4, out);
+    out.push(b' ');
+    pad(seconds / 3600, 2, out);
+    out.push(b':');
+    pad(seconds / 60 % 60, 2, out);
+    out.push(b':');
+    pad(seconds % 60, 2, out);
+    out.extend_from_slice(b" GMT");
 }
 
 /// Reads an HTTP date in any of its three forms (RFC 9110, section 5.6.7) as epoch milliseconds.
@@ -177,6 +224,7 @@ fn pad(number: i64, width: u32, out: &mut Vec<u8>) {
 const DAY: i64 = 86_400;
 const YEAR_0000_MS: i64 = -62_167_219_200_000;
 const YEAR_10000_MS: i64 = 253_402_300_800_000;
+const WEEKDAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
 const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
 #[cfg(test)]
@@ -282,6 +330,24 @@ mod tests {
         #[test]
         fn what_is_written_reads_back(epoch_ms in YEAR_0000_MS..YEAR_10000_MS) {
             prop_assert_eq!(parse_rfc3339(rfc3339(epoch_ms).as_bytes()), Some(epoch_ms));
+        }
+
+        #[test]
+        fn an_http_date_agrees_with_a_calendar_library(seconds in -62_135_596_800i64..253_370_764_800) {
+            let mut out = Vec::new();
+            write_http_date(seconds * 1000 + 999, &mut out);
+            let text = String::from_utf8(out).unwrap();
+            let local = jiff::Timestamp::from_second(seconds).unwrap().to_zoned(jiff::tz::TimeZone::UTC);
+            prop_assert_eq!(&text, &local.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string());
+            prop_assert_eq!(parse_http_date(&text), Some(seconds * 1000));
+        }
+
+        #[test]
+        fn bsd_times_agree_with_a_calendar_library(seconds in -62_135_596_800i64..253_370_764_800) {
+            let mut out = Vec::new();
+            write_bsd(seconds * 1000 + 999, &mut out);
+            let civil = jiff::Timestamp::from_second(seconds).unwrap().to_zoned(jiff::tz::TimeZone::UTC);
+            prop_assert_eq!(String::from_utf8(out).unwrap(), civil.strftime("%b %e %H:%M:%S").to_string());
         }
 
         #[test]

@@ -10,12 +10,16 @@ pub enum Verdict {
         /// It did, but asks for less.
         slow_down: bool,
     },
-    /// The destination will never take these events.
-    Refused {
-        /// Each refused event, in order, at least one.
-        items: Vec<RefusedItem>,
-        /// What became of all the others.
-        rest: Rest,
+    /// The destination judged the events one by one. What is in neither list, it has taken.
+    Judged {
+        /// What it will never take, in order.
+        refused: Vec<RefusedItem>,
+        /// Positions of what it could not take now, in order.
+        again: Vec<usize>,
+        /// It asks for less.
+        slow_down: bool,
+        /// What people should know and the lists do not say, in plain words.
+        note: Option<String>,
     },
     /// Send the same bytes again later.
     Retry {
@@ -32,6 +36,12 @@ pub enum Verdict {
     Split {
         /// The event that the reply seems to name. Only a hint: its base is not to be relied on.
         offender: Option<usize>,
+        /// In plain words.
+        why: String,
+    },
+    /// The destination does not read compressed bodies: send the same bytes uncompressed and remember that. To a body
+    /// that was not compressed this means the same as [`Verdict::Misconfigured`].
+    Uncompressed {
         /// In plain words.
         why: String,
     },
@@ -56,22 +66,16 @@ pub struct RefusedItem {
     pub reason: String,
 }
 
-/// What became of the events of a batch that were not refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Rest {
-    /// Accepted.
-    Delivered,
-    /// Not accepted; send them again.
-    Retry,
-    /// Nobody knows; send them again.
-    Unknown,
-}
-
 impl Verdict {
+    /// The destination will never take these events, and has taken all others.
+    pub fn refused(refused: Vec<RefusedItem>) -> Verdict {
+        Verdict::Judged { refused, again: Vec::new(), slow_down: false, note: None }
+    }
+
     /// The events of this batch cannot all be taken: split it, or, where one stands alone, refuse that one.
     pub fn split_or_refuse(events: usize, offender: Option<usize>, why: String) -> Verdict {
         if events == 1 {
-            return Verdict::Refused { items: vec![RefusedItem { item: 0, reason: why }], rest: Rest::Delivered };
+            return Verdict::refused(vec![RefusedItem { item: 0, reason: why }]);
         }
         Verdict::Split { offender: offender.filter(|nth| *nth < events), why }
     }
@@ -90,6 +94,8 @@ impl Verdict {
         match reply.status {
             400 | 413 | 422 => Verdict::split_or_refuse(events, None, why),
             401 | 403 | 407 => Verdict::HoldForCredentials { why },
+            // Not followed: the request carries credentials, and events must not end up wherever somebody points.
+            300..400 => Verdict::Misconfigured { why: format!("{why} (it redirects to {})", redirect_target(reply)) },
             // A restarting cluster answers 404 for a while, so this is for the circuit to judge.
             404 | 408 | 425 => retry(false, false, why),
             // What answered is busy or gone; behind a balancer another connection may find another server.
@@ -98,6 +104,12 @@ impl Verdict {
             _ => Verdict::Misconfigured { why },
         }
     }
+}
+
+/// Where a redirect leads: scheme, host and path. A query may hold a secret.
+fn redirect_target(reply: &Reply) -> String {
+    let location = reply.header("location").unwrap_or("a place it does not name");
+    shown(location.split(['?', '#']).next().unwrap_or_default())
 }
 
 /// Makes text from outside fit to be shown: one line, no control characters, at most [`SHOWN_MAX`] characters.
@@ -120,9 +132,17 @@ mod tests {
     fn a_lone_event_is_refused_and_a_batch_is_split() {
         let alone = Verdict::split_or_refuse(1, Some(0), "bad".into());
         let refused = vec![RefusedItem { item: 0, reason: "bad".into() }];
-        assert_eq!(alone, Verdict::Refused { items: refused, rest: Rest::Delivered });
+        assert_eq!(alone, Verdict::refused(refused));
         let batch = Verdict::split_or_refuse(3, Some(3), "bad".into());
         assert_eq!(batch, Verdict::Split { offender: None, why: "bad".into() });
+    }
+
+    #[test]
+    fn a_redirect_is_a_wrong_setting_and_says_where_it_leads() {
+        let headers = vec![("Location".to_owned(), "https://other.example.com/x?token=secret".to_owned())];
+        let reply = Reply { status: 307, headers, ..Reply::default() };
+        let Verdict::Misconfigured { why } = Verdict::of_status(&reply, 3, 0, "HTTP 307".into()) else { panic!() };
+        assert_eq!(why, "HTTP 307 (it redirects to https://other.example.com/x)");
     }
 
     #[test]

@@ -5,13 +5,14 @@ mod common;
 use common::golden;
 use proptest::prelude::*;
 use scaidrive_codecs::hec::*;
-use scaidrive_codecs::http::{HeadError, Progress, Reply, RequestReader};
+use scaidrive_codecs::http::Reply;
 use scaidrive_codecs::own::{Envelope, examples};
-use scaidrive_codecs::{Body, Event, RefusedItem, Rest, Stamp, Verdict, index};
+use scaidrive_codecs::{Body, Entry, Event, Format, RefusedItem, Scratch, Stamp, Verdict, index};
 use serde_json::{Value, json};
 
 fn hec(index: Option<&str>) -> Hec {
     Hec::new(&HecSettings {
+        path: EVENT_PATH.into(),
         host: "scaidrive".into(),
         source: "scaidrive:audit".into(),
         sourcetype: SOURCETYPE.into(),
@@ -21,6 +22,10 @@ fn hec(index: Option<&str>) -> Hec {
 
 const STAMP: Stamp<'static> = Stamp { node: "node-7", stream: "a1.splunk.0.9f", n: 42 };
 static RAW: &str = r#"{"event_id":"evt_\"1","timestamp":"2026-05-12T14:23:01.453Z","tenant_id":"tnt_é","category":"C","action":"a","severity":"low","payload":{"x":[1, 2]}}"#;
+
+fn encode(hec: &Hec, event: &Event<'_>, stamp: Option<&Stamp<'_>>, item: u32, body: &mut Body) {
+    hec.encode(event, &Entry { item, stamp, now_ms: 0 }, body, &mut Scratch::default()).unwrap();
+}
 
 fn joined(body: &Body, raws: &[&str]) -> Vec<u8> {
     let bytes: Vec<u8> = body.slices(|item| raws[item as usize].as_bytes()).flatten().copied().collect();
@@ -33,8 +38,8 @@ fn the_golden_body_has_not_changed() {
     let found = index(RAW.as_bytes()).unwrap();
     let event = Event::new(RAW.as_bytes(), &found);
     let mut body = Body::new();
-    hec(Some("security")).encode(&event, &STAMP, 0, &mut body);
-    hec(None).encode_own(&event, &mut body);
+    encode(&hec(Some("security")), &event, Some(&STAMP), 0, &mut body);
+    encode(&hec(None), &event, None, 1, &mut body);
     golden("hec.json", &(String::from_utf8(joined(&body, &[RAW])).unwrap() + "\n"));
 }
 
@@ -42,7 +47,7 @@ fn the_golden_body_has_not_changed() {
 fn the_event_is_borrowed() {
     let found = index(RAW.as_bytes()).unwrap();
     let mut body = Body::new();
-    hec(None).encode(&Event::new(RAW.as_bytes(), &found), &STAMP, 0, &mut body);
+    encode(&hec(None), &Event::new(RAW.as_bytes(), &found), Some(&STAMP), 0, &mut body);
     let slices: Vec<&[u8]> = body.slices(|_| RAW.as_bytes()).collect();
     assert_eq!(slices.len(), 3);
     assert!(std::ptr::eq(slices[1], RAW.as_bytes()));
@@ -56,7 +61,7 @@ fn own_events_are_copied_and_have_no_number() {
         let raw = own.to_json(&envelope);
         let found = index(&raw).unwrap();
         let mut body = Body::new();
-        hec(None).encode_own(&Event::new(&raw, &found), &mut body);
+        encode(&hec(None), &Event::new(&raw, &found), None, 0, &mut body);
         let value: Value = serde_json::from_slice(&joined(&body, &[])).unwrap();
         assert_eq!(value["event"], serde_json::from_slice::<Value>(&raw).unwrap());
         assert_eq!(value["fields"], json!({"event_id": "evt_own", "tenant_id": "_agent"}));
@@ -76,12 +81,12 @@ proptest! {
             json!({"event_id": id, "tenant_id": tenant, "timestamp": std::str::from_utf8(&time).unwrap(), "category": "C", "action": "a", "severity": "info"}).to_string()
         }).collect();
         let [host, source, sourcetype] = labels;
-        let encoder = Hec::new(&HecSettings { host: host.clone(), source: source.clone(), sourcetype: sourcetype.clone(), index: index_name.clone() });
+        let encoder = Hec::new(&HecSettings { path: EVENT_PATH.into(), host: host.clone(), source: source.clone(), sourcetype: sourcetype.clone(), index: index_name.clone() });
         let mut body = Body::new();
         for (item, raw) in raws.iter().enumerate() {
             let found = index(raw.as_bytes()).unwrap();
             let stamp = Stamp { node: &node, stream: &stream, n: first + item as u64 };
-            encoder.encode(&Event::new(raw.as_bytes(), &found), &stamp, item as u32, &mut body);
+            encode(&encoder, &Event::new(raw.as_bytes(), &found), Some(&stamp), item as u32, &mut body);
         }
         let raw_refs: Vec<&str> = raws.iter().map(String::as_str).collect();
         let wire = joined(&body, &raw_refs);
@@ -103,40 +108,13 @@ proptest! {
     }
 }
 
-fn head<'a>(token: &'a str) -> HecHead<'a> {
-    HecHead {
-        path: EVENT_PATH,
-        host: "splunk.example.com:8088",
-        token,
-        channel: Some("11111111-2222-3333-4444-555555555555"),
-        gzip: true,
-        content_length: 3,
-    }
-}
-
 #[test]
-fn a_request_head_says_what_splunk_wants_to_know() {
-    let mut out = Vec::new();
-    hec(None).request_head(&head("s3cr3t"), &mut out).unwrap();
-    let text = String::from_utf8(out.clone()).unwrap();
-    let expected = concat!(
-        "POST /services/collector/event HTTP/1.1\r\nHost: splunk.example.com:8088\r\nAuthorization: Splunk s3cr3t\r\nUser-Agent: scaidrive-siem/",
-        env!("CARGO_PKG_VERSION"),
-        "\r\nContent-Type: application/json\r\nContent-Encoding: gzip\r\nX-Splunk-Request-Channel: 11111111-2222-3333-4444-555555555555\r\nContent-Length: 3\r\n\r\n"
-    );
-    assert_eq!(text, expected);
-    out.extend(b"abc");
-    let Ok(Progress::Done { message, used }) = RequestReader::new(9).push(&out) else { panic!("not a request") };
-    assert_eq!((message.body, used), (b"abc".to_vec(), out.len()));
-}
-
-#[test]
-fn a_token_cannot_add_a_header_and_is_not_shown() {
-    let mut out = Vec::new();
-    let refused = hec(None).request_head(&head("s3cr3t\r\nX: y"), &mut out).unwrap_err();
-    assert_eq!(refused, HeadError::Value { name: "Authorization".into() });
-    assert!(!format!("{refused} {refused:?}").contains("s3cr3t"));
-    assert!(out.is_empty());
+fn a_request_says_what_splunk_wants_to_know_and_no_secret() {
+    let hec = hec(None);
+    let request = hec.request();
+    assert_eq!((request.method.as_str(), request.path.as_str()), ("POST", "/services/collector/event"));
+    assert_eq!(request.headers, [("Content-Type".to_owned(), "application/json".to_owned())]);
+    assert!(hec.frame().is_empty());
 }
 
 fn reply(status: u16, body: &str) -> Reply {
@@ -175,7 +153,7 @@ fn split(status: u16, number: u32) {
     assert_eq!(code(status, number), Verdict::Split { offender: None, why: words(status, number) }, "code {number}");
     let alone = verdict(status, &format!(r#"{{"text":"T","code":{number}}}"#), 1);
     let items = vec![RefusedItem { item: 0, reason: words(status, number) }];
-    assert_eq!(alone, Verdict::Refused { items, rest: Rest::Delivered }, "code {number}");
+    assert_eq!(alone, Verdict::refused(items), "code {number}");
 }
 
 #[test]
@@ -289,7 +267,7 @@ fn status_404_is_retried_because_a_rolling_restart_answers_so() {
 #[test]
 fn lesson_24_status_413_is_split() {
     assert_eq!(verdict(413, "too large", 10), Verdict::Split { offender: None, why: "HTTP 413: too large".into() });
-    assert!(matches!(verdict(413, "too large", 1), Verdict::Refused { .. }));
+    assert!(matches!(verdict(413, "too large", 1), Verdict::Judged { .. }));
 }
 
 #[test]
@@ -357,4 +335,18 @@ fn no_reply_panics() {
             verdict(status, body, 0);
         }
     }
+}
+
+#[test]
+fn lesson_22_an_acknowledgement_is_asked_for_by_number_and_only_true_counts() {
+    assert_eq!(ack_query([0, 7]), r#"{"acks":[0,7]}"#);
+    let answer = reply(200, r#"{"acks":{"0":true,"1":false,"7":true}}"#);
+    assert_eq!(acknowledged(&answer), Ok(vec![0, 7]));
+    for (status, body) in [(200, "{}"), (200, "<html>"), (400, r#"{"text":"ACK is disabled","code":14}"#), (503, "")] {
+        assert!(acknowledged(&reply(status, body)).is_err(), "{status} {body}");
+    }
+    assert!(acknowledged(&reply(400, r#"{"acks":{"0":true}}"#)).is_err(), "a refusal acknowledges nothing");
+    let accepted = reply(200, r#"{"text":"Success","code":0,"ackId":7}"#);
+    assert_eq!(hec(None).acknowledgement(&accepted), Some(7));
+    assert_eq!(hec(None).acknowledgement(&reply(200, r#"{"text":"Success","code":0}"#)), None);
 }

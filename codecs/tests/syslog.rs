@@ -14,8 +14,9 @@ use serde_json::{Value, json};
 
 const STAMP: Stamp<'static> = Stamp { node: "node-7", stream: "a1.splunk.0.9f", n: 42 };
 
-fn settings() -> Rfc5424Settings {
-    Rfc5424Settings {
+fn settings() -> SyslogSettings {
+    SyslogSettings {
+        header: Header::Rfc5424,
         facility: 16,
         hostname: "scaidrive01".into(),
         app_name: "scaidrive".into(),
@@ -28,8 +29,8 @@ fn settings() -> Rfc5424Settings {
     }
 }
 
-fn structured() -> Rfc5424Settings {
-    Rfc5424Settings { msg: Msg::StructuredData, ..settings() }
+fn structured() -> SyslogSettings {
+    SyslogSettings { msg: Msg::StructuredData, ..settings() }
 }
 
 fn canonical() -> String {
@@ -42,18 +43,18 @@ fn canonical() -> String {
     .to_owned()
 }
 
-fn encode(settings: &Rfc5424Settings, raw: &str) -> Result<Vec<u8>, TooLong> {
+fn encode(settings: &SyslogSettings, raw: &str) -> Result<Vec<u8>, TooLong> {
     let found: Index = index(raw.as_bytes()).unwrap();
     let event = Event::new(raw.as_bytes(), &found);
     let mut body = Body::new();
-    Rfc5424::new(settings).unwrap().encode(&event, &STAMP, 3, &mut body, &mut Scratch::default())?;
+    Syslog::new(settings).unwrap().encode(&event, &STAMP, 3, &mut body, &mut Scratch::default())?;
     let bytes: Vec<u8> =
         body.slices(|item| if item == 3 { raw.as_bytes() } else { panic!("item {item}") }).flatten().copied().collect();
     assert_eq!(bytes.len(), body.len());
     Ok(bytes)
 }
 
-fn message(settings: &Rfc5424Settings, raw: &str) -> Message {
+fn message(settings: &SyslogSettings, raw: &str) -> Message {
     let bytes = encode(settings, raw).unwrap();
     rfc5424::parse(&bytes).unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&bytes)))
 }
@@ -80,7 +81,7 @@ fn json_mode_borrows_the_event() {
     let raw = canonical();
     let found = index(raw.as_bytes()).unwrap();
     let mut body = Body::new();
-    Rfc5424::new(&settings())
+    Syslog::new(&settings())
         .unwrap()
         .encode(&Event::new(raw.as_bytes(), &found), &STAMP, 0, &mut body, &mut Scratch::default())
         .unwrap();
@@ -115,13 +116,13 @@ fn the_golden_messages_have_not_changed() {
     });
     let own_index = index(&own).unwrap();
     let mut out = Vec::new();
-    for settings in [settings(), Rfc5424Settings { bom: true, ..structured() }] {
+    for settings in [settings(), SyslogSettings { bom: true, ..structured() }] {
         for framing in [Framing::OctetCounting, Framing::LineFeed] {
-            out.extend(encode(&Rfc5424Settings { framing, ..settings.clone() }, &canonical()).unwrap());
+            out.extend(encode(&SyslogSettings { framing, ..settings.clone() }, &canonical()).unwrap());
             out.push(b'\n');
         }
         let mut body = Body::new();
-        Rfc5424::new(&settings)
+        Syslog::new(&settings)
             .unwrap()
             .encode_own(&Event::new(&own, &own_index), &mut body, &mut Scratch::default())
             .unwrap();
@@ -134,16 +135,14 @@ fn the_golden_messages_have_not_changed() {
 #[test]
 fn header_parts_are_cut_and_cleaned() {
     let odd =
-        Rfc5424Settings {
-            hostname: "höst name".into(), app_name: "a".repeat(60), procid: "p\n1".into(), ..settings()
-        };
+        SyslogSettings { hostname: "höst name".into(), app_name: "a".repeat(60), procid: "p\n1".into(), ..settings() };
     let raw = canonical().replace("file.download", &format!("a b\\n\u{e9}{}", "x".repeat(40)));
     let found = message(&odd, &raw);
     assert_eq!(found.hostname.as_deref(), Some("h_st_name"));
     assert_eq!(found.app_name.unwrap(), "a".repeat(48));
     assert_eq!(found.procid.as_deref(), Some("p_1"));
     assert_eq!(found.msgid.unwrap(), format!("a_b__{}", "x".repeat(27)));
-    let long = Rfc5424Settings { hostname: "h".repeat(300), procid: "p".repeat(300), ..settings() };
+    let long = SyslogSettings { hostname: "h".repeat(300), procid: "p".repeat(300), ..settings() };
     let found = message(&long, &canonical());
     assert_eq!((found.hostname.unwrap().len(), found.procid.unwrap().len()), (255, 128));
     assert_eq!(message(&settings(), &canonical().replace("file.download", "")).msgid, None);
@@ -151,21 +150,18 @@ fn header_parts_are_cut_and_cleaned() {
 
 #[test]
 fn settings_that_cannot_be_are_refused() {
-    let new = |settings: Rfc5424Settings| Rfc5424::new(&settings).map(|_| ());
-    assert_eq!(
-        new(Rfc5424Settings { facility: 24, ..settings() }),
-        Err(SyslogSettingsError::Facility { facility: 24 })
-    );
-    assert_eq!(new(Rfc5424Settings { max_len: 479, ..settings() }), Err(SyslogSettingsError::MaxLen { max_len: 479 }));
-    assert_eq!(new(Rfc5424Settings { enterprise_id: 0, ..settings() }), Err(SyslogSettingsError::EnterpriseId));
-    assert_eq!(new(Rfc5424Settings { facility: 23, max_len: 480, enterprise_id: u32::MAX, ..settings() }), Ok(()));
+    let new = |settings: SyslogSettings| Syslog::new(&settings).map(|_| ());
+    assert_eq!(new(SyslogSettings { facility: 24, ..settings() }), Err(SyslogSettingsError::Facility { facility: 24 }));
+    assert_eq!(new(SyslogSettings { max_len: 479, ..settings() }), Err(SyslogSettingsError::MaxLen { max_len: 479 }));
+    assert_eq!(new(SyslogSettings { enterprise_id: 0, ..settings() }), Err(SyslogSettingsError::EnterpriseId));
+    assert_eq!(new(SyslogSettings { facility: 23, max_len: 480, enterprise_id: u32::MAX, ..settings() }), Ok(()));
 }
 
 #[test]
 fn the_byte_order_mark_is_a_switch() {
     for base in [settings(), structured()] {
         assert!(!message(&base, &canonical()).has_bom);
-        assert!(message(&Rfc5424Settings { bom: true, ..base }, &canonical()).has_bom);
+        assert!(message(&SyslogSettings { bom: true, ..base }, &canonical()).has_bom);
     }
 }
 
@@ -181,9 +177,9 @@ fn with_sizes(payload: usize, user_agent: &str, resource_path: &str) -> String {
 fn lesson_31_a_long_message_loses_its_payload_first() {
     let limit = 600;
     for base in [settings(), structured()] {
-        let base = Rfc5424Settings { max_len: limit, ..base };
+        let base = SyslogSettings { max_len: limit, ..base };
         let whole = with_sizes(20, "agent", "/path");
-        assert_eq!(message(&base, &whole), message(&Rfc5424Settings { max_len: 9999, ..base.clone() }, &whole));
+        assert_eq!(message(&base, &whole), message(&SyslogSettings { max_len: 9999, ..base.clone() }, &whole));
         let found = message(&base, &with_sizes(1000, "agent", "/path"));
         let (agent, path, payload, truncated) = shown(&found, base.msg);
         assert_eq!((agent.as_str(), path.as_str(), payload, truncated), ("agent", "/path", false, true));
@@ -197,7 +193,7 @@ fn then_the_user_agent_and_then_the_path_are_cut() {
         let mut seen = Vec::new();
         for max_len in (480..1400).rev() {
             let raw = with_sizes(1000, &agent, &path);
-            let Ok(bytes) = encode(&Rfc5424Settings { max_len, ..base.clone() }, &raw) else { continue };
+            let Ok(bytes) = encode(&SyslogSettings { max_len, ..base.clone() }, &raw) else { continue };
             assert!(bytes.len() <= max_len);
             let (found_agent, found_path, payload, truncated) = shown(&rfc5424::parse(&bytes).unwrap(), base.msg);
             assert!(agent.starts_with(&found_agent) && path.starts_with(&found_path) && !payload && truncated);
@@ -238,7 +234,7 @@ fn the_payload_is_left_out_wherever_it_stands() {
         format!("{{{rest} ,\t{payload} }}"),
         format!("{{{rest},{payload},\"z\":{{\"payload\":1}}}}"),
     ] {
-        let found = message(&Rfc5424Settings { max_len: 600, ..settings() }, &raw);
+        let found = message(&SyslogSettings { max_len: 600, ..settings() }, &raw);
         let mut expected: Value = serde_json::from_str(&raw).unwrap();
         expected.as_object_mut().unwrap().remove("payload");
         assert_eq!(serde_json::from_str::<Value>(&found.msg.unwrap()).unwrap(), expected, "{raw}");
@@ -252,7 +248,7 @@ fn what_cannot_be_shortened_enough_is_refused_and_leaves_no_trace() {
         let found = index(raw.as_bytes()).unwrap();
         let mut body = Body::new();
         body.push_glue(b"before");
-        let refused = Rfc5424::new(&base).unwrap().encode(
+        let refused = Syslog::new(&base).unwrap().encode(
             &Event::new(raw.as_bytes(), &found),
             &STAMP,
             0,
@@ -270,7 +266,7 @@ fn many_messages_in_one_body_are_told_apart_again() {
     let raws: Vec<String> = (0..5).map(|nth| canonical().replace("usr_1", &"u".repeat(nth * 7))).collect();
     for msg in [Msg::Json, Msg::StructuredData] {
         for framing in [Framing::OctetCounting, Framing::LineFeed] {
-            let encoder = Rfc5424::new(&Rfc5424Settings { msg, framing, ..settings() }).unwrap();
+            let encoder = Syslog::new(&SyslogSettings { msg, framing, ..settings() }).unwrap();
             let (mut body, mut scratch) = (Body::new(), Scratch::default());
             for (item, raw) in raws.iter().enumerate() {
                 let found = index(raw.as_bytes()).unwrap();
@@ -322,7 +318,7 @@ proptest! {
             }
         }
         let raw = Value::Object(event.clone()).to_string();
-        let base = Rfc5424Settings { max_len, msg, framing, bom, facility, ..settings() };
+        let base = SyslogSettings { max_len, msg, framing, bom, facility, ..settings() };
         let Ok(wire) = encode(&base, &raw) else {
             prop_assert!(raw.len() * 2 + 300 > max_len);
             return Ok(());

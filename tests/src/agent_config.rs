@@ -142,7 +142,7 @@ impl Destination {
         destination
     }
 
-    /// A syslog destination over `transport` (`tcp` or `tls`).
+    /// A syslog destination over `transport` (`tcp`, `tls`, `udp`, `relp` or `relp_tls`).
     pub fn syslog(name: &str, transport: &str, address: SocketAddr) -> Destination {
         let mut destination = Destination { name: name.to_owned(), lines: Vec::new() };
         destination

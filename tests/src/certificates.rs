@@ -27,6 +27,35 @@ pub struct Identity {
     pub server: Arc<ServerConfig>,
 }
 
+/// A client's certificate and RSA key, for assertions that are signed with it. ring makes no RSA keys, so this one is a
+/// file of the tests and secret to nobody.
+pub struct Client {
+    /// The certificate, PEM.
+    pub certificate_file: PathBuf,
+    /// The private key, PEM (PKCS #8).
+    pub key_file: PathBuf,
+    /// The certificate, DER.
+    pub certificate: Vec<u8>,
+    /// The private key, DER (PKCS #8).
+    pub key: Vec<u8>,
+}
+
+const CLIENT_KEY: &str = include_str!("client_key.pem");
+
+impl Client {
+    /// Writes a self-signed certificate and its key to `dir/client.pem` and `dir/client.key`.
+    pub fn new(dir: &Path) -> Client {
+        let mut params = CertificateParams::new(Vec::new()).expect("no names are valid names");
+        params.distinguished_name.push(DnType::CommonName, "test client");
+        let key = KeyPair::from_pem(CLIENT_KEY).expect("the file is a key");
+        let certificate = params.self_signed(&key).expect("the key can sign");
+        let (certificate_file, key_file) = (dir.join("client.pem"), dir.join("client.key"));
+        fs::write(&certificate_file, certificate.pem()).expect("the test's folder can be written");
+        fs::write(&key_file, CLIENT_KEY).expect("the test's folder can be written");
+        Client { certificate_file, key_file, certificate: certificate.der().to_vec(), key: key.serialize_der() }
+    }
+}
+
 impl Authority {
     /// Makes a new authority and writes its certificate to `dir/ca.pem`.
     pub fn new(dir: &Path) -> Authority {
@@ -48,10 +77,19 @@ impl Authority {
 
     /// A server certificate for the host `names` (DNS names or IP addresses), stored in `dir/STEM.pem` and `.key`.
     pub fn issue(&self, dir: &Path, stem: &str, names: &[&str]) -> Identity {
+        self.issue_for(ExtendedKeyUsagePurpose::ServerAuth, dir, stem, names)
+    }
+
+    /// A certificate for a client called `stem`, stored in `dir/STEM.pem` and `.key`.
+    pub fn issue_client(&self, dir: &Path, stem: &str) -> Identity {
+        self.issue_for(ExtendedKeyUsagePurpose::ClientAuth, dir, stem, &[])
+    }
+
+    fn issue_for(&self, purpose: ExtendedKeyUsagePurpose, dir: &Path, stem: &str, names: &[&str]) -> Identity {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let mut params = CertificateParams::new(names).expect("the names are valid");
         params.distinguished_name.push(DnType::CommonName, stem);
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        params.extended_key_usages = vec![purpose];
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         let key = KeyPair::generate().expect("a key can be generated");
         let certificate = params.signed_by(&key, &self.issuer).expect("the authority can sign");

@@ -89,7 +89,11 @@ pub fn post(
     }
 }
 
-fn read_reply(stream: &mut impl BufRead) -> io::Result<HttpReply> {
+/// Reads one reply.
+///
+/// # Errors
+/// When the connection ends inside it.
+pub fn read_reply(stream: &mut impl BufRead) -> io::Result<HttpReply> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         if stream.read_until(b'\n', &mut head)? == 0 {
@@ -109,6 +113,8 @@ fn read_reply(stream: &mut impl BufRead) -> io::Result<HttpReply> {
         headers.iter().find(|(name, _)| name == "content-length").and_then(|(_, value)| value.parse::<usize>().ok());
     let mut body = Vec::new();
     match length {
+        // RFC 9112 section 6.3: these have no body, whatever their head says.
+        _ if matches!(parsed.code, Some(204 | 304)) => {}
         Some(length) => {
             body.resize(length, 0);
             stream.read_exact(&mut body)?;

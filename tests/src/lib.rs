@@ -7,7 +7,8 @@
 //! |---|---|
 //! | [`agent_process`], [`agent_config`], [`process`] | the agent: its configuration, its process, what the kernel knows of it |
 //! | [`generator`] | the application that writes events and keeps what was acknowledged |
-//! | [`hec`], [`syslog`] | the receivers, strict about what they take and able to fail in every documented way |
+//! | [`receiver`] | the engine of the HTTP stand-ins: listening, reading, failing, recording |
+//! | [`hec`], [`sentinel`], [`data_collector`], [`elastic`], [`datadog`], [`sumo`], [`https`], [`syslog`] | the receivers, strict about what they take and able to fail in every documented way |
 //! | [`oracle`] | the comparison of both ends: missing, repeated, out of order, stated and explained |
 //! | [`http`], [`metrics`] | a plain HTTP client, and what a scrape says |
 //! | [`scenario`] | steps that many tests share |
@@ -20,18 +21,25 @@ pub mod agent_process;
 pub mod arrival;
 mod c_source;
 pub mod certificates;
+pub mod data_collector;
+pub mod datadog;
+pub mod elastic;
 pub mod generator;
 pub mod hec;
 pub mod http;
+pub mod https;
 pub mod metrics;
 pub mod oracle;
 pub mod ports;
 pub mod process;
+pub mod receiver;
 pub mod rng;
 pub mod scenario;
 pub mod seccomp;
+pub mod sentinel;
 pub mod skip;
 pub mod slow_sync;
 pub mod small_disk;
+pub mod sumo;
 pub mod syslog;
 pub mod wait;

@@ -147,9 +147,7 @@ fn arrives_at_rsyslog(name: &str, mode: RsyslogMode) {
     let rsyslog = Rsyslog::start(dir.path(), mode, Some((&identity, authority.ca_file())));
     let destination = match mode {
         RsyslogMode::Plain => Destination::syslog("rsyslog", "tcp", rsyslog.address()),
-        RsyslogMode::GnuTls | RsyslogMode::OpenSsl => {
-            Destination::syslog("rsyslog", "tls", rsyslog.address()).trusting(authority.ca_file())
-        }
+        _ => Destination::syslog("rsyslog", "tls", rsyslog.address()).trusting(authority.ca_file()),
     };
     let agent = Agent::with([destination.with("filter", ONLY_GENERATED)]);
     let ledger = write(&agent, Workload::new(1, 50, EVENTS));

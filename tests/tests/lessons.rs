@@ -284,7 +284,7 @@ fn lesson_14_a_sick_destination_of_any_kind_holds_up_no_other() {
         Some(Fault::bad_request()),
         Some(Fault::busy(Some(30))),
         Some(Fault::CloseAfterBody { takes: false }),
-        Some(Fault::Answer(scaidrive_tests::hec::Reply::new(403, 4, "Invalid token"))),
+        Some(Fault::Answer(scaidrive_tests::hec::reply(403, 4, "Invalid token"))),
         None,
     ]);
 }

@@ -68,12 +68,26 @@ fn described(destination: &Destination) -> Vec<String> {
         let settings = destination.settings();
         settings.into_iter().find(|(name, _)| *name == key).and_then(|(_, value)| value).unwrap_or_default()
     };
-    let secret = match destination.secret() {
-        Some(secret) => format!(", token from {}", secret.source()),
-        None => String::new(),
-    };
+    let secrets = destination.secrets();
+    let secret: String = secrets.iter().map(|(key, secret)| format!(", {key} from {}", secret.source())).collect();
     let how = match &destination.kind {
         Kind::SplunkHec(hec) => format!("sourcetype {}, {} compression", hec.sourcetype, value("compression")),
+        Kind::Sentinel(_) => format!(
+            "{}, {}, {} compression",
+            value("api"),
+            if value("api") == "data_collector" { value("log_type") } else { value("stream") },
+            value("compression")
+        ),
+        Kind::Elastic(elastic) => format!(
+            "{} in {}, documents called by {}, {} compression",
+            value("op"),
+            elastic.target,
+            value("document_id"),
+            value("compression")
+        ),
+        Kind::Datadog(_) => format!("service {}, {} compression", value("service"), value("compression")),
+        Kind::SumoLogic(_) => format!("category {}, {} compression", value("source_category"), value("compression")),
+        Kind::Https(_) => format!("{}, body {}, {} compression", value("method"), value("body"), value("compression")),
         Kind::Syslog(_) => format!("{} framing, facility {}, {}", value("framing"), value("facility"), value("msg")),
     };
     let order = if destination.ordered {

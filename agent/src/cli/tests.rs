@@ -70,12 +70,12 @@ linger = "1s"
 
 [[destination]]
 name = "lake"
-type = "sentinel"
+type = "kafka"
 
 [[destination]]
 name = "splunk"
 type = "syslog"
-transport = "udp"
+transport = "relp_tsl"
 host = "https://syslog.example.com"
 "#;
 

@@ -3,9 +3,10 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use super::{HttpUrl, Secret};
+use super::auth::Auth;
+use super::kind::Kind;
+use super::{Fingerprint, HttpUrl, Secret};
 use crate::time::Millis;
-use scaidrive_codecs::syslog::{Framing, Msg};
 use scaidrive_codecs::{Filter, FilterSpec, Scope};
 
 /// One configured place that events go to.
@@ -17,6 +18,8 @@ pub struct Destination {
     pub name: String,
     /// What kind of SIEM it is, with what only that kind has.
     pub kind: Kind,
+    /// How it lets us in, all of these together.
+    pub auth: Vec<Auth>,
     /// Whose events it gets, as written.
     pub tenants: Vec<String>,
     /// The same, compiled.
@@ -39,6 +42,60 @@ pub struct Destination {
     pub required: bool,
     /// How long it may take.
     pub timeouts: Timeouts,
+    /// The HTTP proxy on the way; never for syslog.
+    pub proxy: Option<ProxySettings>,
+    /// How much it may get from this node.
+    pub rate_limit: Option<RateLimit>,
+}
+
+/// An HTTP proxy on the way to a destination.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProxySettings {
+    /// Where it is.
+    pub url: HttpUrl,
+    /// Who we are to it, and what shows that.
+    pub login: Option<(String, Secret)>,
+    /// Hosts that are reached without it, subdomains included.
+    pub no_proxy: Vec<String>,
+}
+
+impl ProxySettings {
+    /// Whether the way to `host` leads through it.
+    #[must_use]
+    pub fn leads_to(&self, host: &str) -> bool {
+        let is_excepted = |entry: &String| {
+            let bare = entry.trim_start_matches("*.").trim_start_matches('.');
+            bare == "*" || host.eq_ignore_ascii_case(bare) || ends_in_domain(host, bare)
+        };
+        !self.no_proxy.iter().any(is_excepted)
+    }
+}
+
+fn ends_in_domain(host: &str, domain: &str) -> bool {
+    let at = host.len().checked_sub(domain.len() + 1);
+    at.and_then(|at| Some((host.as_bytes().get(at)?, host.get(at + 1..)?)))
+        .is_some_and(|(dot, end)| *dot == b'.' && end.eq_ignore_ascii_case(domain))
+}
+
+/// How much a destination may get from this node. All bounds are at least 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RateLimit {
+    /// Events a second.
+    pub events: Option<u64>,
+    /// Bytes of events a second.
+    pub bytes: Option<u64>,
+    /// Bytes of events a day.
+    pub bytes_per_day: Option<u64>,
+    /// From this share of the day's bytes on, somebody is told.
+    pub warn_at_percent: u8,
+}
+
+impl Destination {
+    /// Everything secret that it is reached with, with the key that names it.
+    pub fn secrets(&self) -> Vec<(&'static str, &Secret)> {
+        let proxy = self.proxy.iter().flat_map(|proxy| &proxy.login).map(|(_, password)| ("proxy.password", password));
+        self.auth.iter().flat_map(Auth::secrets).chain(proxy).collect()
+    }
 }
 
 /// What a destination's cursors and streams are kept under: 16 bytes made from its `id`, or from its name.
@@ -78,108 +135,6 @@ impl fmt::Debug for DestinationId {
     }
 }
 
-/// What kind of SIEM a destination is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// Splunk's HTTP Event Collector.
-    SplunkHec(SplunkHec),
-    /// Syslog (RFC 5424) over TCP or TLS.
-    Syslog(Syslog),
-}
-
-impl Kind {
-    /// The word for it in the configuration.
-    #[must_use]
-    pub fn name(&self) -> &'static str {
-        match self {
-            Kind::SplunkHec(_) => "splunk_hec",
-            Kind::Syslog(_) => "syslog",
-        }
-    }
-
-    /// Where it is, for people.
-    #[must_use]
-    pub fn address(&self) -> String {
-        match self {
-            Kind::SplunkHec(hec) => hec.url.to_string(),
-            Kind::Syslog(syslog) => format!("{}://{}:{}", syslog.transport.name(), syslog.host, syslog.port),
-        }
-    }
-}
-
-/// Splunk's HTTP Event Collector.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SplunkHec {
-    /// Its address; the path is what comes before `/services/collector`.
-    pub url: HttpUrl,
-    /// Its token.
-    pub token: Secret,
-    /// Whether indexer acknowledgement is used.
-    pub ack: HecAck,
-    /// Splunk's host field; the node's label unless something else is written.
-    pub host: String,
-    /// Splunk's source field.
-    pub source: String,
-    /// Splunk's sourcetype.
-    pub sourcetype: String,
-    /// Index to write to; the token's own when `None`.
-    pub index: Option<String>,
-}
-
-/// Whether Splunk's indexer acknowledgement is used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum HecAck {
-    /// If the token has it.
-    Auto,
-    /// Never asked for.
-    Off,
-}
-
-/// Syslog (RFC 5424) over TCP or TLS.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Syslog {
-    /// What carries the messages.
-    pub transport: SyslogTransport,
-    /// Who receives them: a host name or an IP address.
-    pub host: String,
-    /// On which port.
-    pub port: u16,
-    /// How messages are told apart: octet counting or line feeds.
-    pub framing: Framing,
-    /// Facility, 0 to 23.
-    pub facility: u8,
-    /// Where the event goes.
-    pub msg: Msg,
-    /// The HOSTNAME field; the node's label unless something else is written.
-    pub hostname: String,
-    /// The APP-NAME field, 1 to 48 bytes.
-    pub app_name: String,
-    /// Longest message, in bytes without the frame; 480 at least.
-    pub max_len: usize,
-    /// Whether the message starts with a byte order mark.
-    pub bom: bool,
-}
-
-/// What carries syslog messages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SyslogTransport {
-    /// TCP (RFC 6587).
-    Tcp,
-    /// TLS (RFC 5425).
-    Tls,
-}
-
-impl SyslogTransport {
-    /// The word for it in the configuration.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            SyslogTransport::Tcp => "tcp",
-            SyslogTransport::Tls => "tls",
-        }
-    }
-}
-
 /// How many events travel together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BatchSettings {
@@ -198,6 +153,25 @@ pub enum Compression {
     None,
     /// With gzip.
     Gzip,
+    /// With zstd.
+    Zstd,
+}
+
+impl Compression {
+    /// The one that is called so, if any.
+    pub(super) fn named(name: &str) -> Option<Compression> {
+        [Compression::None, Compression::Gzip, Compression::Zstd].into_iter().find(|one| one.name() == name)
+    }
+
+    /// The word for it in the configuration, and in `Content-Encoding`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Compression::None => "none",
+            Compression::Gzip => "gzip",
+            Compression::Zstd => "zstd",
+        }
+    }
 }
 
 /// How long a destination may take.
@@ -214,10 +188,25 @@ pub struct Timeouts {
 pub struct TlsSettings {
     /// Certificates of the authorities to trust; the system's when `None`.
     pub ca_file: Option<PathBuf>,
+    /// When there are any, its certificate must have one of these. Authorities, name and dates then count only where
+    /// `ca_file` is set.
+    pub fingerprints: Vec<Fingerprint>,
+    /// No older version is spoken.
+    pub min_version: TlsVersion,
     /// The name its certificate must have; its host name when `None`.
     pub server_name: Option<String>,
     /// The certificate to show, with its private key.
     pub identity: Option<(PathBuf, PathBuf)>,
+}
+
+/// A version of TLS.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TlsVersion {
+    /// TLS 1.2 (RFC 5246).
+    #[default]
+    Tls12,
+    /// TLS 1.3 (RFC 8446).
+    Tls13,
 }
 
 /// FNV-1a, 128 bits: <https://datatracker.ietf.org/doc/html/draft-eastlake-fnv>.
@@ -227,6 +216,20 @@ const FNV_PRIME: u128 = 0x0000_0000_0100_0000_0000_0000_0000_013b;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_proxy_leads_everywhere_but_to_the_hosts_that_are_excepted_and_their_subdomains() {
+        let url = HttpUrl::parse("http://proxy.example.com:3128").unwrap();
+        let no_proxy = ["internal.example.com", ".corp", "*.lab", "192.0.2.7"].map(str::to_owned).into();
+        let proxy = ProxySettings { url, login: None, no_proxy };
+        for host in ["siem.example.com", "notinternal.example.com", "corp.example.com", "192.0.2.77"] {
+            assert!(proxy.leads_to(host), "{host}");
+        }
+        for host in ["internal.example.com", "a.Internal.example.com", "x.corp", "corp", "y.lab", "192.0.2.7"] {
+            assert!(!proxy.leads_to(host), "{host}");
+        }
+        assert!(!ProxySettings { no_proxy: vec!["*".to_owned()], ..proxy }.leads_to("anything"));
+    }
 
     #[test]
     fn an_id_is_the_published_hash_of_its_text() {

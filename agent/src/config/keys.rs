@@ -2,6 +2,7 @@
 //!
 //! The parser reads nothing that is not in these tables, and the JSON Schema is written from them.
 
+use super::kind::NAMES;
 use super::text::{DAY, GIB, HOUR, KIB, MIB, MINUTE, SECOND, TIB, size_text, span_text};
 use crate::time::Millis;
 
@@ -51,11 +52,15 @@ pub(crate) enum Shape {
     Texts,
     /// A list of user ids.
     Uids,
+    /// A list of HTTP statuses.
+    Statuses,
+    /// A list of tables with keys of their own.
+    Tables(&'static [Key]),
     /// Where a secret is kept.
     Secret,
     /// A table with keys of its own.
     Table(&'static [Key]),
-    /// A list of destinations, see [`DESTINATION_TYPES`].
+    /// A list of destinations, see [`super::kind::KINDS`].
     Destinations,
 }
 
@@ -128,6 +133,8 @@ impl Shape {
             Shape::Path => "write a path in quotes".to_owned(),
             Shape::Texts => "write a list of texts, like [\"a\", \"b\"]".to_owned(),
             Shape::Uids => "write a list of user ids, like [1001, 1002]".to_owned(),
+            Shape::Statuses => "write a list of HTTP statuses, like [200, 202]".to_owned(),
+            Shape::Tables(_) => "write a list of tables, like [{ … }, { … }]".to_owned(),
             Shape::Secret => SECRET_ADVICE.to_owned(),
             Shape::Table(_) => "write a table: its keys in braces, or under a heading in brackets".to_owned(),
             Shape::Destinations => "write each destination under a heading [[destination]]".to_owned(),
@@ -135,7 +142,7 @@ impl Shape {
     }
 }
 
-const fn key(name: &'static str, shape: Shape, default: Default, about: &'static str) -> Key {
+pub(super) const fn key(name: &'static str, shape: Shape, default: Default, about: &'static str) -> Key {
     Key { name, shape, default, restart: true, about }
 }
 
@@ -147,20 +154,39 @@ impl Key {
     }
 }
 
-const fn text(max: usize) -> Shape {
+pub(super) const fn text(max: usize) -> Shape {
     Shape::Text { alphabet: Alphabet::Any, max }
 }
-const fn name(max: usize) -> Shape {
+pub(super) const fn name(max: usize) -> Shape {
     Shape::Text { alphabet: Alphabet::Name, max }
 }
-const fn choice(now: &'static [&'static str]) -> Shape {
+pub(super) const fn choice(now: &'static [&'static str]) -> Shape {
     Shape::Choice { now, later: &[] }
 }
-const fn size(min: u64, max: u64) -> Shape {
+pub(super) const fn size(min: u64, max: u64) -> Shape {
     Shape::Size { min, max }
 }
-const fn span(min: u64, max: u64) -> Shape {
+pub(super) const fn span(min: u64, max: u64) -> Shape {
     Shape::Span { min, max }
+}
+
+/// How requests are compressed; the first of the choices is the default.
+pub(super) const fn compression(shape: Shape) -> Key {
+    let first = match shape {
+        Shape::Choice { now, .. } => now[0],
+        _ => "none",
+    };
+    key("compression", shape, Default::Text(first), "How requests are compressed.")
+}
+
+/// Requests under way at the same time.
+pub(super) const fn in_flight(usual: u64) -> Key {
+    key(
+        "in_flight",
+        Shape::Count { min: 1, max: 64 },
+        Default::Count(usual),
+        "Requests under way at the same time, for each shard; one when ordered.",
+    )
 }
 
 /// What `agent.toml` holds.
@@ -301,24 +327,13 @@ pub(crate) const LOG: &[Key] = &[
     key("level", choice(LOG_LEVELS), Default::Text("info"), "The least important lines that are written.").live(),
 ];
 
-/// The types of destination this version delivers to, with the keys that only they have.
-pub(crate) const DESTINATION_TYPES: &[(&str, &[Key])] = &[("splunk_hec", SPLUNK_HEC), ("syslog", SYSLOG)];
-
-/// The types that other versions deliver to.
-pub(crate) const DESTINATION_TYPES_LATER: &[&str] = &["sentinel", "elastic", "datadog", "sumo_logic", "https"];
-
 /// Keys of a destination that other versions know.
-pub(crate) const DESTINATION_KEYS_LATER: &[&str] = &["shape", "proxy", "rate_limit", "redact"];
+pub(crate) const DESTINATION_KEYS_LATER: &[&str] = &["shape", "redact"];
 
 /// What every destination has.
 pub(crate) const DESTINATION: &[Key] = &[
     key("name", name(64), Default::Required, "What people call it; unique."),
-    key(
-        "type",
-        Shape::Choice { now: &["splunk_hec", "syslog"], later: DESTINATION_TYPES_LATER },
-        Default::Required,
-        "What kind of SIEM it is.",
-    ),
+    key("type", choice(NAMES), Default::Required, "What kind of SIEM it is."),
     key(
         "id",
         name(64),
@@ -327,7 +342,6 @@ pub(crate) const DESTINATION: &[Key] = &[
     ),
     key("tenants", Shape::Texts, Default::Texts(&["*"]), "Whose events it gets; \"*\" is everyone's."),
     key("filter", Shape::Table(FILTER), Default::Absent, "Which of their events it gets."),
-    key("batch", Shape::Table(BATCH), Default::Absent, "How many events travel together."),
     key(
         "ordered",
         Shape::Flag,
@@ -337,77 +351,37 @@ pub(crate) const DESTINATION: &[Key] = &[
     key("required", Shape::Flag, Default::Flag(false), "Whether producers wait for it with on_full = \"block\"."),
     key("timeouts", Shape::Table(TIMEOUTS), Default::Absent, "How long it may take."),
     key("tls", Shape::Table(TLS), Default::Absent, "How it is recognised, and this agent by it."),
+    key("rate_limit", Shape::Table(RATE_LIMIT), Default::Absent, "How much it may get from this node."),
 ];
 
-pub(crate) const SPLUNK_HEC: &[Key] = &[
-    key("url", Shape::Url, Default::Required, "The collector's address, without /services/collector."),
-    key("token", Shape::Secret, Default::Required, "The collector's token."),
+pub(crate) const RATE_LIMIT: &[Key] = &[
+    key("events", Shape::Count { min: 1, max: 100_000_000 }, Default::Absent, "Events a second."),
+    key("bytes", size(KIB, TIB), Default::Absent, "Bytes of events a second."),
     key(
-        "ack",
-        Shape::Choice { now: &["auto", "off"], later: &["on"] },
-        Default::Text("auto"),
-        "Indexer acknowledgement: used if the token has it (auto), or never asked for (off).",
+        "bytes_per_day",
+        size(MIB, 1024 * TIB),
+        Default::Absent,
+        "Bytes of events a day (UTC), as licences count them.",
     ),
-    key("host", text(255), Default::Absent, "Splunk's host field; agent.node when absent."),
-    key("source", text(255), Default::Text("scaidrive:audit"), "Splunk's source field."),
     key(
-        "sourcetype",
-        text(255),
-        Default::Text("scaidrive:audit"),
-        "Splunk's sourcetype; the starter content expects the default.",
-    ),
-    key("index", name(80), Default::Absent, "The index to write to; the token's own when absent."),
-    key("compression", choice(&["gzip", "none"]), Default::Text("gzip"), "How requests are compressed."),
-    key(
-        "in_flight",
-        Shape::Count { min: 1, max: 64 },
-        Default::Count(4),
-        "Requests under way at the same time, for each shard; one when ordered.",
+        "warn_at",
+        Shape::Count { min: 1, max: 100 },
+        Default::Count(80),
+        "From this share of the day's bytes on, in percent, the log and the state say so.",
     ),
 ];
 
-pub(crate) const SYSLOG: &[Key] = &[
-    key(
-        "transport",
-        Shape::Choice { now: &["tcp", "tls"], later: &["udp", "relp"] },
-        Default::Text("tls"),
-        "What carries the messages.",
-    ),
-    key("host", Shape::Host, Default::Required, "Who receives them."),
-    key(
-        "port",
-        Shape::Count { min: 1, max: 65535 },
-        Default::Absent,
-        "On which port; 6514 with tls and 514 with tcp when absent.",
-    ),
-    key(
-        "framing",
-        choice(&["octet_counting", "line_feed"]),
-        Default::Text("octet_counting"),
-        "How messages are told apart (RFC 6587); line_feed for appliances that know nothing else.",
-    ),
-    key("facility", choice(FACILITIES), Default::Text("local0"), "The facility of every message."),
-    key(
-        "msg",
-        Shape::Choice { now: &["json", "structured"], later: &["cef", "leef"] },
-        Default::Text("json"),
-        "Where the event goes: as JSON in the message, or as structured data.",
-    ),
-    key(
-        "hostname",
-        Shape::Text { alphabet: Alphabet::Label, max: 255 },
-        Default::Absent,
-        "The HOSTNAME field; agent.node when absent.",
-    ),
-    key("app_name", name(48), Default::Text("scaidrive"), "The APP-NAME field."),
-    key("max_len", size(480, MIB), Default::Text("8KiB"), "The longest message; longer ones lose their payload first."),
-    key(
-        "bom",
-        Shape::Flag,
-        Default::Flag(false),
-        "Whether the message starts with a byte order mark, as strict receivers want.",
-    ),
+pub(super) const PROXY: &[Key] = &[
+    key("url", Shape::Url, Default::Required, "The proxy's address, like http://proxy.example.com:3128."),
+    key("user", text(255), Default::Absent, "A user of the proxy; together with password."),
+    key("password", Shape::Secret, Default::Absent, "The user's password."),
+    key("no_proxy", Shape::Texts, Default::Texts(&[]), "Hosts that are reached without it, subdomains included."),
 ];
+
+/// The HTTP proxy on the way.
+pub(super) const fn proxy() -> Key {
+    key("proxy", Shape::Table(PROXY), Default::Absent, "The HTTP proxy on the way to it and to whoever issues tokens.")
+}
 
 pub(crate) const FILTER: &[Key] = &[
     key("categories", Shape::Texts, Default::Texts(&["*"]), "Categories to send; all when absent."),
@@ -432,25 +406,40 @@ pub(crate) const FILTER: &[Key] = &[
     key("excluded_paths", Shape::Texts, Default::Texts(&[]), "Paths whose events are not sent, like \"/tmp/**\"."),
 ];
 
-pub(crate) const BATCH: &[Key] = &[
-    key("max_events", Shape::Count { min: 1, max: 10_000 }, Default::Count(500), "Events in one request or write."),
-    key(
-        "max_size",
-        size(KIB, 8 * MIB),
-        Default::Text("512KiB"),
-        "Bytes of one request or write before compression; a longer event travels alone.",
-    ),
-    key(
-        "linger",
-        span(0, MINUTE),
-        Default::Text("1s"),
-        "How long an event waits for company while requests are under way.",
-    ),
-];
+pub(super) const BATCH: &[Key] = &batch(500, 10_000, "512KiB", 8 * MIB);
+
+/// How many events travel together: what is usual, and what the destination's limits allow.
+pub(super) const fn batch(events: u64, events_max: u64, bytes: &'static str, bytes_max: u64) -> [Key; 3] {
+    [
+        key(
+            "max_events",
+            Shape::Count { min: 1, max: events_max },
+            Default::Count(events),
+            "Events in one request or write.",
+        ),
+        key(
+            "max_size",
+            size(KIB, bytes_max),
+            Default::Text(bytes),
+            "Bytes of one request or write before compression; a longer event travels alone.",
+        ),
+        key(
+            "linger",
+            span(0, MINUTE),
+            Default::Text("1s"),
+            "How long an event waits for company while requests are under way.",
+        ),
+    ]
+}
 
 pub(crate) const TIMEOUTS: &[Key] = &[
     key("connect", span(100, 5 * MINUTE), Default::Text("10s"), "To resolve, connect and agree on TLS."),
-    key("request", span(SECOND, HOUR), Default::Text("60s"), "For the reply to a request, or for a blocked write."),
+    key(
+        "request",
+        span(SECOND, HOUR),
+        Default::Text("60s"),
+        "For the reply to a request, or for a blocked write; 90s with RELP when absent.",
+    ),
 ];
 
 pub(crate) const TLS: &[Key] = &[
@@ -463,6 +452,13 @@ pub(crate) const TLS: &[Key] = &[
     key("server_name", Shape::Host, Default::Absent, "The name its certificate must have; its host name when absent."),
     key("cert_file", Shape::Path, Default::Absent, "The certificate to show, in PEM; together with key_file."),
     key("key_file", Shape::Path, Default::Absent, "The private key of cert_file, in PEM."),
+    key(
+        "fingerprints",
+        Shape::Texts,
+        Default::Texts(&[]),
+        "Its certificate must have one of these, like \"sha-256:0A:1B\" and so on; authorities then count only with ca_file.",
+    ),
+    key("min_version", choice(&["1.2", "1.3"]), Default::Text("1.2"), "No older version of TLS is spoken."),
 ];
 
 /// The ways to name a secret's place; exactly one is written.
@@ -479,9 +475,3 @@ pub(crate) const DURABILITIES: &[&str] = &["fsync", "interval", "os"];
 pub(crate) const ON_FULLS: &[&str] = &["drop_oldest", "block"];
 pub(crate) const LOG_FORMATS: &[&str] = &["text", "json"];
 pub(crate) const LOG_LEVELS: &[&str] = &["error", "warn", "info", "debug", "trace"];
-
-/// Names of the facilities in the order of their numbers (RFC 5424, table 1), as syslog daemons write them.
-pub(crate) const FACILITIES: &[&str] = &[
-    "kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv", "ftp", "ntp",
-    "audit", "alert", "clock", "local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7",
-];

@@ -10,7 +10,8 @@
 //! | `files.rs` | the files on the disk, and which line a byte is in |
 //! | `walk.rs` | reading keys off the TOML tree, with the place of each |
 //! | `parse.rs`, `parse_destination.rs`, `parse_secret.rs` | the rules that no single key can know |
-//! | `destination.rs`, `url.rs`, `secret.rs`, `text.rs` | the types that settings become |
+//! | `kind/` | the kinds of destination, a file for each |
+//! | `destination.rs`, `auth.rs`, `url.rs`, `secret.rs`, `fingerprint.rs`, `text.rs` | the types that settings become |
 //! | `settings.rs` | a configuration as a list of keys and values: what changed, what may be shown |
 //! | `schema.rs` | the JSON Schema |
 
@@ -20,9 +21,12 @@ use std::sync::Arc;
 
 use crate::time::Millis;
 
+mod auth;
 mod destination;
 mod files;
+mod fingerprint;
 mod keys;
+mod kind;
 mod parse;
 mod parse_destination;
 mod parse_secret;
@@ -34,10 +38,15 @@ mod text;
 mod url;
 mod walk;
 
+pub use auth::{Auth, Aws, AwsSource, Entra, EntraIdentity, OAuth};
 pub use destination::{
-    BatchSettings, Compression, Destination, DestinationId, HecAck, Kind, SplunkHec, Syslog, SyslogTransport, Timeouts,
-    TlsSettings,
+    BatchSettings, Compression, Destination, DestinationId, ProxySettings, RateLimit, Timeouts, TlsSettings, TlsVersion,
 };
+pub use fingerprint::Fingerprint;
+pub use kind::{
+    Datadog, Elastic, HecAck, Https, Kind, Sentinel, SentinelApi, SplunkHec, SumoLogic, Syslog, SyslogTransport,
+};
+pub(crate) use parse_secret::with_cause;
 pub(crate) use problems::nearest;
 pub use problems::{Place, Problem, Weight};
 pub use schema::json_schema;

@@ -4,38 +4,44 @@ use std::path::Path;
 
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
-use scaidrive_codecs::syslog::{Framing, Msg};
 use scaidrive_codecs::{Filter, FilterSpec, Scope};
 
 use super::Surroundings;
 use super::destination::{
-    BatchSettings, Compression, Destination, DestinationId, HecAck, Kind, SplunkHec, Syslog, SyslogTransport, Timeouts,
-    TlsSettings,
+    BatchSettings, Compression, Destination, DestinationId, ProxySettings, RateLimit, Timeouts, TlsSettings, TlsVersion,
 };
-use super::keys::{DESTINATION_KEYS_LATER, DESTINATION_TYPES};
+use super::fingerprint::Fingerprint;
+use super::keys::DESTINATION_KEYS_LATER;
+use super::kind::{KINDS, Reading, Row};
 use super::parse_secret::{secret, with_cause};
 use super::problems::Place;
-use super::url::is_loopback;
 use super::walk::Section;
 
 /// Reads one destination and reports all that is wrong with it. `node` is the label of this node.
 pub(crate) fn destination(mut section: Section<'_>, node: &str, surroundings: &Surroundings) -> Option<Destination> {
-    let Some((type_name, keys)) = section.choice("type").and_then(|position| DESTINATION_TYPES.get(position)) else {
+    let Some(row) = section.choice("type").and_then(|position| KINDS.get(position)) else {
         // Which keys belong here is not known; the common ones can still be looked at.
         common(&section);
         return None;
     };
-    section.extend(keys);
+    section.extend(row.keys);
     section.report_unknown(DESTINATION_KEYS_LATER);
     let common = common(&section);
-    let ordered = ordered(&section, type_name);
-    let compression = if section.knows("compression") { section.choice("compression") } else { Some(1) };
+    let batch = batch(&section.table("batch"));
+    let ordered = ordered(&section, row);
+    let compression = compression(&section);
     let in_flight = if section.knows("in_flight") { section.count("in_flight") } else { Some(1) };
-    let kind = match *type_name {
-        "splunk_hec" => splunk_hec(&section, node, surroundings).map(Kind::SplunkHec),
-        _ => syslog(&section, node).map(Kind::Syslog),
+    let proxy = if section.has("proxy") && section.knows("proxy") {
+        proxy(&section, surroundings).map(Some)
+    } else {
+        Some(None)
     };
-    let (common, ordered, kind) = (common?, ordered?, kind?);
+    let rate_limit = rate_limit(&section);
+    let parsed = (row.parse)(&Reading { section: &section, node, surroundings });
+    let (mut common, ordered, parsed, batch) = (common?, ordered?, parsed?, batch?);
+    if let Some(usual) = parsed.usual_request_timeout.filter(|_| !section.table("timeouts").has("request")) {
+        common.timeouts.request = usual;
+    }
     if ordered && section.has("in_flight") && in_flight? > 1 {
         return section.refuse(
             "in_flight",
@@ -44,8 +50,9 @@ pub(crate) fn destination(mut section: Section<'_>, node: &str, surroundings: &S
         );
     }
     Some(Destination {
-        kind,
-        compression: [Compression::Gzip, Compression::None][compression?],
+        kind: parsed.kind,
+        auth: parsed.auth,
+        compression: compression?,
         ordered,
         in_flight_max: if ordered { 1 } else { in_flight? as usize },
         id: common.id,
@@ -54,10 +61,15 @@ pub(crate) fn destination(mut section: Section<'_>, node: &str, surroundings: &S
         scope: common.scope,
         filter_spec: common.filter_spec,
         filter: common.filter,
-        batch: common.batch,
+        batch: BatchSettings {
+            max_events: parsed.events_max.map_or(batch.max_events, |max| batch.max_events.min(max)),
+            ..batch
+        },
         tls: common.tls,
         required: common.required,
         timeouts: common.timeouts,
+        proxy: proxy?,
+        rate_limit: rate_limit?,
     })
 }
 
@@ -69,7 +81,6 @@ struct Common {
     scope: Scope,
     filter_spec: FilterSpec,
     filter: Filter,
-    batch: BatchSettings,
     tls: TlsSettings,
     required: bool,
     timeouts: Timeouts,
@@ -80,7 +91,6 @@ fn common(section: &Section<'_>) -> Option<Common> {
     let id = section.optional("id", Section::text);
     let scope = scope(section);
     let filter = filter(&section.table("filter"));
-    let batch = batch(&section.table("batch"));
     let tls = tls(&section.table("tls"));
     let required = section.flag("required");
     let timeouts = section.table("timeouts");
@@ -95,72 +105,64 @@ fn common(section: &Section<'_>) -> Option<Common> {
         scope,
         filter_spec,
         filter,
-        batch: batch?,
         tls: tls?,
         required: required?,
         timeouts: Timeouts { connect: connect?, request: request? },
     })
 }
 
-fn splunk_hec(section: &Section<'_>, node: &str, surroundings: &Surroundings) -> Option<SplunkHec> {
+fn proxy(section: &Section<'_>, surroundings: &Surroundings) -> Option<ProxySettings> {
+    let section = section.table("proxy");
     let url = section.url("url");
-    let token = secret(section, "token", surroundings);
-    let ack = section.choice("ack");
-    let host = section.optional("host", Section::text);
-    let (source, sourcetype) = (section.text("source"), section.text("sourcetype"));
-    let index = section.optional("index", Section::text);
-    let mut url = url?;
-    check_encryption(section, url.tls, &url.host, "url", "write https:// in url")?;
-    // People paste the whole endpoint; what comes before it is the prefix a proxy may want.
-    if let Some(prefix) = HEC_ENDPOINTS.iter().find_map(|endpoint| url.path.strip_suffix(endpoint)) {
-        url.path = prefix.trim_end_matches('/').to_owned();
-    }
-    Some(SplunkHec {
-        url,
-        token: token?,
-        ack: [HecAck::Auto, HecAck::Off][ack?],
-        host: host?.unwrap_or_else(|| node.to_owned()),
-        source: source?,
-        sourcetype: sourcetype?,
-        index: index?,
-    })
-}
-
-fn syslog(section: &Section<'_>, node: &str) -> Option<Syslog> {
-    let transport = section.choice("transport").map(|position| [SyslogTransport::Tcp, SyslogTransport::Tls][position]);
-    let host = section.host("host");
-    let port = section.optional("port", Section::count);
-    let framing = section.choice("framing");
-    let facility = section.choice("facility");
-    let msg = section.choice("msg");
-    let hostname = section.optional("hostname", Section::text);
-    let app_name = section.text("app_name");
-    let max_len = section.size("max_len");
-    let bom = section.flag("bom");
-    let (transport, host) = (transport?, host?);
-    check_encryption(section, transport == SyslogTransport::Tls, &host, "transport", "write transport = \"tls\"")?;
-    let usual_port = match transport {
-        SyslogTransport::Tcp => 514,
-        SyslogTransport::Tls => 6514,
+    let user = section.optional("user", Section::text);
+    let password = section.optional("password", |section, name| secret(section, name, surroundings));
+    let no_proxy = section.texts("no_proxy");
+    let problem = |key: &str, what: &str, advice: &str| {
+        section.problems().error(section.place(key), what, advice);
+        None
     };
-    Some(Syslog {
-        transport,
-        host,
-        port: port?.map_or(usual_port, |port| port as u16),
-        framing: [Framing::OctetCounting, Framing::LineFeed][framing?],
-        facility: facility? as u8,
-        msg: [Msg::Json, Msg::StructuredData][msg?],
-        hostname: hostname?.unwrap_or_else(|| node.to_owned()),
-        app_name: app_name?,
-        max_len: max_len? as usize,
-        bom: bom?,
-    })
+    let (url, user, password) = (url?, user?, password?);
+    if url.tls || !url.path.is_empty() {
+        return problem(
+            "url",
+            "`url` is not the address of an HTTP proxy",
+            "write it like \"http://proxy.example.com:3128\"",
+        );
+    }
+    let login = match (user, password) {
+        (Some(user), Some(password)) => Some((user, password)),
+        (None, None) => None,
+        (Some(_), None) => return problem("user", "`user` is set without `password`", "add password"),
+        (None, Some(_)) => return problem("password", "`password` is set without `user`", "add user"),
+    };
+    let no_proxy = no_proxy?.into_iter().map(|(host, _)| host).collect();
+    Some(ProxySettings { url, login, no_proxy })
 }
 
-/// Syslog has one connection and no answers, so it is always in order.
-fn ordered(section: &Section<'_>, type_name: &str) -> Option<bool> {
+fn rate_limit(section: &Section<'_>) -> Option<Option<RateLimit>> {
+    let is_written = section.has("rate_limit");
+    let section = section.table("rate_limit");
+    let events = section.optional("events", Section::count);
+    let (bytes, bytes_per_day) =
+        (section.optional("bytes", Section::size), section.optional("bytes_per_day", Section::size));
+    let warn_at = section.count("warn_at");
+    let limit =
+        RateLimit { events: events?, bytes: bytes?, bytes_per_day: bytes_per_day?, warn_at_percent: warn_at? as u8 };
+    Some(is_written.then_some(limit))
+}
+
+fn compression(section: &Section<'_>) -> Option<Compression> {
+    if section.knows("compression") {
+        section.word("compression").and_then(Compression::named)
+    } else {
+        Some(Compression::None)
+    }
+}
+
+/// Syslog has one connection, so it is always in order.
+fn ordered(section: &Section<'_>, row: &Row) -> Option<bool> {
     let ordered = section.flag("ordered")?;
-    if type_name != "syslog" {
+    if !row.is_always_ordered {
         return Some(ordered);
     }
     if section.has("ordered") && !ordered {
@@ -169,23 +171,6 @@ fn ordered(section: &Section<'_>, type_name: &str) -> Option<bool> {
         return None;
     }
     Some(true)
-}
-
-/// Settings for TLS where there is none are a mistake somebody believes in; plain text off this machine is a risk.
-fn check_encryption(section: &Section<'_>, encrypted: bool, host: &str, key: &str, advice: &str) -> Option<()> {
-    if encrypted {
-        return Some(());
-    }
-    if section.has("tls") {
-        let what = "`tls` is set, and the connection is not encrypted";
-        section.problems().error(section.place("tls"), what, format!("{advice}, or take tls out"));
-        return None;
-    }
-    if !is_loopback(host) {
-        let what = format!("events cross the network unencrypted to {host}");
-        section.problems().warn(section.place(key), what, advice);
-    }
-    Some(())
 }
 
 fn scope(section: &Section<'_>) -> Option<(Vec<String>, Scope)> {
@@ -235,6 +220,8 @@ fn tls(section: &Section<'_>) -> Option<TlsSettings> {
     let server_name = section.optional("server_name", Section::host);
     let cert_file = section.optional("cert_file", Section::path);
     let key_file = section.optional("key_file", Section::path);
+    let fingerprints = fingerprints(section);
+    let min_version = section.choice("min_version").map(|position| [TlsVersion::Tls12, TlsVersion::Tls13][position]);
     let (ca_file, cert_file, key_file) = (ca_file?, cert_file?, key_file?);
     let ca = ca_file.as_deref().map_or(Some(()), |path| check_certificates(section, "ca_file", path));
     let cert = cert_file.as_deref().map_or(Some(()), |path| check_certificates(section, "cert_file", path));
@@ -254,7 +241,37 @@ fn tls(section: &Section<'_>) -> Option<TlsSettings> {
     };
     // Each was looked at, whatever was wrong with the others.
     ca.and(cert).and(key)?;
-    Some(TlsSettings { ca_file, server_name: server_name?, identity })
+    Some(TlsSettings {
+        ca_file,
+        server_name: server_name?,
+        identity,
+        fingerprints: fingerprints?,
+        min_version: min_version?,
+    })
+}
+
+fn fingerprints(section: &Section<'_>) -> Option<Vec<Fingerprint>> {
+    let written = section.texts("fingerprints")?;
+    let count = written.len();
+    let mut found = Vec::new();
+    for (text, place) in written {
+        match Fingerprint::parse(&text) {
+            Some(fingerprint) => {
+                if matches!(fingerprint, Fingerprint::Sha1(_)) {
+                    let what =
+                        "`fingerprints` holds one of SHA-1, and another certificate with the same one can be made";
+                    section.problems().warn(place, what, "write the certificate's SHA-256 fingerprint");
+                }
+                found.push(fingerprint);
+            }
+            None => {
+                let what = format!("`fingerprints` holds \"{text}\", which is not a fingerprint");
+                let advice = "write \"sha-256:\" and 32 pairs of hexadecimal digits with colons between them";
+                section.problems().error(place, what, advice);
+            }
+        }
+    }
+    (found.len() == count).then_some(found)
 }
 
 fn check_certificates(section: &Section<'_>, name: &str, path: &Path) -> Option<()> {
@@ -286,6 +303,3 @@ fn pem_problem(section: &Section<'_>, name: &str, what: String) -> Option<()> {
     section.problems().error(section.place(name), what, "name a file in PEM that this user may read");
     None
 }
-
-/// The documented spellings of the endpoint, longest first.
-const HEC_ENDPOINTS: [&str; 3] = ["/services/collector/event/1.0", "/services/collector/event", "/services/collector"];

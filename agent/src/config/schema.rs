@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::keys::{Alphabet, DESTINATION, DESTINATION_TYPES, Default, Key, ROOT, SECRET, Shape};
+use super::keys::{Alphabet, DESTINATION, Default, Key, ROOT, SECRET, Shape};
+use super::kind::{KINDS, Row};
 
 /// The JSON Schema (draft 2020-12) of `agent.toml`. The files in `destinations.d` obey it too: they hold the key
 /// `destination` alone.
@@ -66,6 +67,8 @@ fn shape(shape: &Shape) -> Value {
         Shape::Path => json!({ "type": "string", "minLength": 1 }),
         Shape::Texts => json!({ "type": "array", "items": { "type": "string", "minLength": 1 } }),
         Shape::Uids => json!({ "type": "array", "items": { "type": "integer", "minimum": 0, "maximum": u32::MAX } }),
+        Shape::Statuses => json!({ "type": "array", "items": { "type": "integer", "minimum": 100, "maximum": 599 } }),
+        Shape::Tables(keys) => json!({ "type": "array", "items": table(keys.iter()) }),
         Shape::Secret => secret(),
         Shape::Table(keys) => table(keys.iter()),
         Shape::Destinations => json!({ "type": "array", "items": { "oneOf": destinations() } }),
@@ -86,11 +89,11 @@ fn secret() -> Value {
 
 /// One schema for each type of destination: the common keys, with the type fixed, and its own.
 fn destinations() -> Vec<Value> {
-    let one = |(name, own): &(&str, &'static [Key])| {
-        let mut value = table(DESTINATION.iter().chain(own.iter()));
-        value["properties"]["type"] = json!({ "const": name });
-        value["title"] = json!(name);
+    let one = |row: &Row| {
+        let mut value = table(DESTINATION.iter().chain(row.keys.iter()));
+        value["properties"]["type"] = json!({ "const": row.name });
+        value["title"] = json!(row.name);
         value
     };
-    DESTINATION_TYPES.iter().map(one).collect()
+    KINDS.iter().map(one).collect()
 }

@@ -87,6 +87,15 @@ pub enum SecretSource {
 }
 
 impl SecretSource {
+    /// The file it is in, if it is in one.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            SecretSource::File(path) | SecretSource::Credential { path, .. } => Some(path),
+            SecretSource::Env(_) => None,
+        }
+    }
+
     /// Whether every user of this machine may read the file; `false` where that can't be told.
     #[must_use]
     pub fn is_open_to_all(&self) -> bool {

@@ -7,16 +7,14 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
-use scaidrive_codecs::syslog::{Framing, Msg};
-
-use super::destination::{Compression, Destination, DestinationId, HecAck, Kind, SplunkHec, Syslog};
-use super::keys::{DURABILITIES, FACILITIES, Key, LOG_FORMATS, LOG_LEVELS, ON_FULLS, ROOT, RUNTIMES, Shape};
+use super::destination::{Destination, DestinationId, TlsVersion};
+use super::keys::{DURABILITIES, Key, LOG_FORMATS, LOG_LEVELS, ON_FULLS, ROOT, RUNTIMES, Shape};
 use super::secret::Secret;
 use super::text::{size_text, span_text};
 use super::{Config, Durability, Ingest};
 
 /// A key with its path, and its value; `None` when it is absent and has no default.
-type Setting = (&'static str, Option<String>);
+pub(super) type Setting = (&'static str, Option<String>);
 
 impl Config {
     /// Every key of `agent.toml` outside the destinations, with its value.
@@ -94,10 +92,7 @@ impl Destination {
         let (filter, tls) = (&self.filter_spec, &self.tls);
         let identity = tls.identity.as_ref();
         let mut settings = vec![some("name", &self.name), some("type", self.kind.name()), some("id", self.id)];
-        settings.extend(match &self.kind {
-            Kind::SplunkHec(hec) => splunk_settings(hec, self),
-            Kind::Syslog(syslog) => syslog_settings(syslog),
-        });
+        settings.extend(self.kind.settings(self));
         settings.extend([
             some("tenants", list(&self.tenants)),
             some("filter.categories", list(&filter.categories)),
@@ -116,17 +111,23 @@ impl Destination {
             ("tls.server_name", tls.server_name.clone()),
             ("tls.cert_file", identity.map(|(cert, _)| cert.display().to_string())),
             ("tls.key_file", identity.map(|(_, key)| key.display().to_string())),
+            some("tls.fingerprints", list(&tls.fingerprints.iter().map(ToString::to_string).collect::<Vec<_>>())),
+            some("tls.min_version", if tls.min_version == TlsVersion::Tls13 { "1.3" } else { "1.2" }),
+        ]);
+        let limit = self.rate_limit.as_ref();
+        settings.extend([
+            ("rate_limit.events", limit.and_then(|limit| limit.events).map(|events| events.to_string())),
+            ("rate_limit.bytes", limit.and_then(|limit| limit.bytes).map(size_text)),
+            ("rate_limit.bytes_per_day", limit.and_then(|limit| limit.bytes_per_day).map(size_text)),
+            ("rate_limit.warn_at", limit.map(|limit| limit.warn_at_percent.to_string())),
         ]);
         settings
     }
 
-    /// What it authenticates with, if it does.
-    #[must_use]
-    pub fn secret(&self) -> Option<&Secret> {
-        match &self.kind {
-            Kind::SplunkHec(hec) => Some(&hec.token),
-            Kind::Syslog(_) => None,
-        }
+    /// Where the secret under `key` is kept, as a setting.
+    pub(super) fn secret_setting(&self, key: &'static str) -> Setting {
+        let secrets = self.secrets();
+        (key, secrets.iter().find(|(name, _)| *name == key).map(|(_, secret)| secret.source().to_string()))
     }
 }
 
@@ -213,55 +214,15 @@ fn ingest_settings(ingest: &Ingest) -> Vec<Setting> {
     ]
 }
 
-fn splunk_settings(hec: &SplunkHec, destination: &Destination) -> Vec<Setting> {
-    let ack = match hec.ack {
-        HecAck::Auto => "auto",
-        HecAck::Off => "off",
-    };
-    let compression = match destination.compression {
-        Compression::Gzip => "gzip",
-        Compression::None => "none",
-    };
-    vec![
-        some("url", &hec.url),
-        some("token", hec.token.source()),
-        some("ack", ack),
-        some("host", &hec.host),
-        some("source", &hec.source),
-        some("sourcetype", &hec.sourcetype),
-        ("index", hec.index.clone()),
-        some("compression", compression),
-        some("in_flight", destination.in_flight_max),
-    ]
-}
-
-fn syslog_settings(syslog: &Syslog) -> Vec<Setting> {
-    let framing = match syslog.framing {
-        Framing::OctetCounting => "octet_counting",
-        Framing::LineFeed => "line_feed",
-        Framing::Datagram => "datagram",
-    };
-    let msg = match syslog.msg {
-        Msg::Json => "json",
-        Msg::StructuredData => "structured",
-    };
-    vec![
-        some("transport", syslog.transport.name()),
-        some("host", &syslog.host),
-        some("port", syslog.port),
-        some("framing", framing),
-        ("facility", FACILITIES.get(usize::from(syslog.facility)).map(|name| (*name).to_owned())),
-        some("msg", msg),
-        some("hostname", &syslog.hostname),
-        some("app_name", &syslog.app_name),
-        some("max_len", size_text(syslog.max_len as u64)),
-        some("bom", syslog.bom),
-    ]
-}
-
 fn changed_settings(old: &Destination, new: &Destination) -> Vec<ChangedSetting> {
     let mut changed = compare(old.settings(), new.settings());
-    changed.extend(changed_secret("token", old.secret(), new.secret()));
+    let (before, after) = (old.secrets(), new.secrets());
+    changed.extend(
+        before
+            .iter()
+            .zip(&after)
+            .filter_map(|((key, before), (_, after))| changed_secret(key, Some(before), Some(after))),
+    );
     changed
 }
 
@@ -298,10 +259,10 @@ fn needs_restart(path: &str) -> bool {
     true
 }
 
-fn some(key: &'static str, value: impl fmt::Display) -> Setting {
+pub(super) fn some(key: &'static str, value: impl fmt::Display) -> Setting {
     (key, Some(value.to_string()))
 }
 
-fn list(texts: &[String]) -> String {
+pub(super) fn list(texts: &[String]) -> String {
     format!("{texts:?}")
 }

@@ -187,6 +187,15 @@ impl<'a> Section<'a> {
         None
     }
 
+    /// One of the words of a choice.
+    pub(crate) fn word(&self, name: &str) -> Option<&'static str> {
+        let position = self.choice(name)?;
+        match self.shape(name) {
+            Some(Shape::Choice { now, .. }) => now.get(position).copied(),
+            _ => None,
+        }
+    }
+
     pub(crate) fn flag(&self, name: &str) -> Option<bool> {
         match self.find(name).map(Spanned::get_ref) {
             Some(DeValue::Boolean(flag)) => Some(*flag),
@@ -323,20 +332,30 @@ impl<'a> Section<'a> {
 
     /// User ids.
     pub(crate) fn uids(&self, name: &str) -> Option<Vec<u32>> {
+        self.numbers(name, 0, u32::MAX)
+    }
+
+    /// HTTP statuses.
+    pub(crate) fn statuses(&self, name: &str) -> Option<Vec<u16>> {
+        let numbers = self.numbers(name, 100, 599)?;
+        Some(numbers.into_iter().map(|status| status as u16).collect())
+    }
+
+    fn numbers(&self, name: &str, min: u32, max: u32) -> Option<Vec<u32>> {
         let Some(found) = self.find(name) else {
             return Some(Vec::new());
         };
         let DeValue::Array(items) = found.get_ref() else {
             return self.mismatch(name, found.get_ref());
         };
-        let mut uids = Vec::new();
+        let mut numbers = Vec::new();
         for item in items.iter() {
-            let uid = match item.get_ref() {
+            let number = match item.get_ref() {
                 DeValue::Integer(number) => u32::from_str_radix(number.as_str(), number.radix()).ok(),
                 _ => None,
             };
-            match uid {
-                Some(uid) => uids.push(uid),
+            match number.filter(|number| (min..=max).contains(number)) {
+                Some(number) => numbers.push(number),
                 None => {
                     let place = self.place_at(Some(item.span().start), name);
                     self.problems.error(
@@ -347,7 +366,7 @@ impl<'a> Section<'a> {
                 }
             }
         }
-        (uids.len() == items.len()).then_some(uids)
+        (numbers.len() == items.len()).then_some(numbers)
     }
 
     /// Reports that a value is not allowed, as `` `key` is "found", which … ``.

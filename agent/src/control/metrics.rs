@@ -115,7 +115,7 @@ fn shards(out: &mut Exposition, shards: &[ShardPicture]) {
 }
 
 fn destinations(out: &mut Exposition, destinations: &[DestinationPicture]) {
-    let counts: [(&str, Kind, &str, Count); 10] = [
+    let counts: [(&str, Kind, &str, Count); 12] = [
         ("destination_judged_total", Kind::Counter, "Events in its scope that its filter has seen.", |d| {
             d.books.judged
         }),
@@ -129,6 +129,8 @@ fn destinations(out: &mut Exposition, destinations: &[DestinationPicture]) {
         ("destination_overflowed_total", Kind::Counter, "Events given up before it took them.", |d| d.books.overflowed),
         ("destination_in_hand_events", Kind::Gauge, "Events that wait for it or are under way.", |d| d.books.in_hand),
         ("destination_unread_events", Kind::Gauge, "Records its reader has not come to.", |d| d.unread),
+        ("destination_slow_downs_total", Kind::Counter, "Answers that asked for less.", |d| d.slow_downs),
+        ("destination_notes_total", Kind::Counter, "Answers with something people should know.", |d| d.notes),
         ("destination_requests_under_way", Kind::Gauge, "Requests without an answer yet.", |d| d.under_way),
     ];
     for (name, kind, help, of) in counts {

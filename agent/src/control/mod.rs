@@ -358,6 +358,8 @@ mod tests {
             accepted_requests: 0,
             refused_requests: 0,
             failed_requests: 0,
+            slow_downs: 0,
+            notes: 0,
             delivered_bytes: 0,
             under_way: 0,
             last_success_ms: None,

@@ -55,6 +55,8 @@ pub(super) struct DestinationPicture {
     pub(super) accepted_requests: u64,
     pub(super) refused_requests: u64,
     pub(super) failed_requests: u64,
+    pub(super) slow_downs: u64,
+    pub(super) notes: u64,
     pub(super) delivered_bytes: u64,
     pub(super) under_way: u64,
     pub(super) last_success_ms: Option<i64>,
@@ -181,6 +183,8 @@ impl DestinationPicture {
             accepted_requests: report.accepted_requests,
             refused_requests: report.refused_requests,
             failed_requests: report.failed_requests,
+            slow_downs: report.slow_downs,
+            notes: report.notes,
             delivered_bytes: report.delivered_bytes,
             under_way: u64::from(report.under_way),
             last_success_ms: report.last_success_ms,
@@ -204,6 +208,8 @@ impl DestinationPicture {
             accepted_requests: 0,
             refused_requests: 0,
             failed_requests: 0,
+            slow_downs: 0,
+            notes: 0,
             delivered_bytes: 0,
             under_way: 0,
             last_success_ms: None,
@@ -225,6 +231,8 @@ impl DestinationPicture {
         self.accepted_requests += report.accepted_requests;
         self.refused_requests += report.refused_requests;
         self.failed_requests += report.failed_requests;
+        self.slow_downs += report.slow_downs;
+        self.notes += report.notes;
         self.delivered_bytes += report.delivered_bytes;
         self.under_way += u64::from(report.under_way);
         self.last_success_ms = self.last_success_ms.max(report.last_success_ms);
@@ -290,6 +298,8 @@ mod tests {
             accepted_requests: 1,
             refused_requests: 2,
             failed_requests: 3,
+            slow_downs: 4,
+            notes: 5,
             delivered_bytes: 10,
             under_way: 1,
             last_success_ms: Some(delivered as i64),
@@ -315,7 +325,7 @@ mod tests {
         assert_eq!((a.state, a.cause.as_deref()), ("retrying", Some("a is retrying")));
         assert_eq!((b.state, b.cause.as_deref()), ("auth_hold", Some("b is auth_hold")));
         assert_eq!((a.books.delivered, a.difference, a.unread, a.lag), (7, 0, 2, Millis(4)));
-        assert_eq!((b.difference, b.failed_requests, b.streams.len()), (2, 6, 2));
+        assert_eq!((b.difference, b.failed_requests, b.slow_downs, b.notes, b.streams.len()), (2, 6, 8, 10, 2));
         assert_eq!((a.last_success_ms, a.last_failure.clone()), (Some(4), Some((4, "at 4".to_owned()))));
         assert_eq!(a.latency_ms.as_ref().map(Histogram::len), Some(7));
     }

@@ -187,6 +187,12 @@ pub struct RequestsStatus {
     pub refused: u64,
     /// Without a useful answer.
     pub failed: u64,
+    /// Answers that asked for less, whatever else they said.
+    #[serde(default)]
+    pub slow_downs: u64,
+    /// Answers that said something people should know, as `last_failure` shows it.
+    #[serde(default)]
+    pub notes: u64,
     /// Under way now.
     pub under_way: u64,
 }
@@ -325,6 +331,8 @@ fn destination_status(
             accepted: destination.accepted_requests,
             refused: destination.refused_requests,
             failed: destination.failed_requests,
+            slow_downs: destination.slow_downs,
+            notes: destination.notes,
             under_way: destination.under_way,
         },
         delivered_bytes: destination.delivered_bytes,

@@ -1,30 +1,44 @@
-//! The loops round the transports: take a job, send it, bring back how it ended. Nothing is decided here.
+//! The loops round the transports: take a job, send it, bring back how it ended. Nothing is decided here. The loop
+//! for HTTP is in [`super::http`].
 
-use std::collections::VecDeque;
+mod datagram;
+mod pipe;
+mod relp;
+
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use futures_lite::future::or;
 use scaidrive_codecs::own::Envelope;
-use scaidrive_codecs::{Body, Event, Scratch};
+use scaidrive_codecs::{Body, Entry, Event, Scratch};
 use scaidrive_wal::Record;
 
-use super::encoder::Encoder;
+use self::datagram::DatagramCarrier;
+use self::pipe::PipeCarrier;
+use self::relp::RelpCarrier;
+use super::encoder::{Encoder, Misfit};
 use super::gate::Hold;
+use super::http::HttpCarrier;
 use super::outlet::{OutletJob, OwnJob, Wish};
 use super::sender::{Item, Job, Outcome};
-use crate::config::{Compression, Kind};
+use crate::config::{Kind, SyslogTransport};
 use crate::shard::{Chance, Place, Shard};
 use crate::stream::tell::{Names, id_text};
 use crate::time::Millis;
-use crate::transport::{self, Connection, FailureKind, SyslogConnection, TransportError};
+use crate::transport::{FailureKind, TransportError};
 
 /// Carries for a place until it is closed, or has had nothing to do for a while.
 pub async fn carry(shard: Rc<Shard>, place: Rc<Place>) {
-    match place.destination.kind {
-        Kind::SplunkHec(_) => HttpCarrier::new(&shard, &place).run().await,
-        Kind::Syslog(_) => SyslogCarrier::new(&shard, &place).run().await,
+    let encoder = Rc::clone(&place.outlet.borrow().encoder);
+    match (&*encoder, &place.destination.kind) {
+        (Encoder::Http(format), _) => HttpCarrier::new(&shard, &place, &**format).run().await,
+        (Encoder::Syslog(_), Kind::Syslog(syslog)) => match syslog.transport {
+            SyslogTransport::Tcp | SyslogTransport::Tls => PipeCarrier::new(&shard, &place).run().await,
+            SyslogTransport::Udp => DatagramCarrier::new(&shard, &place).run().await,
+            SyslogTransport::Relp | SyslogTransport::RelpTls => RelpCarrier::new(&shard, &place).run().await,
+        },
+        (Encoder::Syslog(_), _) => unreachable!("only syslog destinations have a syslog encoder"),
     }
     place.carriers.set(place.carriers.get() - 1);
     // Work that came while this one was ending needs another.
@@ -32,7 +46,7 @@ pub async fn carry(shard: Rc<Shard>, place: Rc<Place>) {
 }
 
 /// What a carrier wakes up for.
-enum Next {
+pub(super) enum Next {
     Job(OutletJob),
     /// Time passed, or something changed: look again.
     Again,
@@ -41,7 +55,12 @@ enum Next {
 }
 
 /// Waits for a job, `patience` at most. `also` wakes it too.
-async fn next_job(shard: &Rc<Shard>, place: &Rc<Place>, patience: Millis, also: impl Future<Output = ()>) -> Next {
+pub(super) async fn next_job(
+    shard: &Rc<Shard>,
+    place: &Rc<Place>,
+    patience: Millis,
+    also: impl Future<Output = ()>,
+) -> Next {
     if place.is_closed.get() {
         return Next::End;
     }
@@ -49,7 +68,10 @@ async fn next_job(shard: &Rc<Shard>, place: &Rc<Place>, patience: Millis, also: 
     let wake = Rc::clone(&place.outlet.borrow().wake);
     let seen = wake.seen();
     let mut condemned = Vec::new();
-    let wish = {
+    let halt = place.halt(now, shard.runtime.wall_ms());
+    let wish = if let Some(halt) = halt {
+        Wish::WaitUntil(now.plus(halt))
+    } else {
         let mut tenants = shard.tenants().borrow_mut();
         place.outlet.borrow_mut().wish(now, &mut Chance(&*shard.runtime), &mut condemned, &mut tenants)
     };
@@ -60,7 +82,10 @@ async fn next_job(shard: &Rc<Shard>, place: &Rc<Place>, patience: Millis, also: 
         shard.bury(place, event);
     }
     let wait = match wish {
-        Wish::Send(job) => return Next::Job(job),
+        Wish::Send(job) => {
+            place.spend(&job, now, shard.runtime.wall_ms());
+            return Next::Job(job);
+        }
         Wish::WaitUntil(moment) => moment.since(now).max(Millis(1)),
         Wish::Wait => patience,
     };
@@ -79,7 +104,7 @@ async fn next_job(shard: &Rc<Shard>, place: &Rc<Place>, patience: Millis, also: 
     if timed_out && wait >= patience { Next::End } else { Next::Again }
 }
 
-fn settle(shard: &Rc<Shard>, place: &Rc<Place>, job: Job<Record>, outcome: Outcome) {
+pub(super) fn settle(shard: &Rc<Shard>, place: &Rc<Place>, job: Job<Record>, outcome: Outcome) {
     let mut condemned = Vec::new();
     let (now, wall_ms) = (shard.runtime.now(), shard.runtime.wall_ms());
     if outcome_wants_fresh_secret(&outcome) {
@@ -100,7 +125,7 @@ fn settle(shard: &Rc<Shard>, place: &Rc<Place>, job: Job<Record>, outcome: Outco
     shard.touch_and_ring(place);
 }
 
-fn settle_own(shard: &Rc<Shard>, place: &Rc<Place>, job: &OwnJob, sent: &Sent) {
+pub(super) fn settle_own(shard: &Rc<Shard>, place: &Rc<Place>, job: &OwnJob, sent: &Sent) {
     let Sent { outcome, may_have_arrived } = sent;
     let (now, wall_ms) = (shard.runtime.now(), shard.runtime.wall_ms());
     if outcome_wants_fresh_secret(outcome) {
@@ -115,8 +140,29 @@ fn outcome_wants_fresh_secret(outcome: &Outcome) -> bool {
     matches!(outcome, Outcome::Retry { hold: Hold::Credentials | Hold::Misconfigured, .. })
 }
 
+/// Sees to it that a batch has a body that belongs to it.
+///
+/// # Errors
+/// How the job ends when one of its events does not fit the format any more: as if the destination had refused it, so
+/// that the others are sent without it.
+pub(super) fn encode_if_needed(
+    shard: &Shard,
+    place: &Place,
+    job: &mut Job<Record>,
+    scratch: &mut Scratch,
+) -> Result<(), Outcome> {
+    let (outlet, wall_ms) = (place.outlet.borrow(), shard.runtime.wall_ms());
+    // Also when the wall clock was set back: an encoding from the future is no better.
+    let is_stale = outlet.encoder.encoded_for().is_some_and(|life| wall_ms.abs_diff(job.batch.encoded_ms) > life.0);
+    if job.batch.is_encoded && !is_stale {
+        return Ok(());
+    }
+    let encoded = outlet.encoder.encode_again(&mut job.batch, outlet.stream(), wall_ms, scratch);
+    encoded.map_err(|Misfit { position, why }| Outcome::Refused { offender: Some(position), why })
+}
+
 /// The bytes of an announcement, or `None` when it has been overtaken.
-fn announcement_body(
+pub(super) fn announcement_body(
     shard: &Shard,
     place: &Place,
     job: &OwnJob,
@@ -139,7 +185,8 @@ fn announcement_body(
         let raw = announcement.shortened(ranges, tenants).as_announcement().to_own(&names).to_json(&envelope);
         let index = scaidrive_codecs::index(&raw).map_err(|refusal| refusal.to_string())?;
         let mut body = Body::new();
-        match outlet.encoder.encode_own(&Event::new(&raw, &index), &mut body, scratch) {
+        let entry = Entry { item: 0, stamp: None, now_ms: envelope.timestamp_ms };
+        match outlet.encoder.encode(&Event::new(&raw, &index), &entry, &mut body, scratch) {
             Ok(()) => return Ok(Some(body)),
             // A format with short messages gets a shorter notice: the counts stay exact.
             Err(why) => refused = why,
@@ -148,327 +195,49 @@ fn announcement_body(
     Err(refused)
 }
 
-fn payload_of<'a>(items: &'a [Item<Record>]) -> impl Fn(u32) -> &'a [u8] {
+pub(super) fn payload_of<'a>(items: &'a [Item<Record>]) -> impl Fn(u32) -> &'a [u8] {
     |item| items[item as usize].load.payload()
 }
 
 /// Whether an answer may have come although the destination took what was sent: from a gateway that did not wait for
 /// it, or from something that does not speak as a collector does.
-fn leaves_doubt(outcome: &Outcome) -> bool {
+pub(super) fn leaves_doubt(outcome: &Outcome) -> bool {
     matches!(outcome, Outcome::Retry { hold: Hold::Trouble | Hold::Misconfigured, .. })
 }
 
 /// An announcement that is not the one to send any more.
-fn overtaken() -> Outcome {
-    Outcome::AcceptedBut { refused: Vec::new(), again: Vec::new() }
+pub(super) fn overtaken() -> Outcome {
+    Outcome::AcceptedBut { refused: Vec::new(), again: Vec::new(), slow_down: false, note: None }
 }
 
-fn misconfigured(why: String) -> Outcome {
+pub(super) fn misconfigured(why: String) -> Outcome {
     Outcome::Retry { hold: Hold::Misconfigured, after: None, why }
 }
 
 /// How sending ended.
-struct Sent {
-    outcome: Outcome,
+pub(super) struct Sent {
+    pub(super) outcome: Outcome,
     /// It was sent, and no answer says what became of it.
-    may_have_arrived: bool,
+    pub(super) may_have_arrived: bool,
 }
 
 impl Sent {
     /// The destination answered, or nothing was sent.
-    fn answered(outcome: Outcome) -> Sent {
+    pub(super) fn answered(outcome: Outcome) -> Sent {
         Sent { outcome, may_have_arrived: false }
     }
 }
 
 /// What a failure to reach the destination means.
-fn failed(error: &TransportError) -> Outcome {
+pub(super) fn failed(error: &TransportError) -> Outcome {
     let hold = match error.kind {
-        FailureKind::Untrusted => Hold::Misconfigured,
+        FailureKind::Untrusted | FailureKind::Refused => Hold::Misconfigured,
+        FailureKind::Credentials => Hold::Credentials,
         // Somebody is there and does not speak as it should; asking more often would not help.
         FailureKind::Protocol => Hold::Trouble,
         _ => Hold::Unreachable,
     };
     Outcome::Retry { hold, after: None, why: error.to_string() }
-}
-
-/// Requests over one kept-alive connection.
-struct HttpCarrier<'a> {
-    shard: &'a Rc<Shard>,
-    place: &'a Rc<Place>,
-    encoder: Rc<Encoder>,
-    connection: Option<Connection>,
-    head: Vec<u8>,
-    zipped: Vec<u8>,
-    scratch: Scratch,
-}
-
-impl<'a> HttpCarrier<'a> {
-    fn new(shard: &'a Rc<Shard>, place: &'a Rc<Place>) -> HttpCarrier<'a> {
-        HttpCarrier {
-            shard,
-            place,
-            encoder: Rc::clone(&place.outlet.borrow().encoder),
-            connection: None,
-            head: Vec::new(),
-            zipped: Vec::new(),
-            scratch: Scratch::default(),
-        }
-    }
-
-    async fn run(&mut self) {
-        loop {
-            match next_job(self.shard, self.place, IDLE_MAX, std::future::pending()).await {
-                Next::Again => {}
-                Next::End => return,
-                Next::Job(OutletJob::Events(mut job)) => {
-                    if !job.batch.is_encoded {
-                        let outlet = self.place.outlet.borrow();
-                        self.encoder.encode_again(&mut job.batch, outlet.stream(), &mut self.scratch);
-                    }
-                    let sent = self.send(&job.batch.body, &job.batch.items).await;
-                    settle(self.shard, self.place, job, sent.outcome);
-                }
-                Next::Job(OutletJob::Own(job)) => {
-                    let sent = match announcement_body(self.shard, self.place, &job, &mut self.scratch) {
-                        Ok(Some(body)) => self.send(&body, &[]).await,
-                        Ok(None) => Sent::answered(overtaken()),
-                        Err(why) => Sent::answered(misconfigured(why)),
-                    };
-                    settle_own(self.shard, self.place, &job, &sent);
-                }
-            }
-        }
-    }
-
-    /// Sends one body and says what the reply means. Without items it is an event of the agent's own.
-    async fn send(&mut self, body: &Body, items: &[Item<Record>]) -> Sent {
-        let is_gzip = self.place.destination.compression == Compression::Gzip;
-        self.zipped.clear();
-        if is_gzip {
-            transport::gzip(body.slices(payload_of(items)), GZIP_LEVEL, &mut self.zipped);
-        }
-        let len = if is_gzip { self.zipped.len() } else { body.len() };
-        self.head.clear();
-        let head = &mut self.head;
-        let built = self.place.route.with_token(|token| self.encoder.request_head(token, is_gzip, len, head));
-        if let Err(why) = built {
-            return Sent::answered(misconfigured(why));
-        }
-        // A connection that the peer closed while it was idle is found closed here, not in the middle of a request.
-        self.connection =
-            self.connection.take().and_then(|mut connection| connection.is_reusable().then_some(connection));
-        let is_reused = self.connection.is_some();
-        let mut ended = self.exchange(body, items, is_gzip).await;
-        let mut may_have_arrived = matches!(&ended, Err(error) if error.outcome_unknown);
-        if is_reused && matches!(&ended, Err(error) if error.is_stale_connection()) {
-            ended = self.exchange(body, items, is_gzip).await;
-            // Whatever the second try says, the first one may have arrived.
-            may_have_arrived |= matches!(&ended, Err(error) if error.outcome_unknown);
-        }
-        let outcome = ended.unwrap_or_else(|error| failed(&error));
-        may_have_arrived |= leaves_doubt(&outcome);
-        Sent { outcome, may_have_arrived }
-    }
-
-    async fn exchange(
-        &mut self,
-        body: &Body,
-        items: &[Item<Record>],
-        is_gzip: bool,
-    ) -> Result<Outcome, TransportError> {
-        let endpoint = match self.place.route.endpoint() {
-            Ok(endpoint) => endpoint,
-            Err(why) => return Ok(misconfigured(why)),
-        };
-        let runtime = &self.shard.runtime;
-        let mut connection = match self.connection.take() {
-            Some(connection) => connection,
-            None => transport::connect(runtime, &endpoint).await?,
-        };
-        let timeout = endpoint.request_timeout;
-        let reply = if is_gzip {
-            let zipped = std::iter::once(self.zipped.as_slice());
-            transport::exchange(runtime, &mut connection, &self.head, zipped, timeout, REPLY_MAX).await?
-        } else {
-            let slices = body.slices(payload_of(items));
-            transport::exchange(runtime, &mut connection, &self.head, slices, timeout, REPLY_MAX).await?
-        };
-        let outcome = self.encoder.outcome(&reply, items.len().max(1), runtime.wall_ms());
-        let wants_another = matches!(outcome, Outcome::Retry { .. });
-        if reply.keep_alive && !wants_another {
-            self.connection = Some(connection);
-        }
-        Ok(outcome)
-    }
-}
-
-/// Messages over one connection, in log order. Nothing answers, so what was written stays in a trail for a while and
-/// goes again when the connection is closed by anyone but us.
-struct SyslogCarrier<'a> {
-    shard: &'a Rc<Shard>,
-    place: &'a Rc<Place>,
-    encoder: Rc<Encoder>,
-    connection: Option<SyslogConnection>,
-    trail: VecDeque<Written>,
-    trail_bytes: usize,
-    scratch: Scratch,
-}
-
-/// Something that was written.
-struct Written {
-    what: OutletJob,
-    bytes: usize,
-    at: Millis,
-}
-
-impl<'a> SyslogCarrier<'a> {
-    fn new(shard: &'a Rc<Shard>, place: &'a Rc<Place>) -> SyslogCarrier<'a> {
-        SyslogCarrier {
-            shard,
-            place,
-            encoder: Rc::clone(&place.outlet.borrow().encoder),
-            connection: None,
-            trail: VecDeque::new(),
-            trail_bytes: 0,
-            scratch: Scratch::default(),
-        }
-    }
-
-    async fn run(&mut self) {
-        loop {
-            self.settle_old();
-            if self.shard.is_stopping() || self.place.is_closed.get() {
-                return self.finish().await;
-            }
-            let patience = if self.trail.is_empty() { IDLE_MAX } else { TRAIL_LOOK };
-            let closed = closed(&mut self.connection);
-            match next_job(self.shard, self.place, patience, closed).await {
-                Next::Job(OutletJob::Events(job)) => self.send_events(job).await,
-                Next::Job(OutletJob::Own(job)) => self.send_own(job).await,
-                Next::Again => self.notice_close(),
-                Next::End if self.trail.is_empty() => return self.finish().await,
-                Next::End => {}
-            }
-        }
-    }
-
-    async fn send_events(&mut self, mut job: Job<Record>) {
-        if !job.batch.is_encoded {
-            let outlet = self.place.outlet.borrow();
-            self.encoder.encode_again(&mut job.batch, outlet.stream(), &mut self.scratch);
-        }
-        let bytes = job.batch.body.len();
-        match self.write(job.batch.body.slices(payload_of(&job.batch.items))).await {
-            Ok(()) => {
-                self.place.outlet.borrow_mut().written(self.shard.runtime.wall_ms());
-                self.leave_in_trail(OutletJob::Events(job), bytes);
-            }
-            Err(outcome) => {
-                self.resend(&outcome);
-                settle(self.shard, self.place, job, outcome);
-            }
-        }
-    }
-
-    fn leave_in_trail(&mut self, what: OutletJob, bytes: usize) {
-        self.trail_bytes += bytes;
-        self.trail.push_back(Written { what, bytes, at: self.shard.runtime.now() });
-    }
-
-    async fn send_own(&mut self, job: OwnJob) {
-        let sent = match announcement_body(self.shard, self.place, &job, &mut self.scratch) {
-            Ok(Some(body)) => match self.write(body.slices(|_| &[])).await {
-                Ok(()) => {
-                    self.place.outlet.borrow_mut().own_written(job.id, self.shard.runtime.wall_ms());
-                    return self.leave_in_trail(OutletJob::Own(job), body.len());
-                }
-                Err(outcome) => {
-                    self.resend(&outcome);
-                    // Some of it may be in the peer's hands.
-                    Sent { outcome, may_have_arrived: true }
-                }
-            },
-            Ok(None) => Sent::answered(overtaken()),
-            Err(why) => Sent::answered(misconfigured(why)),
-        };
-        settle_own(self.shard, self.place, &job, &sent);
-    }
-
-    async fn write<'s>(&mut self, slices: impl Iterator<Item = &'s [u8]>) -> Result<(), Outcome> {
-        self.notice_close();
-        let runtime = &self.shard.runtime;
-        let endpoint = self.place.route.endpoint().map_err(misconfigured)?;
-        if self.connection.is_none() {
-            let connected = transport::connect(runtime, &endpoint).await;
-            let connection =
-                connected.and_then(|connection| SyslogConnection::new(connection, endpoint.request_timeout));
-            self.connection = Some(connection.map_err(|error| failed(&error))?);
-        }
-        let Some(connection) = &mut self.connection else { return Err(misconfigured(String::from("no connection"))) };
-        let written = connection.write(runtime, slices, endpoint.request_timeout).await;
-        written.map(drop).map_err(|error| {
-            self.connection = None;
-            failed(&error)
-        })
-    }
-
-    /// The peer closed: what it may not have read goes again.
-    fn notice_close(&mut self) {
-        let Some(connection) = &mut self.connection else { return };
-        // The poll looks at the socket once; it neither waits nor wakes.
-        if let Some(ended) = poll_now(connection.closed()) {
-            self.connection = None;
-            self.resend(&failed(&ended));
-        }
-    }
-
-    fn resend(&mut self, outcome: &Outcome) {
-        self.trail_bytes = 0;
-        for written in self.trail.drain(..) {
-            settle_written(self.shard, self.place, written.what, outcome.clone());
-        }
-    }
-
-    /// What was written long enough ago, with enough written after it, is taken as read.
-    fn settle_old(&mut self) {
-        let now = self.shard.runtime.now();
-        while let Some(oldest) = self.trail.front() {
-            let age = now.since(oldest.at);
-            let is_followed = self.trail_bytes - oldest.bytes >= TRAIL_BYTES;
-            if age < TRAIL_AGE || !(is_followed || age >= self.shard.trail_age_max()) {
-                return;
-            }
-            let Some(written) = self.trail.pop_front() else { return };
-            self.trail_bytes -= written.bytes;
-            settle_written(self.shard, self.place, written.what, Outcome::Accepted { slow_down: false });
-        }
-    }
-
-    /// Ends in good order: our end is closed, and when the peer closes its own it has read everything.
-    async fn finish(&mut self) {
-        let Some(connection) = self.connection.take() else { return };
-        let outcome = match connection.finish(&self.shard.runtime, FINISH_MAX).await {
-            Ok(()) => Outcome::Accepted { slow_down: false },
-            Err(error) => failed(&error),
-        };
-        self.resend(&outcome);
-    }
-}
-
-fn settle_written(shard: &Rc<Shard>, place: &Rc<Place>, what: OutletJob, outcome: Outcome) {
-    match what {
-        OutletJob::Events(job) => settle(shard, place, job, outcome),
-        OutletJob::Own(job) => settle_own(shard, place, &job, &Sent { outcome, may_have_arrived: true }),
-    }
-}
-
-/// Resolves when the peer closes the connection.
-async fn closed(connection: &mut Option<SyslogConnection>) {
-    match connection {
-        Some(connection) => drop(connection.closed().await),
-        None => std::future::pending().await,
-    }
 }
 
 /// What a future has ready now.
@@ -483,15 +252,6 @@ fn poll_now<T>(future: impl Future<Output = T>) -> Option<T> {
 /// Ranges and tenants that a notice names at most, from all it has to what fits anywhere.
 const NOTICE_SIZES: [(usize, usize); 4] = [(usize::MAX, usize::MAX), (20, 20), (5, 5), (1, 0)];
 /// A carrier without work ends after this, and closes its connection.
-const IDLE_MAX: Millis = Millis::from_secs(60);
-/// Replies are kept up to this length, in bytes.
-const REPLY_MAX: usize = 1 << 20;
-/// Fast rather than small: audit events compress tenfold either way.
-const GZIP_LEVEL: u32 = 1;
-/// How long and how much written is kept, as long as the peer may not have read it.
-const TRAIL_AGE: Millis = Millis::from_secs(5);
-const TRAIL_BYTES: usize = 8 << 20;
-/// How often the trail is looked at.
-const TRAIL_LOOK: Millis = Millis::from_secs(1);
+pub(super) const IDLE_MAX: Millis = Millis::from_secs(60);
 /// How long a peer may take to confirm the end of a connection.
 const FINISH_MAX: Millis = Millis(1_500);

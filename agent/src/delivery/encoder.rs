@@ -1,31 +1,38 @@
 //! What turns a batch into one destination's bytes, and its replies into outcomes.
 
-use scaidrive_codecs::hec::{EVENT_PATH, Hec, HecHead, HecSettings};
-use scaidrive_codecs::http::Reply;
-use scaidrive_codecs::syslog::{self, Rfc5424, Rfc5424Settings};
-use scaidrive_codecs::{Body, Event, Index, Rest, Scratch, Stamp, Verdict};
+use scaidrive_codecs::data_collector::DataCollector;
+use scaidrive_codecs::datadog::Datadog;
+use scaidrive_codecs::elastic::Elastic;
+use scaidrive_codecs::hec::{EVENT_PATH, Hec, HecSettings};
+use scaidrive_codecs::https::Https;
+use scaidrive_codecs::sentinel::Sentinel;
+use scaidrive_codecs::sumo::Sumo;
+use scaidrive_codecs::syslog::{self, Syslog, SyslogSettings};
+use scaidrive_codecs::{Body, Entry, Event, Format, Index, Scratch, Verdict};
 use scaidrive_wal::Record;
 
 use super::gate::Hold;
 use super::sender::{Batch, Outcome};
-use crate::config::{Destination, Kind};
+use crate::config::{Destination, Kind, SentinelApi};
 use crate::stream::name::StreamName;
 use crate::time::Millis;
 
 /// One destination's format.
 #[derive(Debug)]
 pub enum Encoder {
-    /// Splunk's HTTP Event Collector.
-    Hec {
-        /// Bodies and verdicts.
-        hec: Box<Hec>,
-        /// The request target.
-        path: String,
-        /// The `Host` header.
-        host: String,
-    },
-    /// RFC 5424 messages.
-    Syslog(Box<Rfc5424>),
+    /// Bodies of HTTP requests.
+    Http(Box<dyn Format>),
+    /// Syslog messages.
+    Syslog(Box<Syslog>),
+}
+
+/// An event that does not fit its format any more, though it did when it was selected.
+#[derive(Debug)]
+pub struct Misfit {
+    /// Its place in the batch.
+    pub position: usize,
+    /// In plain words.
+    pub why: String,
 }
 
 impl Encoder {
@@ -34,19 +41,30 @@ impl Encoder {
     /// # Errors
     /// What the codec said of the settings.
     pub fn new(destination: &Destination) -> Result<Encoder, String> {
-        match &destination.kind {
-            Kind::SplunkHec(settings) => {
-                let hec = Hec::new(&HecSettings {
-                    host: settings.host.clone(),
-                    source: settings.source.clone(),
-                    sourcetype: settings.sourcetype.clone(),
-                    index: settings.index.clone(),
-                });
-                let path = format!("{}{EVENT_PATH}", settings.url.path.trim_end_matches('/'));
-                Ok(Encoder::Hec { hec: Box::new(hec), path, host: settings.url.host_header() })
-            }
+        let words = |problem: &dyn std::fmt::Display| problem.to_string();
+        let format: Box<dyn Format> = match &destination.kind {
+            Kind::SplunkHec(settings) => Box::new(Hec::new(&HecSettings {
+                path: format!("{}{EVENT_PATH}", settings.url.path),
+                host: settings.host.clone(),
+                source: settings.source.clone(),
+                sourcetype: settings.sourcetype.clone(),
+                index: settings.index.clone(),
+            })),
+            Kind::Sentinel(sentinel) => match &sentinel.api {
+                SentinelApi::LogsIngestion(settings) => {
+                    Box::new(Sentinel::new(settings).map_err(|problem| words(&problem))?)
+                }
+                SentinelApi::DataCollector(settings) => {
+                    Box::new(DataCollector::new(settings).map_err(|problem| words(&problem))?)
+                }
+            },
+            Kind::Elastic(elastic) => Box::new(Elastic::new(&elastic.for_codec()).map_err(|problem| words(&problem))?),
+            Kind::Datadog(datadog) => Box::new(Datadog::new(&datadog.labels).map_err(|problem| words(&problem))?),
+            Kind::SumoLogic(sumo) => Box::new(Sumo::new(&sumo.for_codec()).map_err(|problem| words(&problem))?),
+            Kind::Https(https) => Box::new(Https::new(&https.request).map_err(|problem| words(&problem))?),
             Kind::Syslog(settings) => {
-                let settings = Rfc5424Settings {
+                let settings = SyslogSettings {
+                    header: settings.header,
                     facility: settings.facility,
                     hostname: settings.hostname.clone(),
                     app_name: settings.app_name.clone(),
@@ -57,88 +75,81 @@ impl Encoder {
                     max_len: settings.max_len,
                     enterprise_id: syslog::ENTERPRISE_ID_DEFAULT,
                 };
-                let encoder = Rfc5424::new(&settings).map_err(|problem| problem.to_string())?;
-                Ok(Encoder::Syslog(Box::new(encoder)))
+                let encoder = Syslog::new(&settings).map_err(|problem| words(&problem))?;
+                return Ok(Encoder::Syslog(Box::new(encoder)));
             }
+        };
+        Ok(Encoder::Http(format))
+    }
+
+    /// How long an encoding stays right, if not for ever.
+    pub fn encoded_for(&self) -> Option<Millis> {
+        match self {
+            Encoder::Http(format) => format.encoded_for().map(Millis),
+            Encoder::Syslog(_) => None,
         }
     }
 
-    /// Appends one event as item number `item` of the body.
+    /// Bytes that stand round the events of a body.
+    pub fn frame_len(&self) -> usize {
+        match self {
+            Encoder::Http(format) => format.frame().len(),
+            Encoder::Syslog(_) => 0,
+        }
+    }
+
+    /// Appends one event to the body, as its entry says.
     ///
     /// # Errors
     /// Why the format can't carry it.
     pub fn encode(
         &self,
         event: &Event<'_>,
-        stamp: &Stamp<'_>,
-        item: u32,
+        entry: &Entry<'_>,
         body: &mut Body,
         scratch: &mut Scratch,
     ) -> Result<(), String> {
-        match self {
-            Encoder::Hec { hec, .. } => {
-                hec.encode(event, stamp, item, body);
-                Ok(())
+        match (self, entry.stamp) {
+            (Encoder::Http(format), _) => {
+                format.encode(event, entry, body, scratch).map_err(|problem| problem.to_string())
             }
-            Encoder::Syslog(syslog) => {
-                syslog.encode(event, stamp, item, body, scratch).map_err(|problem| problem.to_string())
+            (Encoder::Syslog(syslog), Some(stamp)) => {
+                syslog.encode(event, stamp, entry.item, body, scratch).map_err(|problem| problem.to_string())
+            }
+            (Encoder::Syslog(syslog), None) => {
+                syslog.encode_own(event, body, scratch).map_err(|problem| problem.to_string())
             }
         }
     }
 
-    /// Encodes a batch that was put together anew.
-    pub fn encode_again(&self, batch: &mut Batch<Record>, stream: &StreamName, scratch: &mut Scratch) {
+    /// Encodes a batch that was put together anew, as of `wall_ms`.
+    ///
+    /// # Errors
+    /// The first event that the format does not carry any more: some look at the clock.
+    pub fn encode_again(
+        &self,
+        batch: &mut Batch<Record>,
+        stream: &StreamName,
+        wall_ms: i64,
+        scratch: &mut Scratch,
+    ) -> Result<(), Misfit> {
         batch.body.clear();
         for (position, item) in batch.items.iter().enumerate() {
-            // Each of them was encoded once, so neither step can fail now; leaving one out would be a silent gap.
+            // It was decoded once, so this can't fail now; leaving the event out would be a silent gap.
             let index = Index::decode(item.load.index()).expect("an index that was decoded before");
             let event = Event::new(item.load.payload(), &index);
-            let encoded = self.encode(&event, &stream.stamp(item.n), position as u32, &mut batch.body, scratch);
-            encoded.expect("an event that was encoded before");
+            let stamp = stream.stamp(item.n);
+            let entry = Entry { item: position as u32, stamp: Some(&stamp), now_ms: wall_ms };
+            self.encode(&event, &entry, &mut batch.body, scratch).map_err(|why| Misfit { position, why })?;
         }
+        batch.encoded_ms = wall_ms;
         batch.is_encoded = true;
-    }
-
-    /// The bytes of one event of the agent's own, which has no number.
-    ///
-    /// # Errors
-    /// Why the format can't carry it.
-    pub fn encode_own(&self, event: &Event<'_>, body: &mut Body, scratch: &mut Scratch) -> Result<(), String> {
-        match self {
-            Encoder::Hec { hec, .. } => {
-                hec.encode_own(event, body);
-                Ok(())
-            }
-            Encoder::Syslog(syslog) => syslog.encode_own(event, body, scratch).map_err(|problem| problem.to_string()),
-        }
-    }
-
-    /// The head of a request with a body of `length` bytes.
-    ///
-    /// # Errors
-    /// Why there is none: a header value that would break the request, or a format without requests.
-    pub fn request_head(&self, token: &str, gzip: bool, length: usize, out: &mut Vec<u8>) -> Result<(), String> {
-        match self {
-            Encoder::Hec { hec, path, host } => {
-                let content_length = length as u64;
-                let head = HecHead { path, host, token, channel: None, gzip, content_length };
-                hec.request_head(&head, out).map_err(|problem| problem.to_string())
-            }
-            Encoder::Syslog(_) => Err(String::from("syslog has no requests")),
-        }
-    }
-
-    /// What a reply means for a batch of `events` events.
-    pub fn outcome(&self, reply: &Reply, events: usize, wall_ms: i64) -> Outcome {
-        let verdict = match self {
-            Encoder::Hec { hec, .. } => hec.verdict(reply, events, wall_ms),
-            Encoder::Syslog(_) => Verdict::Misconfigured { why: String::from("a syslog server sent a reply") },
-        };
-        outcome(verdict, reply.status, events)
+        Ok(())
     }
 }
 
-fn outcome(verdict: Verdict, status: u16, events: usize) -> Outcome {
+/// What a verdict on a reply with `status` means for a batch of `events` events.
+pub(super) fn outcome(verdict: Verdict, status: u16, events: usize) -> Outcome {
     match verdict {
         Verdict::Delivered { slow_down } => Outcome::Accepted { slow_down },
         Verdict::Retry { after_ms, why, slow_down, .. } => {
@@ -148,18 +159,17 @@ fn outcome(verdict: Verdict, status: u16, events: usize) -> Outcome {
         Verdict::Split { why, .. } if status == 413 => Outcome::TooLarge { why },
         Verdict::Split { offender, why } => Outcome::Refused { offender, why },
         Verdict::HoldForCredentials { why } => Outcome::Retry { hold: Hold::Credentials, after: None, why },
-        Verdict::Misconfigured { why } => Outcome::Retry { hold: Hold::Misconfigured, after: None, why },
-        Verdict::Refused { mut items, rest } => {
-            if items.len() == events {
-                let why = items.pop().map_or_else(String::new, |item| item.reason);
-                return Outcome::Refused { offender: None, why };
-            }
-            let is_refused = |at: usize| items.iter().any(|item| item.item == at);
-            let again = match rest {
-                Rest::Delivered => Vec::new(),
-                Rest::Retry | Rest::Unknown => (0..events).filter(|at| !is_refused(*at)).collect(),
-            };
-            Outcome::AcceptedBut { refused: items.into_iter().map(|item| (item.item, item.reason)).collect(), again }
+        Verdict::Misconfigured { why } | Verdict::Uncompressed { why } => {
+            Outcome::Retry { hold: Hold::Misconfigured, after: None, why }
+        }
+        // A reply that blames every event blames the batch: the search for the one at fault decides.
+        Verdict::Judged { mut refused, .. } if refused.len() == events => {
+            let why = refused.pop().map_or_else(String::new, |item| item.reason);
+            Outcome::Refused { offender: None, why }
+        }
+        Verdict::Judged { refused, again, slow_down, note } => {
+            let refused = refused.into_iter().map(|item| (item.item, item.reason)).collect();
+            Outcome::AcceptedBut { refused, again, slow_down, note }
         }
     }
 }

@@ -1,15 +1,20 @@
-//! How selected events get to their destination: decisions in [`sender`], [`gate`], [`isolation`], [`lane`] and
-//! [`backoff`], which do no I/O; the loops round the transports in [`carrier`].
+//! How selected events get to their destination: decisions in [`sender`], [`gate`], [`isolation`], [`lane`],
+//! [`targets`],
+//! [`allowance`], [`acks`] and [`backoff`], which do no I/O; the loops round the transports in [`carrier`] and `http`.
 
+pub mod acks;
+pub mod allowance;
 pub mod backoff;
 pub mod carrier;
 pub mod encoder;
 pub mod gate;
+mod http;
 pub mod isolation;
 pub mod lane;
 pub mod outlet;
 pub mod route;
 pub mod sender;
+pub mod targets;
 
 #[cfg(test)]
 mod sender_tests;

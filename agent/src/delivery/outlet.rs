@@ -10,13 +10,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use hdrhistogram::Histogram;
-use scaidrive_codecs::{Body, Event, Field, Filter, Index, Scratch};
+use scaidrive_codecs::{Body, Entry, Event, Field, Filter, Index, Scratch};
 use scaidrive_wal::{CursorKey, Record, Seq};
 
 use super::encoder::Encoder;
 use super::gate::{Hold, Pass};
 use super::sender::{Effect, Item, Job, Limits, Outcome, Sender, ToDo};
-use crate::config::{Destination, Kind};
+use crate::config::{Destination, HecAck, Kind};
 use crate::notify::Notify;
 use crate::stored::{self, Decode, Encode};
 use crate::stream::announce::{Announcement, Announcer, AnnouncerState, Revision};
@@ -68,6 +68,24 @@ pub struct Outlet {
     has_walked: bool,
     is_resting: bool,
     cursor: CursorWrites,
+    clock: WallClock,
+    /// Why nothing may be sent although the destination would take it.
+    halted: Option<String>,
+    /// What people should know although all is well, since it was said.
+    notice: Option<String>,
+}
+
+/// What the wall clock shows, going on from when it was last looked at.
+#[derive(Clone, Copy, Debug)]
+struct WallClock {
+    wall_ms: i64,
+    at: Millis,
+}
+
+impl WallClock {
+    fn wall_ms(&self, now: Millis) -> i64 {
+        self.wall_ms.saturating_add_unsigned(now.since(self.at).0)
+    }
 }
 
 /// Where an outlet reads the log.
@@ -101,6 +119,10 @@ pub struct Tally {
     pub refused_requests: u64,
     /// Requests without a useful answer.
     pub failed_requests: u64,
+    /// Replies that asked for less.
+    pub slow_downs: u64,
+    /// Replies that took everything and yet said something that people should know.
+    pub notes: u64,
     /// Bytes of event payload accepted.
     pub delivered_bytes: u64,
     /// Wall time of the last acceptance, ms since 1970.
@@ -119,6 +141,8 @@ impl Default for Tally {
             accepted_requests: 0,
             refused_requests: 0,
             failed_requests: 0,
+            slow_downs: 0,
+            notes: 0,
             delivered_bytes: 0,
             last_success_ms: None,
             last_failure: None,
@@ -208,6 +232,8 @@ pub struct Start<'a> {
     pub must_begin_anew: bool,
     /// Now.
     pub now: Millis,
+    /// The same, in milliseconds since 1970.
+    pub wall_ms: i64,
 }
 
 impl Outlet {
@@ -237,7 +263,7 @@ impl Outlet {
                 (Checkpoint::first(start.oldest.get()), announcer, epoch, Vec::new(), false)
             }
         };
-        let limits = limits(&destination);
+        let limits = limits(&destination, encoder.frame_len());
         let mut outlet = Outlet {
             key: CursorKey(destination.id.bytes()),
             stream: StreamName::new(start.node.into(), prefix, epoch),
@@ -265,6 +291,9 @@ impl Outlet {
                 durable_seq: if found { checkpoint.next_seq } else { 0 },
                 ..CursorWrites::default()
             },
+            clock: WallClock { wall_ms: start.wall_ms, at: start.now },
+            halted: None,
+            notice: None,
         };
         if anew {
             let next_seq = checkpoint.next_seq.clamp(*held.start(), *held.end());
@@ -334,7 +363,7 @@ impl Outlet {
 
     /// Whether requests are under way.
     pub fn is_busy(&self) -> bool {
-        self.sender.under_way() > 0 || self.own_under_way || !self.own_written.is_empty()
+        self.sender.under_way() + self.sender.parked() > 0 || self.own_under_way || !self.own_written.is_empty()
     }
 
     /// Judges one event of its scope. `is_given_up` says that the event is too old, or must make room: if it is
@@ -374,11 +403,12 @@ impl Outlet {
             self.pass_over(&item, Lost::Overflowed, "", tenants);
             return None;
         }
-        let (encoder, stream) = (&self.encoder, &self.stream);
+        let (encoder, stream, now_ms) = (&self.encoder, &self.stream, self.clock.wall_ms(now));
         let encode = |item: &Item<Record>, position: u32, body: &mut Body| {
-            encoder.encode(event, &stream.stamp(item.n), position, body, scratch)
+            let stamp = stream.stamp(item.n);
+            encoder.encode(event, &Entry { item: position, stamp: Some(&stamp), now_ms }, body, scratch)
         };
-        match self.sender.offer(item, now, encode) {
+        match self.sender.offer(item, now, now_ms, encode) {
             Ok(()) => None,
             Err((item, why)) => Some(Condemned { item, why }),
         }
@@ -456,10 +486,21 @@ impl Outlet {
         condemned: &mut Vec<Condemned>,
         tenants: &mut TenantBooks,
     ) {
+        self.clock = WallClock { wall_ms, at: now };
         self.note(&outcome, wall_ms);
         let mut effects = Vec::new();
         self.sender.settle(job, outcome, now, entropy, &mut effects);
         self.apply(effects, Some(wall_ms), condemned, tenants);
+        self.wake.notify();
+    }
+
+    /// A request was accepted, and its acknowledgement comes later.
+    pub fn parked(&mut self, job: &mut OutletJob, slow_down: bool) {
+        if let OutletJob::Events(job) = job {
+            self.sender.park(job, slow_down);
+        } else {
+            self.sender.reached();
+        }
         self.wake.notify();
     }
 
@@ -684,11 +725,28 @@ impl Outlet {
         self.cursor.is_dirty && self.cursor.is_urgent && self.cursor.on_its_way.is_none()
     }
 
+    /// Why nothing may be sent although the destination would take it; `None` when it may.
+    pub fn set_halted(&mut self, why: Option<String>) {
+        if why.is_none() && self.halted.is_some() {
+            self.notice = None;
+        }
+        self.halted = why;
+    }
+
+    /// What people should know although all is well.
+    pub fn set_notice(&mut self, words: String) {
+        self.notice = Some(words);
+    }
+
     /// What it is to people.
     pub fn state(&self) -> (&'static str, Option<String>) {
         let Some(closed) = self.sender.closed() else {
             let state = if self.sender.has_suspects() { "active_with_errors" } else { "active" };
-            return (if self.is_resting { "paused" } else { state }, None);
+            return match (&self.halted, self.is_resting) {
+                (_, true) => ("paused", None),
+                (Some(why), false) => ("throttled", Some(why.clone())),
+                (None, false) => (state, self.notice.clone()),
+            };
         };
         let state = match closed.hold {
             Hold::Credentials => "auth_hold",
@@ -787,20 +845,31 @@ impl Outlet {
 
     fn note(&mut self, outcome: &Outcome, wall_ms: i64) {
         match outcome {
-            Outcome::Accepted { .. } => {
+            Outcome::Accepted { slow_down } => {
                 self.tally.accepted_requests += 1;
+                self.tally.slow_downs += u64::from(*slow_down);
                 self.tally.last_success_ms = Some(wall_ms);
             }
             Outcome::Refused { why, .. } | Outcome::TooLarge { why } => {
                 self.tally.refused_requests += 1;
                 self.tally.last_failure = Some((wall_ms, why.clone()));
             }
-            Outcome::AcceptedBut { refused, .. } => {
-                self.tally.refused_requests += 1;
-                self.tally.last_failure = refused.first().map(|(_, why)| (wall_ms, why.clone()));
+            Outcome::AcceptedBut { refused, again, slow_down, note } => {
+                if refused.is_empty() && again.is_empty() {
+                    self.tally.accepted_requests += 1;
+                    self.tally.last_success_ms = Some(wall_ms);
+                } else {
+                    self.tally.refused_requests += 1;
+                }
+                self.tally.slow_downs += u64::from(*slow_down);
+                self.tally.notes += u64::from(note.is_some());
+                if let Some(said) = refused.first().map(|(_, why)| why).or(note.as_ref()) {
+                    self.tally.last_failure = Some((wall_ms, said.clone()));
+                }
             }
-            Outcome::Retry { why, .. } => {
+            Outcome::Retry { why, hold, .. } => {
                 self.tally.failed_requests += 1;
+                self.tally.slow_downs += u64::from(*hold == Hold::Throttled);
                 self.tally.last_failure = Some((wall_ms, why.clone()));
             }
         }
@@ -814,21 +883,26 @@ impl Outlet {
     }
 }
 
-fn limits(destination: &Destination) -> Limits {
-    let is_pipe = matches!(destination.kind, Kind::Syslog(_));
+fn limits(destination: &Destination, frame_len: usize) -> Limits {
+    let is_pipe = matches!(&destination.kind, Kind::Syslog(syslog) if syslog.transport.is_pipe());
     let in_flight = match (is_pipe, destination.ordered) {
         (true, _) => PIPE_BATCHES_MAX,
         (false, true) => 1,
         (false, false) => destination.in_flight_max as u32,
     };
+    let usual_queue = destination.batch.max_size * (in_flight as usize + 2);
     Limits {
         max_events: destination.batch.max_events,
-        max_size: destination.batch.max_size,
+        max_size: destination.batch.max_size.saturating_sub(frame_len),
         linger: destination.batch.linger,
         in_flight,
         is_ordered: is_pipe || destination.ordered,
         is_pipe,
-        queue_bytes: if is_pipe { PIPE_BYTES_MAX } else { destination.batch.max_size * (in_flight as usize + 2) },
+        queue_bytes: match &destination.kind {
+            _ if is_pipe => PIPE_BYTES_MAX,
+            Kind::SplunkHec(hec) if hec.ack != HecAck::Off => PARKED_BYTES_MAX.max(usual_queue),
+            _ => usual_queue,
+        },
     }
 }
 
@@ -863,6 +937,8 @@ const OUT_OF_BAND: [&str; 3] = ["siem.buffer_overflow", "siem.stream_statement",
 /// What was written to a pipe and may not have been read: batches, and bytes of events.
 const PIPE_BATCHES_MAX: u32 = 1 << 20;
 const PIPE_BYTES_MAX: usize = 128 << 20;
+/// What waits for acknowledgements: bytes of events.
+const PARKED_BYTES_MAX: usize = 64 << 20;
 /// Failures in a row after which the circuit is called open.
 const CIRCUIT_FAILURES: u32 = 5;
 /// Ranges of numbers delivered ahead of the cursor that it remembers.

@@ -60,19 +60,21 @@ pub struct Batch<T> {
     pub items: Vec<Item<T>>,
     /// What goes out. Belongs to `items` only while `is_encoded`.
     pub body: Body,
+    /// When the first event of the body was encoded, in milliseconds since 1970, as whoever encoded it says.
+    pub encoded_ms: i64,
     /// False after the batch was put together anew; then whoever sends it encodes it first.
     pub is_encoded: bool,
 }
 
 impl<T> Default for Batch<T> {
     fn default() -> Self {
-        Batch { items: Vec::new(), body: Body::new(), is_encoded: true }
+        Batch { items: Vec::new(), body: Body::new(), encoded_ms: 0, is_encoded: true }
     }
 }
 
 impl<T> Batch<T> {
     fn of(items: Vec<Item<T>>) -> Batch<T> {
-        Batch { items, body: Body::new(), is_encoded: false }
+        Batch { items, body: Body::new(), encoded_ms: 0, is_encoded: false }
     }
 }
 
@@ -83,6 +85,8 @@ pub struct Job<T> {
     pub batch: Batch<T>,
     purpose: Purpose,
     number: u64,
+    /// Accepted for now: it counts no more as a request, and is settled when it is acknowledged.
+    is_parked: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,8 +133,12 @@ pub enum Outcome {
     AcceptedBut {
         /// Positions in the batch and reasons.
         refused: Vec<(usize, String)>,
-        /// Positions to be sent again.
+        /// Positions to be sent again, later.
         again: Vec<usize>,
+        /// It asks for fewer requests.
+        slow_down: bool,
+        /// What people should know.
+        note: Option<String>,
     },
     /// Try again later.
     Retry {
@@ -169,6 +177,8 @@ pub struct Sender<T> {
     gate: Gate,
     lane: Lane,
     under_way: u32,
+    /// Batches that were accepted and wait for their acknowledgement.
+    parked: u32,
     /// Requests sent so far; orders sends and replies.
     sent: u64,
     refused_in_a_row: u32,
@@ -198,6 +208,8 @@ struct Suspect<T> {
     again_at: Millis,
 }
 
+/// Batches that may wait for their acknowledgement before no more are sent.
+const PARKED_MAX: u32 = 1_024;
 /// Refusals in a row, with nothing accepted between, after which the events are no longer suspected.
 const REFUSALS_MAX: u32 = 20;
 /// How long a lone refused event waits for evidence before it is tried again.
@@ -223,6 +235,7 @@ impl<T> Sender<T> {
             suspects: Vec::new(),
             gate: Gate::default(),
             under_way: 0,
+            parked: 0,
             sent: 0,
             refused_in_a_row: 0,
             probe_turn: 0,
@@ -290,12 +303,32 @@ impl<T> Sender<T> {
         }
     }
 
+    /// A request was accepted, and whether its events were really taken is said later: then it is settled. Until then the
+    /// next requests go.
+    pub fn park(&mut self, job: &mut Job<T>, slow_down: bool) {
+        assert!(!job.is_parked, "a request is accepted once");
+        job.is_parked = true;
+        self.under_way -= 1;
+        self.parked += 1;
+        self.gate.open();
+        if slow_down {
+            self.lane.narrow();
+        } else {
+            self.lane.widen();
+        }
+    }
+
+    /// Batches that wait for their acknowledgement.
+    pub fn parked(&self) -> u32 {
+        self.parked
+    }
+
     /// The destination is there, though it has not answered for any event: what a pipe without answers knows.
     pub fn reached(&mut self) {
         self.gate.open();
     }
 
-    /// Takes one selected event. `encode` writes it into the body as the item of the given position.
+    /// Takes one selected event. `encode` writes it into the body as the item of the given position, as of `wall_ms`.
     ///
     /// # Errors
     /// The event and the reason, when it can't be encoded at all; nothing was taken then.
@@ -303,6 +336,7 @@ impl<T> Sender<T> {
         &mut self,
         item: Item<T>,
         now: Millis,
+        wall_ms: i64,
         mut encode: impl FnMut(&Item<T>, u32, &mut Body) -> Result<(), String>,
     ) -> Result<(), (Item<T>, String)> {
         if self.open.items.len() >= self.limits.max_events {
@@ -323,6 +357,7 @@ impl<T> Sender<T> {
         self.held_events += 1;
         if self.open.items.is_empty() {
             self.opened_at = now;
+            self.open.encoded_ms = wall_ms;
         }
         self.open.items.push(item);
         Ok(())
@@ -344,7 +379,7 @@ impl<T> Sender<T> {
                 return ToDo::Wait;
             }
         }
-        if self.under_way >= self.lane.width() {
+        if self.under_way >= self.lane.width() || self.parked >= PARKED_MAX {
             return ToDo::Wait;
         }
         self.next_ordinary(now)
@@ -359,12 +394,23 @@ impl<T> Sender<T> {
         entropy: &mut dyn Entropy,
         effects: &mut Vec<Effect<T>>,
     ) {
-        self.under_way -= 1;
+        if job.is_parked {
+            self.parked -= 1;
+        } else {
+            self.under_way -= 1;
+        }
         match outcome {
             Outcome::Accepted { slow_down } => self.on_accepted(job, slow_down, effects),
             Outcome::Refused { offender, why } => self.on_refused(job, offender, why, false, now, entropy, effects),
             Outcome::TooLarge { why } => self.on_refused(job, None, why, true, now, entropy, effects),
-            Outcome::AcceptedBut { refused, again } => self.on_accepted_but(job, refused, &again, now, effects),
+            Outcome::AcceptedBut { refused, again, slow_down, note: _ } => {
+                self.on_accepted_but(job, refused, &again, slow_down, now, effects);
+                if !again.is_empty() {
+                    // Sending them again at once would only be refused again.
+                    let cause = format!("{} events of a request could not be taken now", again.len());
+                    self.gate.close(Hold::Throttled, cause, true, None, now, entropy);
+                }
+            }
             Outcome::Retry { hold, after, why } => {
                 self.lane.narrow();
                 self.gate.close(hold, why, true, after, now, entropy);
@@ -437,14 +483,14 @@ impl<T> Sender<T> {
     fn close_open(&mut self) {
         let items = self.spare_items.pop().unwrap_or_default();
         let body = self.spare_bodies.pop().unwrap_or_default();
-        let fresh = Batch { items, body, is_encoded: true };
+        let fresh = Batch { items, body, encoded_ms: 0, is_encoded: true };
         self.ready.push_back(std::mem::replace(&mut self.open, fresh));
     }
 
     fn send(&mut self, purpose: Purpose, batch: Batch<T>) -> Job<T> {
         self.under_way += 1;
         self.sent += 1;
-        Job { batch, purpose, number: self.sent }
+        Job { batch, purpose, number: self.sent, is_parked: false }
     }
 
     fn next_ordinary(&mut self, now: Millis) -> ToDo<T> {
@@ -680,6 +726,7 @@ impl<T> Sender<T> {
         job: Job<T>,
         refused: Vec<(usize, String)>,
         again: &[usize],
+        slow_down: bool,
         now: Millis,
         effects: &mut Vec<Effect<T>>,
     ) {
@@ -687,10 +734,14 @@ impl<T> Sender<T> {
         if taken > 0 {
             self.gate.open();
             self.refused_in_a_row = 0;
-            self.lane.widen();
             self.condemn(job.number, effects);
         } else {
             self.gate.probe_returned();
+        }
+        if slow_down || !again.is_empty() {
+            self.lane.narrow();
+        } else if taken > 0 {
+            self.lane.widen();
         }
         if job.purpose == Purpose::Test {
             self.abandon_search();

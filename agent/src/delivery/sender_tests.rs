@@ -67,7 +67,7 @@ impl World {
                 body.push_glue(b"0123456789");
                 Ok(())
             };
-            assert!(self.sender.offer(item, self.now, encode).is_ok());
+            assert!(self.sender.offer(item, self.now, 0, encode).is_ok());
         }
     }
 
@@ -310,7 +310,7 @@ fn random_outcome(job: &Job<()>, prng: &mut Prng) -> Outcome {
             let refused: Vec<_> =
                 (0..len).filter(|_| prng.below(4) == 0).map(|at| (at, "mapping".to_owned())).collect();
             let again = (0..len).filter(|at| !refused.iter().any(|(bad, _)| bad == at) && prng.below(4) == 0).collect();
-            Outcome::AcceptedBut { refused, again }
+            Outcome::AcceptedBut { refused, again, slow_down: prng.below(5) == 0, note: None }
         }
         6 => Outcome::Retry { hold: Hold::Trouble, after: None, why: "503".into() },
         _ => Outcome::Retry { hold: Hold::Credentials, after: None, why: "401".into() },
@@ -356,4 +356,20 @@ fn lesson_31_the_size_limit_is_that_of_the_encoded_body() {
         accept()
     });
     assert_eq!(world.delivered.len(), 100);
+}
+
+#[test]
+fn lesson_27_items_that_could_not_be_taken_now_wait_before_they_go_again_alone() {
+    let mut world = World::new(LIMITS, 8);
+    world.offer(10);
+    let ToDo::Send(job) = world.sender.next(world.now) else { panic!("a batch is sent at once") };
+    assert_eq!(job.batch.items.len(), 10);
+    let outcome = Outcome::AcceptedBut { refused: Vec::new(), again: vec![2, 5], slow_down: true, note: None };
+    world.settle(job, outcome);
+    assert_eq!((world.delivered.len(), world.sender.lane_width()), (8, 1));
+    let ToDo::WaitUntil(moment) = world.sender.next(world.now) else { panic!("the same would happen again at once") };
+    assert!(moment.since(world.now) >= Millis(500));
+    world.now = moment;
+    let ToDo::Send(job) = world.sender.next(world.now) else { panic!("now they go again") };
+    assert_eq!(job.batch.items.iter().map(|item| item.n).collect::<Vec<_>>(), [3, 6]);
 }

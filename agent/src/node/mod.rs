@@ -17,7 +17,9 @@ use scaidrive_codecs::own::{AgentStarted, FormatSetAside, IdentityChanged, OwnEv
 use scaidrive_wal::{self as wal, Budget, DirectoryLock, Log, MappedDisk, Opened, WallTime};
 
 use crate::config::{Changes, Config, Destination, DestinationId, Durability};
+use crate::credentials::Credentials;
 use crate::deadletter::DeadLetters;
+use crate::delivery::allowance::Allowance;
 use crate::ingest::{self, IngestThread, Intake, Token};
 use crate::runtime::{self, Choice, ShardThread};
 use crate::shard::door::{Doors, Inbox, ShardId};
@@ -264,7 +266,11 @@ impl Stores {
         let mut destinations = Vec::new();
         for destination in &config.destinations {
             let dead_letters = self.store(&directory, destination, chance())?;
-            destinations.push(Planned { destination: Arc::clone(destination), dead_letters });
+            let credentials = Credentials::new(destination, |name| std::env::var(name).ok());
+            let limited = |limit| Arc::new(Mutex::new(Allowance::new(limit, Millis::ZERO)));
+            let allowance = destination.rate_limit.map(limited);
+            let destination = Arc::clone(destination);
+            destinations.push(Planned { destination, dead_letters, credentials, allowance });
         }
         Ok(Plan { destinations, window: config.buffer.window, on_full: config.buffer.on_full })
     }

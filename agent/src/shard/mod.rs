@@ -44,7 +44,9 @@ use self::intake::{Intake, Moment};
 use self::pass::Passes;
 use self::shelf::ShardShelf;
 use crate::config::{Destination, OnFull};
+use crate::credentials::Credentials;
 use crate::deadletter::DeadLetters;
+use crate::delivery::allowance::Allowance;
 use crate::delivery::carrier;
 use crate::delivery::outlet::{FLAG_OWN, Reading};
 use crate::notify::Notify;
@@ -80,6 +82,10 @@ pub struct Planned {
     pub destination: Arc<Destination>,
     /// Its dead letters.
     pub dead_letters: Arc<Mutex<DeadLetters>>,
+    /// What lets us in.
+    pub credentials: Arc<Credentials>,
+    /// How much it may get, where that is limited.
+    pub allowance: Option<Arc<Mutex<Allowance>>>,
 }
 
 /// What a shard is made of.

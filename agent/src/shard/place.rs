@@ -2,11 +2,12 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::config::Destination;
 use crate::deadletter::DeadLetters;
-use crate::delivery::outlet::Outlet;
+use crate::delivery::allowance::Allowance;
+use crate::delivery::outlet::{Outlet, OutletJob};
 use crate::delivery::route::Route;
 use crate::time::Millis;
 
@@ -18,6 +19,8 @@ pub struct Place {
     pub outlet: RefCell<Outlet>,
     /// The way to it.
     pub route: Rc<Route>,
+    /// How much it may get; shared with the other shards.
+    pub allowance: Option<Arc<Mutex<Allowance>>>,
     /// Where what it refuses is kept; shared with the other shards.
     pub dead_letters: Arc<Mutex<DeadLetters>>,
     /// Tasks that carry for it.
@@ -34,11 +37,17 @@ pub struct Place {
 
 impl Place {
     /// A place without carriers.
-    pub fn new(outlet: Outlet, route: Rc<Route>, dead_letters: Arc<Mutex<DeadLetters>>) -> Rc<Place> {
+    pub fn new(
+        outlet: Outlet,
+        route: Rc<Route>,
+        dead_letters: Arc<Mutex<DeadLetters>>,
+        allowance: Option<Arc<Mutex<Allowance>>>,
+    ) -> Rc<Place> {
         Rc::new(Place {
             destination: Arc::clone(&outlet.destination),
             outlet: RefCell::new(outlet),
             route,
+            allowance,
             dead_letters,
             carriers: Cell::new(0),
             idle: Cell::new(0),
@@ -46,6 +55,31 @@ impl Place {
             is_touched: Cell::new(false),
             next_full_store: Cell::new(None),
         })
+    }
+
+    /// For how long nothing may be sent, because what it may get is used up.
+    pub fn halt(&self, now: Millis, wall_ms: i64) -> Option<Millis> {
+        let allowance = self.allowance.as_ref()?;
+        let halt = allowance.lock().unwrap_or_else(PoisonError::into_inner).halt(now, wall_ms);
+        let wait = halt.as_ref().map(|halt| halt.wait);
+        self.outlet.borrow_mut().set_halted(halt.map(|halt| halt.why));
+        wait
+    }
+
+    /// Something is sent: what it may get becomes less.
+    pub fn spend(&self, job: &OutletJob, now: Millis, wall_ms: i64) {
+        let Some(allowance) = &self.allowance else { return };
+        let (events, bytes) = match job {
+            OutletJob::Events(job) => {
+                (job.batch.items.len() as u64, job.batch.items.iter().map(|item| u64::from(item.size)).sum())
+            }
+            OutletJob::Own(_) => (1, 0),
+        };
+        let said = allowance.lock().unwrap_or_else(PoisonError::into_inner).spend(events, bytes, now, wall_ms);
+        if let Some(words) = said {
+            tracing::warn!(destination = %self.destination.name, "{words}");
+            self.outlet.borrow_mut().set_notice(words);
+        }
     }
 
     /// Wakes a carrier, or says that one more is needed.

@@ -67,10 +67,11 @@ impl Shard {
             next: self.log.borrow().next_seq(),
             must_begin_anew,
             now: self.runtime.now(),
+            wall_ms: self.runtime.wall_ms(),
         };
         let outlet = Outlet::open(Arc::clone(&planned.destination), encoder, &start, &mut Chance(&*self.runtime));
-        let route = Rc::new(Route::new(Arc::clone(&planned.destination)));
-        Some(Place::new(outlet, route, Arc::clone(&planned.dead_letters)))
+        let route = Rc::new(Route::new(Arc::clone(&planned.destination), Arc::clone(&planned.credentials)));
+        Some(Place::new(outlet, route, Arc::clone(&planned.dead_letters), planned.allowance.clone()))
     }
 
     pub(super) fn set_places(&self, places: Vec<Rc<Place>>) {

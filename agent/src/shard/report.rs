@@ -87,6 +87,10 @@ pub struct DestinationReport {
     pub refused_requests: u64,
     /// Requests without a useful answer.
     pub failed_requests: u64,
+    /// Replies that asked for less.
+    pub slow_downs: u64,
+    /// Replies that said something people should know.
+    pub notes: u64,
     /// Bytes of events accepted.
     pub delivered_bytes: u64,
     /// Requests under way.
@@ -135,6 +139,8 @@ impl Shard {
                 accepted_requests: outlet.tally.accepted_requests,
                 refused_requests: outlet.tally.refused_requests,
                 failed_requests: outlet.tally.failed_requests,
+                slow_downs: outlet.tally.slow_downs,
+                notes: outlet.tally.notes,
                 delivered_bytes: outlet.tally.delivered_bytes,
                 under_way: outlet.sender().under_way(),
                 last_success_ms: outlet.tally.last_success_ms,

@@ -14,6 +14,8 @@ use futures_lite::future;
 
 use crate::runtime::{Runtime, Stream};
 use crate::time::Millis;
+use crate::transport::proxy::{Proxy, tunnel};
+use crate::transport::race::connect_to_any;
 use crate::transport::tls::{self, TlsClient, TlsStream};
 use crate::transport::{FailureKind, Stage, TransportError};
 
@@ -26,6 +28,8 @@ pub struct Endpoint {
     pub port: u16,
     /// How to speak TLS; plain when `None`.
     pub tls: Option<Arc<TlsClient>>,
+    /// The HTTP proxy on the way, if there is one.
+    pub proxy: Option<Arc<Proxy>>,
     /// For look-up, connection and TLS together.
     pub connect_timeout: Millis,
     /// For a whole exchange, or for a blocked write.
@@ -46,29 +50,23 @@ pub enum Connection {
     Tls(Box<TlsStream>),
 }
 
-/// Connects to `endpoint`. Its addresses are tried in order, each for a fair share of the time that is left.
+/// Connects to `endpoint`, through its proxy if it has one. The name is looked up each time; of several addresses the
+/// one that is connected first is used.
 ///
 /// # Errors
-/// At the stages `Resolve`, `Connect` and `Tls`; the text names host, address and cause. For several addresses it is
-/// the last one's error.
+/// At the stages `Resolve`, `Connect`, `Proxy` and `Tls`; the text names host, address and cause. For several addresses
+/// it is the last one's error.
 pub async fn connect(runtime: &Rc<dyn Runtime>, endpoint: &Endpoint) -> Result<Connection, TransportError> {
     let deadline = runtime.now().plus(endpoint.connect_timeout);
-    let look_up = async {
-        let found = runtime.resolve(&endpoint.host, endpoint.port).await;
-        found.map_err(|error| {
-            let what = format!("cannot find the address of {}: {error}", endpoint.host);
-            TransportError::new(Stage::Resolve, FailureKind::Unreachable, what)
-        })
+    let stream = match &endpoint.proxy {
+        None => connect_plainly(runtime, endpoint, deadline).await?,
+        Some(proxy) => {
+            let first =
+                Endpoint { host: proxy.host.clone(), port: proxy.port, tls: None, proxy: None, ..endpoint.clone() };
+            let stream = connect_plainly(runtime, &first, deadline).await?;
+            tunnel(runtime, stream, proxy, endpoint, deadline).await?
+        }
     };
-    let late = || {
-        TransportError::new(
-            Stage::Resolve,
-            FailureKind::TimedOut,
-            format!("no answer to the look-up of {}", endpoint.host),
-        )
-    };
-    let addresses = within(runtime, deadline, look_up, late).await?;
-    let stream = connect_to_any(runtime, endpoint, &addresses, deadline).await?;
     let Some(client) = &endpoint.tls else { return Ok(Connection::Plain(stream)) };
     let late = || {
         TransportError::new(
@@ -81,30 +79,32 @@ pub async fn connect(runtime: &Rc<dyn Runtime>, endpoint: &Endpoint) -> Result<C
     Ok(Connection::Tls(Box::new(stream)))
 }
 
-async fn connect_to_any(
+async fn connect_plainly(
     runtime: &Rc<dyn Runtime>,
     endpoint: &Endpoint,
-    addresses: &[SocketAddr],
     deadline: Millis,
 ) -> Result<Box<dyn Stream>, TransportError> {
-    let addresses = &addresses[..addresses.len().min(ADDRESSES_MAX)];
-    let mut last =
-        TransportError::new(Stage::Resolve, FailureKind::Unreachable, format!("{} has no address", endpoint.host));
-    for (tried, address) in addresses.iter().enumerate() {
-        let left = deadline.since(runtime.now());
-        let share = Millis(left.0 / (addresses.len() - tried) as u64);
-        let what = format!("cannot connect to {endpoint} ({address})");
-        let attempt = async {
-            runtime.connect(*address).await.map_err(|error| TransportError::of_io(Stage::Connect, &what, &error))
-        };
-        let late =
-            || TransportError::new(Stage::Connect, FailureKind::TimedOut, format!("{what}: no answer within {share}"));
-        match within(runtime, runtime.now().plus(share), attempt, late).await {
-            Ok(stream) => return Ok(stream),
-            Err(error) => last = error,
-        }
-    }
-    Err(last)
+    let addresses = look_up(runtime, endpoint, deadline).await?;
+    connect_to_any(runtime, endpoint, &addresses, deadline).await
+}
+
+/// The addresses of `endpoint`, if they are known by `deadline`.
+pub(super) async fn look_up(
+    runtime: &Rc<dyn Runtime>,
+    endpoint: &Endpoint,
+    deadline: Millis,
+) -> Result<Vec<SocketAddr>, TransportError> {
+    let found = async {
+        runtime.resolve(&endpoint.host, endpoint.port).await.map_err(|error| {
+            let what = format!("cannot find the address of {}: {error}", endpoint.host);
+            TransportError::new(Stage::Resolve, FailureKind::Unreachable, what)
+        })
+    };
+    let late = || {
+        let what = format!("no answer to the look-up of {}", endpoint.host);
+        TransportError::new(Stage::Resolve, FailureKind::TimedOut, what)
+    };
+    within(runtime, deadline, found, late).await
 }
 
 /// The outcome of `work`, or `late()` when it is not there by `deadline`.
@@ -194,9 +194,6 @@ impl AsyncWrite for Connection {
     }
 }
 
-/// Addresses of one name that are tried.
-const ADDRESSES_MAX: usize = 8;
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -269,7 +266,18 @@ mod tests {
             world.network().serve(second(), |stream| Box::pin(async move { drop(stream) }));
         });
         assert_eq!(outcome, Ok(()));
-        assert!(when >= Millis(4_900) && when < Millis(5_100), "half of ten seconds for the first: {when}");
+        assert!(when >= Millis(250) && when < Millis(500), "the second starts a quarter of a second later: {when}");
+    }
+
+    #[test]
+    fn an_address_that_refuses_costs_no_time_and_a_slow_one_may_still_win() {
+        let (outcome, when) = in_a_world(|world| {
+            world.network().set_name("siem", &[first().ip(), second().ip()]);
+            world.network().set_fault(first(), Fault::Refused);
+            world.network().serve(second(), |stream| Box::pin(async move { drop(stream) }));
+        });
+        assert_eq!(outcome, Ok(()));
+        assert!(when < Millis(250), "{when}");
     }
 
     #[test]

@@ -4,11 +4,16 @@
 //! taken what was sent, and whose fault it looks like; the sender draws the conclusions. Nothing is retried here.
 
 mod connect;
+mod datagram;
 mod gather;
 mod gzip;
 mod http;
+mod proxy;
+mod race;
+mod relp;
 mod syslog;
 mod tls;
+mod zstd;
 
 #[cfg(test)]
 mod testbed;
@@ -17,11 +22,15 @@ use std::fmt;
 use std::io;
 
 pub use connect::{Connection, Endpoint, connect};
+pub use datagram::{DatagramError, DatagramSocket};
 pub use gather::{WriteError, write_slices};
 pub use gzip::gzip;
 pub use http::exchange;
+pub use proxy::Proxy;
+pub use relp::{Answers, RelpConnection};
 pub use syslog::SyslogConnection;
 pub use tls::{TlsClient, TlsError};
+pub use zstd::zstd;
 
 /// Why a connection could not be made or used.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +52,8 @@ pub enum Stage {
     Resolve,
     /// Making the TCP connection.
     Connect,
+    /// Asking a proxy for the way.
+    Proxy,
     /// Agreeing on TLS.
     Tls,
     /// Sending.
@@ -62,6 +73,10 @@ pub enum FailureKind {
     Closed,
     /// One of the two does not trust the other's certificate, or they cannot agree on TLS. Waiting does not help.
     Untrusted,
+    /// A proxy on the way wants other credentials.
+    Credentials,
+    /// The other side will not do what it is there for: something is set wrong, here or there. Waiting does not help.
+    Refused,
     /// The answer makes no sense.
     Protocol,
     /// A page of the log behind the bytes to be sent is gone.
@@ -86,12 +101,17 @@ impl TransportError {
 
     /// Whether only a change of configuration, here or there, can help.
     pub fn is_misconfiguration(&self) -> bool {
-        self.kind == FailureKind::Untrusted
+        matches!(self.kind, FailureKind::Untrusted | FailureKind::Refused)
+    }
+
+    /// Whether the connection was there and the request was on its way.
+    pub fn is_in_exchange(&self) -> bool {
+        matches!(self.stage, Stage::Write | Stage::Reply)
     }
 
     /// Whether a connection that had been used before was found closed: worth one try at once on a new one.
     pub fn is_stale_connection(&self) -> bool {
-        self.kind == FailureKind::Closed && matches!(self.stage, Stage::Write | Stage::Reply)
+        self.kind == FailureKind::Closed && self.is_in_exchange()
     }
 }
 

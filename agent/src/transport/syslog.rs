@@ -147,7 +147,8 @@ fn poll_fin(connection: &mut Connection, cx: &mut Context<'_>) -> Poll<io::Resul
     Poll::Pending
 }
 
-fn ended_by(error: &io::Error, stage: Stage) -> TransportError {
+/// What an error of the connection means; TLS may speak through it.
+pub(super) fn ended_by(error: &io::Error, stage: Stage) -> TransportError {
     match kind_of(error) {
         FailureKind::Protocol => tls::in_plain_words("the receiver", error, stage),
         _ => TransportError::of_io(stage, "the connection to the receiver failed", error),
@@ -209,6 +210,25 @@ mod tests {
             syslog.write(&runtime, frames.iter().map(Vec::as_slice), PATIENT).await.unwrap();
             syslog.finish(&runtime, PATIENT).await.unwrap();
             assert!(server.join().unwrap() == frames.concat());
+        });
+    }
+
+    #[test]
+    fn connectors_7_4_a_server_that_refuses_our_certificate_after_the_handshake_is_a_misconfiguration() {
+        on_each_side(|runtime| async move {
+            let authority = Authority::new();
+            let config = authority.server(&authority.issue("localhost", 2999), true, &rustls::version::TLS13);
+            let (address, server) = serve_tls_once(config, |mut stream| {
+                assert!(stream.read(&mut [0; 1]).is_err(), "no certificate was shown");
+                // Closing at once could turn the alert into a reset.
+                let _ = read_all(&mut stream.sock);
+            });
+            let connection = connect(&runtime, &authority.endpoint(address)).await.unwrap();
+            let mut syslog = SyslogConnection::new(connection, PATIENT).unwrap();
+            let ended = syslog.closed().await;
+            assert!(ended.is_misconfiguration() && ended.what.contains("set tls.cert_file"), "{ended:?}");
+            drop(syslog);
+            server.join().unwrap();
         });
     }
 

@@ -47,6 +47,7 @@ pub(super) fn endpoint(address: SocketAddr) -> Endpoint {
         host: address.ip().to_string(),
         port: address.port(),
         tls: None,
+        proxy: None,
         connect_timeout: Millis::from_secs(10),
         request_timeout: Millis::from_secs(10),
     }
@@ -69,6 +70,13 @@ pub(super) struct Authority {
 pub(super) struct Identity {
     certificate: String,
     key: String,
+}
+
+impl Identity {
+    /// The certificate in DER.
+    pub(super) fn der(&self) -> Vec<u8> {
+        CertificateDer::from_pem_slice(self.certificate.as_bytes()).unwrap().to_vec()
+    }
 }
 
 impl Authority {
@@ -110,7 +118,12 @@ impl Authority {
             std::fs::write(&key, &identity.key).unwrap();
             (certificate, key)
         });
-        TlsSettings { ca_file: Some(self.ca_file()), server_name: Some("localhost".into()), identity }
+        TlsSettings {
+            ca_file: Some(self.ca_file()),
+            server_name: Some("localhost".into()),
+            identity,
+            ..TlsSettings::default()
+        }
     }
 
     pub(super) fn endpoint(&self, address: SocketAddr) -> Endpoint {
@@ -139,5 +152,18 @@ impl Authority {
         let chain = vec![CertificateDer::from_pem_slice(identity.certificate.as_bytes()).unwrap()];
         let key = PrivateKeyDer::from_pem_slice(identity.key.as_bytes()).unwrap();
         builder.with_single_cert(chain, key).unwrap()
+    }
+    /// A server that shows the certificate of `identity` and signs with the key of `other`.
+    pub(super) fn server_with_stolen(&self, identity: &Identity, other: &Identity) -> ServerConfig {
+        let provider = ring::default_provider();
+        let key = PrivateKeyDer::from_pem_slice(other.key.as_bytes()).unwrap();
+        let key = provider.key_provider.load_private_key(key).unwrap();
+        let chain = vec![CertificateDer::from_pem_slice(identity.certificate.as_bytes()).unwrap()];
+        let shown = rustls::sign::CertifiedKey::new(chain, key);
+        ServerConfig::builder_with_provider(Arc::new(provider))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::new(rustls::sign::SingleCertAndKey::from(shown)))
     }
 }

@@ -1,19 +1,24 @@
-//! TLS for outgoing connections. The only file that knows rustls.
+//! TLS for outgoing connections. Only this file and the one under it know rustls.
 //!
 //! TLS 1.2 or later, ring's algorithms named here and not taken from a process-wide default, the server's certificate
-//! always verified. What goes wrong is said in words an administrator can act on.
+//! always verified: by the authorities trusted, by its fingerprint, or by both. What goes wrong is said in words an administrator can act on.
+
+mod pinned;
 
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
 use futures_rustls::TlsConnector;
+use rustls::client::WebPkiServerVerifier;
 use rustls::crypto::ring;
-use rustls::{AlertDescription, CertificateError, ClientConfig, Error, RootCertStore};
+use rustls::version::{TLS12, TLS13};
+use rustls::{AlertDescription, CertificateError, ClientConfig, Error, OtherError, RootCertStore};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 
-use crate::config::TlsSettings;
+use self::pinned::Pinned;
+use crate::config::{TlsSettings, TlsVersion};
 use crate::runtime::Stream;
 use crate::transport::{FailureKind, Stage, TransportError, kind_of};
 
@@ -45,14 +50,35 @@ impl TlsClient {
     /// # Errors
     /// When a file cannot be read or holds nothing usable, or when nobody would be trusted.
     pub fn new(settings: &TlsSettings) -> Result<TlsClient, TlsError> {
-        let roots = match &settings.ca_file {
-            Some(path) => roots_in(path)?,
-            None => system_roots()?,
+        let provider = Arc::new(ring::default_provider());
+        let versions = match settings.min_version {
+            TlsVersion::Tls12 => &[&TLS13, &TLS12][..],
+            TlsVersion::Tls13 => &[&TLS13],
         };
-        let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .map_err(|error| problem(error, "the TLS library", "report this as a bug"))?
-            .with_root_certificates(roots);
+        let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+            .with_protocol_versions(versions)
+            .map_err(|error| problem(error, "the TLS library", "report this as a bug"))?;
+        let builder = if settings.fingerprints.is_empty() {
+            let roots = match &settings.ca_file {
+                Some(path) => roots_in(path)?,
+                None => system_roots()?,
+            };
+            builder.with_root_certificates(roots)
+        } else {
+            let authorities = match &settings.ca_file {
+                Some(path) => {
+                    let verifier =
+                        WebPkiServerVerifier::builder_with_provider(Arc::new(roots_in(path)?), provider.clone());
+                    Some(verifier.build().map_err(|error| {
+                        problem(error, path.display(), "put certificates of authorities in PEM there")
+                    })?)
+                }
+                None => None,
+            };
+            let algorithms = provider.signature_verification_algorithms;
+            let pinned = Pinned { fingerprints: settings.fingerprints.clone(), authorities, algorithms };
+            builder.dangerous().with_custom_certificate_verifier(Arc::new(pinned))
+        };
         let config = match &settings.identity {
             None => builder.with_no_client_auth(),
             Some((certificate, key)) => {
@@ -152,7 +178,7 @@ pub(super) fn in_plain_words(host: &str, error: &io::Error, stage: Stage) -> Tra
         }
         Error::PeerIncompatible(why) => {
             let what = format!(
-                "{host} and this agent have no TLS version or cipher in common ({why:?}); allow TLS 1.2 or later there"
+                "{host} and this agent have no TLS version or cipher in common ({why:?}); allow TLS 1.2 or later there, and what tls.min_version asks for"
             );
             (FailureKind::Untrusted, what)
         }
@@ -190,6 +216,7 @@ fn about_certificate(host: &str, why: &CertificateError) -> String {
             "the certificate of {host} is for {}; connect by that name, or set tls.server_name to it",
             if presented.is_empty() { "no name at all".to_owned() } else { presented.join(", ") }
         ),
+        CertificateError::Other(OtherError(why)) => format!("the certificate of {host} {why}"),
         CertificateError::Revoked => format!("the certificate of {host} has been revoked; replace it there"),
         other => format!("the certificate of {host} cannot be accepted: {other}"),
     }
@@ -210,7 +237,7 @@ fn about_alert(host: &str, alert: AlertDescription) -> String {
         }
         AlertDescription::ProtocolVersion | AlertDescription::HandshakeFailure => {
             format!(
-                "{host} refuses the TLS handshake ({alert:?}); allow TLS 1.2 or later there, or show a client certificate"
+                "{host} refuses the TLS handshake ({alert:?}); allow TLS 1.2 or later there, and what tls.min_version asks for, or show a client certificate"
             )
         }
         AlertDescription::UnrecognisedName => {
@@ -223,12 +250,12 @@ fn about_alert(host: &str, alert: AlertDescription) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Fingerprint;
     use crate::runtime::tests::on_each_side;
     use crate::transport::testbed::{Authority, endpoint, read_all, serve_once, serve_tls_once};
     use crate::transport::{Endpoint, connect};
     use futures_lite::{AsyncReadExt, AsyncWriteExt};
     use rustls::SupportedProtocolVersion;
-    use rustls::version::{TLS12, TLS13};
     use std::io::{Read, Write};
 
     /// What connecting to a server that shows a certificate for `name`, valid until `last_year`, comes to.
@@ -357,6 +384,103 @@ mod tests {
         }
         check(&TLS12);
         check(&TLS13);
+    }
+
+    /// What connecting with `settings` to a server of `authority` comes to.
+    fn outcome_of(
+        settings: impl Fn(&Authority, &[u8]) -> TlsSettings + Copy + Send + 'static,
+        version: &'static SupportedProtocolVersion,
+    ) -> Vec<Option<TransportError>> {
+        on_each_side(move |runtime| async move {
+            let authority = Authority::new();
+            // Nothing but its fingerprint speaks for it: another name, and long expired.
+            let identity = authority.issue("elsewhere.example", 2021);
+            let (address, server) = serve_tls_once(authority.server(&identity, false, version), |mut stream| {
+                drop(stream.read(&mut [0; 1]));
+            });
+            let tls = Some(Arc::new(TlsClient::new(&settings(&authority, &identity.der())).unwrap()));
+            let outcome = connect(&runtime, &Endpoint { tls, ..endpoint(address) }).await;
+            let error = outcome.err();
+            server.join().unwrap();
+            error
+        })
+    }
+
+    fn sha256(der: &[u8]) -> Fingerprint {
+        let digest = ::ring::digest::digest(&::ring::digest::SHA256, der);
+        Fingerprint::Sha256(digest.as_ref().try_into().unwrap())
+    }
+
+    fn pinned(fingerprint: Fingerprint) -> TlsSettings {
+        TlsSettings { fingerprints: vec![Fingerprint::Sha256([0; 32]), fingerprint], ..TlsSettings::default() }
+    }
+
+    #[test]
+    fn a_pinned_certificate_is_accepted_by_its_fingerprint_alone() {
+        for version in [&TLS12, &TLS13] {
+            let sha1 = |_: &Authority, der: &[u8]| {
+                let digest = ::ring::digest::digest(&::ring::digest::SHA1_FOR_LEGACY_USE_ONLY, der);
+                pinned(Fingerprint::Sha1(digest.as_ref().try_into().unwrap()))
+            };
+            assert!(outcome_of(sha1, version).iter().all(Option::is_none));
+            let found = outcome_of(|_, der| pinned(sha256(der)), version);
+            assert!(found.iter().all(Option::is_none), "{found:?}");
+        }
+    }
+
+    #[test]
+    fn a_certificate_with_another_fingerprint_is_named_with_its_own() {
+        let errors = outcome_of(|_, _| pinned(Fingerprint::Sha256([1; 32])), &TLS13);
+        assert_untrusted(errors.clone(), "is not one of tls.fingerprints: it is sha-256:");
+        assert!(errors.iter().flatten().all(|error| error.what.contains("put that there")));
+    }
+
+    #[test]
+    fn with_a_ca_file_the_fingerprint_and_the_authority_must_agree() {
+        let both = |authority: &Authority, der: &[u8]| TlsSettings {
+            fingerprints: vec![sha256(der)],
+            ..authority.settings(None)
+        };
+        assert_untrusted(outcome_of(both, &TLS13), "has expired");
+    }
+
+    #[test]
+    fn a_server_that_shows_a_pinned_certificate_without_its_key_is_refused() {
+        on_each_side(|runtime| async move {
+            let (authority, thief) = (Authority::new(), Authority::new());
+            let (identity, other) = (authority.issue("localhost", 2999), thief.issue("localhost", 2999));
+            let config = authority.server_with_stolen(&identity, &other);
+            let (address, server) = serve_tls_once(config, |mut stream| drop(stream.read(&mut [0; 1])));
+            let tls = Some(Arc::new(TlsClient::new(&pinned(sha256(&identity.der()))).unwrap()));
+            let error = connect(&runtime, &Endpoint { tls, ..endpoint(address) }).await.err().unwrap();
+            server.join().unwrap();
+            assert!(error.is_misconfiguration() && error.stage == Stage::Tls, "{error:?}");
+        });
+    }
+
+    #[test]
+    fn an_older_version_than_the_one_set_is_not_spoken() {
+        let at_least_13 =
+            |_: &Authority, der: &[u8]| TlsSettings { min_version: TlsVersion::Tls13, ..pinned(sha256(der)) };
+        assert_untrusted(outcome_of(at_least_13, &TLS12), "tls.min_version");
+        assert!(outcome_of(at_least_13, &TLS13).iter().all(Option::is_none));
+    }
+
+    #[test]
+    fn connectors_7_4_these_alerts_are_misconfigurations_and_say_what_to_do() {
+        for (alert, words) in [
+            (AlertDescription::CertificateRequired, "set tls.cert_file"),
+            (AlertDescription::BadCertificate, "does not accept this agent's certificate"),
+            (AlertDescription::UnknownCA, "signed by an authority trusted there"),
+            (AlertDescription::HandshakeFailure, "show a client certificate"),
+        ] {
+            // In TLS 1.3 they come after the handshake.
+            for stage in [Stage::Tls, Stage::Write, Stage::Reply] {
+                let error = io::Error::new(io::ErrorKind::InvalidData, Error::AlertReceived(alert));
+                let error = in_plain_words("siem", &error, stage);
+                assert!(error.is_misconfiguration() && error.what.contains(words), "{error:?}");
+            }
+        }
     }
 
     #[test]

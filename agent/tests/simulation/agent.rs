@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 
 use scaidrive_siem::config::{Config, Destination, OnFull, Surroundings};
+use scaidrive_siem::credentials::Credentials;
 use scaidrive_siem::deadletter::DeadLetters;
 use scaidrive_siem::ingest::{Intake, Settings, Window};
 use scaidrive_siem::runtime::Runtime;
@@ -182,7 +183,8 @@ impl Machine {
             known.retain(|(other, _)| other.name != spec.name);
             known.push((spec.clone(), Arc::clone(&destination)));
             let dead_letters = self.store(&destination);
-            destinations.push(Planned { destination, dead_letters });
+            let credentials = Credentials::new(&destination, |_| None);
+            destinations.push(Planned { destination, dead_letters, credentials, allowance: None });
         }
         Arc::new(Plan { destinations, window: self.setup.window, on_full: OnFull::DropOldest })
     }

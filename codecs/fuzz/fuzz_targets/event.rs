@@ -4,8 +4,8 @@
 use libfuzzer_sys::fuzz_target;
 use scaidrive_codecs::event::{Event, Field};
 use scaidrive_codecs::hec::{Hec, HecSettings};
-use scaidrive_codecs::syslog::{Framing, Msg, Rfc5424, Rfc5424Settings};
-use scaidrive_codecs::{Body, Index, Refusal, Scratch, Stamp, index, unbreak_lines};
+use scaidrive_codecs::syslog::{Framing, Header, Msg, Syslog, SyslogSettings};
+use scaidrive_codecs::{Body, Entry, Format, Index, Refusal, Scratch, Stamp, index, unbreak_lines};
 use serde_json::Value;
 
 fuzz_target!(|input: &[u8]| {
@@ -38,17 +38,20 @@ fn check(raw: &[u8], found: &Index, value: &Value) {
     found.encode(&mut stored);
     assert_eq!(Index::decode(&stored).unwrap(), *found);
     let stamp = Stamp { node: "n", stream: "s", n: 1 };
-    let labels = HecSettings { host: "h".into(), source: "s".into(), sourcetype: "t".into(), index: None };
+    let labels = HecSettings { path: String::from("/"), host: "h".into(), source: "s".into(), sourcetype: "t".into(), index: None };
     let (mut body, mut scratch) = (Body::new(), Scratch::default());
-    Hec::new(&labels).encode(&event, &stamp, 0, &mut body);
+    let entry = Entry { item: 0, stamp: Some(&stamp), now_ms: 0 };
+    Hec::new(&labels).encode(&event, &entry, &mut body, &mut scratch).unwrap();
     let sent: Value = serde_json::from_slice(&joined(&body, raw)).unwrap();
     assert_eq!(sent["event"], *value);
     assert_eq!(sent["fields"]["event_id"], value["event_id"]);
-    for msg in [Msg::Json, Msg::StructuredData] {
-        let settings = Rfc5424Settings {
+    let headers = [Header::Rfc5424, Header::Rfc3164 { utc_offset: 60 }];
+    for (msg, header) in [Msg::Json, Msg::StructuredData].into_iter().flat_map(|msg| headers.map(|header| (msg, header))) {
+        let settings = SyslogSettings {
+            header,
             facility: 16,
             hostname: String::new(),
-            app_name: String::new(),
+            app_name: "a".into(),
             procid: String::new(),
             msg,
             framing: Framing::Datagram,
@@ -57,7 +60,7 @@ fn check(raw: &[u8], found: &Index, value: &Value) {
             enterprise_id: 32473,
         };
         body.clear();
-        if Rfc5424::new(&settings).unwrap().encode(&event, &stamp, 0, &mut body, &mut scratch).is_ok() {
+        if Syslog::new(&settings).unwrap().encode(&event, &stamp, 0, &mut body, &mut scratch).is_ok() {
             let message = joined(&body, raw);
             assert!(message.len() <= 480 && !message.contains(&b'\n'));
             assert!(std::str::from_utf8(&message).is_ok());

@@ -2,6 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use scaidrive_codecs::Format;
 use scaidrive_codecs::hec::{Hec, HecSettings};
 use scaidrive_codecs::http::{HEADERS_MAX, HttpError, Progress, Reply, ReplyReader, Request, RequestReader};
 
@@ -19,7 +20,7 @@ fuzz_target!(|input: (u8, &[u8])| {
         assert_eq!(one, other);
         assert!(one.status >= 200 && one.body.len() <= BODY_MAX && one.headers.len() <= HEADERS_MAX);
         one.retry_after(0);
-        let labels = HecSettings { host: String::new(), source: String::new(), sourcetype: String::new(), index: None };
+        let labels = HecSettings { path: String::from("/"), host: String::new(), source: String::new(), sourcetype: String::new(), index: None };
         Hec::new(&labels).verdict(&one, 3, 0);
     }
     assert_eq!(requests(wire, wire.len().max(1)), requests(wire, step));

@@ -4,8 +4,10 @@
 use libfuzzer_sys::fuzz_target;
 use scaidrive_codecs::event::{Event, Field};
 use scaidrive_codecs::hec::{Hec, HecSettings};
-use scaidrive_codecs::syslog::{Framing, Msg, Rfc5424, Rfc5424Settings};
-use scaidrive_codecs::{Body, Filter, FilterSpec, Index, Scratch, Stamp};
+use scaidrive_codecs::https::{Https, HttpsSettings, Method, Shape};
+use scaidrive_codecs::sentinel::{STREAM, Sentinel, SentinelSettings};
+use scaidrive_codecs::syslog::{Framing, Header, Msg, Syslog, SyslogSettings};
+use scaidrive_codecs::{Body, Entry, Filter, FilterSpec, Format, Index, Scratch, Stamp};
 
 fuzz_target!(|input: (&[u8], &[u8])| {
     let (stored, raw) = input;
@@ -25,22 +27,38 @@ fuzz_target!(|input: (&[u8], &[u8])| {
         Filter::compile(&FilterSpec { excluded_paths: vec!["/tmp/**".into()], ..FilterSpec::default() }).unwrap();
     filter.selects(&event, &mut scratch);
     let stamp = Stamp { node: "n", stream: "s", n: 1 };
-    let labels = HecSettings { host: String::new(), source: String::new(), sourcetype: String::new(), index: None };
+    let labels = HecSettings { path: String::from("/"), host: String::new(), source: String::new(), sourcetype: String::new(), index: None };
     let mut body = Body::new();
-    Hec::new(&labels).encode(&event, &stamp, 0, &mut body);
-    for msg in [Msg::Json, Msg::StructuredData] {
-        let settings = Rfc5424Settings {
+    let entry = Entry { item: 0, stamp: Some(&stamp), now_ms: 0 };
+    Hec::new(&labels).encode(&event, &entry, &mut body, &mut scratch).unwrap();
+    let rule = SentinelSettings { dcr: format!("dcr-{:032}", 0), stream: STREAM.into() };
+    let receiver = HttpsSettings {
+        method: Method::Post,
+        path: "/".into(),
+        headers: Vec::new(),
+        shape: Shape::Single,
+        content_type: None,
+        template: Some(r#"["${event}",${payload},"${payload.x.y}",${user_id}]"#.into()),
+        success: Vec::new(),
+        conflict_is_success: false,
+    };
+    let _ = Sentinel::new(&rule).unwrap().encode(&event, &entry, &mut body, &mut scratch);
+    let _ = Https::new(&receiver).unwrap().encode(&event, &entry, &mut body, &mut scratch);
+    let headers = [Header::Rfc5424, Header::Rfc3164 { utc_offset: 60 }];
+    for (msg, header) in [Msg::Json, Msg::StructuredData].into_iter().flat_map(|msg| headers.map(|header| (msg, header))) {
+        let settings = SyslogSettings {
+            header,
             facility: 0,
             hostname: String::new(),
-            app_name: String::new(),
+            app_name: "a".into(),
             procid: String::new(),
             msg,
             framing: Framing::OctetCounting,
-            bom: true,
+            bom: header == Header::Rfc5424,
             max_len: 480,
             enterprise_id: 1,
         };
-        let encoder = Rfc5424::new(&settings).unwrap();
+        let encoder = Syslog::new(&settings).unwrap();
         if encoder.encode(&event, &stamp, 0, &mut body, &mut scratch).is_err() {
             // Without a stamp it is shorter and may fit.
             let _ = encoder.encode_own(&event, &mut body, &mut scratch);

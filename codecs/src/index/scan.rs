@@ -264,7 +264,7 @@ impl<'a> Scanner<'a> {
 }
 
 /// The place after a string's closing quote, or the end. `at` is the first byte inside the string.
-pub(super) fn after_string(raw: &[u8], mut at: usize) -> usize {
+pub(crate) fn after_string(raw: &[u8], mut at: usize) -> usize {
     while let Some(step) = memchr::memchr2(b'"', b'\\', &raw[at..]) {
         at += step + 1;
         if raw[at - 1] == b'"' {

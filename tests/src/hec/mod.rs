@@ -1,65 +1,75 @@
-//! A stand-in for Splunk's HTTP Event Collector that is as strict as the documentation allows, and that can fail on request.
-//!
-//! Always true: an event is recorded before the reply that confirms it is written, and never when the reply refuses it
-//! (except a prefix before a bad event, as Splunk does). Every breach of a documented rule is a [`Violation`], whatever was answered.
+//! A stand-in for Splunk's HTTP Event Collector that is as strict as the documentation allows, with indexer
+//! acknowledgement, and that can fail on request.
 
+mod ack;
 mod body;
-mod fault;
-mod rules;
-mod server;
-mod store;
+pub mod rules;
 #[cfg(test)]
 mod tests;
 
-pub use fault::{Fault, Predicate, Reply};
-pub use rules::{Rule, Violation};
-pub use store::{Keep, RequestLog};
+pub use crate::receiver::{Fault, Keep, Predicate, RequestLog, RetryAfter, Rule, Settings, Violation};
+pub use ack::Fate;
 
-use std::net::SocketAddr;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Mutex, MutexGuard};
 
-use rustls::ServerConfig;
+use serde::Deserialize;
 
-use crate::arrival::{Arrival, Arrivals};
-use crate::ports::free_port;
-use crate::wait::wait_until;
-use server::{Listening, Shared};
-use store::Store;
+use crate::receiver::{
+    Batch, Coding, Credentials, Depth, Head, Item, Notes, Receiver, Refusals, Reply, Request, Route, Rules, Settled,
+    Stop,
+};
+use ack::Acks;
+use body::read_items;
 
 /// The token that the receiver accepts.
 pub const TOKEN: &str = "11111111-2222-3333-4444-555555555555";
 
-/// A receiver on loopback.
-pub struct Hec {
-    shared: Arc<Shared>,
-    address: SocketAddr,
-    listening: Option<Listening>,
+/// A collector on loopback.
+pub type Hec = Receiver<Splunk>;
+
+/// Splunk's rules, and what an administrator can turn on them.
+#[derive(Debug)]
+pub struct Splunk {
+    tokens: Credentials,
+    turned: Mutex<Turned>,
 }
 
-/// How a receiver is set up.
-pub struct Settings {
-    /// Serves TLS with this certificate; plain HTTP when absent.
-    pub tls: Option<Arc<ServerConfig>>,
-    /// What is kept of each event.
-    pub keep: Keep,
-    /// Longest request body taken, in bytes, after decompression; longer ones get a 413.
-    pub max_content_length: usize,
+#[derive(Debug, Default)]
+struct Turned {
+    uses_acks: bool,
+    acks: Acks,
+    indexes: Option<Vec<String>>,
+    warning: Option<u16>,
 }
 
-impl Default for Settings {
-    fn default() -> Settings {
-        Settings { tls: None, keep: Keep::Events, max_content_length: 2_000_000 }
-    }
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AckQuery {
+    acks: Vec<u64>,
+}
+
+/// What older releases take, in bytes.
+const CONTENT_MAX: usize = 2_000_000;
+const PATHS: &[&str] = &["/services/collector/event", "/services/collector", "/services/collector/event/1.0"];
+const HEALTH_PATHS: &[&str] = &["/services/collector/health", "/services/collector/health/1.0"];
+const ACK_PATH: &str = "/services/collector/ack";
+const CHANNEL_HEADER: &str = "x-splunk-request-channel";
+
+/// Splunk's answer with a code and a text (Splunk, "Troubleshoot HTTP Event Collector": possible error codes).
+pub fn reply(status: u16, code: u16, text: &str) -> Reply {
+    Reply::json(status, format!("{{\"text\":\"{text}\",\"code\":{code}}}"))
+}
+
+/// The same for a batch of which event number `number` is bad.
+pub fn reply_naming(status: u16, code: u16, text: &str, number: usize) -> Reply {
+    Reply::json(status, format!("{{\"text\":\"{text}\",\"code\":{code},\"invalid-event-number\":{number}}}"))
 }
 
 impl Hec {
     /// Starts a receiver on a free loopback port.
     pub fn start(settings: Settings) -> Hec {
-        let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
-        let shared = Arc::new(Shared::new(settings));
-        let listening = Listening::open(address, &shared).expect("the port was free a moment ago");
-        Hec { shared, address, listening: Some(listening) }
+        let max_content_length = settings.max_content_length.min(CONTENT_MAX);
+        Receiver::open(Splunk::new(), Settings { max_content_length, ..settings })
     }
 
     /// A plain-HTTP receiver that keeps whole events.
@@ -72,123 +82,217 @@ impl Hec {
         Hec::start(Settings { keep: Keep::Keys, ..Settings::default() })
     }
 
-    /// What goes into the destination's `url`.
-    pub fn url(&self) -> String {
-        let scheme = if self.shared.is_tls() { "https" } else { "http" };
-        format!("{scheme}://localhost:{}", self.address.port())
+    /// From now on only `token` is valid.
+    pub fn set_token(&self, token: &str) {
+        self.rules().tokens.only(token);
+    }
+}
+
+impl Splunk {
+    fn new() -> Splunk {
+        Splunk { tokens: Credentials::of(TOKEN), turned: Mutex::default() }
     }
 
-    /// Where it listens.
-    pub fn address(&self) -> SocketAddr {
-        self.address
+    /// The tokens.
+    pub fn tokens(&self) -> &Credentials {
+        &self.tokens
     }
 
-    /// Closes every connection and refuses new ones.
-    pub fn go_down(&mut self) {
-        self.listening = None;
+    /// Switches the tokens' `useACK` on or off.
+    pub fn use_acks(&self, on: bool) {
+        self.turned().uses_acks = on;
     }
 
-    /// Listens again after [`Hec::go_down`], on the same port.
-    pub fn come_up(&mut self) {
-        if self.listening.is_none() {
-            let mut opened = None;
-            wait_until("the receiver's port is free again", Duration::from_secs(10), || {
-                opened = Listening::open(self.address, &self.shared).ok();
-                opened.is_some()
-            });
-            self.listening = opened;
+    /// While `held`, no ack id becomes true.
+    pub fn hold_acks(&self, held: bool) {
+        self.turned().acks.held = held;
+    }
+
+    /// What becomes of the next batches that are answered with an ack id, one each.
+    pub fn next_fates(&self, fates: &[Fate]) {
+        self.turned().acks.meet(fates.iter().copied());
+    }
+
+    /// A balancer stands before several indexers: a channel's ids are answered only with the cookie that its first
+    /// reply set.
+    pub fn demand_cookie(&self) {
+        self.turned().acks.demands_cookie = true;
+    }
+
+    /// The balancer forgets its sessions: ids given out so far stay `false`, and channels get new cookies.
+    pub fn expire_sessions(&self) {
+        self.turned().acks.expire_sessions();
+    }
+
+    /// The indexes that the tokens may write to; one outside them fails the whole request with code 7.
+    pub fn allow_indexes(&self, indexes: &[&str]) {
+        self.turned().indexes = Some(indexes.iter().map(|index| (*index).to_owned()).collect());
+    }
+
+    /// Answers success with this code: 24 (queue) or 25 (acks) when capacity runs short, else 0.
+    pub fn warn(&self, code: Option<u16>) {
+        self.turned().warning = code;
+    }
+
+    fn turned(&self) -> MutexGuard<'_, Turned> {
+        self.turned.lock().expect("no holder panics")
+    }
+
+    /// 401 and 403 by themselves are the administrator's fault; only the form is the sender's.
+    fn check_authorization(&self, head: &Head, notes: &mut Notes) -> Result<(), Reply> {
+        let Some(value) = head.header("authorization") else {
+            notes.breach(rules::AUTHORIZATION, "none");
+            return Err(reply(401, 2, "Token is required"));
+        };
+        let Some(given) = value.strip_prefix("Splunk ") else {
+            notes.breach(rules::AUTHORIZATION, "another scheme");
+            return Err(reply(401, 3, "Invalid authorization"));
+        };
+        if self.tokens.accepts(given) { Ok(()) } else { Err(self.answer(403)) }
+    }
+
+    /// A channel is in the header or, for an ack query, in the target.
+    fn check_channel(&self, head: &Head, notes: &mut Notes) -> Result<(), Reply> {
+        match channel(head) {
+            Some(channel) if !is_guid(&channel) => {
+                notes.breach(rules::CHANNEL_IS_GUID, channel);
+                Err(reply(400, 11, "Invalid data channel"))
+            }
+            None if self.turned().uses_acks => {
+                notes.breach(rules::CHANNEL, "none");
+                Err(reply(400, 10, "Data channel is missing"))
+            }
+            _ => Ok(()),
         }
     }
 
-    /// From now on every request meets `fault`. Requests that hang are dropped.
-    pub fn set_fault(&self, fault: Fault) {
-        self.shared.set_fault(fault, None);
+    /// Whether the request reaches the indexer that its channel lives on.
+    fn has_cookie(&self, head: &Head, notes: &mut Notes) -> bool {
+        let turned = self.turned();
+        let Some(expected) = channel(head).and_then(|channel| turned.acks.cookie(&channel).map(str::to_owned)) else {
+            return true;
+        };
+        let found = head.cookie(ack::COOKIE);
+        if turned.acks.demands_cookie && found != Some(expected.as_str()) {
+            notes.breach(rules::COOKIE, format!("{found:?}"));
+            return false;
+        }
+        true
+    }
+}
+
+impl Rules for Splunk {
+    fn name(&self) -> &'static str {
+        "HEC"
     }
 
-    /// The next `times` requests meet `fault`; then all is well.
-    pub fn set_fault_times(&self, times: u32, fault: Fault) {
-        self.shared.set_fault(fault, Some(times));
+    fn codings(&self) -> &'static [Coding] {
+        &[Coding::Gzip]
     }
 
-    /// From now on only `token` is valid.
-    pub fn set_token(&self, token: &str) {
-        self.shared.set_token(token);
+    fn answer(&self, status: u16) -> Reply {
+        let (code, text) = match status {
+            400 => (6, "Invalid data format"),
+            401 => (2, "Token is required"),
+            403 => (4, "Invalid token"),
+            404 => (404, "The requested URL was not found on this server."),
+            405 => (405, "Method not allowed"),
+            411 => (6, "Length required"),
+            413 => (6, "Request entity too large"),
+            415 => (6, "Unsupported coding"),
+            429 => (26, "Queue is at capacity"),
+            503 => (9, "Server is busy"),
+            _ => (8, "Internal server error"),
+        };
+        reply(status, code, text)
     }
 
-    /// How many events were taken, repeated ones too.
-    pub fn count(&self) -> usize {
-        self.with(|store| store.arrivals.list.len())
+    fn open(&self, head: &Head, notes: &mut Notes) -> Result<Route, Reply> {
+        self.check_authorization(head, notes)?;
+        let path = head.path.as_str();
+        if head.method == "GET" && HEALTH_PATHS.contains(&path) {
+            return Err(reply(200, 17, "HEC is healthy"));
+        }
+        if !PATHS.contains(&path) && path != ACK_PATH {
+            notes.breach(rules::PATH, path);
+            return Err(self.answer(404));
+        }
+        if head.method != "POST" {
+            notes.breach(rules::METHOD, &head.method);
+            return Err(self.answer(405));
+        }
+        if path == ACK_PATH && !self.turned().uses_acks {
+            return Err(reply(400, 14, "ACK is disabled"));
+        }
+        self.check_channel(head, notes)?;
+        Ok(if path == ACK_PATH { Route::Query } else { Route::Events })
     }
 
-    /// How many generated events were taken, repeated ones too.
-    pub fn generated(&self) -> usize {
-        self.with(|store| store.generated)
+    fn query(&self, request: &Request, notes: &mut Notes) -> Reply {
+        let Ok(query) = serde_json::from_slice::<AckQuery>(&request.body) else {
+            notes.breach(rules::ACK_QUERY, String::from_utf8_lossy(&request.body));
+            return self.answer(400);
+        };
+        let is_home = self.has_cookie(&request.head, notes);
+        let channel = channel(&request.head).unwrap_or_default();
+        let mut turned = self.turned();
+        let mut answers = Vec::with_capacity(query.acks.len());
+        for id in query.acks {
+            // A session that ended took its ids along; that is not the client's fault.
+            if turned.acks.cookie(&channel).is_some() && !turned.acks.knows(&channel, id) && is_home {
+                notes.breach(rules::ACK_QUERY, format!("id {id} was not given out"));
+            }
+            let is_indexed = is_home && turned.acks.read(&channel, id);
+            answers.push(format!("\"{id}\":{is_indexed}"));
+        }
+        Reply::json(200, format!("{{\"acks\":{{{}}}}}", answers.join(",")))
     }
 
-    /// A copy of everything that was taken.
-    pub fn arrivals(&self) -> Arrivals {
-        self.with(|store| store.arrivals.clone())
+    fn read<'a>(&self, request: &'a Request, depth: Depth, notes: &mut Notes) -> Batch<'a> {
+        self.has_cookie(&request.head, notes);
+        let indexes = self.turned().indexes.clone();
+        let (items, stop) = read_items(&request.body, depth, indexes.as_deref());
+        let Some(stop) = stop else { return Batch { items, stop: None } };
+        if let Some((rule, found)) = stop.broken {
+            notes.breach(rule, found);
+        }
+        Batch { items, stop: Some(Stop { reply: stop.reply, keeps_prefix: stop.keeps_prefix }) }
     }
 
-    /// The newest event taken.
-    pub fn last(&self) -> Option<Arrival> {
-        self.with(|store| store.arrivals.list.last().cloned())
+    fn settle(&self, request: &Request, items: &[Item<'_>], refusals: &Refusals<'_>) -> Settled {
+        if let Some(bad) = refusals.first(items) {
+            let reply = match (refusals.status, refusals.names_event) {
+                (400, true) => reply_naming(400, 6, "Invalid data format", bad),
+                (status, _) => self.answer(status),
+            };
+            let taken = (0..items.len()).map(|place| refusals.keeps_prefix && place < bad).collect();
+            return Settled { reply, taken };
+        }
+        let mut turned = self.turned();
+        let (code, text) = match turned.warning {
+            None => (0, "Success"),
+            Some(25) => (25, "ACK is approaching its capacity limit"),
+            Some(code) => (code, "Queue is approaching its capacity limit"),
+        };
+        let taken = vec![true; items.len()];
+        let (true, Some(channel)) = (turned.uses_acks, channel(&request.head)) else {
+            return Settled { reply: reply(200, code, text), taken };
+        };
+        let is_first = turned.acks.cookie(&channel).is_none();
+        let (id, fate) = turned.acks.issue(&channel);
+        let mut answer = Reply::json(200, format!("{{\"text\":\"{text}\",\"code\":{code},\"ackId\":{id}}}"));
+        if let Some(cookie) = turned.acks.cookie(&channel).filter(|_| turned.acks.demands_cookie && is_first) {
+            answer = answer.with("Set-Cookie", &format!("{}={cookie}; Path=/", ack::COOKIE));
+        }
+        Settled { reply: answer, taken: vec![fate != Some(Fate::Lost); items.len()] }
     }
+}
 
-    /// Every body, after decompression; only with [`Keep::Bodies`].
-    pub fn bodies(&self) -> Vec<Vec<u8>> {
-        self.with(|store| store.bodies.clone())
-    }
+fn channel(head: &Head) -> Option<String> {
+    head.header(CHANNEL_HEADER).map(str::to_owned).or_else(|| head.parameter("channel"))
+}
 
-    /// Every request that was answered or dropped, oldest first.
-    pub fn requests(&self) -> Vec<RequestLog> {
-        self.with(|store| store.requests.clone())
-    }
-
-    /// How many requests came in.
-    pub fn request_count(&self) -> u64 {
-        self.with(|store| store.request_count)
-    }
-
-    /// How many connections were opened.
-    pub fn connection_count(&self) -> u64 {
-        self.with(|store| store.connections)
-    }
-
-    /// The largest number of requests that were in work at the same time.
-    pub fn most_at_once(&self) -> u64 {
-        self.with(|store| store.most_at_once)
-    }
-
-    /// Breaches of the documented protocol.
-    pub fn violations(&self) -> Vec<Violation> {
-        self.with(|store| store.violations.clone())
-    }
-
-    /// # Panics
-    /// When the sender broke a documented rule.
-    #[track_caller]
-    pub fn assert_no_violations(&self) {
-        let violations = self.violations();
-        assert!(violations.is_empty(), "the agent broke HEC's rules: {violations:#?}");
-    }
-
-    /// Forgets what was taken (not the violations).
-    pub fn forget(&self) {
-        self.with(|store| store.forget());
-    }
-
-    /// Waits until at least `count` different generated events were taken.
-    #[track_caller]
-    pub fn wait_distinct(&self, count: usize, within: Duration) {
-        wait_until(
-            &format!("{count} different events at the HEC receiver (it has {})", self.generated()),
-            within,
-            || self.generated() >= count && self.with(|store| store.arrivals.distinct()) >= count,
-        );
-    }
-
-    fn with<T>(&self, look: impl FnOnce(&mut Store) -> T) -> T {
-        look(&mut self.shared.store())
-    }
+fn is_guid(text: &str) -> bool {
+    let lengths = text.split('-').map(str::len);
+    lengths.eq([8, 4, 4, 4, 12]) && text.bytes().all(|byte| byte == b'-' || byte.is_ascii_hexdigit())
 }

@@ -11,30 +11,44 @@ use serde::Deserialize;
 use super::{Message, record};
 use crate::arrival::Arrivals;
 use crate::certificates::Identity;
-use crate::ports::free_port;
+use crate::ports::{free_port, is_udp_open};
 use crate::process;
 use crate::wait::wait_until;
 
-/// What it listens with.
+/// What it listens with. The modes called mutual want a certificate of the client, from the authority that issued the
+/// server's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RsyslogMode {
     /// Plain TCP.
     Plain,
+    /// UDP.
+    Udp,
     /// TLS with the GnuTLS driver.
     GnuTls,
+    /// TLS with the GnuTLS driver, mutual.
+    GnuTlsMutual,
     /// TLS with the OpenSSL driver.
     OpenSsl,
+    /// TLS with the OpenSSL driver, mutual.
+    OpenSslMutual,
+    /// RELP over plain TCP.
+    Relp,
+    /// RELP over TLS.
+    RelpTls,
+    /// RELP over TLS, mutual.
+    RelpTlsMutual,
 }
 
 /// A running rsyslogd.
 pub struct Rsyslog {
     address: SocketAddr,
+    mode: RsyslogMode,
     dir: PathBuf,
     child: Option<Child>,
 }
 
 const PLACES: &[&str] = &["/usr/sbin/rsyslogd", "/usr/local/sbin/rsyslogd"];
-const DRIVER_PLACES: &[&str] = &[
+const MODULE_PLACES: &[&str] = &[
     "/usr/lib/x86_64-linux-gnu/rsyslog",
     "/usr/lib/aarch64-linux-gnu/rsyslog",
     "/usr/lib/rsyslog",
@@ -52,19 +66,44 @@ struct OutputLine {
     raw: String,
 }
 
+impl RsyslogMode {
+    /// The module that listens.
+    fn input(self) -> &'static str {
+        match self {
+            RsyslogMode::Udp => "imudp",
+            RsyslogMode::Relp | RsyslogMode::RelpTls | RsyslogMode::RelpTlsMutual => "imrelp",
+            _ => "imtcp",
+        }
+    }
+
+    /// The driver of plain TLS.
+    fn driver(self) -> Option<&'static str> {
+        match self {
+            RsyslogMode::GnuTls | RsyslogMode::GnuTlsMutual => Some("gtls"),
+            RsyslogMode::OpenSsl | RsyslogMode::OpenSslMutual => Some("ossl"),
+            _ => None,
+        }
+    }
+
+    fn is_mutual(self) -> bool {
+        matches!(self, RsyslogMode::GnuTlsMutual | RsyslogMode::OpenSslMutual | RsyslogMode::RelpTlsMutual)
+    }
+}
+
 impl Rsyslog {
     /// Says why rsyslog cannot be used in `mode` on this machine; `None` when it can.
     pub fn missing(mode: RsyslogMode) -> Option<String> {
         if binary().is_none() {
             return Some("rsyslogd is not installed (Debian package: rsyslog)".to_owned());
         }
-        let (driver, package) = match mode {
-            RsyslogMode::Plain => return None,
-            RsyslogMode::GnuTls => ("lmnsd_gtls.so", "rsyslog-gnutls"),
-            RsyslogMode::OpenSsl => ("lmnsd_ossl.so", "rsyslog-openssl"),
+        let (module, package) = match (mode.input(), mode.driver()) {
+            ("imrelp", _) => ("imrelp.so", "rsyslog-relp"),
+            (_, Some("gtls")) => ("lmnsd_gtls.so", "rsyslog-gnutls"),
+            (_, Some(_)) => ("lmnsd_ossl.so", "rsyslog-openssl"),
+            _ => return None,
         };
-        let is_there = DRIVER_PLACES.iter().any(|place| Path::new(place).join(driver).exists());
-        (!is_there).then(|| format!("rsyslog's {driver} is not installed (Debian package: {package})"))
+        let is_there = MODULE_PLACES.iter().any(|place| Path::new(place).join(module).exists());
+        (!is_there).then(|| format!("rsyslog's {module} is not installed (Debian package: {package})"))
     }
 
     /// Starts rsyslogd on a free loopback port, with its files in `dir`. `identity` is needed for TLS, with the file of the
@@ -76,7 +115,7 @@ impl Rsyslog {
         let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
         fs::write(dir.join("rsyslog.conf"), configuration(dir, mode, identity, address.port()))
             .expect("the test's folder can be written");
-        let mut rsyslog = Rsyslog { address, dir: dir.to_owned(), child: None };
+        let mut rsyslog = Rsyslog { address, mode, dir: dir.to_owned(), child: None };
         rsyslog.come_up();
         rsyslog
     }
@@ -105,9 +144,10 @@ impl Rsyslog {
             .spawn()
             .expect("rsyslogd can be started");
         self.child = Some(child);
-        let address = self.address;
-        wait_until(&format!("rsyslogd listens; it says: {}", self.said()), START_WITHIN, || {
-            TcpStream::connect(address).is_ok()
+        let (address, mode) = (self.address, self.mode);
+        wait_until(&format!("rsyslogd listens; it says: {}", self.said()), START_WITHIN, || match mode {
+            RsyslogMode::Udp => is_udp_open(address.port()),
+            _ => TcpStream::connect(address).is_ok(),
         });
     }
 
@@ -179,23 +219,36 @@ fn binary() -> Option<&'static str> {
 fn configuration(dir: &Path, mode: RsyslogMode, identity: Option<(&Identity, &Path)>, port: u16) -> String {
     let dir_text = dir.display();
     let mut global = format!("workDirectory=\"{dir_text}\" maxMessageSize=\"{MESSAGE_MAX}\"");
-    let mut module = "load=\"imtcp\" maxSessions=\"200\"".to_owned();
-    let driver = match mode {
-        RsyslogMode::Plain => None,
-        RsyslogMode::GnuTls => Some("gtls"),
-        RsyslogMode::OpenSsl => Some("ossl"),
-    };
-    if let Some(driver) = driver {
+    let input = mode.input();
+    let mut module = format!("load=\"{input}\"");
+    let mut listener = format!("type=\"{input}\" port=\"{port}\" address=\"127.0.0.1\" ruleset=\"take\"");
+    let files = || {
         let (identity, ca_file) = identity.expect("TLS needs a certificate");
+        (ca_file.display(), identity.certificate_file.display(), identity.key_file.display())
+    };
+    if input == "imtcp" {
+        module.push_str(" maxSessions=\"200\"");
+    }
+    if let Some(driver) = mode.driver() {
+        let (ca, certificate, key) = files();
         global.push_str(&format!(
-            " defaultNetstreamDriver=\"{driver}\" defaultNetstreamDriverCAFile=\"{}\" defaultNetstreamDriverCertFile=\"{}\" defaultNetstreamDriverKeyFile=\"{}\"",
-            ca_file.display(),
-            identity.certificate_file.display(),
-            identity.key_file.display(),
+            " defaultNetstreamDriver=\"{driver}\" defaultNetstreamDriverCAFile=\"{ca}\" defaultNetstreamDriverCertFile=\"{certificate}\" defaultNetstreamDriverKeyFile=\"{key}\""
         ));
+        let auth = if mode.is_mutual() { "x509/certvalid" } else { "anon" };
         module.push_str(&format!(
-            " streamDriver.name=\"{driver}\" streamDriver.mode=\"1\" streamDriver.authMode=\"anon\""
+            " streamDriver.name=\"{driver}\" streamDriver.mode=\"1\" streamDriver.authMode=\"{auth}\""
         ));
+    }
+    // With GnuTLS a RELP server that has a certificate of its own always demands one of the client.
+    if mode == RsyslogMode::RelpTls {
+        module.push_str(" tls.tlslib=\"openssl\"");
+    }
+    if matches!(mode, RsyslogMode::RelpTls | RsyslogMode::RelpTlsMutual) {
+        let (ca, certificate, key) = files();
+        listener.push_str(&format!(" tls=\"on\" tls.myCert=\"{certificate}\" tls.myPrivKey=\"{key}\""));
+        if mode.is_mutual() {
+            listener.push_str(&format!(" tls.caCert=\"{ca}\" tls.authMode=\"certvalid\""));
+        }
     }
     // A direct queue: a message is in the file before the next one is read, so that a hard kill loses little here.
     format!(
@@ -209,7 +262,7 @@ template(name="out" type="list") {{
 ruleset(name="take" queue.type="Direct") {{
   action(type="omfile" file="{dir_text}/rsyslog.jsonl" template="out" asyncWriting="off" flushOnTXEnd="on")
 }}
-input(type="imtcp" port="{port}" address="127.0.0.1" ruleset="take")
+input({listener})
 "#
     )
 }

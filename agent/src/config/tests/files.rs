@@ -81,7 +81,7 @@ tls = { ca_file = "corp.pem" }
     let (config, warnings) = Config::load(&main, &surroundings()).unwrap();
     assert!(warnings.is_empty(), "{warnings:#?}");
     let [splunk] = config.destinations.as_slice() else { panic!("{config:?}") };
-    assert_eq!(splunk.secret().unwrap().reveal(), SECRET);
+    assert_eq!(splunk.secrets()[0].1.reveal(), SECRET);
     assert_eq!(splunk.tls.ca_file.as_deref(), Some(directory.path().join("corp.pem").as_path()));
     assert_eq!(splunk.filter_spec.categories, ["SECURITY", "AUTHENTICATION"]);
     assert_eq!(splunk.filter_spec.excluded_paths, ["/tmp/**"]);
@@ -118,7 +118,7 @@ fn a_credential_comes_from_the_directory_that_systemd_names() {
     let main = write(directory.path(), "agent.toml", text);
     let here = Surroundings { credentials: Some(directory.path().join("credentials")), ..surroundings() };
     let (config, warnings) = Config::load(&main, &here).unwrap();
-    assert_eq!(config.destinations[0].secret().unwrap().reveal(), SECRET);
+    assert_eq!(config.destinations[0].secrets()[0].1.reveal(), SECRET);
     assert!(warnings.is_empty(), "{warnings:?}");
 }
 

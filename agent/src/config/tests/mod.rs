@@ -22,6 +22,10 @@ pub(super) fn surroundings() -> Surroundings {
         credentials: None,
         lookup: |name| match name {
             "TOKEN" => Some(SECRET.to_owned()),
+            "SOURCE_URL" => Some(format!("https://collectors.example.com/receiver/v1/http/{SECRET}")),
+            "OTHER_SOURCE_URL" => Some("https://collectors.example.com/receiver/v1/http/other".to_owned()),
+            "WORKSPACE_KEY" => Some("MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=".to_owned()),
+            "OTHER_WORKSPACE_KEY" => Some("c2VjcmV0".to_owned()),
             "OTHER_TOKEN" => Some("9f0c7a5e".to_owned()),
             "NOT_A_TOKEN" => Some("two words".to_owned()),
             _ => None,
@@ -59,6 +63,47 @@ name = "syslog"
 type = "syslog"
 host = "syslog.example.com"
 "#;
+
+pub(super) const SENTINEL: &str = r#"
+[[destination]]
+name = "sentinel"
+type = "sentinel"
+url = "https://scaidrive-abcd.westeurope-1.ingest.monitor.azure.com"
+rule = "dcr-0123456789abcdef0123456789abcdef"
+tenant_id = "contoso.example.com"
+client_id = "11111111-2222-3333-4444-555555555555"
+client_secret = { env = "TOKEN" }
+"#;
+pub(super) const ELASTIC: &str = r#"
+[[destination]]
+name = "elastic"
+type = "elastic"
+url = "https://elastic.example.com:9200"
+api_key = { env = "TOKEN" }
+"#;
+pub(super) const DATADOG: &str = r#"
+[[destination]]
+name = "datadog"
+type = "datadog"
+api_key = { env = "TOKEN" }
+"#;
+pub(super) const SUMO: &str = r#"
+[[destination]]
+name = "sumo"
+type = "sumo_logic"
+secret_url = { env = "SOURCE_URL" }
+"#;
+pub(super) const HTTPS: &str = r#"
+[[destination]]
+name = "https"
+type = "https"
+url = "https://siem.example.com/events"
+"#;
+
+/// One of each kind, in the order of the table.
+pub(super) fn one_of_each() -> String {
+    [SPLUNK, SENTINEL, ELASTIC, DATADOG, SUMO, HTTPS, SYSLOG].concat()
+}
 
 /// The content of the secret `TOKEN`, which must never be seen anywhere.
 pub(super) const SECRET: &str = "b1946ac9-2492-4d23-9b5c-00dd7b4b8f2a";
@@ -113,7 +158,11 @@ fn destinations_have_the_defaults_that_are_documented() {
         (hec.source.as_str(), hec.sourcetype.as_str(), &hec.index),
         ("scaidrive:audit", "scaidrive:audit", &None)
     );
-    assert_eq!((hec.host.as_str(), hec.ack, hec.token.reveal()), ("host-7", HecAck::Auto, SECRET));
+    assert_eq!((hec.host.as_str(), hec.ack), ("host-7", HecAck::Auto));
+    assert_eq!(
+        splunk.secrets().iter().map(|(key, secret)| (*key, secret.reveal())).collect::<Vec<_>>(),
+        [("token", SECRET)]
+    );
     assert_eq!(splunk.batch, BatchSettings { max_events: 500, max_size: 512 << 10, linger: Millis(1000) });
     assert_eq!((splunk.compression, splunk.ordered, splunk.in_flight_max), (Compression::Gzip, false, 4));
     assert_eq!(splunk.id, DestinationId::from_text("splunk"));

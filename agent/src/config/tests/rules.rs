@@ -1,5 +1,7 @@
 //! Each rule, by what breaks it and what is then said.
 
+use scaidrive_codecs::syslog::Header;
+
 use super::*;
 
 /// Reads `text` and expects exactly one error, with this key and line, and these words in what and advice.
@@ -61,17 +63,9 @@ fn unknown_keys_are_refused_with_a_guess() {
 
 #[test]
 fn what_other_versions_know_is_refused_by_name() {
-    let kinds = "this version delivers to: splunk_hec, syslog";
-    for kind in ["sentinel", "elastic", "datadog", "sumo_logic", "https"] {
-        let text = format!("[[destination]]\nname = \"a\"\ntype = \"{kind}\"\nworkspace = \"x\"");
-        refused(&text, "destination \"a\" type", 3, kind, kinds);
-    }
-    for transport in ["udp", "relp"] {
-        let text = format!("{SYSLOG}transport = \"{transport}\"");
-        refused(&text, "destination \"syslog\" transport", 6, "not part of this version", "\"tcp\", \"tls\"");
-    }
-    refused(&format!("{SPLUNK}ack = \"on\""), "destination \"splunk\" ack", 7, "not part of this version", "\"auto\"");
-    refused(&format!("{SPLUNK}proxy = \"x\""), "destination \"splunk\" proxy", 7, "not part of this version", "");
+    let text = format!("{SYSLOG}transport = \"sctp\"");
+    refused(&text, "destination \"syslog\" transport", 6, "not a choice", "\"udp\", \"relp\", \"relp_tls\"");
+    refused(&format!("{SPLUNK}redact = \"x\""), "destination \"splunk\" redact", 7, "not part of this version", "");
     let text = "[[destination]]\nname = \"a\"\ntype = \"sysloog\"";
     refused(text, "destination \"a\" type", 3, "\"sysloog\"", "did you mean \"syslog\"?");
 }
@@ -241,6 +235,84 @@ fn order_allows_one_request_at_a_time() {
 }
 
 #[test]
+fn each_syslog_transport_has_its_own_port_length_and_patience() {
+    for (transport, port, max_len, request) in [
+        ("tcp", 514, 8192, 60),
+        ("tls", 6514, 8192, 60),
+        ("udp", 514, 1400, 60),
+        ("relp", 20514, 8192, 90),
+        ("relp_tls", 20514, 8192, 90),
+    ] {
+        let (config, _) = read(&format!("{SYSLOG}transport = \"{transport}\"")).unwrap();
+        let destination = &config.destinations[0];
+        let Kind::Syslog(syslog) = &destination.kind else { panic!("{transport}") };
+        assert_eq!(
+            (syslog.transport.name(), syslog.port, syslog.max_len, destination.timeouts.request),
+            (transport, port, max_len, Millis::from_secs(request))
+        );
+    }
+    let text = format!("{SYSLOG}transport = \"relp\"\ntimeouts = {{ request = \"7s\" }}");
+    assert_eq!(read(&text).unwrap().0.destinations[0].timeouts.request, Millis::from_secs(7));
+}
+
+#[test]
+fn a_message_is_no_longer_than_its_transport_carries() {
+    let place = "destination \"syslog\" max_len";
+    for (transport, most, over) in
+        [("udp", "65507B", "64KiB"), ("relp", "128KiB", "131073B"), ("relp_tls", "128KiB", "1MiB")]
+    {
+        let text = |len: &str| format!("{SYSLOG}transport = \"{transport}\"\nmax_len = \"{len}\"");
+        assert!(read(&text(most)).is_ok() && read(&text("480B")).is_ok(), "{transport}");
+        refused(&text(over), place, 7, "carries no more than", &format!("at most \"{most}\""));
+        refused(&text("479B"), place, 7, "out of bounds", "from \"480B\"");
+    }
+}
+
+#[test]
+fn what_a_transport_has_of_its_own_is_not_set() {
+    for transport in ["udp", "relp", "relp_tls"] {
+        let text = format!("{SYSLOG}transport = \"{transport}\"\nframing = \"line_feed\"");
+        refused(&text, "destination \"syslog\" framing", 7, "has a framing of its own", "take it out");
+    }
+    let text = format!("{SYSLOG}transport = \"udp\"\ntls = {{ server_name = \"x\" }}");
+    refused(&text, "destination \"syslog\" tls", 7, "not encrypted", "transport = \"tls\"");
+    let text = format!("{SYSLOG}transport = \"relp\"\ntls = {{ server_name = \"x\" }}");
+    refused(&text, "destination \"syslog\" tls", 7, "not encrypted", "transport = \"relp_tls\"");
+    warned(&format!("{SYSLOG}transport = \"relp\""), "destination \"syslog\" transport", "unencrypted");
+}
+
+#[test]
+fn the_header_of_rfc_3164_has_its_rules() {
+    let old = format!("{SYSLOG}header = \"rfc3164\"");
+    let header = |text: &str| match &read(text).unwrap().0.destinations[0].kind {
+        Kind::Syslog(syslog) => syslog.header,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(header(SYSLOG), Header::Rfc5424);
+    assert_eq!(header(&old), Header::Rfc3164 { utc_offset: 0 });
+    assert_eq!(header(&format!("{old}\nutc_offset = \"-05:30\"")), Header::Rfc3164 { utc_offset: -330 });
+    let place = "destination \"syslog\" utc_offset";
+    refused(&format!("{old}\nutc_offset = \"CEST\""), place, 7, "not an offset", "\"+02:00\"");
+    refused(&format!("{SYSLOG}utc_offset = \"+02:00\""), place, 6, "a time in UTC", "header = \"rfc3164\"");
+    refused(&format!("{old}\nbom = true"), "destination \"syslog\" bom", 7, "no byte order mark", "rfc5424");
+    refused(&format!("{old}\napp_name = \"_._\""), "destination \"syslog\" app_name", 7, "TAG", "a letter or a digit");
+}
+
+#[test]
+fn fingerprints_are_read_and_sha_1_is_warned_of() {
+    let text = |fingerprint: &str| format!("{SYSLOG}tls = {{ fingerprints = [\"{fingerprint}\"] }}");
+    let place = "destination \"syslog\" tls.fingerprints";
+    let sha256 = format!("sha-256{}", ":aB".repeat(32));
+    let (config, warnings) = read(&text(&sha256)).unwrap();
+    assert_eq!(config.destinations[0].tls.fingerprints, [Fingerprint::Sha256([0xab; 32])]);
+    assert!(warnings.is_empty(), "{warnings:?}");
+    warned(&text(&format!("sha-1{}", ":AB".repeat(20))), place, "SHA-1");
+    refused(&text("sha-256:AB"), place, 6, "not a fingerprint", "32 pairs");
+    let text = format!("{SYSLOG}tls = {{ min_version = \"1.1\" }}");
+    refused(&text, "destination \"syslog\" tls.min_version", 6, "not a choice", "\"1.3\"");
+}
+
+#[test]
 fn required_and_block_belong_together() {
     let what = "waits for destinations with required = true";
     warned(&format!("[buffer]\non_full = \"block\"\n{SYSLOG}"), "buffer.on_full", what);
@@ -264,4 +336,107 @@ fn a_file_of_destinations_holds_destinations_only() {
     let error = problems.iter().find(|problem| problem.weight == Weight::Error).unwrap();
     assert_eq!((error.place.key.as_str(), error.place.line), ("buffer", Some(1)));
     assert!(read("destination = 1").is_err() && read("destination = [1]").is_err());
+}
+
+#[test]
+fn a_destination_is_let_in_in_one_way() {
+    let text = format!("{ELASTIC}user = \"a\"\npassword = {{ env = \"TOKEN\" }}");
+    refused(&text, "destination \"elastic\" user", 7, "stands beside api_key", "take one of them out");
+    let text = ELASTIC.replace("api_key", "password");
+    refused(&text, "destination \"elastic\" password", 6, "set without `user`", "add user");
+    let text = format!("{}user = \"a:b\"\npassword = {{ env = \"TOKEN\" }}", without(ELASTIC, "api_key"));
+    refused(&text, "destination \"elastic\" user", 6, "has a colon", "");
+    let text = format!("{}aws = {{ region = \"r\", access_key_id = \"A\" }}", without(ELASTIC, "api_key"));
+    refused(&text, "destination \"elastic\" aws.access_key_id", 6, "without `secret_access_key`", "add");
+    let text = format!("{SUMO}token = {{ env = \"TOKEN\" }}");
+    refused(&text, "destination \"sumo\" secret_url", 5, "stands beside url or token", "");
+    refused(&without(SUMO, "secret_url"), "destination \"sumo\" secret_url", 2, "is missing", "whole address");
+    let text = format!("{HTTPS}signing_secret_next = {{ env = \"TOKEN\" }}");
+    refused(&text, "destination \"https\" signing_secret_next", 6, "without `signing_secret`", "");
+}
+
+#[test]
+fn a_proxy_speaks_http_and_knows_both_user_and_password_or_neither() {
+    let key = |key: &str| format!("destination \"splunk\" proxy.{key}");
+    let text = format!("{SPLUNK}proxy = {{ url = \"https://proxy:3128\" }}");
+    refused(&text, &key("url"), 7, "not the address of an HTTP proxy", "http://proxy");
+    let text = format!("{SPLUNK}proxy = {{ url = \"http://proxy:3128\", user = \"u\" }}");
+    refused(&text, &key("user"), 7, "without `password`", "add password");
+    let text = format!("{SYSLOG}proxy = {{ url = \"http://proxy:3128\" }}");
+    refused(&text, "destination \"syslog\" proxy", 6, "not a key", "");
+}
+
+#[test]
+fn sentinel_wants_to_know_who_asks_and_warns_of_what_is_retired() {
+    let nobody = without(SENTINEL, "client_secret");
+    refused(&nobody, "destination \"sentinel\" client_secret", 2, "nothing says who asks", "managed_identity");
+    let text = SENTINEL.replace("dcr-", "");
+    refused(&text, "destination \"sentinel\" rule", 6, "immutable id", "JSON view");
+    let text = format!("{SENTINEL}workspace_id = \"x\"");
+    refused(
+        &text,
+        "destination \"sentinel\" workspace_id",
+        10,
+        "no meaning with api = \"logs_ingestion\"",
+        "take it out",
+    );
+    let text = format!("{SENTINEL}managed_identity = \"system\"");
+    refused(&text, "destination \"sentinel\" client_secret", 9, "stands beside managed_identity", "");
+    let collector = "[[destination]]\nname = \"old\"\ntype = \"sentinel\"\napi = \"data_collector\"\nworkspace_id = \"11111111-2222-3333-4444-555555555555\"\nworkspace_key = { env = \"WORKSPACE_KEY\" }\n";
+    warned(collector, "destination \"old\" api", "is retired");
+    let (config, _) = read(collector).unwrap();
+    let address = "https://11111111-2222-3333-4444-555555555555.ods.opinsights.azure.com";
+    assert_eq!(config.destinations[0].kind.address(), address);
+    let text = collector.replace("WORKSPACE_KEY", "TOKEN");
+    refused(&text, "destination \"old\" workspace_key", 6, "not Base64", "primary or secondary");
+}
+
+#[test]
+fn what_a_kind_knows_better_is_refused_in_its_words() {
+    refused(
+        &format!("{DATADOG}site = \"datadoghq.org\""),
+        "destination \"datadog\" site",
+        6,
+        "\"datadoghq.org\"",
+        "datadoghq.com",
+    );
+    refused(&format!("{DATADOG}tags = [\"Env\"]"), "destination \"datadog\" tags", 6, "Env", "env:prod");
+    refused(&format!("{ELASTIC}target = \"Logs\""), "destination \"elastic\" target", 7, "lower case", "data stream");
+    let text = format!("{}urls = [\"https://a/x\", \"https://b/y\"]", without(ELASTIC, "url"));
+    refused(&text, "destination \"elastic\" urls", 6, "different paths", "destination of its own");
+    refused(
+        &format!("{HTTPS}headers = [\"Authorization: x\"]"),
+        "destination \"https\" headers",
+        6,
+        "can't be set here",
+        "",
+    );
+    refused(
+        &format!("{HTTPS}headers = [\"no colon\"]"),
+        "destination \"https\" headers",
+        6,
+        "has no colon",
+        "Name: value",
+    );
+    refused(&format!("{HTTPS}success = [404]"), "destination \"https\" success", 6, "404", "");
+    refused(&format!("{HTTPS}success = [1000]"), "destination \"https\" success", 6, "whole number", "HTTP statuses");
+    refused(&format!("{HTTPS}wrap_key = \"x\""), "destination \"https\" wrap_key", 6, "body is not \"wrapped\"", "");
+    refused(&format!("{SUMO}fields = [\"env\"]"), "destination \"sumo\" fields", 6, "has no `=`", "name=value");
+    let (config, _) = read(&format!("{HTTPS}body = \"single\"")).unwrap();
+    assert_eq!(config.destinations[0].batch.max_events, 1, "one event a request is what the form says");
+}
+
+#[test]
+fn no_secret_of_any_kind_is_ever_shown() {
+    let (config, _) = read(&one_of_each()).unwrap();
+    let shown = format!("{config:?}");
+    assert!(!shown.contains(SECRET), "{shown}");
+    for destination in &config.destinations {
+        assert!(!format!("{:?} {}", destination.settings(), destination.kind.address()).contains(SECRET));
+    }
+}
+
+/// The lines of `text` but for one key's.
+fn without(text: &str, key: &str) -> String {
+    text.lines().filter(|line| !line.starts_with(&format!("{key} ="))).map(|line| format!("{line}\n")).collect()
 }

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::body::Item;
-use super::rules::Violation;
+use super::item::Item;
+use super::rule::Violation;
 use crate::arrival::{Arrival, Arrivals};
 
 /// What is kept of what comes in.
@@ -62,9 +62,10 @@ impl Store {
         store
     }
 
-    pub(super) fn take(&mut self, items: &[Item<'_>], request: u64, keep: Keep) {
+    /// Records the items for which `taken` says so.
+    pub(super) fn take(&mut self, items: &[Item<'_>], taken: &[bool], request: u64, keep: Keep) {
         let at = Instant::now();
-        for item in items {
+        for (item, _) in items.iter().zip(taken).filter(|(_, taken)| **taken) {
             let is_kept = keep != Keep::Keys || item.key.is_none();
             let stream = item.stream.as_deref().map(|name| self.arrivals.stream(name));
             self.generated += usize::from(item.key.is_some());
@@ -74,7 +75,7 @@ impl Store {
                 key: item.key,
                 stream,
                 n: item.n,
-                raw: is_kept.then(|| item.event.into()),
+                raw: is_kept.then(|| item.event.as_ref().into()),
             });
         }
     }

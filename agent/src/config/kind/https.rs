@@ -1,0 +1,325 @@
+//! Any receiver that takes events by HTTPS.
+
+use std::fs;
+
+use scaidrive_codecs::https::{self, HttpsError, HttpsSettings, Method};
+use scaidrive_codecs::oauth::ClientAuth;
+use scaidrive_codecs::template::TEMPLATE_BYTES_MAX;
+
+use super::super::auth::{Auth, OAuth};
+use super::super::destination::Destination;
+use super::super::keys::{Alphabet, Default, Key, Shape, batch, choice, compression, in_flight, key, proxy, text};
+use super::super::parse_secret::secret;
+use super::super::settings::{Setting, list, some};
+use super::super::text::MIB;
+use super::super::url::HttpUrl;
+use super::super::walk::Section;
+use super::{Kind, Parsed, Reading, Row};
+
+/// Any receiver that takes events by HTTPS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Https {
+    /// Where it is; the path and the query are in the request.
+    pub url: HttpUrl,
+    /// How requests are made.
+    pub request: HttpsSettings,
+    /// What follows the question mark, as written.
+    pub query: Option<String>,
+    /// The file the template was read from.
+    pub template_file: Option<String>,
+    /// Whether requests carry a name that is the same for the same events, and how many there are.
+    pub idempotency: bool,
+}
+
+pub(super) const ROW: Row = Row { name: "https", keys: KEYS, is_always_ordered: false, parse };
+
+const KEYS: &[Key] = &[
+    key("url", Shape::Url, Default::Required, "The receiver's address, with its path."),
+    key("query", text(1024), Default::Absent, "What follows the question mark of the address."),
+    key("method", choice(METHODS), Default::Text("post"), "The method of requests."),
+    key(
+        "body",
+        choice(BODIES),
+        Default::Text("array"),
+        "What stands around events: a JSON array, lines (ndjson), nothing and one event a request (single), or an object (wrapped).",
+    ),
+    key(
+        "wrap_key",
+        text(64),
+        Default::Text("events"),
+        "The member that holds the events; only with body = \"wrapped\".",
+    ),
+    key(
+        "template",
+        text(TEMPLATE_BYTES_MAX),
+        Default::Absent,
+        "What an event is made into; the event as it is when absent.",
+    ),
+    key("template_file", Shape::Path, Default::Absent, "A file with the template instead."),
+    key("content_type", text(128), Default::Absent, "The Content-Type; that of the body's form when absent."),
+    key("headers", Shape::Texts, Default::Texts(&[]), "Headers that are no secrets, like \"X-Site: vienna\"."),
+    key(
+        "secret_headers",
+        Shape::Tables(SECRET_HEADER),
+        Default::Absent,
+        "Headers with secrets, each { name = …, value = { file = … } }.",
+    ),
+    key("success", Shape::Statuses, Default::Texts(&[]), "Statuses that mean success; every 2xx when empty."),
+    key(
+        "conflict_is_success",
+        Shape::Flag,
+        Default::Flag(false),
+        "Whether 409 means that the receiver has these events already.",
+    ),
+    key(
+        "idempotency",
+        Shape::Flag,
+        Default::Flag(true),
+        "Whether requests carry an Idempotency-Key and the number of events.",
+    ),
+    key("bearer_token", Shape::Secret, Default::Absent, "A bearer token."),
+    key("user", text(255), Default::Absent, "A user; together with password."),
+    key("password", Shape::Secret, Default::Absent, "The user's password."),
+    key("oauth", Shape::Table(OAUTH), Default::Absent, "Fetches tokens from an OAuth 2.0 server (client credentials)."),
+    key("signing_secret", Shape::Secret, Default::Absent, "Signs each body (HMAC-SHA256) in X-ScaiDrive-Signature."),
+    key(
+        "signing_secret_next",
+        Shape::Secret,
+        Default::Absent,
+        "Signs beside signing_secret while that is being replaced.",
+    ),
+    compression(choice(&["gzip", "zstd", "none"])),
+    in_flight(4),
+    proxy(),
+    key("batch", Shape::Table(BATCH), Default::Absent, "How many events travel together."),
+];
+
+const SECRET_HEADER: &[Key] = &[
+    key("name", Shape::Text { alphabet: Alphabet::Name, max: 64 }, Default::Required, "The header's name."),
+    key("value", Shape::Secret, Default::Required, "The value of the header."),
+];
+
+const OAUTH: &[Key] = &[
+    key("token_url", Shape::Url, Default::Required, "Where tokens are asked for."),
+    key("client_id", text(255), Default::Required, "Who asks for tokens."),
+    key("client_secret", Shape::Secret, Default::Required, "What shows who asks."),
+    key(
+        "client_auth",
+        choice(CLIENT_AUTHS),
+        Default::Text("basic"),
+        "How it is shown: in a header (basic) or in the form.",
+    ),
+    key("scope", text(1024), Default::Absent, "What the tokens are for."),
+    key("audience", text(1024), Default::Absent, "For whom, where the server wants to know."),
+];
+
+const BATCH: &[Key] = &batch(500, 10_000, "1MiB", 8 * MIB);
+const METHODS: &[&str] = &["post", "put", "patch"];
+const BODIES: &[&str] = &["array", "ndjson", "single", "wrapped"];
+const CLIENT_AUTHS: &[&str] = &["basic", "form"];
+
+fn parse(reading: &Reading<'_>) -> Option<Parsed> {
+    let section = reading.section;
+    let url = reading.url("url");
+    let query = section.optional("query", Section::text);
+    let method = section.choice("method").map(|position| [Method::Post, Method::Put, Method::Patch][position]);
+    let shape = shape(section);
+    let template = template(section);
+    let content_type = section.optional("content_type", Section::text);
+    let headers = headers(section);
+    let success = section.statuses("success");
+    let conflict_is_success = section.flag("conflict_is_success");
+    let idempotency = section.flag("idempotency");
+    let auth = auth(reading);
+    let (url, query) = (url?, query?);
+    let (template, template_file) = template?;
+    // Some receivers tell a path that ends in a slash from one that does not.
+    let is_ended = section.written_text("url").is_some_and(|text| text.ends_with('/'));
+    let path = format!("{}{}", url.path, if is_ended || url.path.is_empty() { "/" } else { "" });
+    let request = HttpsSettings {
+        method: method?,
+        path: query.as_ref().map_or_else(|| path.clone(), |query| format!("{path}?{query}")),
+        headers: headers?,
+        shape: shape?,
+        content_type: content_type?,
+        template,
+        success: success?,
+        conflict_is_success: conflict_is_success?,
+    };
+    let codec = match https::Https::new(&request) {
+        Ok(codec) => codec,
+        Err(problem) => {
+            let key = match &problem {
+                HttpsError::Head { .. } if query.is_some() => "query",
+                HttpsError::Head { .. } | HttpsError::Header { .. } => "headers",
+                HttpsError::Success { .. } => "success",
+                HttpsError::ContentType { .. } => "content_type",
+                _ if template_file.is_some() => "template_file",
+                _ => "template",
+            };
+            let what = super::super::parse_secret::with_cause(&problem);
+            section.problems().error(section.place(key), what, "correct it, or take the line out");
+            return None;
+        }
+    };
+    let https = Https { url, request, query, template_file, idempotency: idempotency? };
+    Some(Parsed { events_max: codec.events_max(), usual_request_timeout: None, kind: Kind::Https(https), auth: auth? })
+}
+
+fn shape(section: &Section<'_>) -> Option<https::Shape> {
+    let shape = section.choice("body")?;
+    let key = section.text("wrap_key")?;
+    if section.has("wrap_key") && shape != 3 {
+        let what = "`wrap_key` is set, and body is not \"wrapped\"";
+        section.problems().error(section.place("wrap_key"), what, "take it out, or write body = \"wrapped\"");
+        return None;
+    }
+    Some(match shape {
+        0 => https::Shape::Array,
+        1 => https::Shape::Ndjson,
+        2 => https::Shape::Single,
+        _ => https::Shape::Wrapped { key },
+    })
+}
+
+/// The template's text, and the file it is from.
+fn template(section: &Section<'_>) -> Option<(Option<String>, Option<String>)> {
+    let inline = section.optional("template", Section::text)?;
+    let Some(path) = section.optional("template_file", Section::path)? else { return Some((inline, None)) };
+    let problem = |what: String| {
+        section.problems().error(section.place("template_file"), what, "name a file that this user may read");
+        None
+    };
+    if inline.is_some() {
+        return problem("`template_file` stands beside template".to_owned());
+    }
+    match fs::read_to_string(&path) {
+        Ok(text) => Some((Some(text.trim_end().to_owned()), Some(path.display().to_string()))),
+        Err(error) => problem(format!("the template in {} cannot be read: {error}", path.display())),
+    }
+}
+
+fn headers(section: &Section<'_>) -> Option<Vec<(String, String)>> {
+    let texts = section.texts("headers")?;
+    let count = texts.len();
+    let pairs: Vec<(String, String)> = texts
+        .into_iter()
+        .filter_map(|(text, place)| match text.split_once(':') {
+            Some((name, value)) => Some((name.trim().to_owned(), value.trim().to_owned())),
+            None => {
+                let what = format!("`headers` holds {text:?}, which has no colon");
+                section.problems().error(place, what, "write \"Name: value\"");
+                None
+            }
+        })
+        .collect();
+    (pairs.len() == count).then_some(pairs)
+}
+
+fn auth(reading: &Reading<'_>) -> Option<Vec<Auth>> {
+    let section = reading.section;
+    let mut all = Vec::new();
+    match reading.one_of(&["bearer_token", "user", "oauth"])? {
+        None => {
+            if section.has("password") {
+                reading.basic()?;
+            }
+        }
+        Some("bearer_token") => {
+            let token = secret(section, "bearer_token", reading.surroundings)?;
+            all.push(Auth::header("bearer_token", "Authorization", "Bearer ", token));
+        }
+        Some("user") => all.push(reading.basic()?),
+        Some(_) => all.push(Auth::OAuth(oauth(reading)?)),
+    }
+    for header in section.tables("secret_headers", SECRET_HEADER, |at, _| format!("secret_headers number {}", at + 1)) {
+        header.report_unknown(&[]);
+        let (name, value) = (header.text("name"), secret(&header, "value", reading.surroundings));
+        all.push(Auth::header("secret_headers", &name?, "", value?));
+    }
+    let signing = |name| section.optional(name, |section, name| secret(section, name, reading.surroundings));
+    match (signing("signing_secret")?, signing("signing_secret_next")?) {
+        (Some(first), next) => all.push(Auth::Signature(std::iter::once(first).chain(next).collect())),
+        (None, None) => {}
+        (None, Some(_)) => {
+            let place = section.place("signing_secret_next");
+            section.problems().error(
+                place,
+                "`signing_secret_next` is set without `signing_secret`",
+                "add signing_secret",
+            );
+            return None;
+        }
+    }
+    Some(all)
+}
+
+fn oauth(reading: &Reading<'_>) -> Option<OAuth> {
+    let section = reading.section.table("oauth");
+    let token_url = section.url("token_url");
+    let (client_id, client_auth) = (section.text("client_id"), section.choice("client_auth"));
+    let client_secret = secret(&section, "client_secret", reading.surroundings);
+    let (scope, audience) = (section.optional("scope", Section::text), section.optional("audience", Section::text));
+    Some(OAuth {
+        token_url: token_url?.to_string(),
+        client_id: client_id?,
+        client_secret: client_secret?,
+        client_auth: [ClientAuth::Basic, ClientAuth::Form][client_auth?],
+        scope: scope?,
+        audience: audience?,
+    })
+}
+
+impl Https {
+    pub(super) fn settings(&self, destination: &Destination) -> Vec<Setting> {
+        let request = &self.request;
+        let wrap_key = match &request.shape {
+            https::Shape::Wrapped { key } => Some(key.clone()),
+            _ => None,
+        };
+        let body = match &request.shape {
+            https::Shape::Array => 0,
+            https::Shape::Ndjson => 1,
+            https::Shape::Single => 2,
+            https::Shape::Wrapped { .. } => 3,
+        };
+        let headers: Vec<String> = request.headers.iter().map(|(name, value)| format!("{name}: {value}")).collect();
+        let (mut secret_headers, mut user, mut oauth) = (Vec::new(), None, None);
+        for auth in &destination.auth {
+            match auth {
+                Auth::Header { key: "secret_headers", name, secret, .. } => {
+                    secret_headers.push(format!("{name} from {}", secret.source()));
+                }
+                Auth::Basic { user: found, .. } => user = Some(found.clone()),
+                Auth::OAuth(found) => oauth = Some(found),
+                _ => {}
+            }
+        }
+        vec![
+            some("url", &self.url),
+            ("query", self.query.clone()),
+            some("method", METHODS[request.method as usize]),
+            some("body", BODIES[body]),
+            ("wrap_key", wrap_key),
+            ("template", request.template.clone()),
+            ("template_file", self.template_file.clone()),
+            ("content_type", request.content_type.clone()),
+            some("headers", list(&headers)),
+            ("secret_headers", (!secret_headers.is_empty()).then(|| list(&secret_headers))),
+            some("success", format!("{:?}", request.success)),
+            some("conflict_is_success", request.conflict_is_success),
+            some("idempotency", self.idempotency),
+            destination.secret_setting("bearer_token"),
+            ("user", user),
+            destination.secret_setting("password"),
+            ("oauth.token_url", oauth.map(|oauth| oauth.token_url.clone())),
+            ("oauth.client_id", oauth.map(|oauth| oauth.client_id.clone())),
+            destination.secret_setting("oauth.client_secret"),
+            ("oauth.client_auth", oauth.map(|oauth| CLIENT_AUTHS[oauth.client_auth as usize].to_owned())),
+            ("oauth.scope", oauth.and_then(|oauth| oauth.scope.clone())),
+            ("oauth.audience", oauth.and_then(|oauth| oauth.audience.clone())),
+            destination.secret_setting("signing_secret"),
+            destination.secret_setting("signing_secret_next"),
+        ]
+    }
+}

@@ -1,0 +1,360 @@
+//! How a destination lets us in: what each request shows, fetched and renewed where it does not last.
+//!
+//! | file | what it does |
+//! |---|---|
+//! | `cache.rs` | when a token is used, renewed, waited for; pure |
+//! | `entra.rs` | tokens for Azure: applications, workload identities, managed identities |
+//! | `oauth.rs` | tokens of any OAuth 2.0 server |
+//! | `aws.rs`, `sigv4.rs` | where AWS keys come from, and signing with them |
+//! | `ask.rs` | one request to whoever issues tokens or keys |
+//!
+//! Always true: one [`Credentials`] for each destination, shared by all shards, so that a token is fetched once; files
+//! are looked at on helper threads only; what can't be read again leaves what was read before in use, with a warning;
+//! no secret is ever in `Debug` output, in an error or in the log.
+
+mod ask;
+mod aws;
+pub mod cache;
+mod entra;
+mod oauth;
+mod sigv4;
+
+use std::fmt;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use scaidrive_codecs::oauth::Token;
+use scaidrive_codecs::signature::{SIGNATURE_HEADER, SigningKey, shared_key, webhook_signature};
+use scaidrive_codecs::time::write_http_date;
+
+use self::cache::{Cache, Lease, Trouble, TroubleKind};
+use self::sigv4::{AwsKeys, canonical_target, digest_of};
+use crate::config::{Auth, Destination, HttpUrl, ProxySettings};
+use crate::runtime::{Runtime, offload_value};
+use crate::shard::Chance;
+use crate::time::Millis;
+use crate::transport::{Proxy, TlsClient};
+use crate::watch_files::WatchedFiles;
+
+/// See the module.
+pub struct Credentials {
+    destination: String,
+    lookup: Box<dyn Fn(&str) -> Option<String> + Send + Sync>,
+    state: Mutex<State>,
+    tokens: Mutex<Cache<Token>>,
+    aws_keys: Mutex<Cache<AwsKeys>>,
+    /// TLS towards those who issue tokens: they are public services, so the system's authorities vouch for them.
+    issuer_tls: Mutex<Option<Arc<TlsClient>>>,
+}
+
+#[derive(Debug)]
+struct State {
+    /// As configured, with the secrets as they were last read.
+    auth: Vec<Auth>,
+    /// The proxy on the way, with its password as it was last read.
+    proxy: Option<ProxySettings>,
+    files: WatchedFiles,
+    next_look: Millis,
+    /// The destination refused what it was shown: read everything again, changed or not.
+    must_read: bool,
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Credentials for {}", self.destination)
+    }
+}
+
+/// A request that is about to be sent, for those who sign it.
+pub struct Signable<'r> {
+    /// The method.
+    pub method: &'r str,
+    /// The `Host` header.
+    pub host: &'r str,
+    /// Path and query.
+    pub target: &'r str,
+    /// Headers that the format sets.
+    pub headers: &'r [(String, String)],
+    /// Bytes of the body as it is sent.
+    pub length: usize,
+    /// Visits the body before compression.
+    pub plain: &'r dyn Fn(&mut dyn FnMut(&[u8])),
+    /// Visits the body as it is sent.
+    pub sent: &'r dyn Fn(&mut dyn FnMut(&[u8])),
+}
+
+/// What a request shows to be let in. Holds secrets, so it has no `Debug`.
+#[derive(Default)]
+pub struct Shown {
+    /// Headers to add.
+    pub headers: Vec<(String, String)>,
+    /// The request target, where the credentials change it: it is secret itself, or signed in a certain spelling.
+    pub target: Option<String>,
+    /// Which token it was.
+    generation: Option<u64>,
+}
+
+impl Credentials {
+    /// What `destination` wants to be shown. `lookup` looks an environment variable up.
+    pub fn new(
+        destination: &Destination,
+        lookup: impl Fn(&str) -> Option<String> + Send + Sync + 'static,
+    ) -> Arc<Credentials> {
+        let auth = destination.auth.clone();
+        let proxy = destination.proxy.clone();
+        let secrets = destination.secrets().into_iter();
+        let files = WatchedFiles::new(secrets.filter_map(|(_, secret)| secret.source().path().map(Into::into)));
+        Arc::new(Credentials {
+            destination: destination.name.clone(),
+            lookup: Box::new(lookup),
+            state: Mutex::new(State { auth, proxy, files, next_look: Millis::ZERO, must_read: false }),
+            tokens: Mutex::new(Cache::default()),
+            aws_keys: Mutex::new(Cache::default()),
+            issuer_tls: Mutex::new(None),
+        })
+    }
+
+    /// What `request` shows. Waits for a token where one is needed.
+    ///
+    /// # Errors
+    /// Why there is nothing to show.
+    pub async fn show(self: &Arc<Self>, runtime: &Rc<dyn Runtime>, request: &Signable<'_>) -> Result<Shown, Trouble> {
+        self.keep_fresh(runtime).await;
+        let auth = self.state().auth.clone();
+        let mut shown = Shown::default();
+        for way in &auth {
+            match way {
+                Auth::Header { name, prefix, secret, .. } => {
+                    shown.add(name, format!("{prefix}{}", secret.reveal()));
+                }
+                Auth::Basic { user, password } => {
+                    let pair = STANDARD.encode(format!("{user}:{}", password.reveal()));
+                    shown.add("Authorization", format!("Basic {pair}"));
+                }
+                Auth::SecretUrl(secret) => {
+                    let url = HttpUrl::parse(secret.reveal())
+                        .map_err(|why| misconfigured(format!("the secret URL {why}")))?;
+                    shown.target = Some(url.path);
+                }
+                Auth::OAuth(_) | Auth::Entra(_) => {
+                    let (token, generation) = self.token(runtime, way).await?;
+                    shown.generation = Some(generation);
+                    shown.add("Authorization", format!("Bearer {}", token.secret()));
+                }
+                Auth::SharedKey { workspace, key } => {
+                    let key =
+                        SigningKey::from_base64(key.reveal()).map_err(|problem| misconfigured(problem.to_string()))?;
+                    let date = http_date(runtime.wall_ms());
+                    shown.add("Authorization", shared_key(workspace, &key, request.length, &date));
+                    shown.add("x-ms-date", date);
+                }
+                Auth::Signature(secrets) => shown.add(SIGNATURE_HEADER, signature(secrets, runtime.wall_ms(), request)),
+                Auth::Aws(aws) => {
+                    let (keys, generation) = self.aws_keys(runtime, aws).await?;
+                    shown.generation = generation;
+                    let target = canonical_target(request.target);
+                    let digest = digest_of(request.sent);
+                    let mut headers = vec![("Host", request.host), ("X-Amz-Content-Sha256", digest.as_str())];
+                    headers.extend(request.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+                    let scope = sigv4::Scope { region: &aws.region, service: &aws.service };
+                    let signed = sigv4::Request {
+                        method: request.method,
+                        target: &target,
+                        headers: &headers,
+                        body_digest: &digest,
+                    };
+                    shown.headers.extend(sigv4::sign(&keys, scope, &signed, runtime.wall_ms()));
+                    shown.add("X-Amz-Content-Sha256", digest.clone());
+                    shown.target = Some(target);
+                }
+            }
+        }
+        Ok(shown)
+    }
+
+    /// The destination refused what it was shown. Returns whether the same request may be sent again at once: it showed
+    /// a token, and the next one shows another.
+    pub fn refused(&self, shown: &Shown) -> bool {
+        self.state().must_read = true;
+        match shown.generation {
+            Some(generation) => {
+                lock(&self.tokens).refused(generation);
+                lock(&self.aws_keys).refused(generation);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// The proxy on the way to `host`, if there is one.
+    pub fn proxy_to(&self, host: &str) -> Option<Arc<Proxy>> {
+        let state = self.state();
+        let proxy = state.proxy.as_ref().filter(|proxy| proxy.leads_to(host))?;
+        let login = proxy.login.as_ref().map(|(user, password)| format!("{user}:{}", password.reveal()));
+        Some(Arc::new(Proxy {
+            host: proxy.url.host.clone(),
+            port: proxy.url.port,
+            authorization: login.map(|pair| format!("Basic {}", STANDARD.encode(pair))),
+        }))
+    }
+
+    /// Everything secret is read again at the next use, changed or not.
+    pub fn read_again(&self) {
+        self.state().must_read = true;
+    }
+
+    /// Has the files that secrets are in looked at, every few seconds, and read again when they changed.
+    async fn keep_fresh(self: &Arc<Self>, runtime: &Rc<dyn Runtime>) {
+        {
+            let mut state = self.state();
+            let now = runtime.now();
+            if !state.must_read && (state.files.is_empty() || now < state.next_look) {
+                return;
+            }
+            state.next_look = now.plus(LOOK_EVERY);
+        }
+        let (this, now) = (Arc::clone(self), runtime.now());
+        if let Err(panicked) = offload_value(runtime, move || this.look_again(now)).await {
+            tracing::error!(destination = %self.destination, "{panicked}");
+        }
+    }
+
+    /// Reads again what changed. Blocks on the disk.
+    fn look_again(&self, now: Millis) {
+        // The lock is not held while reading: a disk that hangs must not stop the other shards.
+        let (mut files, mut auth, mut proxy, must_read) = {
+            let state = self.state();
+            (state.files.clone(), state.auth.clone(), state.proxy.clone(), state.must_read)
+        };
+        if !files.have_changed() && !must_read {
+            return;
+        }
+        let passwords = proxy.iter_mut().flat_map(|proxy| &mut proxy.login).map(|(_, password)| password);
+        for secret in auth.iter_mut().flat_map(Auth::secrets_mut).chain(passwords) {
+            match secret.read_again() {
+                Ok(fresh) => *secret = fresh,
+                Err(problem) => {
+                    let why = crate::config::with_cause(&problem);
+                    tracing::warn!(destination = %self.destination, "{why}; what was read before stays in use");
+                }
+            }
+        }
+        let mut state = self.state();
+        state.files = files;
+        state.must_read = false;
+        state.proxy = proxy;
+        if state.auth != auth {
+            tracing::info!(destination = %self.destination, "its secrets changed and were read again");
+            state.auth = auth;
+            drop(state);
+            // What was fetched with the old ones may not be what the new ones give.
+            lock(&self.tokens).outdated(now);
+        }
+    }
+
+    async fn token(self: &Arc<Self>, runtime: &Rc<dyn Runtime>, way: &Auth) -> Result<(Token, u64), Trouble> {
+        let fetch = || async {
+            match way {
+                Auth::Entra(entra) => entra::fetch(self, runtime, entra).await,
+                Auth::OAuth(oauth) => oauth::fetch(self, runtime, oauth).await,
+                _ => Err(misconfigured(String::from("no token belongs to this"))),
+            }
+        };
+        leased(runtime, &self.tokens, fetch).await
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+}
+
+/// What a cache holds, fetched by `fetch` when it is this caller's turn.
+async fn leased<T: Clone, F: Future<Output = Result<(T, Millis), Trouble>>>(
+    runtime: &Rc<dyn Runtime>,
+    cache: &Mutex<Cache<T>>,
+    fetch: impl Fn() -> F,
+) -> Result<(T, u64), Trouble> {
+    let deadline = runtime.now().plus(WAIT_MAX);
+    loop {
+        let lease = lock(cache).lease(runtime.now());
+        match lease {
+            Lease::Use(value, generation) => return Ok((value, generation)),
+            Lease::Failed(trouble) => return Err(trouble),
+            Lease::Wait if runtime.now() >= deadline => {
+                let why = String::from("another shard has been waiting for a token too long");
+                return Err(Trouble { kind: TroubleKind::Busy, why });
+            }
+            Lease::Wait => runtime.sleep(WAIT_STEP).await,
+            Lease::Fetch => {
+                let turn = Turn { cache };
+                let fetched = fetch().await;
+                let now = runtime.now();
+                let mut cache = lock(cache);
+                let held = match fetched {
+                    Ok((value, life)) => {
+                        cache.fetched(value, life, now, &mut Chance(&**runtime));
+                        cache.held(now)
+                    }
+                    Err(trouble) => {
+                        cache.failed(trouble.clone(), now);
+                        Some(cache.held(now).ok_or(trouble)?)
+                    }
+                };
+                drop(cache);
+                drop(turn);
+                let ended = || misconfigured(String::from("what was fetched has ended already; is the clock right?"));
+                return held.ok_or_else(ended);
+            }
+        }
+    }
+}
+
+/// Somebody's turn to fetch; whoever goes away in the middle of it leaves the way free.
+struct Turn<'c, T: Clone> {
+    cache: &'c Mutex<Cache<T>>,
+}
+
+impl<T: Clone> Drop for Turn<'_, T> {
+    fn drop(&mut self) {
+        lock(self.cache).abandoned();
+    }
+}
+
+impl Shown {
+    fn add(&mut self, name: &str, value: String) {
+        self.headers.push((name.to_owned(), value));
+    }
+}
+
+fn signature(secrets: &[crate::config::Secret], wall_ms: i64, request: &Signable<'_>) -> String {
+    let keys: Vec<SigningKey> = secrets.iter().map(|secret| SigningKey::from_text(secret.reveal())).collect();
+    let mut plain = Vec::new();
+    (request.plain)(&mut |piece| plain.extend_from_slice(piece));
+    webhook_signature(&keys, u64::try_from(wall_ms / 1000).unwrap_or(0), [plain.as_slice()])
+}
+
+fn http_date(wall_ms: i64) -> String {
+    let mut text = Vec::new();
+    write_http_date(wall_ms, &mut text);
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+fn misconfigured(why: String) -> Trouble {
+    Trouble { kind: TroubleKind::Misconfigured, why }
+}
+
+/// No code that can panic runs under these locks, so what they guard is whole.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// How often files are looked at.
+const LOOK_EVERY: Millis = Millis::from_secs(5);
+/// How long one shard waits for another to fetch, and how often it looks.
+const WAIT_MAX: Millis = Millis::from_secs(60);
+const WAIT_STEP: Millis = Millis(50);
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,188 @@
+//! Syslog over TCP and TLS: messages over one connection, in log order.
+
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+use scaidrive_codecs::Scratch;
+use scaidrive_wal::Record;
+
+use super::{
+    FINISH_MAX, IDLE_MAX, Next, Sent, announcement_body, encode_if_needed, failed, misconfigured, next_job, overtaken,
+    payload_of, poll_now, settle, settle_own,
+};
+use crate::delivery::outlet::{OutletJob, OwnJob};
+use crate::delivery::sender::{Job, Outcome};
+use crate::shard::{Place, Shard};
+use crate::time::Millis;
+use crate::transport::{self, SyslogConnection};
+
+/// Messages over one connection, in log order. Nothing answers, so what was written stays in a trail for a while and
+/// goes again when the connection is closed by anyone but us.
+pub(super) struct PipeCarrier<'a> {
+    shard: &'a Rc<Shard>,
+    place: &'a Rc<Place>,
+    connection: Option<SyslogConnection>,
+    trail: VecDeque<Written>,
+    trail_bytes: usize,
+    scratch: Scratch,
+}
+
+/// Something that was written.
+struct Written {
+    what: OutletJob,
+    bytes: usize,
+    at: Millis,
+}
+
+impl<'a> PipeCarrier<'a> {
+    pub(super) fn new(shard: &'a Rc<Shard>, place: &'a Rc<Place>) -> PipeCarrier<'a> {
+        PipeCarrier {
+            shard,
+            place,
+            connection: None,
+            trail: VecDeque::new(),
+            trail_bytes: 0,
+            scratch: Scratch::default(),
+        }
+    }
+
+    pub(super) async fn run(&mut self) {
+        loop {
+            self.settle_old();
+            if self.shard.is_stopping() || self.place.is_closed.get() {
+                return self.finish().await;
+            }
+            let patience = if self.trail.is_empty() { IDLE_MAX } else { TRAIL_LOOK };
+            let closed = closed(&mut self.connection);
+            match next_job(self.shard, self.place, patience, closed).await {
+                Next::Job(OutletJob::Events(job)) => self.send_events(job).await,
+                Next::Job(OutletJob::Own(job)) => self.send_own(job).await,
+                Next::Again => self.notice_close(),
+                Next::End if self.trail.is_empty() => return self.finish().await,
+                Next::End => {}
+            }
+        }
+    }
+
+    async fn send_events(&mut self, mut job: Job<Record>) {
+        if let Err(misfit) = encode_if_needed(self.shard, self.place, &mut job, &mut self.scratch) {
+            return settle(self.shard, self.place, job, misfit);
+        }
+        let bytes = job.batch.body.len();
+        match self.write(job.batch.body.slices(payload_of(&job.batch.items))).await {
+            Ok(()) => {
+                self.place.outlet.borrow_mut().written(self.shard.runtime.wall_ms());
+                self.leave_in_trail(OutletJob::Events(job), bytes);
+            }
+            Err(outcome) => {
+                self.resend(&outcome);
+                settle(self.shard, self.place, job, outcome);
+            }
+        }
+    }
+
+    fn leave_in_trail(&mut self, what: OutletJob, bytes: usize) {
+        self.trail_bytes += bytes;
+        self.trail.push_back(Written { what, bytes, at: self.shard.runtime.now() });
+    }
+
+    async fn send_own(&mut self, job: OwnJob) {
+        let sent = match announcement_body(self.shard, self.place, &job, &mut self.scratch) {
+            Ok(Some(body)) => match self.write(body.slices(|_| &[])).await {
+                Ok(()) => {
+                    self.place.outlet.borrow_mut().own_written(job.id, self.shard.runtime.wall_ms());
+                    return self.leave_in_trail(OutletJob::Own(job), body.len());
+                }
+                Err(outcome) => {
+                    self.resend(&outcome);
+                    // Some of it may be in the peer's hands.
+                    Sent { outcome, may_have_arrived: true }
+                }
+            },
+            Ok(None) => Sent::answered(overtaken()),
+            Err(why) => Sent::answered(misconfigured(why)),
+        };
+        settle_own(self.shard, self.place, &job, &sent);
+    }
+
+    async fn write<'s>(&mut self, slices: impl Iterator<Item = &'s [u8]>) -> Result<(), Outcome> {
+        self.notice_close();
+        let runtime = &self.shard.runtime;
+        let endpoint = self.place.route.endpoint(runtime, 0).await.map_err(misconfigured)?;
+        if self.connection.is_none() {
+            let connected = transport::connect(runtime, &endpoint).await;
+            let connection =
+                connected.and_then(|connection| SyslogConnection::new(connection, endpoint.request_timeout));
+            self.connection = Some(connection.map_err(|error| failed(&error))?);
+        }
+        let Some(connection) = &mut self.connection else { return Err(misconfigured(String::from("no connection"))) };
+        let written = connection.write(runtime, slices, endpoint.request_timeout).await;
+        written.map(drop).map_err(|error| {
+            self.connection = None;
+            failed(&error)
+        })
+    }
+
+    /// The peer closed: what it may not have read goes again.
+    fn notice_close(&mut self) {
+        let Some(connection) = &mut self.connection else { return };
+        // The poll looks at the socket once; it neither waits nor wakes.
+        if let Some(ended) = poll_now(connection.closed()) {
+            self.connection = None;
+            self.resend(&failed(&ended));
+        }
+    }
+
+    fn resend(&mut self, outcome: &Outcome) {
+        self.trail_bytes = 0;
+        for written in self.trail.drain(..) {
+            settle_written(self.shard, self.place, written.what, outcome.clone());
+        }
+    }
+
+    /// What was written long enough ago, with enough written after it, is taken as read.
+    fn settle_old(&mut self) {
+        let now = self.shard.runtime.now();
+        while let Some(oldest) = self.trail.front() {
+            let age = now.since(oldest.at);
+            let is_followed = self.trail_bytes - oldest.bytes >= TRAIL_BYTES;
+            if age < TRAIL_AGE || !(is_followed || age >= self.shard.trail_age_max()) {
+                return;
+            }
+            let Some(written) = self.trail.pop_front() else { return };
+            self.trail_bytes -= written.bytes;
+            settle_written(self.shard, self.place, written.what, Outcome::Accepted { slow_down: false });
+        }
+    }
+
+    /// Ends in good order: our end is closed, and when the peer closes its own it has read everything.
+    async fn finish(&mut self) {
+        let Some(connection) = self.connection.take() else { return };
+        let outcome = match connection.finish(&self.shard.runtime, FINISH_MAX).await {
+            Ok(()) => Outcome::Accepted { slow_down: false },
+            Err(error) => failed(&error),
+        };
+        self.resend(&outcome);
+    }
+}
+
+fn settle_written(shard: &Rc<Shard>, place: &Rc<Place>, what: OutletJob, outcome: Outcome) {
+    match what {
+        OutletJob::Events(job) => settle(shard, place, job, outcome),
+        OutletJob::Own(job) => settle_own(shard, place, &job, &Sent { outcome, may_have_arrived: true }),
+    }
+}
+
+/// Resolves when the peer closes the connection.
+async fn closed(connection: &mut Option<SyslogConnection>) {
+    match connection {
+        Some(connection) => drop(connection.closed().await),
+        None => std::future::pending().await,
+    }
+}
+
+/// How long and how much written is kept, as long as the peer may not have read it.
+const TRAIL_AGE: Millis = Millis::from_secs(5);
+const TRAIL_BYTES: usize = 8 << 20;
+/// How often the trail is looked at.
+const TRAIL_LOOK: Millis = Millis::from_secs(1);

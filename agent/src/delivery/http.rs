@@ -1,0 +1,555 @@
+//! The loop that carries requests over one kept-alive HTTP connection. Nothing is decided here.
+
+use std::iter::once;
+use std::rc::Rc;
+
+use scaidrive_codecs::hec::{ACK_PATH, CHANNEL_HEADER, EVENT_PATH, ack_query, acknowledged};
+use scaidrive_codecs::http::{Reply, USER_AGENT, write_head};
+use scaidrive_codecs::https::{COUNT_HEADER, IDEMPOTENCY_HEADER, idempotency_key};
+use scaidrive_codecs::{Body, Format, RequestParts, Scratch, Verdict};
+use scaidrive_wal::Record;
+
+use super::acks::Pending;
+use super::carrier::{
+    IDLE_MAX, Next, Sent, announcement_body, encode_if_needed, failed, leaves_doubt, misconfigured, next_job,
+    overtaken, payload_of, settle, settle_own,
+};
+use super::encoder::outcome;
+use super::gate::Hold;
+use super::outlet::OutletJob;
+use super::sender::{Item, Outcome};
+use crate::config::{Compression, HecAck, Kind};
+use crate::credentials::cache::{Trouble, TroubleKind};
+use crate::credentials::{Shown, Signable};
+use crate::runtime::Runtime;
+use crate::shard::{Place, Shard};
+use crate::stream::tell::id_text;
+use crate::time::Millis;
+use crate::transport::{self, Connection, FailureKind, TransportError};
+
+/// Requests over one kept-alive connection.
+pub(super) struct HttpCarrier<'a> {
+    shard: &'a Rc<Shard>,
+    place: &'a Rc<Place>,
+    format: &'a dyn Format,
+    connection: Option<Open>,
+    head: Vec<u8>,
+    zipped: Vec<u8>,
+    scratch: Scratch,
+    /// The reply said how the same events would be taken: that is tried at once.
+    is_to_be_sent_again: bool,
+    /// A refused token has been replaced once; if the next is refused too, that is the answer.
+    has_shown_another_token: bool,
+    /// Where acceptance is not delivery yet.
+    acks: Option<AckSession>,
+    /// Under which number the last request was accepted.
+    ack_id: Option<u64>,
+}
+
+/// What one carrier has with a destination that acknowledges later: a channel of its own, and cookies that lead to the
+/// same indexer again.
+struct AckSession {
+    channel: String,
+    cookies: Vec<(String, String)>,
+    pending: Pending<OutletJob>,
+    /// A token without acknowledgement is a wrong setting.
+    is_demanded: bool,
+}
+
+/// A request before its head is written.
+struct Whole<'w> {
+    headers: Vec<(String, String)>,
+    length: usize,
+    coding: Option<&'static str>,
+    plain: &'w dyn Fn(&mut dyn FnMut(&[u8])),
+    sent: &'w dyn Fn(&mut dyn FnMut(&[u8])),
+}
+
+/// A connection, and to which of the destination's addresses.
+struct Open {
+    connection: Connection,
+    target: usize,
+}
+
+/// A body on its way.
+struct Outgoing<'b> {
+    body: &'b Body,
+    items: &'b [Item<Record>],
+    /// The id of the announcement it is, if it is one.
+    own: Option<[u8; 16]>,
+    coding: Option<&'static str>,
+}
+
+impl<'a> HttpCarrier<'a> {
+    pub(super) fn new(shard: &'a Rc<Shard>, place: &'a Rc<Place>, format: &'a dyn Format) -> HttpCarrier<'a> {
+        HttpCarrier {
+            shard,
+            place,
+            format,
+            connection: None,
+            head: Vec::new(),
+            zipped: Vec::new(),
+            scratch: Scratch::default(),
+            is_to_be_sent_again: false,
+            has_shown_another_token: false,
+            acks: AckSession::new(&place.destination.kind, &*shard.runtime),
+            ack_id: None,
+        }
+    }
+
+    pub(super) async fn run(&mut self) {
+        loop {
+            self.look_after_acks().await;
+            let now = self.shard.runtime.now();
+            let until_question = self.acks.as_ref().and_then(|acks| acks.pending.patience(now));
+            let patience = until_question.map_or(IDLE_MAX, |wait| wait.clamp(Millis(1), IDLE_MAX));
+            match next_job(self.shard, self.place, patience, std::future::pending()).await {
+                Next::Again => {}
+                Next::End if until_question.is_some() && !self.place.is_closed.get() => {}
+                Next::End => return self.give_back("the destination is closed here"),
+                Next::Job(OutletJob::Events(mut job)) => {
+                    let outcome = match encode_if_needed(self.shard, self.place, &mut job, &mut self.scratch) {
+                        Ok(()) => self.send(&job.batch.body, &job.batch.items, None).await.outcome,
+                        Err(misfit) => misfit,
+                    };
+                    match (self.ack_id.take(), &outcome) {
+                        (Some(id), Outcome::Accepted { slow_down }) => {
+                            self.park(id, OutletJob::Events(job), *slow_down);
+                        }
+                        _ => settle(self.shard, self.place, job, outcome),
+                    }
+                }
+                Next::Job(OutletJob::Own(job)) => {
+                    let sent = match announcement_body(self.shard, self.place, &job, &mut self.scratch) {
+                        Ok(Some(body)) => self.send(&body, &[], Some(job.id)).await,
+                        Ok(None) => Sent::answered(overtaken()),
+                        Err(why) => Sent::answered(misconfigured(why)),
+                    };
+                    match (self.ack_id.take(), &sent.outcome) {
+                        (Some(id), Outcome::Accepted { .. }) => self.park(id, OutletJob::Own(job), false),
+                        _ => settle_own(self.shard, self.place, &job, &sent),
+                    }
+                }
+            }
+        }
+    }
+
+    fn park(&mut self, id: u64, mut job: OutletJob, slow_down: bool) {
+        self.place.outlet.borrow_mut().parked(&mut job, slow_down);
+        if let Some(acks) = &mut self.acks {
+            acks.pending.push(id, job, self.shard.runtime.now());
+        }
+    }
+
+    /// Asks what was acknowledged when it is time, and sends again what has waited too long.
+    async fn look_after_acks(&mut self) {
+        let runtime = &self.shard.runtime;
+        let Some(acks) = &mut self.acks else { return };
+        let is_ending = self.shard.is_stopping() || self.place.is_closed.get();
+        if acks.pending.patience(runtime.now()).is_some_and(|wait| is_ending || wait == Millis::ZERO) {
+            let body = ack_query(acks.pending.question());
+            let answer = self.ask_for_acks(&body).await;
+            let (now, Some(acks)) = (self.shard.runtime.now(), &mut self.acks) else { return };
+            let ids = answer.unwrap_or_else(|why| {
+                // The next question may be answered; until then nothing is known.
+                tracing::debug!(destination = %self.place.destination.name, "no acknowledgements: {why}");
+                Vec::new()
+            });
+            for job in acks.pending.answered(&ids, now) {
+                settle_parked(self.shard, self.place, job, Outcome::Accepted { slow_down: false });
+            }
+        }
+        let now = self.shard.runtime.now();
+        let overdue = self.acks.as_mut().map(|acks| acks.pending.overdue(now)).unwrap_or_default();
+        if !overdue.is_empty() {
+            self.send_again(overdue, "it was accepted and not acknowledged within 5 minutes");
+        }
+        if is_ending {
+            self.give_back("it was not acknowledged before the agent ended");
+        }
+    }
+
+    async fn ask_for_acks(&mut self, body: &str) -> Result<Vec<u64>, String> {
+        let mut open = match self.connection.take() {
+            Some(open) => open,
+            None => match self.connect().await {
+                Ok(Ok(open)) => open,
+                Ok(Err(outcome)) => return Err(format!("{outcome:?}")),
+                Err(error) => return Err(error.to_string()),
+            },
+        };
+        let target = self.format.request().path.replace(EVENT_PATH, ACK_PATH);
+        let request = RequestParts { path: target, ..self.format.request().clone() };
+        let visit = |visit: &mut dyn FnMut(&[u8])| visit(body.as_bytes());
+        let headers = [request.headers.clone(), self.session_headers()].concat();
+        let whole = Whole { headers, length: body.len(), coding: None, plain: &visit, sent: &visit };
+        let written = self.write_head(open.target, &request, &whole).await;
+        written.map_err(|outcome| format!("{outcome:?}"))?;
+        let runtime = &self.shard.runtime;
+        let timeout = self.place.destination.timeouts.request;
+        let slices = once(body.as_bytes());
+        let reply = transport::exchange(runtime, &mut open.connection, &self.head, slices, timeout, REPLY_MAX).await;
+        let reply = reply.map_err(|error| error.to_string())?;
+        if reply.keep_alive {
+            self.connection = Some(open);
+        }
+        self.note_cookies(&reply);
+        acknowledged(&reply)
+    }
+
+    /// Cookies lead to the indexer that knows the numbers; when it gives another one, the old numbers are lost.
+    fn note_cookies(&mut self, reply: &Reply) {
+        let Some(acks) = &mut self.acks else { return };
+        if acks.note_cookies(reply) {
+            let lost = acks.pending.give_up();
+            self.send_again(lost, "the balancer leads to another indexer, which knows nothing of it");
+        }
+    }
+
+    /// What the destination must know about this carrier.
+    fn session_headers(&self) -> Vec<(String, String)> {
+        self.acks.as_ref().map(AckSession::headers).unwrap_or_default()
+    }
+
+    fn send_again(&self, jobs: Vec<OutletJob>, why: &str) {
+        for job in jobs {
+            let outcome = Outcome::Retry { hold: Hold::Trouble, after: None, why: why.to_owned() };
+            settle_parked(self.shard, self.place, job, outcome);
+        }
+    }
+
+    /// Nobody will ask for what is still waiting.
+    fn give_back(&mut self, why: &str) {
+        let waiting = self.acks.as_mut().map(|acks| acks.pending.give_up()).unwrap_or_default();
+        self.send_again(waiting, why);
+    }
+
+    /// Sends one body and says what the reply means. Without items it is an event of the agent's own, called `own`.
+    async fn send(&mut self, body: &Body, items: &[Item<Record>], own: Option<[u8; 16]>) -> Sent {
+        let mut sent = self.send_once(body, items, own).await;
+        // Twice at most: once without compression, once with another token.
+        for _ in 0..2 {
+            if !std::mem::take(&mut self.is_to_be_sent_again) {
+                break;
+            }
+            sent = self.send_once(body, items, own).await;
+        }
+        self.is_to_be_sent_again = false;
+        self.has_shown_another_token = false;
+        sent
+    }
+
+    async fn send_once(&mut self, body: &Body, items: &[Item<Record>], own: Option<[u8; 16]>) -> Sent {
+        let coding = self.compress(body, items);
+        let batch = Outgoing { body, items, own, coding };
+        // A connection that the peer closed while it was idle is found closed here, not in the middle of a request.
+        self.connection = self.connection.take().and_then(|mut open| open.connection.is_reusable().then_some(open));
+        let is_reused = self.connection.is_some();
+        let mut ended = self.attempt(&batch).await;
+        let mut may_have_arrived = matches!(&ended, Err(error) if error.outcome_unknown);
+        if is_reused && matches!(&ended, Err(error) if error.is_stale_connection()) {
+            ended = self.attempt(&batch).await;
+            // Whatever the second try says, the first one may have arrived.
+            may_have_arrived |= matches!(&ended, Err(error) if error.outcome_unknown);
+        }
+        let outcome = ended.unwrap_or_else(|error| self.interrupted(&error, &batch));
+        may_have_arrived |= leaves_doubt(&outcome);
+        Sent { outcome, may_have_arrived }
+    }
+
+    /// Fills `zipped` when requests are compressed, and says with what coding the body goes out.
+    fn compress(&mut self, body: &Body, items: &[Item<Record>]) -> Option<&'static str> {
+        self.zipped.clear();
+        let compression = self.place.destination.compression;
+        let pieces = whole(self.format, body, items);
+        match compression {
+            _ if self.place.route.wants_uncompressed() => return None,
+            Compression::None => return None,
+            Compression::Gzip => transport::gzip(pieces, GZIP_LEVEL, &mut self.zipped),
+            Compression::Zstd => transport::zstd(pieces, ZSTD_LEVEL, &mut self.zipped),
+        }
+        Some(compression.name())
+    }
+
+    /// One request, on the connection that is open or on a new one.
+    async fn attempt(&mut self, batch: &Outgoing<'_>) -> Result<Outcome, TransportError> {
+        let mut open = match self.connection.take() {
+            Some(open) => open,
+            None => match self.connect().await? {
+                Ok(open) => open,
+                Err(outcome) => return Ok(outcome),
+            },
+        };
+        let events = batch.items.len().max(1);
+        let shown = match self.write_request_head(open.target, batch).await {
+            Ok(shown) => shown,
+            Err(outcome) => {
+                // Nothing was sent on it.
+                self.connection = Some(open);
+                return Ok(outcome);
+            }
+        };
+        let runtime = &self.shard.runtime;
+        let timeout = self.place.destination.timeouts.request;
+        let reply_max = REPLY_MAX + events * REPLY_EVENT_MAX;
+        let exchanged = if batch.coding.is_some() {
+            let zipped = once(self.zipped.as_slice());
+            transport::exchange(runtime, &mut open.connection, &self.head, zipped, timeout, reply_max).await
+        } else {
+            let slices = whole(self.format, batch.body, batch.items);
+            transport::exchange(runtime, &mut open.connection, &self.head, slices, timeout, reply_max).await
+        };
+        let targets = self.place.route.targets();
+        let reply = exchanged.inspect_err(|_| targets.borrow_mut().failed(open.target, runtime.now()))?;
+        let length = self.length(batch);
+        let mut verdict = self.format.verdict_by_length(&reply, events, length, runtime.wall_ms());
+        self.note_cookies(&reply);
+        if let (Some(acks), Verdict::Delivered { .. }) = (&self.acks, &verdict) {
+            self.ack_id = self.format.acknowledgement(&reply);
+            if acks.is_demanded && self.ack_id.is_none() {
+                let why = "the token has no indexer acknowledgement, which ack = \"on\" demands";
+                verdict = Verdict::Misconfigured { why: why.to_owned() };
+            }
+        }
+        match &verdict {
+            Verdict::Uncompressed { .. } if batch.coding.is_some() => {
+                self.place.route.want_uncompressed();
+                self.is_to_be_sent_again = true;
+            }
+            Verdict::HoldForCredentials { .. } if reply.status == 401 && !self.has_shown_another_token => {
+                self.has_shown_another_token = self.place.route.credentials().refused(&shown);
+                self.is_to_be_sent_again = self.has_shown_another_token;
+            }
+            _ => {}
+        }
+        match &verdict {
+            Verdict::Retry { .. } => targets.borrow_mut().failed(open.target, runtime.now()),
+            _ => targets.borrow_mut().worked(open.target),
+        }
+        if reply.keep_alive && !wants_another_connection(&verdict) {
+            self.connection = Some(open);
+        }
+        Ok(outcome(verdict, reply.status, events))
+    }
+
+    /// A connection to the address whose turn it is, or to the next that answers.
+    async fn connect(&mut self) -> Result<Result<Open, Outcome>, TransportError> {
+        let (runtime, route) = (&self.shard.runtime, &self.place.route);
+        let count = route.targets().borrow().count();
+        let mut tried = 1;
+        loop {
+            let target = route.targets().borrow_mut().choose(runtime.now());
+            let endpoint = match route.endpoint(runtime, target).await {
+                Ok(endpoint) => endpoint,
+                Err(why) => return Ok(Err(misconfigured(why))),
+            };
+            match transport::connect(runtime, &endpoint).await {
+                Ok(connection) => return Ok(Ok(Open { connection, target })),
+                Err(error) => {
+                    route.targets().borrow_mut().failed(target, runtime.now());
+                    if tried >= count {
+                        return Err(error);
+                    }
+                    tried += 1;
+                }
+            }
+        }
+    }
+
+    /// Writes the head of a request, and says what it shows; or how the request ends without having been sent.
+    async fn write_request_head(&mut self, target: usize, batch: &Outgoing<'_>) -> Result<Shown, Outcome> {
+        let request = self.format.request();
+        let headers = [request.headers.clone(), self.batch_headers(batch), self.session_headers()].concat();
+        let zipped = std::mem::take(&mut self.zipped);
+        let length = if batch.coding.is_some() { zipped.len() } else { self.length(batch) };
+        let format = self.format;
+        let plain = |visit: &mut dyn FnMut(&[u8])| whole(format, batch.body, batch.items).for_each(visit);
+        let compressed = |visit: &mut dyn FnMut(&[u8])| visit(&zipped);
+        let sent: &dyn Fn(&mut dyn FnMut(&[u8])) = if batch.coding.is_some() { &compressed } else { &plain };
+        let shown = self
+            .write_head(target, request, &Whole { headers, length, coding: batch.coding, plain: &plain, sent })
+            .await;
+        self.zipped = zipped;
+        shown
+    }
+
+    async fn write_head(&mut self, target: usize, request: &RequestParts, whole: &Whole<'_>) -> Result<Shown, Outcome> {
+        let RequestParts { method, path, .. } = request;
+        let host = self.place.route.host_header(target);
+        let Whole { headers, length, coding, plain, sent } = whole;
+        let signable =
+            Signable { method, host: &host, target: path, headers, length: *length, plain: *plain, sent: *sent };
+        let shown = self.place.route.credentials().show(&self.shard.runtime, &signable).await;
+        let shown = shown.map_err(in_the_way)?;
+        let own = once(("User-Agent", USER_AGENT));
+        let others = headers.iter().chain(&shown.headers).map(|(name, value)| (name.as_str(), value.as_str()));
+        let coding = coding.map(|coding| ("Content-Encoding", coding));
+        let path = shown.target.as_deref().unwrap_or(path);
+        self.head.clear();
+        write_head(&mut self.head, method, path, &host, own.chain(others).chain(coding), *length as u64)
+            .map_err(|problem| misconfigured(problem.to_string()))?;
+        Ok(shown)
+    }
+
+    /// Headers that differ from batch to batch.
+    fn batch_headers(&self, batch: &Outgoing<'_>) -> Vec<(String, String)> {
+        let Kind::Https(https) = &self.place.destination.kind else { return Vec::new() };
+        if !https.idempotency {
+            return Vec::new();
+        }
+        let key = match batch.own {
+            Some(id) => idempotency_key(&id_text(&id), []),
+            None => {
+                let outlet = self.place.outlet.borrow();
+                idempotency_key(outlet.stream().text(), batch.items.iter().map(|item| item.n))
+            }
+        };
+        let count = batch.items.len().max(1).to_string();
+        vec![(IDEMPOTENCY_HEADER.to_owned(), key), (COUNT_HEADER.to_owned(), count)]
+    }
+
+    /// Bytes of a body before compression.
+    fn length(&self, batch: &Outgoing<'_>) -> usize {
+        self.format.frame().len() + batch.body.len()
+    }
+
+    /// What a failure means; some destinations say by cutting the connection that a request was too large.
+    fn interrupted(&self, error: &TransportError, batch: &Outgoing<'_>) -> Outcome {
+        let length = self.length(batch);
+        let events = batch.items.len().max(1);
+        let is_cut = matches!(error.kind, FailureKind::Closed | FailureKind::TimedOut) && error.is_in_exchange();
+        match self.format.interrupted(length, events).filter(|_| is_cut) {
+            Some(verdict) => outcome(verdict, 0, events),
+            None => failed(error),
+        }
+    }
+}
+
+impl AckSession {
+    fn new(kind: &Kind, runtime: &dyn Runtime) -> Option<AckSession> {
+        let Kind::SplunkHec(hec) = kind else { return None };
+        (hec.ack != HecAck::Off).then(|| AckSession {
+            channel: guid(runtime.entropy(), runtime.entropy()),
+            cookies: Vec::new(),
+            pending: Pending::default(),
+            is_demanded: hec.ack == HecAck::On,
+        })
+    }
+
+    fn headers(&self) -> Vec<(String, String)> {
+        let mut headers = vec![(CHANNEL_HEADER.to_owned(), self.channel.clone())];
+        if !self.cookies.is_empty() {
+            let pairs: Vec<String> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            headers.push(("Cookie".to_owned(), pairs.join("; ")));
+        }
+        headers
+    }
+
+    /// Keeps the cookies of a reply (RFC 6265, section 5.2, without their attributes). Whether one of them replaced
+    /// another: then it leads elsewhere.
+    fn note_cookies(&mut self, reply: &Reply) -> bool {
+        let mut is_replaced = false;
+        for (_, value) in reply.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("set-cookie")) {
+            let pair = value.split(';').next().unwrap_or_default();
+            let Some((name, value)) = pair.split_once('=').map(|(name, value)| (name.trim(), value.trim())) else {
+                continue;
+            };
+            let is_sendable = |text: &str| text.bytes().all(|byte| byte.is_ascii_graphic());
+            if name.is_empty() || !is_sendable(name) || !is_sendable(value) {
+                continue;
+            }
+            match self.cookies.iter().position(|(known, _)| known == name) {
+                Some(at) if self.cookies[at].1 == value => {}
+                Some(at) => {
+                    self.cookies[at].1 = value.to_owned();
+                    is_replaced = true;
+                }
+                None if self.cookies.len() < COOKIES_MAX => self.cookies.push((name.to_owned(), value.to_owned())),
+                None => {}
+            }
+        }
+        is_replaced
+    }
+}
+
+/// A random GUID (RFC 9562, section 5.4).
+fn guid(high: u64, low: u64) -> String {
+    let bits = (u128::from(high) << 64) | u128::from(low);
+    let bits = bits & !(0xf << 76) & !(0x3 << 62) | (0x4 << 76) | (0x2 << 62);
+    let digits = format!("{bits:032x}");
+    [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]].join("-")
+}
+
+/// How something that was accepted ended after all.
+fn settle_parked(shard: &Rc<Shard>, place: &Rc<Place>, job: OutletJob, outcome: Outcome) {
+    match job {
+        OutletJob::Events(job) => settle(shard, place, job, outcome),
+        OutletJob::Own(job) => settle_own(shard, place, &job, &Sent { outcome, may_have_arrived: true }),
+    }
+}
+
+/// What it means that nothing could be shown.
+fn in_the_way(trouble: Trouble) -> Outcome {
+    let hold = match trouble.kind {
+        TroubleKind::Unreachable => Hold::Unreachable,
+        TroubleKind::Busy => Hold::Trouble,
+        TroubleKind::Refused => Hold::Credentials,
+        TroubleKind::Misconfigured => Hold::Misconfigured,
+    };
+    Outcome::Retry { hold, after: None, why: trouble.why }
+}
+
+/// A body with what stands round its events.
+fn whole<'b>(
+    format: &dyn Format,
+    body: &'b Body,
+    items: &'b [Item<Record>],
+) -> impl Iterator<Item = &'b [u8]> + use<'b> {
+    let frame = format.frame();
+    once(frame.opening).chain(body.slices(payload_of(items))).chain(once(frame.closing))
+}
+
+/// Whether the next request should find another server, or a server in another mood.
+fn wants_another_connection(verdict: &Verdict) -> bool {
+    match verdict {
+        Verdict::Retry { new_connection, .. } => *new_connection,
+        Verdict::HoldForCredentials { .. } | Verdict::Misconfigured { .. } => true,
+        Verdict::Delivered { .. } | Verdict::Judged { .. } | Verdict::Split { .. } | Verdict::Uncompressed { .. } => {
+            false
+        }
+    }
+}
+
+/// Cookies that are kept; a balancer sets one or two.
+const COOKIES_MAX: usize = 16;
+/// Replies are kept up to this length in bytes, and so much more for each event they judge.
+const REPLY_MAX: usize = 1 << 20;
+const REPLY_EVENT_MAX: usize = 1 << 10;
+/// Fast rather than small: audit events compress tenfold either way.
+const GZIP_LEVEL: u32 = 1;
+const ZSTD_LEVEL: i32 = 1;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_channel_is_a_guid_of_the_random_kind() {
+        assert_eq!(guid(0, 0), "00000000-0000-4000-8000-000000000000");
+        assert_eq!(guid(u64::MAX, u64::MAX), "ffffffff-ffff-4fff-bfff-ffffffffffff");
+    }
+
+    #[test]
+    fn lesson_21_a_cookie_is_kept_and_one_that_replaces_it_leads_elsewhere() {
+        let mut session =
+            AckSession { channel: "c".into(), cookies: Vec::new(), pending: Pending::default(), is_demanded: false };
+        let reply = |value: &str| Reply { headers: vec![("set-cookie".into(), value.into())], ..Reply::default() };
+        assert!(!session.note_cookies(&reply("AWSALB=one; Path=/; Secure")));
+        assert!(!session.note_cookies(&reply("AWSALB=one")));
+        assert!(!session.note_cookies(&reply("other = x")));
+        assert_eq!(session.headers()[1], ("Cookie".to_owned(), "AWSALB=one; other=x".to_owned()));
+        assert!(session.note_cookies(&reply("AWSALB=two")));
+        assert!(!session.note_cookies(&reply("bad=a\tb")));
+        assert!(!session.note_cookies(&reply("nothing")));
+    }
+}
