@@ -48,10 +48,19 @@ impl Authority {
 
     /// A server certificate for the host `names` (DNS names or IP addresses), stored in `dir/STEM.pem` and `.key`.
     pub fn issue(&self, dir: &Path, stem: &str, names: &[&str]) -> Identity {
+        self.issue_for(ExtendedKeyUsagePurpose::ServerAuth, dir, stem, names)
+    }
+
+    /// A certificate for a client called `stem`, stored in `dir/STEM.pem` and `.key`.
+    pub fn issue_client(&self, dir: &Path, stem: &str) -> Identity {
+        self.issue_for(ExtendedKeyUsagePurpose::ClientAuth, dir, stem, &[])
+    }
+
+    fn issue_for(&self, purpose: ExtendedKeyUsagePurpose, dir: &Path, stem: &str, names: &[&str]) -> Identity {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let mut params = CertificateParams::new(names).expect("the names are valid");
         params.distinguished_name.push(DnType::CommonName, stem);
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        params.extended_key_usages = vec![purpose];
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         let key = KeyPair::generate().expect("a key can be generated");
         let certificate = params.signed_by(&key, &self.issuer).expect("the authority can sign");

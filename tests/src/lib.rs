@@ -8,8 +8,9 @@
 //! | [`agent_process`], [`agent_config`], [`process`] | the agent: its configuration, its process, what the kernel knows of it |
 //! | [`generator`] | the application that writes events and keeps what was acknowledged |
 //! | [`hec`], [`syslog`] | the receivers, strict about what they take and able to fail in every documented way |
+//! | [`opensearch`], [`otelcol`] and parts of [`syslog`] | receivers that no one here wrote; [`install`] gets them, [`daemon`] runs them |
 //! | [`oracle`] | the comparison of both ends: missing, repeated, out of order, stated and explained |
-//! | [`http`], [`metrics`] | a plain HTTP client, and what a scrape says |
+//! | [`http`], [`tls`], [`metrics`] | plain clients of HTTP and TLS, and what a scrape says |
 //! | [`scenario`] | steps that many tests share |
 //! | [`slow_sync`], [`small_disk`], [`seccomp`] | the machine, misbehaving |
 //!
@@ -20,11 +21,15 @@ pub mod agent_process;
 pub mod arrival;
 mod c_source;
 pub mod certificates;
+pub mod daemon;
 pub mod generator;
 pub mod hec;
 pub mod http;
+pub mod install;
 pub mod metrics;
+pub mod opensearch;
 pub mod oracle;
+pub mod otelcol;
 pub mod ports;
 pub mod process;
 pub mod rng;
@@ -34,4 +39,5 @@ pub mod skip;
 pub mod slow_sync;
 pub mod small_disk;
 pub mod syslog;
+pub mod tls;
 pub mod wait;

@@ -1,5 +1,6 @@
 //! Loopback ports for servers that come and go during a test.
 
+use std::fs;
 use std::net::TcpListener;
 use std::process;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -26,4 +27,26 @@ pub fn free_port() -> u16 {
         }
     }
     panic!("no free port between {FIRST} and {}", FIRST + COUNT);
+}
+
+/// True when a program receives datagrams on `port` of 127.0.0.1. Asks the kernel, because a datagram gets no answer.
+pub fn is_udp_open(port: u16) -> bool {
+    let sockets = fs::read_to_string("/proc/net/udp").unwrap_or_default();
+    // The address is written as the machine holds it, so little-endian machines show it reversed.
+    let local = format!("{:08X}:{port:04X}", u32::from_ne_bytes([127, 0, 0, 1]));
+    sockets.lines().any(|line| line.split_ascii_whitespace().nth(1) == Some(local.as_str()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::UdpSocket;
+
+    use super::*;
+
+    #[test]
+    fn an_open_datagram_port_is_seen() {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let port = socket.local_addr().unwrap().port();
+        assert!(is_udp_open(port));
+    }
 }
