@@ -60,6 +60,14 @@ impl Arrivals {
         self.own_events().filter(|(_, event)| event["action"] == action).collect()
     }
 
+    /// Adds what a receiver's own files say: an event with the id `event_id`, the name of its stream and its number.
+    /// `raw` is the event as the receiver holds it. Nothing is known of when and how it came.
+    pub fn push_stored(&mut self, event_id: Option<&str>, stream: Option<&str>, n: Option<u64>, raw: &[u8]) {
+        let key = event_id.and_then(Key::parse);
+        let stream = stream.map(|name| self.stream(name));
+        self.list.push(Arrival { at: Instant::now(), request: 0, key, stream, n, raw: Some(raw.into()) });
+    }
+
     /// How many different generated events are here.
     pub fn distinct(&self) -> usize {
         let mut keys: Vec<Key> = self.list.iter().filter_map(|arrival| arrival.key).collect();

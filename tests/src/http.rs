@@ -11,7 +11,7 @@ pub struct HttpReply {
     pub status: u16,
     /// Header names in lower case, with their values.
     pub headers: Vec<(String, String)>,
-    /// The body: as long as `Content-Length` says, or up to the end of the connection.
+    /// The body: as long as `Content-Length` says, in chunks, or up to the end of the connection.
     pub body: Vec<u8>,
 }
 
@@ -61,6 +61,20 @@ pub fn post_once(address: SocketAddr, path: &str, headers: &[(&str, &str)], body
     post(&mut connect(address)?, address, path, headers, body)
 }
 
+/// Sends a request with any `method` and a `body`, which may be empty, on a connection of its own.
+///
+/// # Errors
+/// When the server cannot be reached or closes inside the reply.
+pub fn request_once(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> io::Result<HttpReply> {
+    exchange(&mut connect(address)?, address, method, path, headers, body)
+}
+
 /// Posts `body` on an open connection and reads the reply. A `Host` among `headers` replaces the plain one.
 ///
 /// # Errors
@@ -72,7 +86,18 @@ pub fn post(
     headers: &[(&str, &str)],
     body: &[u8],
 ) -> io::Result<HttpReply> {
-    let mut head = format!("POST {path} HTTP/1.1\r\nContent-Length: {}\r\n", body.len());
+    exchange(stream, address, "POST", path, headers, body)
+}
+
+fn exchange(
+    stream: &mut BufReader<TcpStream>,
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> io::Result<HttpReply> {
+    let mut head = format!("{method} {path} HTTP/1.1\r\nContent-Length: {}\r\n", body.len());
     if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
         head.push_str(&format!("Host: {address}\r\n"));
     }
@@ -119,9 +144,41 @@ pub fn read_reply(stream: &mut impl BufRead) -> io::Result<HttpReply> {
             body.resize(length, 0);
             stream.read_exact(&mut body)?;
         }
+        None if headers.iter().any(|(name, value)| name == "transfer-encoding" && value == "chunked") => {
+            read_chunks(stream, &mut body)?;
+        }
         None => {
             stream.read_to_end(&mut body)?;
         }
     }
     Ok(HttpReply { status, headers, body })
+}
+
+/// Reads a body in chunks (RFC 9112, section 7.1), without trailers: our servers send none.
+fn read_chunks(stream: &mut impl BufRead, body: &mut Vec<u8>) -> io::Result<()> {
+    loop {
+        let mut size = String::new();
+        stream.read_line(&mut size)?;
+        let size = usize::from_str_radix(size.trim_end(), 16).map_err(io::Error::other)?;
+        let start = body.len();
+        // The line break behind each chunk, and behind the empty one at the end.
+        body.resize(start + size + 2, 0);
+        stream.read_exact(&mut body[start..])?;
+        body.truncate(start + size);
+        if size == 0 {
+            return Ok(());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reply_in_chunks_is_put_together() {
+        let mut text: &[u8] =
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nab\r\n\r\nA\r\n0123456789\r\n0\r\n\r\n";
+        assert_eq!(read_reply(&mut text).unwrap().body, b"ab\r\n0123456789");
+    }
 }

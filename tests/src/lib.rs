@@ -9,8 +9,9 @@
 //! | [`generator`] | the application that writes events and keeps what was acknowledged |
 //! | [`receiver`] | the engine of the HTTP stand-ins: listening, reading, failing, recording |
 //! | [`hec`], [`sentinel`], [`data_collector`], [`elastic`], [`datadog`], [`sumo`], [`https`], [`syslog`] | the receivers, strict about what they take and able to fail in every documented way |
+//! | [`opensearch`], [`otelcol`] and parts of [`syslog`] | receivers that no one here wrote; [`install`] gets them, [`daemon`] runs them |
 //! | [`oracle`] | the comparison of both ends: missing, repeated, out of order, stated and explained |
-//! | [`http`], [`metrics`] | a plain HTTP client, and what a scrape says |
+//! | [`http`], [`tls`], [`metrics`] | plain clients of HTTP and TLS, and what a scrape says |
 //! | [`scenario`] | steps that many tests share |
 //! | [`slow_sync`], [`small_disk`], [`seccomp`] | the machine, misbehaving |
 //!
@@ -21,6 +22,7 @@ pub mod agent_process;
 pub mod arrival;
 mod c_source;
 pub mod certificates;
+pub mod daemon;
 pub mod data_collector;
 pub mod datadog;
 pub mod elastic;
@@ -28,8 +30,11 @@ pub mod generator;
 pub mod hec;
 pub mod http;
 pub mod https;
+pub mod install;
 pub mod metrics;
+pub mod opensearch;
 pub mod oracle;
+pub mod otelcol;
 pub mod ports;
 pub mod process;
 pub mod receiver;
@@ -42,4 +47,5 @@ pub mod slow_sync;
 pub mod small_disk;
 pub mod sumo;
 pub mod syslog;
+pub mod tls;
 pub mod wait;

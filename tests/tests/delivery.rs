@@ -10,8 +10,7 @@ use scaidrive_tests::hec::{Hec, Keep, Settings};
 use scaidrive_tests::http;
 use scaidrive_tests::oracle::compare;
 use scaidrive_tests::scenario::{ONLY_GENERATED, PATIENCE, ordered, settle, write, write_one};
-use scaidrive_tests::skip::skip;
-use scaidrive_tests::syslog::{Framing, Rsyslog, RsyslogMode, Sink};
+use scaidrive_tests::syslog::{Framing, Sink};
 use scaidrive_tests::wait::holds_for;
 
 const EVENTS: u64 = 5_000;
@@ -135,41 +134,6 @@ fn http_from_a_web_page_is_refused() {
         let reply = http::post_once(ingest, INGEST_PATH, &[headers], &line).unwrap();
         assert!((400..500).contains(&reply.status), "{headers:?}: {}", reply.status);
     }
-}
-
-fn arrives_at_rsyslog(name: &str, mode: RsyslogMode) {
-    if let Some(reason) = Rsyslog::missing(mode) {
-        return skip(name, &reason);
-    }
-    let dir = tempfile::tempdir().unwrap();
-    let authority = Authority::new(dir.path());
-    let identity = authority.issue(dir.path(), "rsyslog", &["localhost"]);
-    let rsyslog = Rsyslog::start(dir.path(), mode, Some((&identity, authority.ca_file())));
-    let destination = match mode {
-        RsyslogMode::Plain => Destination::syslog("rsyslog", "tcp", rsyslog.address()),
-        _ => Destination::syslog("rsyslog", "tls", rsyslog.address()).trusting(authority.ca_file()),
-    };
-    let agent = Agent::with([destination.with("filter", ONLY_GENERATED)]);
-    let ledger = write(&agent, Workload::new(1, 50, EVENTS));
-    rsyslog.wait_distinct(ledger.acked.len(), PATIENCE);
-    let report = compare(&ledger, &rsyslog.arrivals());
-    report.assert_exactly_once();
-    report.assert_ordered();
-}
-
-#[test]
-fn events_arrive_at_rsyslog_over_plain_tcp() {
-    arrives_at_rsyslog("events_arrive_at_rsyslog_over_plain_tcp", RsyslogMode::Plain);
-}
-
-#[test]
-fn events_arrive_at_rsyslog_over_tls_with_gnutls() {
-    arrives_at_rsyslog("events_arrive_at_rsyslog_over_tls_with_gnutls", RsyslogMode::GnuTls);
-}
-
-#[test]
-fn events_arrive_at_rsyslog_over_tls_with_openssl() {
-    arrives_at_rsyslog("events_arrive_at_rsyslog_over_tls_with_openssl", RsyslogMode::OpenSsl);
 }
 
 #[test]

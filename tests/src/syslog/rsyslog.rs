@@ -1,9 +1,10 @@
 //! The real rsyslog, as Debian packages it, as a receiver.
 
-use std::fs::{self, File};
+use std::collections::HashMap;
+use std::fs;
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -11,8 +12,8 @@ use serde::Deserialize;
 use super::{Message, record};
 use crate::arrival::Arrivals;
 use crate::certificates::Identity;
+use crate::daemon::Daemon;
 use crate::ports::{free_port, is_udp_open};
-use crate::process;
 use crate::wait::wait_until;
 
 /// What it listens with. The modes called mutual want a certificate of the client, from the authority that issued the
@@ -33,10 +34,21 @@ pub enum RsyslogMode {
     OpenSslMutual,
     /// RELP over plain TCP.
     Relp,
-    /// RELP over TLS.
+    /// RELP over TLS with OpenSSL.
     RelpTls,
-    /// RELP over TLS, mutual.
+    /// RELP over TLS with GnuTLS, mutual.
     RelpTlsMutual,
+}
+
+/// What rsyslogd has counted since its last start; its own figures are up to a second old.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RsyslogCounters {
+    /// Messages that its input took.
+    pub submitted: u64,
+    /// Messages that it gave to the output file.
+    pub processed: u64,
+    /// Messages that could not be written.
+    pub failed: u64,
 }
 
 /// A running rsyslogd.
@@ -44,7 +56,7 @@ pub struct Rsyslog {
     address: SocketAddr,
     mode: RsyslogMode,
     dir: PathBuf,
-    child: Option<Child>,
+    daemon: Daemon,
 }
 
 const PLACES: &[&str] = &["/usr/sbin/rsyslogd", "/usr/local/sbin/rsyslogd"];
@@ -59,11 +71,26 @@ const MESSAGE_MAX: &str = "256k";
 
 /// How a line of the output begins; quotes inside a message are escaped, so it stands nowhere else.
 const LINE_START: &str = "{\"raw\":\"";
+/// The name of the action that writes the output.
+const ACTION: &str = "out";
 
 /// One line of the output file, as the template below writes it.
 #[derive(Deserialize)]
 struct OutputLine {
     raw: String,
+}
+
+/// One line of `impstats`: one object that counts.
+#[derive(Deserialize)]
+struct StatsLine {
+    name: String,
+    origin: String,
+    #[serde(default)]
+    submitted: u64,
+    #[serde(default)]
+    processed: u64,
+    #[serde(default)]
+    failed: u64,
 }
 
 impl RsyslogMode {
@@ -88,6 +115,16 @@ impl RsyslogMode {
     fn is_mutual(self) -> bool {
         matches!(self, RsyslogMode::GnuTlsMutual | RsyslogMode::OpenSslMutual | RsyslogMode::RelpTlsMutual)
     }
+
+    /// A file of rsyslog's modules that this takes, and the Debian package it is in.
+    fn needed_module(self) -> (&'static str, &'static str) {
+        match (self.input(), self.driver()) {
+            ("imrelp", _) => ("imrelp.so", "rsyslog-relp"),
+            (_, Some("gtls")) => ("lmnsd_gtls.so", "rsyslog-gnutls"),
+            (_, Some(_)) => ("lmnsd_ossl.so", "rsyslog-openssl"),
+            _ => ("impstats.so", "rsyslog"),
+        }
+    }
 }
 
 impl Rsyslog {
@@ -96,12 +133,7 @@ impl Rsyslog {
         if binary().is_none() {
             return Some("rsyslogd is not installed (Debian package: rsyslog)".to_owned());
         }
-        let (module, package) = match (mode.input(), mode.driver()) {
-            ("imrelp", _) => ("imrelp.so", "rsyslog-relp"),
-            (_, Some("gtls")) => ("lmnsd_gtls.so", "rsyslog-gnutls"),
-            (_, Some(_)) => ("lmnsd_ossl.so", "rsyslog-openssl"),
-            _ => return None,
-        };
+        let (module, package) = mode.needed_module();
         let is_there = MODULE_PLACES.iter().any(|place| Path::new(place).join(module).exists());
         (!is_there).then(|| format!("rsyslog's {module} is not installed (Debian package: {package})"))
     }
@@ -115,7 +147,8 @@ impl Rsyslog {
         let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
         fs::write(dir.join("rsyslog.conf"), configuration(dir, mode, identity, address.port()))
             .expect("the test's folder can be written");
-        let mut rsyslog = Rsyslog { address, mode, dir: dir.to_owned(), child: None };
+        let daemon = Daemon::new("rsyslogd", dir.join("rsyslog.out"), START_WITHIN);
+        let mut rsyslog = Rsyslog { address, mode, dir: dir.to_owned(), daemon };
         rsyslog.come_up();
         rsyslog
     }
@@ -127,25 +160,15 @@ impl Rsyslog {
 
     /// Starts it again after [`Rsyslog::stop`] or [`Rsyslog::kill`], with the same configuration and output.
     pub fn come_up(&mut self) {
-        if self.child.is_some() {
+        if self.daemon.pid().is_some() {
             return;
         }
-        let output = File::create(self.dir.join("rsyslog.out")).expect("the test's folder can be written");
-        let errors = output.try_clone().expect("a descriptor can be copied");
-        let child = Command::new(binary().expect("the caller asked `missing` before"))
-            .arg("-n")
-            .arg("-f")
-            .arg(self.dir.join("rsyslog.conf"))
-            .arg("-i")
-            .arg(self.dir.join("rsyslog.pid"))
-            .stdin(Stdio::null())
-            .stdout(output)
-            .stderr(errors)
-            .spawn()
-            .expect("rsyslogd can be started");
-        self.child = Some(child);
+        // Counters begin anew with each start, and so does their file.
+        let _ = fs::remove_file(self.stats());
+        let mut command = Command::new(binary().expect("the caller asked `missing` before"));
+        command.arg("-n").arg("-f").arg(self.dir.join("rsyslog.conf")).arg("-i").arg(self.dir.join("rsyslog.pid"));
         let (address, mode) = (self.address, self.mode);
-        wait_until(&format!("rsyslogd listens; it says: {}", self.said()), START_WITHIN, || match mode {
+        self.daemon.start(&mut command, || match mode {
             RsyslogMode::Udp => is_udp_open(address.port()),
             _ => TcpStream::connect(address).is_ok(),
         });
@@ -153,17 +176,29 @@ impl Rsyslog {
 
     /// Ends it in order (SIGTERM).
     pub fn stop(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            process::signal(child.id(), "TERM");
-            wait_until("rsyslogd ends", START_WITHIN, || child.try_wait().is_ok_and(|status| status.is_some()));
-        }
+        self.daemon.stop();
     }
 
     /// Kills it hard; what it had in memory is gone.
     pub fn kill(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            let _ = child.kill();
-            let _ = child.wait();
+        self.daemon.kill();
+    }
+
+    /// What it has counted since its last start (`impstats`).
+    pub fn counters(&self) -> RsyslogCounters {
+        let text = fs::read_to_string(self.stats()).unwrap_or_default();
+        let whole = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));
+        // `DATE: {…}`; lines of other objects have other members.
+        let objects = whole.filter_map(|line| Some(&line[line.find('{')?..]));
+        let lines = objects.filter_map(|object| serde_json::from_str::<StatsLine>(object).ok());
+        // The newest line of each object counts.
+        let newest: HashMap<(String, String), StatsLine> =
+            lines.map(|line| ((line.origin.clone(), line.name.clone()), line)).collect();
+        let action = newest.values().find(|line| line.name == ACTION);
+        RsyslogCounters {
+            submitted: newest.values().filter(|line| line.origin == self.mode.input()).map(|line| line.submitted).sum(),
+            processed: action.map_or(0, |line| line.processed),
+            failed: action.map_or(0, |line| line.failed),
         }
     }
 
@@ -201,14 +236,12 @@ impl Rsyslog {
         self.dir.join("rsyslog.jsonl")
     }
 
-    fn said(&self) -> String {
-        fs::read_to_string(self.dir.join("rsyslog.out")).unwrap_or_default()
+    fn stats(&self) -> PathBuf {
+        self.dir.join("rsyslog.stats")
     }
-}
 
-impl Drop for Rsyslog {
-    fn drop(&mut self) {
-        self.kill();
+    fn said(&self) -> String {
+        self.daemon.said()
     }
 }
 
@@ -239,20 +272,21 @@ fn configuration(dir: &Path, mode: RsyslogMode, identity: Option<(&Identity, &Pa
             " streamDriver.name=\"{driver}\" streamDriver.mode=\"1\" streamDriver.authMode=\"{auth}\""
         ));
     }
-    // With GnuTLS a RELP server that has a certificate of its own always demands one of the client.
-    if mode == RsyslogMode::RelpTls {
-        module.push_str(" tls.tlslib=\"openssl\"");
-    }
     if matches!(mode, RsyslogMode::RelpTls | RsyslogMode::RelpTlsMutual) {
         let (ca, certificate, key) = files();
-        listener.push_str(&format!(" tls=\"on\" tls.myCert=\"{certificate}\" tls.myPrivKey=\"{key}\""));
+        listener
+            .push_str(&format!(" tls=\"on\" tls.caCert=\"{ca}\" tls.myCert=\"{certificate}\" tls.myPrivKey=\"{key}\""));
         if mode.is_mutual() {
-            listener.push_str(&format!(" tls.caCert=\"{ca}\" tls.authMode=\"certvalid\""));
+            listener.push_str(" tls.authMode=\"certvalid\"");
+        } else {
+            // With GnuTLS librelp 1.11 refuses every client that shows no certificate, whatever it is told.
+            module.push_str(" tls.tlslib=\"openssl\"");
         }
     }
     // A direct queue: a message is in the file before the next one is read, so that a hard kill loses little here.
     format!(
         r#"global({global})
+module(load="impstats" interval="1" format="json" resetCounters="off" log.syslog="off" log.file="{dir_text}/rsyslog.stats")
 module({module})
 template(name="out" type="list") {{
   constant(value="{{\"raw\":\"")
@@ -260,7 +294,7 @@ template(name="out" type="list") {{
   constant(value="\"}}\n")
 }}
 ruleset(name="take" queue.type="Direct") {{
-  action(type="omfile" file="{dir_text}/rsyslog.jsonl" template="out" asyncWriting="off" flushOnTXEnd="on")
+  action(name="{ACTION}" type="omfile" file="{dir_text}/rsyslog.jsonl" template="out" asyncWriting="off" flushOnTXEnd="on")
 }}
 input({listener})
 "#
@@ -274,6 +308,7 @@ mod tests {
     use super::*;
     use crate::certificates::Authority;
     use crate::skip::skip;
+    use crate::tls;
 
     const TEXT: &str = r#"<134>1 2026-05-12T14:23:01.453Z h a - m [siem@32473 node="n" stream="s" n="1"] {"event_id":"gen-00000001-00002-00000003","x":"a\"b\\cäöü"}"#;
 
@@ -311,20 +346,7 @@ mod tests {
             let authority = Authority::new(dir.path());
             let identity = authority.issue(dir.path(), "rsyslog", &["localhost", "127.0.0.1"]);
             let rsyslog = Rsyslog::start(dir.path(), mode, Some((&identity, authority.ca_file())));
-            let mut roots = rustls::RootCertStore::empty();
-            let pem = fs::read(authority.ca_file()).unwrap();
-            let ca = <rustls_pki_types::CertificateDer<'_> as rustls_pki_types::pem::PemObject>::from_pem_slice(&pem)
-                .unwrap();
-            roots.add(ca).unwrap();
-            let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
-            let config = rustls::ClientConfig::builder_with_provider(provider)
-                .with_safe_default_protocol_versions()
-                .unwrap()
-                .with_root_certificates(roots)
-                .with_no_client_auth();
-            let name = rustls_pki_types::ServerName::try_from("localhost").unwrap();
-            let session = rustls::ClientConnection::new(std::sync::Arc::new(config), name).unwrap();
-            let mut stream = rustls::StreamOwned::new(session, TcpStream::connect(rsyslog.address()).unwrap());
+            let mut stream = tls::connect(rsyslog.address(), authority.ca_file(), None).unwrap();
             write!(stream, "{} {TEXT}", TEXT.len()).unwrap();
             stream.flush().unwrap();
             rsyslog.wait_distinct(1, Duration::from_secs(10));
