@@ -263,7 +263,7 @@ impl Shape {
 }
 
 /// A name for a batch that is the same whenever the same events are sent, and never that of other events: SHA-256 over
-/// the stream and the numbers, half of it in hexadecimal. A notice or a statement has no numbers; give its `event_id` as
+/// the stream and the numbers, half of it in hexadecimal. A notice or a statement has no numbers; give its text as
 /// the stream.
 pub fn idempotency_key(stream: &str, numbers: impl IntoIterator<Item = u64>) -> String {
     let mut running = digest::Context::new(&digest::SHA256);

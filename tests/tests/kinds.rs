@@ -168,6 +168,11 @@ fn events_arrive_in_sentinel_with_tokens_that_are_fetched_once_and_again_when_th
     sentinel.wait_distinct(ledger.acked.len() + more.acked.len(), PATIENCE);
     assert!((2..=3).contains(&entra.rules().issuer().count()), "{}", entra.rules().issuer().count());
     entra.assert_no_violations();
+    let before = entra.rules().issuer().count();
+    sentinel.set_fault_times(1, Fault::Status { status: 403, retry_after: None });
+    let last = write(&agent, Workload::new(3, 50, EVENTS));
+    sentinel.wait_distinct(ledger.acked.len() + more.acked.len() + last.acked.len(), PATIENCE);
+    assert!(entra.rules().issuer().count() > before, "403 may mean a token that has ended");
 }
 
 #[test]

@@ -60,7 +60,7 @@ pub(super) async fn ask(
             _ if error.is_misconfiguration() => TroubleKind::Misconfigured,
             _ => TroubleKind::Unreachable,
         };
-        Trouble { kind, why: format!("no answer from {endpoint}, which lets us in elsewhere: {error}") }
+        Trouble { kind, why: format!("no answer from {endpoint}, which lets us in elsewhere: {error}"), after: None }
     };
     let mut connection = transport::connect(runtime, &endpoint).await.map_err(unreachable)?;
     let body = once(question.body.as_bytes());

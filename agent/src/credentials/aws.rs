@@ -184,7 +184,7 @@ fn checked(reply: &Reply) -> Result<(), Trouble> {
         _ => TroubleKind::Refused,
     };
     let words = scaidrive_codecs::verdict::shown(&String::from_utf8_lossy(&reply.body));
-    Err(Trouble { kind, why: format!("no AWS keys: HTTP {}: {words}", reply.status) })
+    Err(Trouble { kind, why: format!("no AWS keys: HTTP {}: {words}", reply.status), after: None })
 }
 
 /// A value in a form (the percent-encoding of RFC 3986).

@@ -34,6 +34,8 @@ pub struct Trouble {
     pub kind: TroubleKind,
     /// In plain words.
     pub why: String,
+    /// No sooner than this, if whoever was asked named a time.
+    pub after: Option<Millis>,
 }
 
 /// Kinds of trouble that call for different answers.
@@ -118,7 +120,8 @@ impl<T: Clone> Cache<T> {
         self.is_fetching = false;
         let wait = FAILED_WAIT.0 << self.failures.min(FAILED_DOUBLINGS);
         self.failures += 1;
-        self.not_before = now.plus(Millis(wait));
+        let asked_for = trouble.after.unwrap_or(Millis::ZERO).min(AFTER_MAX);
+        self.not_before = now.plus(Millis(wait).max(asked_for));
         self.last_failure = Some(trouble);
     }
 
@@ -150,6 +153,8 @@ const RENEW_BEFORE: Millis = Millis::from_secs(300);
 /// After a failed fetch nobody tries again for this long, twice as long after the next, and so on.
 const FAILED_WAIT: Millis = Millis::from_secs(1);
 const FAILED_DOUBLINGS: u32 = 5;
+/// Nobody is waited for longer, whatever time was named.
+const AFTER_MAX: Millis = Millis::from_secs(600);
 
 #[cfg(test)]
 mod tests {
@@ -165,7 +170,7 @@ mod tests {
     const HOUR: Millis = Millis::from_secs(3600);
 
     fn trouble() -> Trouble {
-        Trouble { kind: TroubleKind::Busy, why: "HTTP 503".into() }
+        Trouble { kind: TroubleKind::Busy, why: "HTTP 503".into(), after: None }
     }
 
     fn filled(now: Millis) -> Cache<&'static str> {
@@ -212,6 +217,18 @@ mod tests {
         cache.failed(trouble(), HOUR);
         assert_eq!(cache.lease(HOUR), Lease::Failed(trouble()));
         assert_eq!(cache.lease(HOUR.plus(Millis(2_000))), Lease::Fetch);
+    }
+
+    #[test]
+    fn a_time_that_was_named_is_waited_for_within_reason() {
+        for (named, waited) in [(90_000, 90_000), (86_400_000, 600_000)] {
+            let mut cache = Cache::<&str>::default();
+            assert_eq!(cache.lease(Millis(0)), Lease::Fetch);
+            let named = Trouble { after: Some(Millis(named)), ..trouble() };
+            cache.failed(named.clone(), Millis(0));
+            assert_eq!(cache.lease(Millis(waited - 1)), Lease::Failed(named));
+            assert_eq!(cache.lease(Millis(waited)), Lease::Fetch);
+        }
     }
 
     #[test]

@@ -25,13 +25,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use futures_lite::future::or;
 use scaidrive_codecs::oauth::Token;
 use scaidrive_codecs::signature::{SIGNATURE_HEADER, SigningKey, shared_key, webhook_signature};
 use scaidrive_codecs::time::write_http_date;
 
 use self::cache::{Cache, Lease, Trouble, TroubleKind};
 use self::sigv4::{AwsKeys, canonical_target, digest_of};
-use crate::config::{Auth, Destination, HttpUrl, ProxySettings};
+use crate::config::{Auth, Destination, HttpUrl, ProxySettings, Secret};
 use crate::runtime::{Runtime, offload_value};
 use crate::shard::Chance;
 use crate::time::Millis;
@@ -241,15 +242,11 @@ impl Credentials {
             return;
         }
         let passwords = proxy.iter_mut().flat_map(|proxy| &mut proxy.login).map(|(_, password)| password);
-        for secret in auth.iter_mut().flat_map(Auth::secrets_mut).chain(passwords) {
-            match secret.read_again() {
-                Ok(fresh) => *secret = fresh,
-                Err(problem) => {
-                    let why = crate::config::with_cause(&problem);
-                    tracing::warn!(destination = %self.destination, "{why}; what was read before stays in use");
-                }
-            }
+        for way in &mut auth {
+            let before = way.clone();
+            way.secrets_mut().into_iter().for_each(|secret| self.renew(secret, Some(&before)));
         }
+        passwords.for_each(|secret| self.renew(secret, None));
         let mut state = self.state();
         state.files = files;
         state.must_read = false;
@@ -260,6 +257,15 @@ impl Credentials {
             drop(state);
             // What was fetched with the old ones may not be what the new ones give.
             lock(&self.tokens).outdated(now);
+        }
+    }
+
+    /// Reads a secret again; what would not have been taken at the start does not replace what was.
+    fn renew(&self, secret: &mut Secret, way: Option<&Auth>) {
+        let fresh = secret.read_again().map_err(|problem| crate::config::with_cause(&problem));
+        match fresh.and_then(|fresh| replacement(fresh, secret, way)) {
+            Ok(fresh) => *secret = fresh,
+            Err(why) => tracing::warn!(destination = %self.destination, "{why}; what was read before stays in use"),
         }
     }
 
@@ -279,6 +285,30 @@ impl Credentials {
     }
 }
 
+/// `fresh`, if it may take the place of `before`: the checks of the first reading, and a secret address stays on its
+/// host, because the connection goes where the configuration said.
+fn replacement(fresh: Secret, before: &Secret, way: Option<&Auth>) -> Result<Secret, String> {
+    let place = fresh.source();
+    if !fresh.fits_a_header() {
+        return Err(format!("the {place} holds spaces or characters outside ASCII, which no token has"));
+    }
+    match way {
+        Some(Auth::SecretUrl(_)) => {
+            let is_at = |url: HttpUrl| (url.tls, url.host, url.port);
+            let now =
+                HttpUrl::parse(fresh.reveal()).map_err(|why| format!("the {place} holds an address which {why}"))?;
+            if HttpUrl::parse(before.reveal()).ok().map(is_at) != Some(is_at(now)) {
+                return Err(format!("the {place} holds an address on another host, which needs a reload"));
+            }
+        }
+        Some(Auth::SharedKey { .. }) => {
+            SigningKey::from_base64(fresh.reveal()).map_err(|problem| format!("the {place}: {problem}"))?;
+        }
+        _ => {}
+    }
+    Ok(fresh)
+}
+
 /// What a cache holds, fetched by `fetch` when it is this caller's turn.
 async fn leased<T: Clone, F: Future<Output = Result<(T, Millis), Trouble>>>(
     runtime: &Rc<dyn Runtime>,
@@ -293,12 +323,14 @@ async fn leased<T: Clone, F: Future<Output = Result<(T, Millis), Trouble>>>(
             Lease::Failed(trouble) => return Err(trouble),
             Lease::Wait if runtime.now() >= deadline => {
                 let why = String::from("another shard has been waiting for a token too long");
-                return Err(Trouble { kind: TroubleKind::Busy, why });
+                return Err(Trouble { kind: TroubleKind::Busy, why, after: None });
             }
             Lease::Wait => runtime.sleep(WAIT_STEP).await,
             Lease::Fetch => {
                 let mut turn = Turn { cache, is_over: false };
-                let fetched = fetch().await;
+                // While what is held is good nothing waits long for the next.
+                let is_renewal = lock(cache).held(runtime.now()).is_some();
+                let fetched = if is_renewal { or(fetch(), renewal_hangs(runtime)).await } else { fetch().await };
                 let now = runtime.now();
                 let mut cache = lock(cache);
                 // From here on the turn may be somebody else's.
@@ -318,6 +350,13 @@ async fn leased<T: Clone, F: Future<Output = Result<(T, Millis), Trouble>>>(
             }
         }
     }
+}
+
+/// The failure of a renewal that takes too long.
+async fn renewal_hangs<T>(runtime: &Rc<dyn Runtime>) -> Result<T, Trouble> {
+    runtime.sleep(RENEWAL_MAX).await;
+    let why = String::from("whoever renews what lets us in does not answer in time");
+    Err(Trouble { kind: TroubleKind::Busy, why, after: None })
 }
 
 /// Somebody's turn to fetch; whoever goes away in the middle of it leaves the way free.
@@ -371,7 +410,7 @@ fn http_date(wall_ms: i64) -> String {
 }
 
 fn misconfigured(why: String) -> Trouble {
-    Trouble { kind: TroubleKind::Misconfigured, why }
+    Trouble { kind: TroubleKind::Misconfigured, why, after: None }
 }
 
 /// No code that can panic runs under these locks, so what they guard is whole.
@@ -385,6 +424,8 @@ const HIDDEN: &str = "***";
 const HIDDEN_MIN: usize = 6;
 /// How often files are looked at.
 const LOOK_EVERY: Millis = Millis::from_secs(5);
+/// How long requests wait for a renewal while they could go without; what is held is used then.
+const RENEWAL_MAX: Millis = Millis::from_secs(3);
 /// How long one shard waits for another to fetch, and how often it looks.
 const WAIT_MAX: Millis = Millis::from_secs(60);
 const WAIT_STEP: Millis = Millis(50);

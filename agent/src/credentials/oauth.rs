@@ -53,8 +53,10 @@ pub(super) fn understand(reply: &scaidrive_codecs::http::Reply, wall_ms: i64) ->
         TokenOutcome::Token { token, expires_at_ms } => {
             Ok((token, Millis(u64::try_from(expires_at_ms - wall_ms).unwrap_or(0))))
         }
-        TokenOutcome::Refused { why } => Err(Trouble { kind: TroubleKind::Refused, why: no_token(&why) }),
-        TokenOutcome::Retry { why, .. } => Err(Trouble { kind: TroubleKind::Busy, why: no_token(&why) }),
+        TokenOutcome::Refused { why } => Err(Trouble { kind: TroubleKind::Refused, why: no_token(&why), after: None }),
+        TokenOutcome::Retry { why, after_ms } => {
+            Err(Trouble { kind: TroubleKind::Busy, why: no_token(&why), after: after_ms.map(Millis) })
+        }
     }
 }
 

@@ -1,5 +1,5 @@
 use super::*;
-use crate::config::{Aws, AwsSource, Config, Entra, EntraIdentity, OAuth, Secret, SecretSource, Surroundings};
+use crate::config::{Aws, AwsSource, Config, Entra, EntraIdentity, OAuth, SecretSource, Surroundings};
 use crate::runtime::tests::on_each_side;
 use futures_lite::future::zip;
 use scaidrive_codecs::http::{Progress, Request, RequestReader};
@@ -366,4 +366,61 @@ fn a_turn_that_has_ended_does_not_end_the_next_one() {
     assert_eq!(lock(&cache).lease(Millis::ZERO), Lease::Wait, "somebody fetches");
     drop(Turn { cache: &cache, is_over: false });
     assert_eq!(lock(&cache).lease(Millis::ZERO), Lease::Fetch, "somebody went away in the middle");
+}
+
+#[test]
+fn what_would_not_be_taken_at_the_start_does_not_replace_what_was() {
+    let plain = Auth::Signature(Vec::new());
+    let url = Auth::SecretUrl(secret("https://e.example.com/a/b"));
+    let key = Auth::SharedKey { workspace: "w".into(), key: secret("a2V5") };
+    for (way, before, fresh, refused) in [
+        (&plain, "old", "new", None),
+        (&plain, "old", "n\u{e9}w", Some("outside ASCII")),
+        (&url, "https://e.example.com/a/b", "https://e.example.com/a/c", None),
+        (&url, "https://e.example.com/a/b", "https://f.example.com/a/b", Some("needs a reload")),
+        (&url, "https://e.example.com/a/b", "http://e.example.com/a/b", Some("needs a reload")),
+        (&url, "https://e.example.com/a/b", "nonsense", Some("an address which")),
+        (&key, "a2V5", "b3RoZXI=", None),
+        (&key, "a2V5", "***", Some("Base64")),
+    ] {
+        let result = replacement(secret(fresh), &secret(before), Some(way));
+        match (result, refused) {
+            (Ok(_), None) => {}
+            (Err(why), Some(words)) => {
+                assert!(why.contains(words), "{why}");
+                assert!(!why.contains(fresh), "{why}");
+            }
+            (result, _) => panic!("{fresh}: {result:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_renewal_that_hangs_holds_nothing_up_while_the_token_is_good() {
+    on_each_side(|runtime| async move {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        thread::spawn(move || {
+            let (mut first, _) = listener.accept().unwrap();
+            let (mut reader, mut block) = (RequestReader::new(1 << 20), [0; 4096]);
+            loop {
+                let size = first.read(&mut block).unwrap();
+                if let Progress::Done { .. } = reader.push(&block[..size]).unwrap() {
+                    break;
+                }
+            }
+            let body = r#"{"access_token":"first","token_type":"Bearer","expires_in":3600}"#;
+            write!(first, "HTTP/1.1 200 X\r\nContent-Length: {}\r\n\r\n{body}", body.len()).unwrap();
+            // The second never gets an answer.
+            let (mut second, _) = listener.accept().unwrap();
+            while second.read(&mut block).is_ok_and(|size| size > 0) {}
+        });
+        let credentials = credentials(vec![oauth(&url)], |_| None);
+        show(&credentials, &runtime).await.map_err(|trouble| trouble.why).unwrap();
+        let began = runtime.now();
+        lock(&credentials.tokens).outdated(began);
+        let shown = show(&credentials, &runtime).await.map_err(|trouble| trouble.why).unwrap();
+        assert_eq!(header(&shown, "Authorization"), "Bearer first");
+        assert!(runtime.now().since(began) < Millis::from_secs(20), "not as long as a request may take");
+    });
 }

@@ -74,8 +74,6 @@ struct Open {
 struct Outgoing<'b> {
     body: &'b Body,
     items: &'b [Item<Record>],
-    /// It is an announcement.
-    is_own: bool,
     coding: Option<&'static str>,
 }
 
@@ -240,7 +238,7 @@ impl<'a> HttpCarrier<'a> {
 
     async fn send_once(&mut self, body: &Body, items: &[Item<Record>]) -> Sent {
         let coding = self.compress(body, items);
-        let batch = Outgoing { body, items, is_own: items.is_empty(), coding };
+        let batch = Outgoing { body, items, coding };
         // A connection that the peer closed while it was idle is found closed here, not in the middle of a request.
         self.connection = self.connection.take().and_then(|mut open| open.connection.is_reusable().then_some(open));
         let is_reused = self.connection.is_some();
@@ -315,9 +313,8 @@ impl<'a> HttpCarrier<'a> {
                 self.place.route.want_uncompressed();
                 self.is_to_be_sent_again = true;
             }
-            // AWS says 403 to keys that have ended, and so do gateways to tokens.
             Verdict::HoldForCredentials { .. }
-                if matches!(reply.status, 401 | 403) && !self.has_shown_another_token =>
+                if may_be_a_token_that_ended(reply.status) && !self.has_shown_another_token =>
             {
                 self.has_shown_another_token = self.place.route.credentials().refused(&shown);
                 self.is_to_be_sent_again = self.has_shown_another_token;
@@ -400,12 +397,12 @@ impl<'a> HttpCarrier<'a> {
             return Vec::new();
         }
         let count = (COUNT_HEADER.to_owned(), batch.items.len().max(1).to_string());
-        if batch.is_own {
-            // Its time is that of the try, and receivers refuse another body under the same key.
-            return vec![count];
-        }
-        let outlet = self.place.outlet.borrow();
-        let key = idempotency_key(outlet.stream().text(), batch.items.iter().map(|item| item.n));
+        let key = if batch.items.is_empty() {
+            own_key(batch.body)
+        } else {
+            let outlet = self.place.outlet.borrow();
+            idempotency_key(outlet.stream().text(), batch.items.iter().map(|item| item.n))
+        };
         vec![(IDEMPOTENCY_HEADER.to_owned(), key), count]
     }
 
@@ -497,7 +494,7 @@ fn in_the_way(trouble: Trouble) -> Outcome {
         TroubleKind::Refused => Hold::Credentials,
         TroubleKind::Misconfigured => Hold::Misconfigured,
     };
-    Outcome::Retry { hold, after: None, why: trouble.why }
+    Outcome::Retry { hold, after: trouble.after, why: trouble.why }
 }
 
 /// The same without anything secret that the request has shown: some receivers and gateways repeat it in their replies.
@@ -511,6 +508,18 @@ fn hidden(mut outcome: Outcome, shown: &Shown) -> Outcome {
         Outcome::Retry { why, .. } | Outcome::Refused { why, .. } | Outcome::TooLarge { why } => shown.hide_in(why),
     }
     outcome
+}
+
+/// Whether another token may do. AWS says 403 to keys that have ended, and so do gateways to tokens.
+fn may_be_a_token_that_ended(status: u16) -> bool {
+    matches!(status, 401 | 403)
+}
+
+/// What an announcement is called. Its time is that of the try, and receivers refuse another body under the same key, so
+/// the key follows the body.
+fn own_key(body: &Body) -> String {
+    let bytes: Vec<u8> = body.slices(payload_of(&[])).collect::<Vec<_>>().concat();
+    idempotency_key(&String::from_utf8_lossy(&bytes), [])
 }
 
 /// A body with what stands round its events.
@@ -553,6 +562,23 @@ mod tests {
     fn a_channel_is_a_guid_of_the_random_kind() {
         assert_eq!(guid(0, 0), "00000000-0000-4000-8000-000000000000");
         assert_eq!(guid(u64::MAX, u64::MAX), "ffffffff-ffff-4fff-bfff-ffffffffffff");
+    }
+
+    #[test]
+    fn tokens_are_replaced_where_they_may_have_ended() {
+        let replaced: Vec<u16> = (400..600).filter(|status| may_be_a_token_that_ended(*status)).collect();
+        assert_eq!(replaced, [401, 403]);
+    }
+
+    #[test]
+    fn an_announcement_with_another_body_has_another_key() {
+        let key = |text: &[u8]| {
+            let mut body = Body::new();
+            body.push_glue(text);
+            own_key(&body)
+        };
+        assert_eq!(key(b"{\"timestamp\":1}"), key(b"{\"timestamp\":1}"));
+        assert_ne!(key(b"{\"timestamp\":1}"), key(b"{\"timestamp\":2}"));
     }
 
     #[test]

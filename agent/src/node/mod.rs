@@ -407,3 +407,19 @@ const STOP_GRACE: Millis = Millis(1_500);
 const HELPERS_MAX: Duration = Duration::from_millis(500);
 /// The helpers do little; what they need of the stack is bounded by a buffer of theirs.
 const HELPER_STACK: usize = 256 << 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_destination_may_still_get_is_kept_over_reloads_unless_the_limit_changes() {
+        let limit = RateLimit { events: None, bytes: None, bytes_per_day: Some(1_000), warn_at_percent: 80 };
+        let stores = Stores::default();
+        let id = DestinationId::from_text("d");
+        let first = stores.allowance(id, limit);
+        assert!(Arc::ptr_eq(&first, &stores.allowance(id, limit)));
+        let other = RateLimit { bytes_per_day: Some(2_000), ..limit };
+        assert!(!Arc::ptr_eq(&first, &stores.allowance(id, other)));
+    }
+}
