@@ -134,7 +134,7 @@ impl Format for DataCollector {
             (400, Some(code)) if SETTINGS_CODES.contains(&code) => Verdict::Misconfigured { why },
             (401 | 403, _) => Verdict::HoldForCredentials { why: with_clock(why, reply, now_ms) },
             (404, _) if body_len > SUSPICIOUS_BYTES && events > 1 => {
-                Verdict::Split { offender: None, why: format!("{why} (or the body of {body_len} bytes is too large)") }
+                Verdict::Smaller { why: format!("{why} (or the body of {body_len} bytes is too large)") }
             }
             (404, _) => Verdict::Misconfigured { why },
             (status, _) if status < 300 => {

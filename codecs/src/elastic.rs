@@ -178,7 +178,9 @@ impl Elastic {
     fn judge_items(&self, reply: &Reply, events: usize, now_ms: i64) -> Verdict {
         let retry = |why| retry(reply, now_ms, why, false);
         if reply.is_cut {
-            return retry(String::from("the answer is longer than was read, so not every event has one"));
+            let why = String::from("the answer is longer than was read, so not every event has one");
+            // The same events would get the same long answer for ever. What was taken already meets its id.
+            return if events > 1 { Verdict::Smaller { why } } else { retry(why) };
         }
         let items = match serde_json::from_slice(&reply.body) {
             Ok(Answer { items: Some(items) }) if items.len() == events => items,
@@ -297,7 +299,7 @@ impl Format for Elastic {
     /// Some servers close the connection on a body that is too large for them before they have said so.
     fn interrupted(&self, body_len: usize, events: usize) -> Option<Verdict> {
         let why = || format!("the connection broke while a body of {body_len} bytes was sent; it may be too large");
-        (body_len > MAX_BYTES && events > 1).then(|| Verdict::Split { offender: None, why: why() })
+        (body_len > MAX_BYTES && events > 1).then(|| Verdict::Smaller { why: why() })
     }
 }
 

@@ -24,7 +24,7 @@ use crate::http::{HeadError, Reply, write_head};
 use crate::json::{write_number, write_string};
 use crate::signature::write_hex;
 use crate::template::{Template, TemplateError, TemplateKind};
-use crate::verdict::{Verdict, shown};
+use crate::verdict::{Verdict, redirect_target, shown};
 
 /// The header with [`idempotency_key`].
 pub const IDEMPOTENCY_HEADER: &str = "Idempotency-Key";
@@ -296,7 +296,7 @@ fn write_stamp(stamp: &Stamp<'_>, out: &mut Vec<u8>) {
 }
 
 fn redirect(reply: &Reply) -> String {
-    let target = reply.header("location").map_or_else(|| String::from("nowhere"), shown);
+    let target = redirect_target(reply);
     format!(
         "HTTP {}: redirected to {target}; redirects are not followed, so set the URL that takes events",
         reply.status

@@ -122,7 +122,7 @@ impl Format for Sentinel {
             // Each half spans less time; a lone row spans none, so then no row is to blame.
             400 if error.code.as_deref() == Some(TIME_RANGE) => match events {
                 0 | 1 => Verdict::Misconfigured { why },
-                _ => Verdict::Split { offender: None, why },
+                _ => Verdict::Smaller { why },
             },
             403 => Verdict::HoldForCredentials { why: format!("{why} ({ROLE_HINT})") },
             404 => Verdict::Misconfigured { why: format!("{why} ({ADDRESS_HINT})") },
@@ -137,7 +137,7 @@ impl Format for Sentinel {
     /// is within the documented limit, so for that one it is an ordinary break.
     fn interrupted(&self, body_len: usize, events: usize) -> Option<Verdict> {
         let why = || format!("the connection broke while a body of {body_len} bytes was sent, which is near the limit");
-        (body_len >= NEAR_MAX_BYTES && events > 1).then(|| Verdict::Split { offender: None, why: why() })
+        (body_len >= NEAR_MAX_BYTES && events > 1).then(|| Verdict::Smaller { why: why() })
     }
 }
 

@@ -137,7 +137,7 @@ impl Format for Sumo {
             },
             404 => Verdict::Misconfigured { why: format!("{why}; the URL names no source") },
             // It took longer than 30 s to arrive. A part may be there already; less takes less time.
-            408 if events > 1 => Verdict::Split { offender: None, why },
+            408 if events > 1 => Verdict::Smaller { why },
             _ => Verdict::of_status(reply, events, now_ms, why),
         }
     }

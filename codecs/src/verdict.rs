@@ -39,6 +39,11 @@ pub enum Verdict {
         /// In plain words.
         why: String,
     },
+    /// The batch is too much at once, in bytes, in time or for one answer: send it in smaller parts. No event is to blame.
+    Smaller {
+        /// In plain words.
+        why: String,
+    },
     /// The destination does not read compressed bodies: send the same bytes uncompressed and remember that. To a body
     /// that was not compressed this means the same as [`Verdict::Misconfigured`].
     Uncompressed {
@@ -80,6 +85,11 @@ impl Verdict {
         Verdict::Split { offender: offender.filter(|nth| *nth < events), why }
     }
 
+    /// The batch is too much at once: split it, or, where one event stands alone, refuse that one.
+    pub fn smaller_or_refuse(events: usize, why: String) -> Verdict {
+        if events == 1 { Verdict::split_or_refuse(events, None, why) } else { Verdict::Smaller { why } }
+    }
+
     /// What an HTTP status means where nothing more is known than the status (RFC 9110, section 15).
     ///
     /// Only 400, 413 and 422 are ever blamed on the events. A status below 300 is not judged here: success is what
@@ -92,7 +102,8 @@ impl Verdict {
             new_connection,
         };
         match reply.status {
-            400 | 413 | 422 => Verdict::split_or_refuse(events, None, why),
+            400 | 422 => Verdict::split_or_refuse(events, None, why),
+            413 => Verdict::smaller_or_refuse(events, why),
             401 | 403 | 407 => Verdict::HoldForCredentials { why },
             // Not followed: the request carries credentials, and events must not end up wherever somebody points.
             300..400 => Verdict::Misconfigured { why: format!("{why} (it redirects to {})", redirect_target(reply)) },
@@ -107,7 +118,7 @@ impl Verdict {
 }
 
 /// Where a redirect leads: scheme, host and path. A query may hold a secret.
-fn redirect_target(reply: &Reply) -> String {
+pub(crate) fn redirect_target(reply: &Reply) -> String {
     let location = reply.header("location").unwrap_or("a place it does not name");
     shown(location.split(['?', '#']).next().unwrap_or_default())
 }
@@ -135,6 +146,14 @@ mod tests {
         assert_eq!(alone, Verdict::refused(refused));
         let batch = Verdict::split_or_refuse(3, Some(3), "bad".into());
         assert_eq!(batch, Verdict::Split { offender: None, why: "bad".into() });
+    }
+
+    #[test]
+    fn too_large_a_batch_blames_no_event() {
+        let reply = Reply { status: 413, ..Reply::default() };
+        let verdict = |events| Verdict::of_status(&reply, events, 0, "big".into());
+        assert_eq!(verdict(3), Verdict::Smaller { why: "big".into() });
+        assert_eq!(verdict(1), Verdict::refused(vec![RefusedItem { item: 0, reason: "big".into() }]));
     }
 
     #[test]

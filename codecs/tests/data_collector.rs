@@ -161,7 +161,7 @@ fn lesson_32_status_403_invalid_authorization_holds_and_says_when_the_clock_is_w
 #[test]
 fn status_404_is_a_split_for_a_body_over_5_mb_and_else_misconfigured() {
     let by_length = |body_len, events| collector().verdict_by_length(&reply(404, ""), events, body_len, 0);
-    assert!(matches!(by_length(5_000_001, 10), Verdict::Split { offender: None, .. }));
+    assert!(matches!(by_length(5_000_001, 10), Verdict::Smaller { .. }));
     assert!(matches!(by_length(5_000_001, 1), Verdict::Misconfigured { .. }));
     assert!(matches!(by_length(5_000_000, 10), Verdict::Misconfigured { .. }));
     assert!(matches!(verdict(404, "", 10), Verdict::Misconfigured { .. }));

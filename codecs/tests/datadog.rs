@@ -323,7 +323,7 @@ fn status_408_is_retried() {
 
 #[test]
 fn status_413_is_split() {
-    assert_eq!(verdict(413, "", 3), Verdict::Split { offender: None, why: "HTTP 413: ".into() });
+    assert_eq!(verdict(413, "", 3), Verdict::Smaller { why: "HTTP 413: ".into() });
 }
 
 #[test]

@@ -293,8 +293,8 @@ fn requests_405_and_406_are_misconfigured() {
 #[test]
 fn request_413_is_split_and_so_is_a_large_body_that_breaks_off() {
     let why = "HTTP 413: Request size exceeded 10485760 bytes".to_owned();
-    assert_eq!(verdict(413, "Request size exceeded 10485760 bytes", 2), Verdict::Split { offender: None, why });
-    assert!(matches!(standard().interrupted(MAX_BYTES + 1, 2), Some(Verdict::Split { offender: None, .. })));
+    assert_eq!(verdict(413, "Request size exceeded 10485760 bytes", 2), Verdict::Smaller { why });
+    assert!(matches!(standard().interrupted(MAX_BYTES + 1, 2), Some(Verdict::Smaller { .. })));
     assert_eq!(standard().interrupted(MAX_BYTES, 2), None);
     assert_eq!(standard().interrupted(MAX_BYTES + 1, 1), None, "a broken connection proves nothing against one event");
 }
@@ -459,7 +459,8 @@ fn an_answer_for_another_number_of_events_is_no_answer() {
 fn an_answer_that_was_cut_or_breaks_off_is_no_answer() {
     let body = json!({"errors": false, "items": [taken(), taken()]}).to_string();
     let cut = Reply { is_cut: true, ..reply(200, &body) };
-    assert!(matches!(standard().verdict(&cut, 2, 0), Verdict::Retry { .. }));
+    assert!(matches!(standard().verdict(&cut, 2, 0), Verdict::Smaller { .. }), "the same events get the same answer");
+    assert!(matches!(standard().verdict(&cut, 1, 0), Verdict::Retry { .. }));
     for end in 1..body.len() {
         assert!(matches!(verdict(200, &body[..end], 2), Verdict::Retry { .. }), "{end}");
     }

@@ -266,7 +266,7 @@ fn status_404_is_retried_because_a_rolling_restart_answers_so() {
 
 #[test]
 fn lesson_24_status_413_is_split() {
-    assert_eq!(verdict(413, "too large", 10), Verdict::Split { offender: None, why: "HTTP 413: too large".into() });
+    assert_eq!(verdict(413, "too large", 10), Verdict::Smaller { why: "HTTP 413: too large".into() });
     assert!(matches!(verdict(413, "too large", 1), Verdict::Judged { .. }));
 }
 

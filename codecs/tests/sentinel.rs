@@ -267,7 +267,7 @@ fn status_400_is_split_and_a_lone_event_refused() {
 #[test]
 fn status_400_records_time_range_is_more_than_30_minutes_is_split_by_time_and_blames_no_event() {
     let body = error("RecordsTimeRangeIsMoreThan30Minutes");
-    assert!(matches!(verdict(400, &body, 10), Verdict::Split { offender: None, .. }));
+    assert!(matches!(verdict(400, &body, 10), Verdict::Smaller { .. }));
     assert!(matches!(verdict(400, &body, 1), Verdict::Misconfigured { .. }));
 }
 
@@ -292,14 +292,14 @@ fn status_404_is_misconfigured() {
 
 #[test]
 fn lesson_25_status_413_content_length_limit_exceeded_is_split() {
-    assert!(matches!(verdict(413, &error("ContentLengthLimitExceeded"), 10), Verdict::Split { .. }));
+    assert!(matches!(verdict(413, &error("ContentLengthLimitExceeded"), 10), Verdict::Smaller { .. }));
     assert!(matches!(verdict(413, &error("ContentLengthLimitExceeded"), 1), Verdict::Judged { .. }));
 }
 
 #[test]
 fn lesson_25_a_connection_that_breaks_inside_a_body_near_1_mb_is_a_split() {
-    assert!(matches!(sentinel().interrupted(MAX_BYTES, 10), Some(Verdict::Split { offender: None, .. })));
-    assert!(matches!(sentinel().interrupted(900_000, 2), Some(Verdict::Split { .. })));
+    assert!(matches!(sentinel().interrupted(MAX_BYTES, 10), Some(Verdict::Smaller { .. })));
+    assert!(matches!(sentinel().interrupted(900_000, 2), Some(Verdict::Smaller { .. })));
     assert_eq!(sentinel().interrupted(899_999, 10), None);
     assert_eq!(sentinel().interrupted(MAX_BYTES, 1), None);
 }

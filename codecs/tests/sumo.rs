@@ -177,13 +177,13 @@ fn status_404_is_misconfigured() {
 
 #[test]
 fn status_408_is_split_and_a_lone_event_sent_again() {
-    assert_eq!(verdict(408, "slow", 3), Verdict::Split { offender: None, why: "HTTP 408: slow".into() });
+    assert_eq!(verdict(408, "slow", 3), Verdict::Smaller { why: "HTTP 408: slow".into() });
     assert!(matches!(verdict(408, "slow", 1), Verdict::Retry { .. }));
 }
 
 #[test]
 fn status_413_is_split_and_a_lone_event_refused() {
-    assert_eq!(verdict(413, "big", 3), Verdict::Split { offender: None, why: "HTTP 413: big".into() });
+    assert_eq!(verdict(413, "big", 3), Verdict::Smaller { why: "HTTP 413: big".into() });
     let refused = vec![RefusedItem { item: 0, reason: "HTTP 413: big".into() }];
     assert_eq!(verdict(413, "big", 1), Verdict::refused(refused));
 }

@@ -180,8 +180,7 @@ fn events_arrive_at_the_retired_data_collector_too() {
             .with("api", "\"data_collector\"")
             .with("url", &quoted(&workspace.url()))
             .with("workspace_id", &quoted(WORKSPACE))
-            .with("workspace_key", &key)
-            .with("compression", "\"none\""),
+            .with("workspace_key", &key),
     );
     let ledger = run(&mut agent);
     settle(&ledger, &workspace).assert_exactly_once();

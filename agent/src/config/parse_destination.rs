@@ -49,10 +49,11 @@ pub(crate) fn destination(mut section: Section<'_>, node: &str, surroundings: &S
             "is more than 1, and ordered = true allows no more",
         );
     }
+    let compression = if parsed.kind.reads_compressed() { compression? } else { Compression::None };
     Some(Destination {
         kind: parsed.kind,
         auth: parsed.auth,
-        compression: compression?,
+        compression,
         ordered,
         in_flight_max: if ordered { 1 } else { in_flight? as usize },
         id: common.id,

@@ -11,7 +11,7 @@ use super::{Credentials, lock, misconfigured};
 use crate::config::{HttpUrl, TlsSettings};
 use crate::runtime::{Runtime, offload_value};
 use crate::time::Millis;
-use crate::transport::{self, Endpoint, TlsClient};
+use crate::transport::{self, Endpoint, FailureKind, TlsClient};
 
 /// What is asked. The body and the values of headers may be secret, so it has no `Debug`.
 pub(super) struct Question<'q> {
@@ -54,7 +54,12 @@ pub(super) async fn ask(
         request_timeout: REQUEST_TIMEOUT,
     };
     let unreachable = |error: transport::TransportError| {
-        let kind = if error.is_misconfiguration() { TroubleKind::Misconfigured } else { TroubleKind::Unreachable };
+        let kind = match error.kind {
+            // The proxy on the way wants another password.
+            FailureKind::Credentials => TroubleKind::Refused,
+            _ if error.is_misconfiguration() => TroubleKind::Misconfigured,
+            _ => TroubleKind::Unreachable,
+        };
         Trouble { kind, why: format!("no answer from {endpoint}, which lets us in elsewhere: {error}") }
     };
     let mut connection = transport::connect(runtime, &endpoint).await.map_err(unreachable)?;

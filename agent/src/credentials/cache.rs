@@ -13,6 +13,8 @@ pub struct Cache<T> {
     /// Which fetch brought what is held; 0 before the first.
     generation: u64,
     is_fetching: bool,
+    /// Secrets changed since this fetch began, so what it brings is outdated already.
+    is_overtaken: bool,
     not_before: Millis,
     failures: u32,
     last_failure: Option<Trouble>,
@@ -66,6 +68,7 @@ impl<T> Default for Cache<T> {
             held: None,
             generation: 0,
             is_fetching: false,
+            is_overtaken: false,
             not_before: Millis::ZERO,
             failures: 0,
             last_failure: None,
@@ -82,6 +85,7 @@ impl<T: Clone> Cache<T> {
             (Some(held), _) if now < held.renew_from || !may_fetch => Lease::Use(held.value.clone(), self.generation),
             _ if may_fetch => {
                 self.is_fetching = true;
+                self.is_overtaken = false;
                 Lease::Fetch
             }
             (_, Some(failure)) if !self.is_fetching => Lease::Failed(failure.clone()),
@@ -99,7 +103,8 @@ impl<T: Clone> Cache<T> {
     pub fn fetched(&mut self, value: T, life: Millis, now: Millis, entropy: &mut dyn Entropy) {
         let spare = RENEW_BEFORE.0.min(life.0 / 10);
         let jitter = entropy.next_u64() % (spare / 2 + 1);
-        let renew_from = now.plus(Millis(life.0.saturating_sub(spare + jitter)));
+        let planned = now.plus(Millis(life.0.saturating_sub(spare + jitter)));
+        let renew_from = if self.is_overtaken { now } else { planned };
         self.held = Some(Held { value, renew_from, until: now.plus(life) });
         self.generation += 1;
         self.is_fetching = false;
@@ -128,6 +133,7 @@ impl<T: Clone> Cache<T> {
         if let Some(held) = &mut self.held {
             held.renew_from = now;
         }
+        self.is_overtaken = self.is_fetching;
         self.not_before = Millis::ZERO;
     }
 
@@ -225,6 +231,17 @@ mod tests {
         assert_eq!(cache.lease(Millis(5)), Lease::Fetch);
         cache.failed(trouble(), Millis(6));
         assert_eq!(cache.lease(Millis(6)), Lease::Use("first", 1));
+    }
+
+    #[test]
+    fn one_whose_fetch_began_with_old_secrets_is_replaced_at_the_next_use() {
+        let mut cache = Cache::default();
+        assert_eq!(cache.lease(Millis(0)), Lease::Fetch);
+        cache.outdated(Millis(5));
+        cache.fetched("old", HOUR, Millis(6), &mut Always(0));
+        assert_eq!(cache.lease(Millis(7)), Lease::Fetch);
+        cache.fetched("new", HOUR, Millis(8), &mut Always(0));
+        assert_eq!(cache.lease(Millis(9)), Lease::Use("new", 2));
     }
 
     #[test]

@@ -60,7 +60,7 @@ async fn managed(
             send(credentials, runtime, &request, NEAR_CONNECT_TIMEOUT).await
         }
         (Some(endpoint), None, Some(_)) => arc(credentials, runtime, &endpoint, resource).await,
-        _ if is_arc_machine() => arc(credentials, runtime, ARC_URL, resource).await,
+        _ if is_arc_machine(runtime).await => arc(credentials, runtime, ARC_URL, resource).await,
         _ => send(credentials, runtime, &oauth::imds(resource, identity), NEAR_CONNECT_TIMEOUT).await,
     }
 }
@@ -78,8 +78,8 @@ async fn arc(
     send(credentials, runtime, &oauth::arc(endpoint, resource, Some(&key)), NEAR_CONNECT_TIMEOUT).await
 }
 
-fn is_arc_machine() -> bool {
-    Path::new(ARC_AGENT).exists()
+async fn is_arc_machine(runtime: &Rc<dyn Runtime>) -> bool {
+    offload_value(runtime, || Path::new(ARC_AGENT).exists()).await.unwrap_or(false)
 }
 
 /// A JWT signed with the certificate's key. Both are read each time, because both are replaced now and then.

@@ -94,6 +94,8 @@ pub struct Shown {
     pub target: Option<String>,
     /// Which token it was.
     generation: Option<u64>,
+    /// What must not be repeated anywhere.
+    secrets: Vec<String>,
 }
 
 impl Credentials {
@@ -128,20 +130,26 @@ impl Credentials {
             match way {
                 Auth::Header { name, prefix, secret, .. } => {
                     shown.add(name, format!("{prefix}{}", secret.reveal()));
+                    shown.secrets.push(secret.reveal().to_owned());
                 }
                 Auth::Basic { user, password } => {
                     let pair = STANDARD.encode(format!("{user}:{}", password.reveal()));
                     shown.add("Authorization", format!("Basic {pair}"));
+                    shown.secrets.extend([pair, password.reveal().to_owned()]);
                 }
                 Auth::SecretUrl(secret) => {
                     let url = HttpUrl::parse(secret.reveal())
                         .map_err(|why| misconfigured(format!("the secret URL {why}")))?;
+                    // What a source's address ends in is its code, and enough to use it.
+                    let code = url.path.rsplit('/').next().unwrap_or_default().to_owned();
+                    shown.secrets.extend([secret.reveal().to_owned(), url.path.clone(), code]);
                     shown.target = Some(url.path);
                 }
                 Auth::OAuth(_) | Auth::Entra(_) => {
                     let (token, generation) = self.token(runtime, way).await?;
                     shown.generation = Some(generation);
                     shown.add("Authorization", format!("Bearer {}", token.secret()));
+                    shown.secrets.push(token.secret().to_owned());
                 }
                 Auth::SharedKey { workspace, key } => {
                     let key =
@@ -154,6 +162,7 @@ impl Credentials {
                 Auth::Aws(aws) => {
                     let (keys, generation) = self.aws_keys(runtime, aws).await?;
                     shown.generation = generation;
+                    shown.secrets.extend(keys.session_token.clone());
                     let target = canonical_target(request.target);
                     let digest = digest_of(request.sent);
                     let mut headers = vec![("Host", request.host), ("X-Amz-Content-Sha256", digest.as_str())];
@@ -288,10 +297,12 @@ async fn leased<T: Clone, F: Future<Output = Result<(T, Millis), Trouble>>>(
             }
             Lease::Wait => runtime.sleep(WAIT_STEP).await,
             Lease::Fetch => {
-                let turn = Turn { cache };
+                let mut turn = Turn { cache, is_over: false };
                 let fetched = fetch().await;
                 let now = runtime.now();
                 let mut cache = lock(cache);
+                // From here on the turn may be somebody else's.
+                turn.is_over = true;
                 let held = match fetched {
                     Ok((value, life)) => {
                         cache.fetched(value, life, now, &mut Chance(&**runtime));
@@ -302,8 +313,6 @@ async fn leased<T: Clone, F: Future<Output = Result<(T, Millis), Trouble>>>(
                         Some(cache.held(now).ok_or(trouble)?)
                     }
                 };
-                drop(cache);
-                drop(turn);
                 let ended = || misconfigured(String::from("what was fetched has ended already; is the clock right?"));
                 return held.ok_or_else(ended);
             }
@@ -314,17 +323,37 @@ async fn leased<T: Clone, F: Future<Output = Result<(T, Millis), Trouble>>>(
 /// Somebody's turn to fetch; whoever goes away in the middle of it leaves the way free.
 struct Turn<'c, T: Clone> {
     cache: &'c Mutex<Cache<T>>,
+    /// The cache knows how it ended.
+    is_over: bool,
 }
 
 impl<T: Clone> Drop for Turn<'_, T> {
     fn drop(&mut self) {
-        lock(self.cache).abandoned();
+        if !self.is_over {
+            lock(self.cache).abandoned();
+        }
     }
 }
 
 impl Shown {
     fn add(&mut self, name: &str, value: String) {
         self.headers.push((name.to_owned(), value));
+    }
+
+    /// Replaces what is secret of this in a text from outside. A text that was cut may end within a secret, so a
+    /// beginning of one at its end goes too.
+    pub fn hide_in(&self, text: &mut String) {
+        for secret in self.secrets.iter().filter(|secret| !secret.is_empty()) {
+            if text.contains(secret.as_str()) {
+                *text = text.replace(secret.as_str(), HIDDEN);
+            }
+            let whole = text.trim_end_matches('…');
+            let begun = secret.char_indices().map(|(at, _)| &secret[..at]).filter(|part| part.len() >= HIDDEN_MIN);
+            if let Some(part) = begun.rev().find(|part| whole.ends_with(part)) {
+                let keep = whole.len() - part.len();
+                text.replace_range(keep.., HIDDEN);
+            }
+        }
     }
 }
 
@@ -350,6 +379,10 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// What stands where something secret was.
+const HIDDEN: &str = "***";
+/// Fewer bytes of a secret than this at the end of a text are chance.
+const HIDDEN_MIN: usize = 6;
 /// How often files are looked at.
 const LOOK_EVERY: Millis = Millis::from_secs(5);
 /// How long one shard waits for another to fetch, and how often it looks.

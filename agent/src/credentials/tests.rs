@@ -307,3 +307,63 @@ fn aws_keys_come_from_the_environment_the_container_the_security_token_service_o
         assert_eq!(paths, expected);
     });
 }
+
+#[test]
+fn what_was_shown_is_not_repeated_in_the_words_of_a_reply() {
+    on_each_side(|runtime| async move {
+        let header_with =
+            Auth::Header { key: "token", name: "X".into(), prefix: "Splunk ", secret: secret("t0ken-1234") };
+        let url = Auth::SecretUrl(secret("https://e.sumologic.com/receiver/v1/http/C0de1234=="));
+        let basic = Auth::Basic { user: "me".into(), password: secret("passw0rd") };
+        let (issuer, _asked) =
+            serve(vec![(200, r#"{"access_token":"b3arer","token_type":"Bearer","expires_in":3600}"#)]);
+        let credentials = credentials(vec![header_with, url, basic, oauth(&issuer)], |_| None);
+        let shown = show(&credentials, &runtime).await.map_err(|trouble| trouble.why).unwrap();
+        for (said, expected) in [
+            ("no Splunk t0ken-1234 here", "no Splunk *** here"),
+            ("POST /receiver/v1/http/C0de1234== failed", "POST *** failed"),
+            ("code C0de1234== is unknown", "code *** is unknown"),
+            ("passw0rd, bWU6cGFzc3cwcmQ=, b3arer", "***, ***, ***"),
+            ("it was cut within t0ken-12…", "it was cut within ***"),
+            ("nothing of it", "nothing of it"),
+        ] {
+            let mut text = said.to_owned();
+            shown.hide_in(&mut text);
+            assert_eq!(text, expected);
+        }
+    });
+}
+
+#[test]
+fn a_proxy_that_wants_another_password_on_the_way_to_a_token_is_a_matter_of_credentials() {
+    on_each_side(|runtime| async move {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = HttpUrl::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
+        let proxy = thread::spawn(move || {
+            let (mut socket, _) = listener.accept().unwrap();
+            let (mut head, mut byte) = (Vec::new(), [0]);
+            while !head.ends_with(b"\r\n\r\n") {
+                socket.read_exact(&mut byte).unwrap();
+                head.push(byte[0]);
+            }
+            socket.write_all(b"HTTP/1.1 407 X\r\nContent-Length: 0\r\n\r\n").unwrap();
+        });
+        let behind = Destination {
+            proxy: Some(ProxySettings { url, login: None, no_proxy: Vec::new() }),
+            ..destination(vec![oauth("http://issuer.example.com")])
+        };
+        let trouble = show(&Credentials::new(&behind, |_| None), &runtime).await.err().unwrap();
+        assert_eq!(trouble.kind, TroubleKind::Refused, "{}", trouble.why);
+        proxy.join().unwrap();
+    });
+}
+
+#[test]
+fn a_turn_that_has_ended_does_not_end_the_next_one() {
+    let cache = Mutex::new(Cache::<u8>::default());
+    assert_eq!(lock(&cache).lease(Millis::ZERO), Lease::Fetch);
+    drop(Turn { cache: &cache, is_over: true });
+    assert_eq!(lock(&cache).lease(Millis::ZERO), Lease::Wait, "somebody fetches");
+    drop(Turn { cache: &cache, is_over: false });
+    assert_eq!(lock(&cache).lease(Millis::ZERO), Lease::Fetch, "somebody went away in the middle");
+}

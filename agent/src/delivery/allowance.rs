@@ -49,6 +49,11 @@ impl Allowance {
         }
     }
 
+    /// Whether this is its limit.
+    pub fn is_of(&self, limit: RateLimit) -> bool {
+        self.limit == limit
+    }
+
     /// Whether something must wait, at `now`, when the wall clock shows `wall_ms`.
     pub fn halt(&mut self, now: Millis, wall_ms: i64) -> Option<Halt> {
         self.begin_day(wall_ms);
@@ -90,6 +95,9 @@ impl Allowance {
         // A clock that is set back does not give the day's allowance again.
         if day > self.day {
             (self.day, self.day_bytes, self.has_warned) = (day, 0, false);
+        } else if self.day - day > 1 {
+            // It was far ahead, and nobody waits for that day to end. What was sent still counts.
+            self.day = day;
         }
     }
 }
@@ -162,5 +170,23 @@ mod tests {
         assert_eq!(allowance.halt(Millis(0), wall).map(|halt| halt.wait), Some(Millis((DAY_MS - 1_000) as u64)));
         assert!(allowance.halt(Millis(0), wall - DAY_MS).is_some(), "a clock set back gives nothing again");
         assert_eq!(allowance.halt(Millis(0), 4 * DAY_MS), None);
+    }
+
+    #[test]
+    fn a_clock_that_was_far_ahead_costs_no_more_than_the_day_on_which_it_is_right_again() {
+        let limit = RateLimit { bytes_per_day: Some(1_000), ..NO_LIMIT };
+        let mut allowance = Allowance::new(limit, Millis(0));
+        allowance.spend(1, 1_000, Millis(0), 900 * DAY_MS);
+        let halt = allowance.halt(Millis(0), 3 * DAY_MS + 1).unwrap();
+        assert_eq!(halt.wait, Millis((DAY_MS - 1) as u64), "until midnight, and nothing again before");
+        assert_eq!(allowance.halt(Millis(0), 4 * DAY_MS), None);
+    }
+
+    #[test]
+    fn it_is_kept_for_the_same_limit_only() {
+        let limit = RateLimit { bytes_per_day: Some(1_000), ..NO_LIMIT };
+        let allowance = Allowance::new(limit, Millis(0));
+        assert!(allowance.is_of(limit));
+        assert!(!allowance.is_of(NO_LIMIT));
     }
 }

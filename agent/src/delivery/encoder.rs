@@ -150,15 +150,15 @@ impl Encoder {
     }
 }
 
-/// What a verdict on a reply with `status` means for a batch of `events` events.
-pub(super) fn outcome(verdict: Verdict, status: u16, events: usize) -> Outcome {
+/// What a verdict means for a batch of `events` events.
+pub(super) fn outcome(verdict: Verdict, events: usize) -> Outcome {
     match verdict {
         Verdict::Delivered { slow_down } => Outcome::Accepted { slow_down },
         Verdict::Retry { after_ms, why, slow_down, .. } => {
             let hold = if slow_down { Hold::Throttled } else { Hold::Trouble };
             Outcome::Retry { hold, after: after_ms.map(Millis), why }
         }
-        Verdict::Split { why, .. } if status == 413 => Outcome::TooLarge { why },
+        Verdict::Smaller { why } => Outcome::TooLarge { why },
         Verdict::Split { offender, why } => Outcome::Refused { offender, why },
         Verdict::HoldForCredentials { why } => Outcome::Retry { hold: Hold::Credentials, after: None, why },
         Verdict::Misconfigured { why } | Verdict::Uncompressed { why } => {
@@ -173,5 +173,19 @@ pub(super) fn outcome(verdict: Verdict, status: u16, events: usize) -> Outcome {
             let refused = refused.into_iter().map(|item| (item.item, item.reason)).collect();
             Outcome::AcceptedBut { refused, again, slow_down, note }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_that_is_too_much_at_once_is_not_an_event_at_fault() {
+        let why = String::from("slow");
+        let smaller = outcome(Verdict::Smaller { why: why.clone() }, 3);
+        assert!(matches!(smaller, Outcome::TooLarge { .. }), "{smaller:?}");
+        let split = outcome(Verdict::Split { offender: Some(1), why }, 3);
+        assert!(matches!(split, Outcome::Refused { offender: Some(1), .. }), "{split:?}");
     }
 }

@@ -23,7 +23,6 @@ use crate::credentials::cache::{Trouble, TroubleKind};
 use crate::credentials::{Shown, Signable};
 use crate::runtime::Runtime;
 use crate::shard::{Place, Shard};
-use crate::stream::tell::id_text;
 use crate::time::Millis;
 use crate::transport::{self, Connection, FailureKind, TransportError};
 
@@ -75,8 +74,8 @@ struct Open {
 struct Outgoing<'b> {
     body: &'b Body,
     items: &'b [Item<Record>],
-    /// The id of the announcement it is, if it is one.
-    own: Option<[u8; 16]>,
+    /// It is an announcement.
+    is_own: bool,
     coding: Option<&'static str>,
 }
 
@@ -109,7 +108,7 @@ impl<'a> HttpCarrier<'a> {
                 Next::End => return self.give_back("the destination is closed here"),
                 Next::Job(OutletJob::Events(mut job)) => {
                     let outcome = match encode_if_needed(self.shard, self.place, &mut job, &mut self.scratch) {
-                        Ok(()) => self.send(&job.batch.body, &job.batch.items, None).await.outcome,
+                        Ok(()) => self.send(&job.batch.body, &job.batch.items).await.outcome,
                         Err(misfit) => misfit,
                     };
                     match (self.ack_id.take(), &outcome) {
@@ -121,7 +120,7 @@ impl<'a> HttpCarrier<'a> {
                 }
                 Next::Job(OutletJob::Own(job)) => {
                     let sent = match announcement_body(self.shard, self.place, &job, &mut self.scratch) {
-                        Ok(Some(body)) => self.send(&body, &[], Some(job.id)).await,
+                        Ok(Some(body)) => self.send(&body, &[]).await,
                         Ok(None) => Sent::answered(overtaken()),
                         Err(why) => Sent::answered(misconfigured(why)),
                     };
@@ -230,24 +229,24 @@ impl<'a> HttpCarrier<'a> {
         self.send_again(waiting, why);
     }
 
-    /// Sends one body and says what the reply means. Without items it is an event of the agent's own, called `own`.
-    async fn send(&mut self, body: &Body, items: &[Item<Record>], own: Option<[u8; 16]>) -> Sent {
-        let mut sent = self.send_once(body, items, own).await;
+    /// Sends one body and says what the reply means. Without items it is an event of the agent's own.
+    async fn send(&mut self, body: &Body, items: &[Item<Record>]) -> Sent {
+        let mut sent = self.send_once(body, items).await;
         // Twice at most: once without compression, once with another token.
         for _ in 0..2 {
             if !std::mem::take(&mut self.is_to_be_sent_again) {
                 break;
             }
-            sent = self.send_once(body, items, own).await;
+            sent = self.send_once(body, items).await;
         }
         self.is_to_be_sent_again = false;
         self.has_shown_another_token = false;
         sent
     }
 
-    async fn send_once(&mut self, body: &Body, items: &[Item<Record>], own: Option<[u8; 16]>) -> Sent {
+    async fn send_once(&mut self, body: &Body, items: &[Item<Record>]) -> Sent {
         let coding = self.compress(body, items);
-        let batch = Outgoing { body, items, own, coding };
+        let batch = Outgoing { body, items, is_own: items.is_empty(), coding };
         // A connection that the peer closed while it was idle is found closed here, not in the middle of a request.
         self.connection = self.connection.take().and_then(|mut open| open.connection.is_reusable().then_some(open));
         let is_reused = self.connection.is_some();
@@ -322,7 +321,10 @@ impl<'a> HttpCarrier<'a> {
                 self.place.route.want_uncompressed();
                 self.is_to_be_sent_again = true;
             }
-            Verdict::HoldForCredentials { .. } if reply.status == 401 && !self.has_shown_another_token => {
+            // AWS says 403 to keys that have ended, and so do gateways to tokens.
+            Verdict::HoldForCredentials { .. }
+                if matches!(reply.status, 401 | 403) && !self.has_shown_another_token =>
+            {
                 self.has_shown_another_token = self.place.route.credentials().refused(&shown);
                 self.is_to_be_sent_again = self.has_shown_another_token;
             }
@@ -335,7 +337,7 @@ impl<'a> HttpCarrier<'a> {
         if reply.keep_alive && !wants_another_connection(&verdict) {
             self.connection = Some(open);
         }
-        Ok(outcome(verdict, reply.status, events))
+        Ok(hidden(outcome(verdict, events), &shown))
     }
 
     /// A connection to the address whose turn it is, or to the next that answers.
@@ -403,15 +405,14 @@ impl<'a> HttpCarrier<'a> {
         if !https.idempotency {
             return Vec::new();
         }
-        let key = match batch.own {
-            Some(id) => idempotency_key(&id_text(&id), []),
-            None => {
-                let outlet = self.place.outlet.borrow();
-                idempotency_key(outlet.stream().text(), batch.items.iter().map(|item| item.n))
-            }
-        };
-        let count = batch.items.len().max(1).to_string();
-        vec![(IDEMPOTENCY_HEADER.to_owned(), key), (COUNT_HEADER.to_owned(), count)]
+        let count = (COUNT_HEADER.to_owned(), batch.items.len().max(1).to_string());
+        if batch.is_own {
+            // Its time is that of the try, and receivers refuse another body under the same key.
+            return vec![count];
+        }
+        let outlet = self.place.outlet.borrow();
+        let key = idempotency_key(outlet.stream().text(), batch.items.iter().map(|item| item.n));
+        vec![(IDEMPOTENCY_HEADER.to_owned(), key), count]
     }
 
     /// Bytes of a body before compression.
@@ -425,7 +426,7 @@ impl<'a> HttpCarrier<'a> {
         let events = batch.items.len().max(1);
         let is_cut = matches!(error.kind, FailureKind::Closed | FailureKind::TimedOut) && error.is_in_exchange();
         match self.format.interrupted(length, events).filter(|_| is_cut) {
-            Some(verdict) => outcome(verdict, 0, events),
+            Some(verdict) => outcome(verdict, events),
             None => failed(error),
         }
     }
@@ -498,6 +499,19 @@ fn in_the_way(trouble: Trouble) -> Outcome {
     Outcome::Retry { hold, after: None, why: trouble.why }
 }
 
+/// The same without anything secret that the request has shown: some receivers and gateways repeat it in their replies.
+fn hidden(mut outcome: Outcome, shown: &Shown) -> Outcome {
+    match &mut outcome {
+        Outcome::Accepted { .. } => {}
+        Outcome::AcceptedBut { refused, note, .. } => {
+            refused.iter_mut().for_each(|(_, why)| shown.hide_in(why));
+            note.iter_mut().for_each(|note| shown.hide_in(note));
+        }
+        Outcome::Retry { why, .. } | Outcome::Refused { why, .. } | Outcome::TooLarge { why } => shown.hide_in(why),
+    }
+    outcome
+}
+
 /// A body with what stands round its events.
 fn whole<'b>(
     format: &dyn Format,
@@ -513,9 +527,11 @@ fn wants_another_connection(verdict: &Verdict) -> bool {
     match verdict {
         Verdict::Retry { new_connection, .. } => *new_connection,
         Verdict::HoldForCredentials { .. } | Verdict::Misconfigured { .. } => true,
-        Verdict::Delivered { .. } | Verdict::Judged { .. } | Verdict::Split { .. } | Verdict::Uncompressed { .. } => {
-            false
-        }
+        Verdict::Delivered { .. }
+        | Verdict::Judged { .. }
+        | Verdict::Split { .. }
+        | Verdict::Smaller { .. }
+        | Verdict::Uncompressed { .. } => false,
     }
 }
 

@@ -16,7 +16,7 @@ use std::time::Duration;
 use scaidrive_codecs::own::{AgentStarted, FormatSetAside, IdentityChanged, OwnEvent};
 use scaidrive_wal::{self as wal, Budget, DirectoryLock, Log, MappedDisk, Opened, WallTime};
 
-use crate::config::{Changes, Config, Destination, DestinationId, Durability};
+use crate::config::{Changes, Config, Destination, DestinationId, Durability, RateLimit};
 use crate::credentials::Credentials;
 use crate::deadletter::DeadLetters;
 use crate::delivery::allowance::Allowance;
@@ -62,10 +62,11 @@ pub struct View {
     pub stores: Stores,
 }
 
-/// The dead letters of every destination, opened once.
+/// What is kept of every destination over reloads: its dead letters, opened once, and what it may still get today.
 #[derive(Clone, Default)]
 pub struct Stores {
     open: Arc<Mutex<HashMap<DestinationId, Arc<Mutex<DeadLetters>>>>>,
+    allowances: Arc<Mutex<HashMap<DestinationId, Arc<Mutex<Allowance>>>>>,
 }
 
 /// Why an agent does not start.
@@ -267,12 +268,23 @@ impl Stores {
         for destination in &config.destinations {
             let dead_letters = self.store(&directory, destination, chance())?;
             let credentials = Credentials::new(destination, |name| std::env::var(name).ok());
-            let limited = |limit| Arc::new(Mutex::new(Allowance::new(limit, Millis::ZERO)));
-            let allowance = destination.rate_limit.map(limited);
+            let allowance = destination.rate_limit.map(|limit| self.allowance(destination.id, limit));
             let destination = Arc::clone(destination);
             destinations.push(Planned { destination, dead_letters, credentials, allowance });
         }
         Ok(Plan { destinations, window: config.buffer.window, on_full: config.buffer.on_full })
+    }
+
+    /// The same as before, unless the limit has changed.
+    fn allowance(&self, id: DestinationId, limit: RateLimit) -> Arc<Mutex<Allowance>> {
+        let mut kept = self.allowances.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_of = |held: &Arc<Mutex<Allowance>>| held.lock().unwrap_or_else(PoisonError::into_inner).is_of(limit);
+        if let Some(same) = kept.get(&id).filter(|held| is_of(held)) {
+            return Arc::clone(same);
+        }
+        let fresh = Arc::new(Mutex::new(Allowance::new(limit, Millis::ZERO)));
+        kept.insert(id, Arc::clone(&fresh));
+        fresh
     }
 
     /// The store of a destination, if it is open.

@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use scaidrive_codecs::http::write_head;
 use scaidrive_codecs::https::{self, HttpsError, HttpsSettings, Method};
 use scaidrive_codecs::oauth::ClientAuth;
 use scaidrive_codecs::template::TEMPLATE_BYTES_MAX;
@@ -14,7 +15,7 @@ use super::super::settings::{Setting, list, some};
 use super::super::text::MIB;
 use super::super::url::HttpUrl;
 use super::super::walk::Section;
-use super::{Kind, Parsed, Reading, Row};
+use super::{Kind, Parsed, Reading, Row, encrypted_url};
 
 /// Any receiver that takes events by HTTPS.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -235,7 +236,13 @@ fn auth(reading: &Reading<'_>) -> Option<Vec<Auth>> {
     for header in section.tables("secret_headers", SECRET_HEADER, |at, _| format!("secret_headers number {}", at + 1)) {
         header.report_unknown(&[]);
         let (name, value) = (header.text("name"), secret(&header, "value", reading.surroundings));
-        all.push(Auth::header("secret_headers", &name?, "", value?));
+        let (name, value) = (name?, value?);
+        if let Err(problem) = write_head(&mut Vec::new(), "POST", "/", "host", [(name.as_str(), "")], 0) {
+            let advice = "each request has this header already; name another";
+            section.problems().error(header.place("name"), problem.to_string(), advice);
+            return None;
+        }
+        all.push(Auth::header("secret_headers", &name, "", value));
     }
     let signing = |name| section.optional(name, |section, name| secret(section, name, reading.surroundings));
     match (signing("signing_secret")?, signing("signing_secret_next")?) {
@@ -256,7 +263,7 @@ fn auth(reading: &Reading<'_>) -> Option<Vec<Auth>> {
 
 fn oauth(reading: &Reading<'_>) -> Option<OAuth> {
     let section = reading.section.table("oauth");
-    let token_url = section.url("token_url");
+    let token_url = encrypted_url(&section, "token_url");
     let (client_id, client_auth) = (section.text("client_id"), section.choice("client_auth"));
     let client_secret = secret(&section, "client_secret", reading.surroundings);
     let (scope, audience) = (section.optional("scope", Section::text), section.optional("audience", Section::text));

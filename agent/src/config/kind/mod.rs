@@ -90,6 +90,11 @@ impl Kind {
         }
     }
 
+    /// Whether it may be sent compressed bodies.
+    pub(super) fn reads_compressed(&self) -> bool {
+        !matches!(self, Kind::Sentinel(sentinel) if matches!(sentinel.api, SentinelApi::DataCollector(_)))
+    }
+
     /// Every key that only this kind has, with its value.
     pub(super) fn settings(&self, destination: &Destination) -> Vec<Setting> {
         let mut settings = match self {
@@ -162,6 +167,17 @@ pub(super) const KINDS: &[Row] =
 
 /// Their names, in the same order.
 pub(super) const NAMES: &[&str] = &["splunk_hec", "sentinel", "elastic", "datadog", "sumo_logic", "https", "syslog"];
+
+/// The address of somebody who is shown secrets, so it is encrypted unless it is on this machine.
+fn encrypted_url(section: &Section<'_>, name: &str) -> Option<HttpUrl> {
+    let url = section.url(name)?;
+    if !url.tls && !url.is_loopback() {
+        let what = format!("`{name}` is not encrypted, and a secret is sent there");
+        section.problems().error(section.place(name), what, format!("write https:// in {name}"));
+        return None;
+    }
+    Some(url)
+}
 
 impl Reading<'_> {
     /// An address, with a word about one that is not encrypted.

@@ -12,7 +12,7 @@ use super::super::parse_secret::secret;
 use super::super::settings::{Setting, some};
 use super::super::url::HttpUrl;
 use super::super::walk::Section;
-use super::{Kind, Parsed, Reading, Row};
+use super::{Kind, Parsed, Reading, Row, encrypted_url};
 
 /// Microsoft Sentinel.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -152,7 +152,7 @@ fn logs_ingestion(reading: &Reading<'_>, cloud: Cloud) -> Option<Parsed> {
     let url = reading.required("url", Reading::url);
     let rule = reading.required("rule", |reading, name| reading.section.text(name));
     let stream = section.text("stream");
-    let authority = section.optional("authority", Section::url);
+    let authority = section.optional("authority", encrypted_url);
     let identity = identity(reading);
     let settings = SentinelSettings { dcr: rule?, stream: stream? };
     if let Err(problem) = sentinel::Sentinel::new(&settings) {
@@ -177,7 +177,8 @@ fn identity(reading: &Reading<'_>) -> Option<EntraIdentity> {
     let section = reading.section;
     let managed = section.choice("managed_identity")?;
     let shown = reading.one_of(&["client_secret", "client_certificate", "federated_token_file"])?;
-    let client_id = reading.text_or_variable("client_id", "AZURE_CLIENT_ID");
+    // The machine's own identity has none.
+    let client_id = || reading.text_or_variable("client_id", "AZURE_CLIENT_ID");
     if managed > 0 {
         if let Some(other) = shown {
             let what = format!("`{other}` stands beside managed_identity");
@@ -186,10 +187,11 @@ fn identity(reading: &Reading<'_>) -> Option<EntraIdentity> {
         }
         return match managed {
             1 => Some(EntraIdentity::Managed(Identity::System)),
-            _ => Some(EntraIdentity::Managed(Identity::ClientId(client_id?))),
+            _ => Some(EntraIdentity::Managed(Identity::ClientId(client_id()?))),
         };
     }
     let tenant = reading.text_or_variable("tenant_id", "AZURE_TENANT_ID");
+    let client_id = client_id();
     match shown {
         Some("client_secret") => {
             let secret = secret(section, "client_secret", reading.surroundings);
@@ -234,6 +236,11 @@ fn data_collector(reading: &Reading<'_>, cloud: Cloud) -> Option<Parsed> {
         what,
         "move to the Logs Ingestion API: leave api out, and set url and rule",
     );
+    if section.has("compression") && section.word("compression").is_some_and(|coding| coding != "none") {
+        let what = "`compression` has no meaning with api = \"data_collector\", which documents none";
+        section.problems().error(section.place("compression"), what, "take it out");
+        return None;
+    }
     let url = section.optional("url", |_, name| reading.url(name));
     let workspace = reading.required("workspace_id", |reading, name| reading.section.text(name));
     let key = secret(section, "workspace_key", reading.surroundings);

@@ -387,8 +387,43 @@ fn sentinel_wants_to_know_who_asks_and_warns_of_what_is_retired() {
     let (config, _) = read(collector).unwrap();
     let address = "https://11111111-2222-3333-4444-555555555555.ods.opinsights.azure.com";
     assert_eq!(config.destinations[0].kind.address(), address);
+    assert_eq!(config.destinations[0].compression, Compression::None, "it documents none");
+    let text = format!("{collector}compression = \"gzip\"");
+    refused(&text, "destination \"old\" compression", 7, "no meaning with api", "take it out");
+    assert!(read(&format!("{collector}compression = \"none\"")).is_ok());
     let text = collector.replace("WORKSPACE_KEY", "TOKEN");
     refused(&text, "destination \"old\" workspace_key", 6, "not Base64", "primary or secondary");
+}
+
+#[test]
+fn the_machines_own_identity_needs_no_client_id() {
+    let bare =
+        ["client_secret", "client_id", "tenant_id"].iter().fold(SENTINEL.to_owned(), |text, key| without(&text, key));
+    let text = format!("{bare}managed_identity = \"system\"");
+    assert!(read(&text).is_ok(), "{:#?}", read(&text));
+    let text = format!("{bare}managed_identity = \"user\"");
+    refused(&text, "destination \"sentinel\" client_id", 2, "is missing", "add client_id");
+}
+
+#[test]
+fn secrets_are_sent_encrypted_to_those_who_issue_tokens() {
+    let oauth = |url: &str| {
+        format!("{HTTPS}oauth = {{ token_url = \"{url}\", client_id = \"a\", client_secret = {{ env = \"TOKEN\" }} }}")
+    };
+    let key = "destination \"https\" oauth.token_url";
+    refused(&oauth("http://issuer.example.com/t"), key, 6, "not encrypted", "https://");
+    assert!(read(&oauth("http://127.0.0.1:9/t")).is_ok());
+    let text = format!("{SENTINEL}authority = \"http://login.example.com\"");
+    refused(&text, "destination \"sentinel\" authority", 10, "not encrypted", "https://");
+}
+
+#[test]
+fn a_secret_header_is_none_that_each_request_has() {
+    for name in ["Host", "content-length", "Transfer-Encoding"] {
+        let text = format!("{HTTPS}secret_headers = [{{ name = \"{name}\", value = {{ env = \"TOKEN\" }} }}]");
+        let problems = read(&text).unwrap_err();
+        assert!(problems.iter().any(|problem| problem.what.contains(name)), "{name}: {problems:#?}");
+    }
 }
 
 #[test]
