@@ -312,6 +312,7 @@ fn lesson_21_what_a_lost_session_leaves_unacknowledged_is_sent_again() {
     agent.add_hec("hec", &hec).set("filter", ONLY_GENERATED);
     let ledger = run(&mut agent);
     hec.wait_distinct(ledger.acked.len(), PATIENCE);
+    // The indexer is another one now, and its numbers begin at 0 again.
     hec.rules().expire_sessions();
     hec.rules().hold_acks(false);
     let more = write(&agent, Workload::new(2, 50, EVENTS));

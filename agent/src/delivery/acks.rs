@@ -37,6 +37,12 @@ impl<T> Pending<T> {
         self.waiting.push(Waiting { id, since: now, what });
     }
 
+    /// Whether a new number shows that whoever gives them out has begun anew: they only grow. Then nobody knows any more
+    /// what waits here, and its numbers will stand for something else.
+    pub fn is_from_another(&self, id: u64) -> bool {
+        self.waiting.iter().any(|waiting| waiting.id >= id)
+    }
+
     /// Whether nothing waits.
     pub fn is_empty(&self) -> bool {
         self.waiting.is_empty()
@@ -93,6 +99,15 @@ mod tests {
             assert!(pending.answered(&[], now).is_empty());
         }
         assert_eq!(waits, [500, 1_000, 2_000, 4_000, 8_000, 10_000, 10_000]);
+    }
+
+    #[test]
+    fn a_number_that_does_not_grow_comes_from_somebody_else() {
+        let mut pending = Pending::default();
+        assert!(!pending.is_from_another(0));
+        pending.push(4, "a", Millis(0));
+        assert!(!pending.is_from_another(5));
+        assert!(pending.is_from_another(4) && pending.is_from_another(0));
     }
 
     #[test]

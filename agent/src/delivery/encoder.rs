@@ -133,6 +133,8 @@ impl Encoder {
         wall_ms: i64,
         scratch: &mut Scratch,
     ) -> Result<(), Misfit> {
+        // Whatever stops this half-way, nobody may take the half for the whole.
+        batch.is_encoded = false;
         batch.body.clear();
         for (position, item) in batch.items.iter().enumerate() {
             // It was decoded once, so this can't fail now; leaving the event out would be a silent gap.

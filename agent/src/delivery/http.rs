@@ -133,9 +133,15 @@ impl<'a> HttpCarrier<'a> {
 
     fn park(&mut self, id: u64, mut job: OutletJob, slow_down: bool) {
         self.place.outlet.borrow_mut().parked(&mut job, slow_down);
-        if let Some(acks) = &mut self.acks {
-            acks.pending.push(id, job, self.shard.runtime.now());
+        let Some(acks) = &mut self.acks else { return };
+        if acks.pending.is_from_another(id) {
+            // On a channel of its own no old answer can be taken for a new one.
+            let mut lost = acks.pending.give_up();
+            lost.push(job);
+            acks.channel = guid(self.shard.runtime.entropy(), self.shard.runtime.entropy());
+            return self.send_again(lost, "another indexer answers, which knows nothing of what waited");
         }
+        acks.pending.push(id, job, self.shard.runtime.now());
     }
 
     /// Asks what was acknowledged when it is time, and sends again what has waited too long.
@@ -167,7 +173,8 @@ impl<'a> HttpCarrier<'a> {
     }
 
     async fn ask_for_acks(&mut self, body: &str) -> Result<Vec<u64>, String> {
-        let mut open = match self.connection.take() {
+        let kept = self.connection.take().and_then(|mut open| open.connection.is_reusable().then_some(open));
+        let mut open = match kept {
             Some(open) => open,
             None => match self.connect().await {
                 Ok(Ok(open)) => open,
@@ -194,12 +201,11 @@ impl<'a> HttpCarrier<'a> {
         acknowledged(&reply)
     }
 
-    /// Cookies lead to the indexer that knows the numbers; when it gives another one, the old numbers are lost.
+    /// Cookies lead to the indexer that knows the numbers. Balancers change them all the time and still lead there; when
+    /// they don't, the numbers show it.
     fn note_cookies(&mut self, reply: &Reply) {
-        let Some(acks) = &mut self.acks else { return };
-        if acks.note_cookies(reply) {
-            let lost = acks.pending.give_up();
-            self.send_again(lost, "the balancer leads to another indexer, which knows nothing of it");
+        if let Some(acks) = &mut self.acks {
+            acks.note_cookies(reply);
         }
     }
 
@@ -443,10 +449,8 @@ impl AckSession {
         headers
     }
 
-    /// Keeps the cookies of a reply (RFC 6265, section 5.2, without their attributes). Whether one of them replaced
-    /// another: then it leads elsewhere.
-    fn note_cookies(&mut self, reply: &Reply) -> bool {
-        let mut is_replaced = false;
+    /// Keeps the cookies of a reply (RFC 6265, section 5.2, without their attributes).
+    fn note_cookies(&mut self, reply: &Reply) {
         for (_, value) in reply.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("set-cookie")) {
             let pair = value.split(';').next().unwrap_or_default();
             let Some((name, value)) = pair.split_once('=').map(|(name, value)| (name.trim(), value.trim())) else {
@@ -457,16 +461,11 @@ impl AckSession {
                 continue;
             }
             match self.cookies.iter().position(|(known, _)| known == name) {
-                Some(at) if self.cookies[at].1 == value => {}
-                Some(at) => {
-                    self.cookies[at].1 = value.to_owned();
-                    is_replaced = true;
-                }
+                Some(at) => self.cookies[at].1 = value.to_owned(),
                 None if self.cookies.len() < COOKIES_MAX => self.cookies.push((name.to_owned(), value.to_owned())),
                 None => {}
             }
         }
-        is_replaced
     }
 }
 
@@ -582,16 +581,17 @@ mod tests {
     }
 
     #[test]
-    fn lesson_21_a_cookie_is_kept_and_one_that_replaces_it_leads_elsewhere() {
+    fn lesson_21_cookies_are_kept_and_the_newest_of_each_name_is_sent() {
         let mut session =
             AckSession { channel: "c".into(), cookies: Vec::new(), pending: Pending::default(), is_demanded: false };
         let reply = |value: &str| Reply { headers: vec![("set-cookie".into(), value.into())], ..Reply::default() };
-        assert!(!session.note_cookies(&reply("AWSALB=one; Path=/; Secure")));
-        assert!(!session.note_cookies(&reply("AWSALB=one")));
-        assert!(!session.note_cookies(&reply("other = x")));
+        for value in ["AWSALB=one; Path=/; Secure", "AWSALB=one", "other = x"] {
+            session.note_cookies(&reply(value));
+        }
         assert_eq!(session.headers()[1], ("Cookie".to_owned(), "AWSALB=one; other=x".to_owned()));
-        assert!(session.note_cookies(&reply("AWSALB=two")));
-        assert!(!session.note_cookies(&reply("bad=a\tb")));
-        assert!(!session.note_cookies(&reply("nothing")));
+        for value in ["AWSALB=two", "bad=a\tb", "nothing"] {
+            session.note_cookies(&reply(value));
+        }
+        assert_eq!(session.headers()[1], ("Cookie".to_owned(), "AWSALB=two; other=x".to_owned()));
     }
 }

@@ -16,7 +16,7 @@ use scaidrive_wal::{CursorKey, Record, Seq};
 use super::encoder::Encoder;
 use super::gate::{Hold, Pass};
 use super::sender::{Effect, Item, Job, Limits, Outcome, Sender, ToDo};
-use crate::config::{Destination, HecAck, Kind};
+use crate::config::{Destination, Kind};
 use crate::notify::Notify;
 use crate::stored::{self, Decode, Encode};
 use crate::stream::announce::{Announcement, Announcer, AnnouncerState, Revision};
@@ -167,6 +167,8 @@ pub struct OwnJob {
     pub id: [u8; 16],
     /// Whether the destination's gate was closed and this is the probe.
     pub was_probe: bool,
+    /// It was accepted, and its acknowledgement comes later.
+    pub is_parked: bool,
 }
 
 /// What an outlet wants.
@@ -496,10 +498,12 @@ impl Outlet {
 
     /// A request was accepted, and its acknowledgement comes later.
     pub fn parked(&mut self, job: &mut OutletJob, slow_down: bool) {
-        if let OutletJob::Events(job) = job {
-            self.sender.park(job, slow_down);
-        } else {
-            self.sender.reached();
+        match job {
+            OutletJob::Events(job) => self.sender.park(job, slow_down),
+            OutletJob::Own(job) => {
+                job.is_parked = true;
+                self.sender.reached();
+            }
         }
         self.wake.notify();
     }
@@ -545,7 +549,10 @@ impl Outlet {
             self.own_in_doubt = Some(job.id);
         }
         self.note(outcome, wall_ms);
-        self.sender.own_settled(outcome, job.was_probe, now, entropy);
+        // How it was answered was heard when it was parked; an acknowledgement is no news of how the destination is now.
+        if !job.is_parked {
+            self.sender.own_settled(outcome, job.was_probe, now, entropy);
+        }
         self.cursor.is_dirty |= match outcome {
             Outcome::Accepted { .. } => self.announcer.accepted(job.id),
             // However this try ended, an earlier one may have arrived.
@@ -783,7 +790,7 @@ impl Outlet {
         if was_probe {
             self.sender.own_sent();
         }
-        Wish::Send(OutletJob::Own(OwnJob { id, was_probe }))
+        Wish::Send(OutletJob::Own(OwnJob { id, was_probe, is_parked: false }))
     }
 
     fn apply(
@@ -898,11 +905,7 @@ fn limits(destination: &Destination, frame_len: usize) -> Limits {
         in_flight,
         is_ordered: is_pipe || destination.ordered,
         is_pipe,
-        queue_bytes: match &destination.kind {
-            _ if is_pipe => PIPE_BYTES_MAX,
-            Kind::SplunkHec(hec) if hec.ack != HecAck::Off => PARKED_BYTES_MAX.max(usual_queue),
-            _ => usual_queue,
-        },
+        queue_bytes: if is_pipe { PIPE_BYTES_MAX } else { usual_queue },
     }
 }
 
@@ -937,8 +940,6 @@ const OUT_OF_BAND: [&str; 3] = ["siem.buffer_overflow", "siem.stream_statement",
 /// What was written to a pipe and may not have been read: batches, and bytes of events.
 const PIPE_BATCHES_MAX: u32 = 1 << 20;
 const PIPE_BYTES_MAX: usize = 128 << 20;
-/// What waits for acknowledgements: bytes of events.
-const PARKED_BYTES_MAX: usize = 64 << 20;
 /// Failures in a row after which the circuit is called open.
 const CIRCUIT_FAILURES: u32 = 5;
 /// Ranges of numbers delivered ahead of the cursor that it remembers.

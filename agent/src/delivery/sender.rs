@@ -34,7 +34,7 @@ pub struct Limits {
     pub is_ordered: bool,
     /// Nothing answers: what was sent is settled by time, and the next batch never waits for it.
     pub is_pipe: bool,
-    /// Event bytes a sender may hold before it takes no more.
+    /// Event bytes a sender may hold before it takes no more; those that wait for an acknowledgement are counted apart.
     pub queue_bytes: usize,
 }
 
@@ -179,6 +179,8 @@ pub struct Sender<T> {
     under_way: u32,
     /// Batches that were accepted and wait for their acknowledgement.
     parked: u32,
+    /// Event bytes of the batches that wait for their acknowledgement.
+    parked_bytes: usize,
     /// Requests sent so far; orders sends and replies.
     sent: u64,
     refused_in_a_row: u32,
@@ -210,6 +212,8 @@ struct Suspect<T> {
 
 /// Batches that may wait for their acknowledgement before no more are sent.
 const PARKED_MAX: u32 = 1_024;
+/// Their event bytes, beside what a sender holds otherwise.
+const PARKED_BYTES_MAX: usize = 64 << 20;
 /// Refusals in a row, with nothing accepted between, after which the events are no longer suspected.
 const REFUSALS_MAX: u32 = 20;
 /// How long a lone refused event waits for evidence before it is tried again.
@@ -236,6 +240,7 @@ impl<T> Sender<T> {
             gate: Gate::default(),
             under_way: 0,
             parked: 0,
+            parked_bytes: 0,
             sent: 0,
             refused_in_a_row: 0,
             probe_turn: 0,
@@ -248,7 +253,7 @@ impl<T> Sender<T> {
 
     /// Whether another event may be offered.
     pub fn has_room(&self) -> bool {
-        self.held_bytes < self.limits.queue_bytes
+        self.held_bytes - self.parked_bytes < self.limits.queue_bytes && self.parked_bytes < PARKED_BYTES_MAX
     }
 
     /// Events in hand: waiting, under way or suspected.
@@ -310,11 +315,12 @@ impl<T> Sender<T> {
         job.is_parked = true;
         self.under_way -= 1;
         self.parked += 1;
-        self.gate.open();
-        if slow_down {
-            self.lane.narrow();
-        } else {
-            self.lane.widen();
+        self.parked_bytes += bytes_of(&job.batch);
+        self.answered_well(slow_down);
+        if job.purpose == Purpose::Test {
+            // The search need not wait: what is unacknowledged in the end was at least not refused.
+            job.purpose = Purpose::Ordinary;
+            self.test_accepted();
         }
     }
 
@@ -379,7 +385,9 @@ impl<T> Sender<T> {
                 return ToDo::Wait;
             }
         }
-        if self.under_way >= self.lane.width() || self.parked >= PARKED_MAX {
+        // In log order nothing goes while something before it may have to go again.
+        let out = if self.limits.is_ordered { self.under_way + self.parked } else { self.under_way };
+        if out >= self.lane.width() || self.parked >= PARKED_MAX {
             return ToDo::Wait;
         }
         self.next_ordinary(now)
@@ -396,10 +404,13 @@ impl<T> Sender<T> {
     ) {
         if job.is_parked {
             self.parked -= 1;
+            self.parked_bytes -= bytes_of(&job.batch);
         } else {
             self.under_way -= 1;
         }
         match outcome {
+            // How it was answered was heard when it was parked; this is no news of how the destination is now.
+            Outcome::Retry { .. } if job.is_parked => self.put_back(job),
             Outcome::Accepted { slow_down } => self.on_accepted(job, slow_down, effects),
             Outcome::Refused { offender, why } => self.on_refused(job, offender, why, false, now, entropy, effects),
             Outcome::TooLarge { why } => self.on_refused(job, None, why, true, now, entropy, effects),
@@ -636,6 +647,18 @@ impl<T> Sender<T> {
     }
 
     fn on_accepted(&mut self, job: Job<T>, slow_down: bool, effects: &mut Vec<Effect<T>>) {
+        if !job.is_parked {
+            self.answered_well(slow_down);
+        }
+        if job.purpose == Purpose::Test {
+            self.test_accepted();
+        }
+        self.condemn(job.number, effects);
+        self.delivered(job.batch, effects);
+    }
+
+    /// A request was accepted: the way is free.
+    fn answered_well(&mut self, slow_down: bool) {
         self.gate.open();
         self.refused_in_a_row = 0;
         self.burst = self.burst.saturating_mul(2);
@@ -644,14 +667,13 @@ impl<T> Sender<T> {
         } else {
             self.lane.widen();
         }
-        if job.purpose == Purpose::Test
-            && let Some(search) = &mut self.search
-        {
+    }
+
+    fn test_accepted(&mut self) {
+        if let Some(search) = &mut self.search {
             search.is_testing = false;
             search.isolation.accepted();
         }
-        self.condemn(job.number, effects);
-        self.delivered(job.batch, effects);
     }
 
     fn delivered(&mut self, batch: Batch<T>, effects: &mut Vec<Effect<T>>) {
@@ -817,6 +839,10 @@ fn take_lost<T>(batch: &mut Batch<T>, is_lost: &impl Fn(&Item<T>) -> bool, given
         batch.is_encoded = false;
         given_up.extend(batch.items.extract_if(.., |item| is_lost(item)));
     }
+}
+
+fn bytes_of<T>(batch: &Batch<T>) -> usize {
+    batch.items.iter().map(|item| item.size as usize).sum()
 }
 
 fn chunks<T>(items: Vec<T>, size: usize) -> Vec<Vec<T>> {

@@ -373,3 +373,73 @@ fn lesson_27_items_that_could_not_be_taken_now_wait_before_they_go_again_alone()
     let ToDo::Send(job) = world.sender.next(world.now) else { panic!("now they go again") };
     assert_eq!(job.batch.items.iter().map(|item| item.n).collect::<Vec<_>>(), [3, 6]);
 }
+
+/// A batch that was accepted, and whose acknowledgement comes later.
+fn parked(world: &mut World) -> Job<()> {
+    let ToDo::Send(mut job) = world.sender.next(world.now) else { panic!("there is something to send") };
+    world.sender.park(&mut job, false);
+    job
+}
+
+#[test]
+fn what_waits_for_an_acknowledgement_takes_no_room_from_what_comes_next() {
+    let mut world = World::new(Limits { queue_bytes: 50, ..LIMITS }, 9);
+    world.offer(5);
+    assert!(!world.sender.has_room());
+    let job = parked(&mut world);
+    assert!(world.sender.has_room());
+    world.offer(5);
+    assert!(!world.sender.has_room());
+    world.settle(job, accept());
+    assert_eq!(world.delivered, [1, 2, 3, 4, 5]);
+    world.run(Millis::from_secs(5), &mut |_, _| accept());
+    world.assert_all_accounted_for();
+}
+
+#[test]
+fn in_log_order_nothing_goes_before_the_acknowledgement_of_what_went_before() {
+    let mut world = World::new(Limits { is_ordered: true, in_flight: 1, ..LIMITS }, 10);
+    world.offer(1);
+    let job = parked(&mut world);
+    world.offer(1);
+    assert!(matches!(world.sender.next(world.now), ToDo::Wait));
+    let lost = Outcome::Retry { hold: Hold::Trouble, after: None, why: String::from("never acknowledged") };
+    world.settle(job, lost);
+    world.run(Millis::from_secs(5), &mut |_, _| accept());
+    assert_eq!(world.delivered, [1, 2]);
+}
+
+#[test]
+fn a_search_goes_on_while_its_tests_wait_for_their_acknowledgements() {
+    let mut world = World::new(LIMITS, 11);
+    world.offer(8);
+    let mut waiting = Vec::new();
+    for _ in 0..40 {
+        match world.sender.next(world.now) {
+            ToDo::Send(job) if job.batch.items.iter().any(|item| item.n == 3) => world.settle(job, refuse()),
+            ToDo::Send(mut job) => {
+                world.sender.park(&mut job, false);
+                waiting.push(job);
+            }
+            _ => break,
+        }
+    }
+    waiting.into_iter().for_each(|job| world.settle(job, accept()));
+    world.run(Millis::from_secs(60), &mut |job, _| refuse_poison(job, |n| n == 3));
+    assert_eq!(world.dead, [3]);
+    world.assert_all_accounted_for();
+}
+
+#[test]
+fn a_late_acknowledgement_does_not_open_what_was_closed_since() {
+    let mut world = World::new(LIMITS, 12);
+    world.offer(1);
+    let job = parked(&mut world);
+    world.offer(1);
+    let ToDo::Send(next) = world.sender.next(world.now) else { panic!("the next goes") };
+    let after = Some(Millis::from_secs(600));
+    world.settle(next, Outcome::Retry { hold: Hold::Throttled, after, why: String::from("429") });
+    world.settle(job, accept());
+    let ToDo::WaitUntil(moment) = world.sender.next(world.now) else { panic!("it asked to be left alone") };
+    assert!(moment.since(world.now) >= Millis::from_secs(500));
+}

@@ -24,6 +24,7 @@ pub(super) struct Acks {
     pub(super) held: bool,
     pub(super) demands_cookie: bool,
     sessions: u64,
+    cookies: u64,
 }
 
 #[derive(Debug)]
@@ -52,9 +53,16 @@ impl Acks {
         (id, fate)
     }
 
-    /// The cookie of a channel that was used before.
+    /// What the cookies of a channel that was used before begin with.
     pub(super) fn cookie(&self, channel: &str) -> Option<&str> {
         self.channels.get(channel).map(|channel| channel.cookie.as_str())
+    }
+
+    /// What the next reply on the channel sets, where a cookie is demanded: the channel's own and something that changes.
+    pub(super) fn next_cookie(&mut self, channel: &str) -> Option<String> {
+        let own = self.channels.get(channel).filter(|_| self.demands_cookie)?;
+        self.cookies += 1;
+        Some(format!("{}.{}", own.cookie, self.cookies))
     }
 
     /// Whether `id` was ever given out on the channel.

@@ -173,7 +173,7 @@ impl Splunk {
             return true;
         };
         let found = head.cookie(ack::COOKIE);
-        if turned.acks.demands_cookie && found != Some(expected.as_str()) {
+        if turned.acks.demands_cookie && !found.is_some_and(|found| found.starts_with(&expected)) {
             notes.breach(rules::COOKIE, format!("{found:?}"));
             return false;
         }
@@ -245,7 +245,7 @@ impl Rules for Splunk {
             let is_indexed = is_home && turned.acks.read(&channel, id);
             answers.push(format!("\"{id}\":{is_indexed}"));
         }
-        Reply::json(200, format!("{{\"acks\":{{{}}}}}", answers.join(",")))
+        with_cookie(Reply::json(200, format!("{{\"acks\":{{{}}}}}", answers.join(","))), &mut turned.acks, &channel)
     }
 
     fn read<'a>(&self, request: &'a Request, depth: Depth, notes: &mut Notes) -> Batch<'a> {
@@ -278,13 +278,18 @@ impl Rules for Splunk {
         let (true, Some(channel)) = (turned.uses_acks, channel(&request.head)) else {
             return Settled { reply: reply(200, code, text), taken };
         };
-        let is_first = turned.acks.cookie(&channel).is_none();
         let (id, fate) = turned.acks.issue(&channel);
-        let mut answer = Reply::json(200, format!("{{\"text\":\"{text}\",\"code\":{code},\"ackId\":{id}}}"));
-        if let Some(cookie) = turned.acks.cookie(&channel).filter(|_| turned.acks.demands_cookie && is_first) {
-            answer = answer.with("Set-Cookie", &format!("{}={cookie}; Path=/", ack::COOKIE));
-        }
+        let answer = Reply::json(200, format!("{{\"text\":\"{text}\",\"code\":{code},\"ackId\":{id}}}"));
+        let answer = with_cookie(answer, &mut turned.acks, &channel);
         Settled { reply: answer, taken: vec![fate != Some(Fate::Lost); items.len()] }
+    }
+}
+
+/// The balancer's cookie, written anew in every reply as Amazon's does: it leads to the same indexer all the same.
+fn with_cookie(reply: Reply, acks: &mut ack::Acks, channel: &str) -> Reply {
+    match acks.next_cookie(channel) {
+        Some(cookie) => reply.with("Set-Cookie", &format!("{}={cookie}; Path=/", ack::COOKIE)),
+        None => reply,
     }
 }
 

@@ -178,7 +178,7 @@ fn ack_ids_count_on_their_channel_and_are_true_once() {
 }
 
 #[test]
-fn ids_are_answered_only_with_the_cookie_of_the_first_reply() {
+fn ids_are_answered_only_with_a_cookie_of_the_channel_and_each_reply_sets_another() {
     let hec = acked();
     hec.rules().demand_cookie();
     let first = post(&hec, &on_channel(None), event(0).as_bytes()).unwrap();
@@ -188,7 +188,9 @@ fn ids_are_answered_only_with_the_cookie_of_the_first_reply() {
     assert_eq!(hec.violations()[0].rule, rules::COOKIE);
     assert_eq!(query(Some(&cookie)), r#"{"acks":{"0":true}}"#);
     let second = post(&hec, &on_channel(Some(&cookie)), event(1).as_bytes()).unwrap();
-    assert_eq!(second.header("set-cookie"), None);
+    let other = second.header("set-cookie").unwrap().split(';').next().unwrap().to_owned();
+    assert_ne!(other, cookie);
+    assert_eq!(ask(&hec, &on_channel(Some(&other)), r#"{"acks":[1]}"#).text(), r#"{"acks":{"1":true}}"#);
     hec.rules().expire_sessions();
     assert_eq!(query(Some(&cookie)), r#"{"acks":{"0":false}}"#);
     assert_eq!(hec.violations().len(), 1);
