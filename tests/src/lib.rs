@@ -11,6 +11,7 @@
 //! | [`hec`], [`sentinel`], [`data_collector`], [`elastic`], [`datadog`], [`sumo`], [`https`], [`syslog`] | the receivers, strict about what they take and able to fail in every documented way |
 //! | [`opensearch`], [`otelcol`] and parts of [`syslog`] | receivers that no one here wrote; [`install`] gets them, [`daemon`] runs them |
 //! | [`oracle`] | the comparison of both ends: missing, repeated, out of order, stated and explained |
+//! | [`matrix`] | destinations against faults, as a table |
 //! | [`http`], [`tls`], [`metrics`] | plain clients of HTTP and TLS, and what a scrape says |
 //! | [`scenario`] | steps that many tests share |
 //! | [`slow_sync`], [`small_disk`], [`seccomp`] | the machine, misbehaving |
@@ -31,6 +32,7 @@ pub mod hec;
 pub mod http;
 pub mod https;
 pub mod install;
+pub mod matrix;
 pub mod metrics;
 pub mod opensearch;
 pub mod oracle;
