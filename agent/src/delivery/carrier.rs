@@ -31,14 +31,14 @@ use crate::transport::{FailureKind, TransportError};
 /// Carries for a place until it is closed, or has had nothing to do for a while.
 pub async fn carry(shard: Rc<Shard>, place: Rc<Place>) {
     let encoder = Rc::clone(&place.outlet.borrow().encoder);
-    match (&*encoder, &place.destination.kind) {
-        (Encoder::Http(format), _) => HttpCarrier::new(&shard, &place, &**format).run().await,
-        (Encoder::Syslog(_), Kind::Syslog(syslog)) => match syslog.transport {
+    if let Encoder::Http(format) = &*encoder {
+        HttpCarrier::new(&shard, &place, &**format).run().await;
+    } else if let Kind::Syslog(syslog) = &place.destination.kind {
+        match syslog.transport {
             SyslogTransport::Tcp | SyslogTransport::Tls => PipeCarrier::new(&shard, &place).run().await,
             SyslogTransport::Udp => DatagramCarrier::new(&shard, &place).run().await,
             SyslogTransport::Relp | SyslogTransport::RelpTls => RelpCarrier::new(&shard, &place).run().await,
-        },
-        (Encoder::Syslog(_), _) => unreachable!("only syslog destinations have a syslog encoder"),
+        }
     }
     place.carriers.set(place.carriers.get() - 1);
     // Work that came while this one was ending needs another.

@@ -15,6 +15,3 @@ pub mod outlet;
 pub mod route;
 pub mod sender;
 pub mod targets;
-
-#[cfg(test)]
-mod sender_tests;

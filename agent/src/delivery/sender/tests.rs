@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use scaidrive_codecs::Body;
 
-use super::gate::Hold;
-use super::sender::{Effect, Item, Job, Limits, Outcome, Sender, ToDo};
+use super::{Effect, Item, Job, Limits, Outcome, Sender, ToDo};
+use crate::delivery::gate::Hold;
 use crate::time::{Entropy, Millis};
 
 struct Prng(u64);

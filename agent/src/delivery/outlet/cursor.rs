@@ -1,0 +1,104 @@
+//! What the cursor file holds of an outlet, and when it has to be written.
+
+use std::ops::Range;
+
+use super::Outlet;
+use crate::stored::{self, Decode, Encode};
+use crate::stream::announce::{AnnouncerState, Revision};
+use crate::stream::settled::Checkpoint;
+
+/// What the cursor file holds of an outlet.
+#[derive(Debug, Encode, Decode)]
+pub(super) struct CursorBody {
+    pub(super) name: String,
+    pub(super) epoch: [u8; 16],
+    pub(super) fingerprint: u64,
+    pub(super) checkpoint: Checkpoint,
+    /// Delivered already, though something before it was not settled.
+    pub(super) ahead: Vec<Range<u64>>,
+    pub(super) announcements: AnnouncerState,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct CursorWrites {
+    /// Something changed since the last body was taken.
+    pub(super) is_dirty: bool,
+    /// It must be written at once.
+    pub(super) is_urgent: bool,
+    /// Events were settled since a body was last handed out, durable or not.
+    pub(super) is_noteworthy: bool,
+    /// What the cursor on the disk says.
+    pub(super) durable_seq: u64,
+    pub(super) on_its_way: Option<(u64, Revision)>,
+}
+
+impl Outlet {
+    /// Takes the cursor body to write, when one is due: always when `is_time`, at once for a jump.
+    pub fn cursor_body(&mut self, is_time: bool) -> Option<Vec<u8>> {
+        let is_due = self.cursor.is_dirty && (is_time || self.cursor.is_urgent) && self.cursor.on_its_way.is_none();
+        if is_due { self.cursor_body_now() } else { None }
+    }
+
+    /// Takes the cursor body as of now.
+    pub fn cursor_body_now(&mut self) -> Option<Vec<u8>> {
+        let body = self.body()?;
+        self.cursor.is_dirty = false;
+        self.cursor.is_urgent = false;
+        self.cursor.on_its_way = Some((self.settled.checkpoint().next_seq, self.announcer.revision()));
+        Some(body)
+    }
+
+    fn body(&mut self) -> Option<Vec<u8>> {
+        let checkpoint = self.settled.checkpoint();
+        let body = CursorBody {
+            name: self.destination.name.clone(),
+            epoch: self.stream.epoch(),
+            fingerprint: self.fingerprint,
+            checkpoint,
+            ahead: self.settled.delivered_ahead(AHEAD_MAX),
+            announcements: self.announcer.state(),
+        };
+        let mut bytes = Vec::new();
+        stored::encode(&body, &mut bytes).ok()?;
+        self.cursor.is_noteworthy = false;
+        Some(bytes)
+    }
+
+    /// A body to be written without a sync, when events were settled since the last one: a killed agent then sends
+    /// again only what was not answered.
+    pub fn cursor_note(&mut self) -> Option<Vec<u8>> {
+        if self.cursor.is_noteworthy && self.cursor.durable_seq > 0 { self.body() } else { None }
+    }
+
+    /// The body taken last is on the disk, or could not be written.
+    pub fn cursor_written(&mut self, is_durable: bool) {
+        let Some((seq, revision)) = self.cursor.on_its_way.take() else { return };
+        if is_durable {
+            self.cursor.durable_seq = seq;
+            self.announcer.durable(revision);
+            self.wake.notify();
+        } else {
+            self.cursor.is_dirty = true;
+            self.is_telling = false;
+        }
+    }
+
+    /// Where the durable cursor stands: nothing before it is needed any more.
+    pub fn durable_seq(&self) -> u64 {
+        self.cursor.durable_seq
+    }
+
+    /// Until its first cursor is written, records from `seq` on are needed.
+    pub fn protect_from(&mut self, seq: u64) {
+        self.cursor.durable_seq = self.cursor.durable_seq.min(seq);
+        self.cursor.is_urgent = true;
+    }
+
+    /// A change that can't wait for the next regular cursor write.
+    pub fn wants_cursor_now(&self) -> bool {
+        self.cursor.is_dirty && self.cursor.is_urgent && self.cursor.on_its_way.is_none()
+    }
+}
+
+/// Ranges of numbers delivered ahead of the cursor that it remembers.
+const AHEAD_MAX: usize = 64;

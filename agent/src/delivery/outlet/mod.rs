@@ -1,0 +1,431 @@
+//! One destination on one shard: what it selects, what it holds, what it says, and how far it has come.
+//!
+//! An outlet joins the pure parts: filter, numbers ([`Settled`]), books, announcements and the sender. It does no I/O;
+//! the shard's passes feed it, carriers take its jobs and bring back outcomes.
+//!
+//! | file | what it decides |
+//! |---|---|
+//! | `judging.rs` | what becomes of an event: selected or not, delivered, given up, lost |
+//! | `sending.rs` | what goes next, and what an answer means for events and announcements |
+//! | `cursor.rs` | what the cursor file holds, and when it is written |
+//! | `tally.rs` | plain counts beside the books |
+//!
+//! Always true, at the end of every call: the books balance; each number is settled once.
+
+mod cursor;
+mod judging;
+mod sending;
+mod tally;
+
+use std::ops::Range;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use scaidrive_codecs::Filter;
+use scaidrive_wal::{CursorKey, Record, Seq};
+
+pub use self::judging::FLAG_OWN;
+pub use self::sending::{OutletJob, OwnJob, Wish};
+pub use self::tally::Tally;
+
+use self::cursor::{CursorBody, CursorWrites};
+use super::encoder::Encoder;
+use super::gate::Hold;
+use super::sender::{Item, Limits, Sender};
+use crate::config::{Destination, Kind};
+use crate::notify::Notify;
+use crate::stored;
+use crate::stream::announce::Announcer;
+use crate::stream::books::Books;
+use crate::stream::name::StreamName;
+use crate::stream::notice::{Damage, Found, Loss};
+use crate::stream::settled::{Checkpoint, Lost, Settled};
+use crate::stream::statement::Previous;
+use crate::time::{Entropy, Millis};
+
+/// A destination's presence on one shard.
+#[derive(Debug)]
+pub struct Outlet {
+    /// The configured place.
+    pub destination: Arc<Destination>,
+    /// How its bytes look.
+    pub encoder: Rc<Encoder>,
+    /// Where it reads.
+    pub reading: Reading,
+    /// Rings when a carrier should look for work.
+    pub wake: Rc<Notify>,
+    /// What it counts beside the books.
+    pub tally: Tally,
+    key: CursorKey,
+    /// This shard's own: clones share no buffers, so shards don't wait for each other.
+    filter: Filter,
+    stream: StreamName,
+    fingerprint: u64,
+    settled: Settled<Loss>,
+    books: Books,
+    announcer: Announcer,
+    sender: Sender<Record>,
+    /// First number above all that was given up. Until the cursor has passed there, the gap is not announced, so nothing
+    /// above it may go; what is below it and waits is given up too.
+    given_up_end: u64,
+    /// Records that are missing from the log; told when the epoch behind them begins.
+    missing: Vec<Damage>,
+    own_under_way: bool,
+    /// Announcements in a pipe without answers: written, and settled by time as everything there. What is written after
+    /// them arrives after them, so they hold nothing back any more.
+    own_written: Vec<[u8; 16]>,
+    /// An announcement that may have arrived although no answer said so: it must stay as it is.
+    own_in_doubt: Option<[u8; 16]>,
+    /// A notice has been made and has not been tried yet. Until then nothing more is given up, so that it tells all.
+    is_telling: bool,
+    /// Numbers delivered before a restart, ahead of the cursor it found: they are not sent again.
+    ahead: Vec<Range<u64>>,
+    /// Its reader has passed everything that must go, so that a notice made now tells all of it.
+    has_walked: bool,
+    is_resting: bool,
+    cursor: CursorWrites,
+    clock: WallClock,
+    /// Why nothing may be sent although the destination would take it.
+    halted: Option<String>,
+    /// What people should know although all is well, since it was said.
+    notice: Option<String>,
+}
+
+/// What the wall clock shows, going on from when it was last looked at.
+#[derive(Clone, Copy, Debug)]
+struct WallClock {
+    wall_ms: i64,
+    at: Millis,
+}
+
+impl WallClock {
+    fn wall_ms(&self, now: Millis) -> i64 {
+        self.wall_ms.saturating_add_unsigned(now.since(self.at).0)
+    }
+}
+
+/// Where an outlet reads the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reading {
+    /// With the pass at the log's end.
+    AtTail,
+    /// With the catch-up pass.
+    CatchingUp,
+    /// Waits at its own place for the catch-up pass.
+    Waiting,
+    /// Takes nothing more until what it holds is settled: another epoch, or the end, comes then.
+    Draining(Drain),
+}
+
+/// What comes when an outlet has drained.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Drain {
+    /// Another epoch.
+    NewEpoch,
+    /// The settings are replaced.
+    Replaced,
+}
+
+/// An event that goes to the dead-letter store. Comes back with [`Outlet::dead_lettered`].
+#[derive(Debug)]
+pub struct Condemned {
+    /// The event.
+    pub item: Item<Record>,
+    /// The destination's words.
+    pub why: String,
+}
+
+/// Where an outlet starts.
+pub struct Start<'a> {
+    /// The label of the node.
+    pub node: &'a str,
+    /// The agent's id, as text.
+    pub agent: &'a str,
+    /// The shard's number.
+    pub shard: u16,
+    /// What the cursor file holds for it.
+    pub cursor: Option<&'a [u8]>,
+    /// The oldest record that is held: where an outlet without a cursor begins.
+    pub oldest: Seq,
+    /// The record that will be appended next: a cursor beyond it belongs to a log that is gone.
+    pub next: Seq,
+    /// Why the numbers can't go on even with a good cursor.
+    pub must_begin_anew: bool,
+    /// Now.
+    pub now: Millis,
+    /// The same, in milliseconds since 1970.
+    pub wall_ms: i64,
+}
+
+impl Outlet {
+    /// Opens a destination's place on a shard from its cursor, or at the oldest record where there is none.
+    pub fn open(
+        destination: Arc<Destination>,
+        encoder: Rc<Encoder>,
+        start: &Start<'_>,
+        entropy: &mut dyn Entropy,
+    ) -> Outlet {
+        let fingerprint = destination.filter.fingerprint() ^ destination.scope.fingerprint().rotate_left(1);
+        let body = start.cursor.and_then(|bytes| stored::decode::<CursorBody>(bytes).ok());
+        let found = body.is_some();
+        let prefix: Rc<str> = format!("{}.{:.8}.{}", start.agent, destination.id.to_string(), start.shard).into();
+        let held = start.oldest.get()..=start.next.get();
+        let (checkpoint, announcer, epoch, ahead, anew) = match body {
+            Some(body) => {
+                let is_other = body.fingerprint != fingerprint || start.must_begin_anew;
+                let anew = is_other || !held.contains(&body.checkpoint.next_seq);
+                let announcer = Announcer::restore(body.announcements, &body.checkpoint, start.now);
+                (body.checkpoint, announcer, body.epoch, body.ahead, anew)
+            }
+            None => {
+                let epoch = new_epoch(entropy);
+                let previous = if start.cursor.is_some() { Previous::Lost } else { Previous::None };
+                let announcer = Announcer::new(epoch, previous, start.now);
+                (Checkpoint::first(start.oldest.get()), announcer, epoch, Vec::new(), false)
+            }
+        };
+        let limits = limits(&destination, encoder.frame_len());
+        let mut outlet = Outlet {
+            key: CursorKey(destination.id.bytes()),
+            stream: StreamName::new(start.node.into(), prefix, epoch),
+            filter: destination.filter.clone(),
+            destination,
+            encoder,
+            reading: Reading::Waiting,
+            wake: Rc::new(Notify::default()),
+            tally: Tally::default(),
+            fingerprint,
+            settled: Settled::at(checkpoint),
+            books: checkpoint.books,
+            announcer,
+            sender: Sender::new(limits),
+            given_up_end: 0,
+            missing: Vec::new(),
+            own_under_way: false,
+            own_written: Vec::new(),
+            own_in_doubt: None,
+            is_telling: false,
+            ahead,
+            has_walked: false,
+            is_resting: false,
+            cursor: CursorWrites {
+                durable_seq: if found { checkpoint.next_seq } else { 0 },
+                ..CursorWrites::default()
+            },
+            clock: WallClock { wall_ms: start.wall_ms, at: start.now },
+            halted: None,
+            notice: None,
+        };
+        if anew {
+            let next_seq = checkpoint.next_seq.clamp(*held.start(), *held.end());
+            outlet.begin_epoch(next_seq, start.now, entropy);
+        }
+        outlet.cursor.is_dirty = true;
+        outlet.cursor.is_urgent = anew || !found;
+        outlet
+    }
+
+    /// Under which its cursor is kept.
+    pub fn key(&self) -> CursorKey {
+        self.key
+    }
+
+    /// The stream, as it is named on the wire.
+    pub fn stream(&self) -> &StreamName {
+        &self.stream
+    }
+
+    /// The books.
+    pub fn books(&self) -> Books {
+        self.books
+    }
+
+    /// The books, for a test that falsifies one.
+    #[cfg(any(test, feature = "sim"))]
+    pub fn books_mut(&mut self) -> &mut Books {
+        &mut self.books
+    }
+
+    /// The first record it has not judged, for one that waits at its own place.
+    pub fn next_seq(&self) -> Seq {
+        Seq::from_raw(self.settled.next_seq())
+    }
+
+    /// The sender, to look at.
+    pub fn sender(&self) -> &Sender<Record> {
+        &self.sender
+    }
+
+    /// The announcements, to look at.
+    pub fn announcer(&self) -> &Announcer {
+        &self.announcer
+    }
+
+    /// Stops sending (a pause, or the agent ends); what is under way goes on.
+    pub fn rest(&mut self, rests: bool) {
+        self.is_resting = rests;
+        self.wake.notify();
+    }
+
+    /// Whether nothing is sent, by somebody's wish.
+    pub fn is_resting(&self) -> bool {
+        self.is_resting
+    }
+
+    /// Whether requests are under way.
+    pub fn is_busy(&self) -> bool {
+        self.sender.under_way() + self.sender.parked() > 0 || self.own_under_way || !self.own_written.is_empty()
+    }
+
+    /// The settled prefix moves; what is due to be said is made. Call once a turn. `must_go` is the first record that
+    /// need not be given up.
+    pub fn advance(&mut self, must_go: Seq, now: Millis, entropy: &mut dyn Entropy) {
+        let announcer = &mut self.announcer;
+        let before = self.settled.checkpoint();
+        let mut is_jump = false;
+        let checkpoint = self.settled.advance(|n, lost, loss| {
+            if lost == Lost::Overflowed {
+                is_jump = true;
+            }
+            // Numbers ascend here by construction: `advance` hands them out in order.
+            let _ = announcer.pass_over(lost, n, &loss, now);
+        });
+        self.announcer.settled(&checkpoint, now);
+        self.has_walked = self.settled.next_seq() >= must_go.get();
+        self.cursor.is_dirty |= checkpoint != before;
+        self.cursor.is_urgent |= is_jump;
+        self.announce(now, entropy);
+        // Damage begins another epoch even for one that is about to be replaced; its successor starts behind it.
+        if let Reading::Draining(drain) = self.reading
+            && self.settled.is_empty()
+            && (drain == Drain::NewEpoch || !self.missing.is_empty())
+        {
+            self.begin_epoch(self.settled.next_seq(), now, entropy);
+            if drain == Drain::NewEpoch {
+                self.reading = Reading::Waiting;
+            }
+        }
+    }
+
+    /// Records with these seqs are missing where it reads.
+    pub fn damaged(&mut self, seqs: Range<u64>) {
+        let is_full = self.missing.len() >= MISSING_MAX;
+        match self.missing.last_mut() {
+            Some(last) if is_full => last.seqs.end = seqs.end,
+            _ => self.missing.push(Damage { segment: String::new(), bytes: 0, seqs, found: Found::Reading }),
+        }
+    }
+
+    /// It takes nothing more until what it holds is settled.
+    pub fn drain_for(&mut self, drain: Drain) {
+        self.reading = Reading::Draining(drain);
+    }
+
+    /// Log time of the oldest event that waits, in milliseconds.
+    pub fn oldest_logged_at(&self) -> Option<u64> {
+        self.sender.oldest_waiting().map(|item| item.logged_at)
+    }
+
+    /// Whether nothing is in its hands.
+    pub fn is_empty(&self) -> bool {
+        self.settled.is_empty()
+    }
+
+    /// The destination is gone: what is in hand, and the `unread` records behind it, are written off, and the last
+    /// statement says so. Only announcements go out from now on.
+    pub fn abandon(&mut self, unread: u64, now: Millis, entropy: &mut dyn Entropy) {
+        let mut in_hand = Vec::new();
+        self.sender.give_up(|_| true, &mut in_hand);
+        self.books.abandoned += self.books.in_hand;
+        let abandoned = self.books.in_hand + unread;
+        self.books.in_hand = 0;
+        self.announcer.close(abandoned, now, entropy);
+        // Its cursor is removed with it, so nothing has to be durable before it is said.
+        self.announcer.durable(self.announcer.revision());
+        self.given_up_end = 0;
+        // What is still in requests is written off too: its outcome changes nothing any more.
+        self.settled = Settled::at(self.settled.checkpoint());
+        self.reading = Reading::Draining(Drain::Replaced);
+        self.rest(false);
+    }
+
+    /// Why nothing may be sent although the destination would take it; `None` when it may.
+    pub fn set_halted(&mut self, why: Option<String>) {
+        if why.is_none() && self.halted.is_some() {
+            self.notice = None;
+        }
+        self.halted = why;
+    }
+
+    /// What people should know although all is well.
+    pub fn set_notice(&mut self, words: String) {
+        self.notice = Some(words);
+    }
+
+    /// What it is to people.
+    pub fn state(&self) -> (&'static str, Option<String>) {
+        let Some(closed) = self.sender.closed() else {
+            let state = if self.sender.has_suspects() { "active_with_errors" } else { "active" };
+            return match (&self.halted, self.is_resting) {
+                (_, true) => ("paused", None),
+                (Some(why), false) => ("throttled", Some(why.clone())),
+                (None, false) => (state, self.notice.clone()),
+            };
+        };
+        let state = match closed.hold {
+            Hold::Credentials => "auth_hold",
+            Hold::Misconfigured => "misconfigured",
+            Hold::Throttled => "throttled",
+            Hold::Unreachable | Hold::Trouble if closed.failures >= CIRCUIT_FAILURES => "circuit_open",
+            Hold::Unreachable | Hold::Trouble => "retrying",
+        };
+        (state, Some(closed.cause.clone()))
+    }
+
+    fn begin_epoch(&mut self, next_seq: u64, now: Millis, entropy: &mut dyn Entropy) {
+        let epoch = new_epoch(entropy);
+        self.announcer.begin_epoch(epoch, self.settled.next_n(), now, entropy);
+        self.stream = self.stream.in_epoch(epoch);
+        for damage in std::mem::take(&mut self.missing) {
+            self.announcer.damaged(&damage, entropy);
+        }
+        self.settled = Settled::at(Checkpoint::first(next_seq));
+        self.ahead.clear();
+        self.given_up_end = 0;
+        self.books = Books::default();
+        self.cursor.is_dirty = true;
+        self.cursor.is_urgent = true;
+    }
+}
+
+fn limits(destination: &Destination, frame_len: usize) -> Limits {
+    let is_pipe = matches!(&destination.kind, Kind::Syslog(syslog) if syslog.transport.is_pipe());
+    let in_flight = match (is_pipe, destination.ordered) {
+        (true, _) => PIPE_BATCHES_MAX,
+        (false, true) => 1,
+        (false, false) => destination.in_flight_max as u32,
+    };
+    let usual_queue = destination.batch.max_size * (in_flight as usize + 2);
+    Limits {
+        max_events: destination.batch.max_events,
+        max_size: destination.batch.max_size.saturating_sub(frame_len),
+        linger: destination.batch.linger,
+        in_flight,
+        is_ordered: is_pipe || destination.ordered,
+        is_pipe,
+        queue_bytes: if is_pipe { PIPE_BYTES_MAX } else { usual_queue },
+    }
+}
+
+fn new_epoch(entropy: &mut dyn Entropy) -> [u8; 16] {
+    let (high, low) = (entropy.next_u64(), entropy.next_u64());
+    ((u128::from(high) << 64) | u128::from(low)).to_be_bytes()
+}
+
+/// What was written to a pipe and may not have been read: batches, and bytes of events.
+const PIPE_BATCHES_MAX: u32 = 1 << 20;
+const PIPE_BYTES_MAX: usize = 128 << 20;
+/// Failures in a row after which the circuit is called open.
+const CIRCUIT_FAILURES: u32 = 5;
+/// Stretches of damage told one by one.
+const MISSING_MAX: usize = 100;

@@ -1,0 +1,339 @@
+//! What the answers mean for the events, and for what may be sent from now on.
+
+use super::{Batch, Item, Job, Purpose, REFUSALS_MAX, SPARES_MAX, SUSPECT_WAIT, Search, Sender, Suspect, bytes_of};
+use crate::delivery::gate::Hold;
+use crate::delivery::isolation::Isolation;
+use crate::time::{Entropy, Millis};
+
+/// How a request ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The destination took responsibility for every event.
+    Accepted {
+        /// It asks for fewer requests.
+        slow_down: bool,
+    },
+    /// It refuses the batch as a whole; `offender` is a hint at the position.
+    Refused {
+        /// Position of the event that the reply named.
+        offender: Option<usize>,
+        /// In the destination's words.
+        why: String,
+    },
+    /// The request is too large for it.
+    TooLarge {
+        /// In the destination's words.
+        why: String,
+    },
+    /// It took the batch but for these events, by position, each with its reason.
+    AcceptedBut {
+        /// Positions in the batch and reasons.
+        refused: Vec<(usize, String)>,
+        /// Positions to be sent again, later.
+        again: Vec<usize>,
+        /// It asks for fewer requests.
+        slow_down: bool,
+        /// What people should know.
+        note: Option<String>,
+    },
+    /// Try again later.
+    Retry {
+        /// What stands in the way.
+        hold: Hold,
+        /// The destination's own wish.
+        after: Option<Millis>,
+        /// In plain words.
+        why: String,
+    },
+}
+
+/// What became of events.
+#[derive(Debug)]
+pub enum Effect<T> {
+    /// The destination has them.
+    Delivered(Vec<Item<T>>),
+    /// The destination will never take this one; to be kept with the reason.
+    DeadLetter(Item<T>, String),
+}
+
+impl<T> Sender<T> {
+    /// How the request with an event of the agent's own ended.
+    pub fn own_settled(&mut self, outcome: &Outcome, was_probe: bool, now: Millis, entropy: &mut dyn Entropy) {
+        match outcome {
+            Outcome::Accepted { .. } => self.gate.open(),
+            Outcome::Retry { hold, after, why } => self.gate.close(*hold, why.clone(), was_probe, *after, now, entropy),
+            Outcome::Refused { why, .. } | Outcome::TooLarge { why } => {
+                self.gate.close(Hold::Misconfigured, why.clone(), was_probe, None, now, entropy);
+            }
+            Outcome::AcceptedBut { .. } => self.gate.probe_returned(),
+        }
+    }
+
+    /// A request was accepted, and whether its events were really taken is said later: then it is settled. Until then the
+    /// next requests go.
+    pub fn park(&mut self, job: &mut Job<T>, slow_down: bool) {
+        assert!(!job.is_parked, "a request is accepted once");
+        job.is_parked = true;
+        self.under_way -= 1;
+        self.parked += 1;
+        self.parked_bytes += bytes_of(&job.batch);
+        self.answered_well(slow_down);
+        if job.purpose == Purpose::Test {
+            // The search need not wait: what is unacknowledged in the end was at least not refused.
+            job.purpose = Purpose::Ordinary;
+            self.test_accepted();
+        }
+    }
+
+    /// The destination is there, though it has not answered for any event: what a pipe without answers knows.
+    pub fn reached(&mut self) {
+        self.gate.open();
+    }
+
+    /// How a request ended. What became of its events is added to `effects`.
+    pub fn settle(
+        &mut self,
+        job: Job<T>,
+        outcome: Outcome,
+        now: Millis,
+        entropy: &mut dyn Entropy,
+        effects: &mut Vec<Effect<T>>,
+    ) {
+        if job.is_parked {
+            self.parked -= 1;
+            self.parked_bytes -= bytes_of(&job.batch);
+        } else {
+            self.under_way -= 1;
+        }
+        match outcome {
+            // How it was answered was heard when it was parked; this is no news of how the destination is now.
+            Outcome::Retry { .. } if job.is_parked => self.put_back(job),
+            Outcome::Accepted { slow_down } => self.on_accepted(job, slow_down, effects),
+            Outcome::Refused { offender, why } => self.on_refused(job, offender, why, false, now, entropy, effects),
+            Outcome::TooLarge { why } => self.on_refused(job, None, why, true, now, entropy, effects),
+            Outcome::AcceptedBut { refused, again, slow_down, note: _ } => {
+                self.on_accepted_but(job, refused, &again, slow_down, now, effects);
+                if !again.is_empty() {
+                    // Sending them again at once would only be refused again.
+                    let cause = format!("{} events of a request could not be taken now", again.len());
+                    self.gate.close(Hold::Throttled, cause, true, None, now, entropy);
+                }
+            }
+            Outcome::Retry { hold, after, why } => {
+                self.lane.narrow();
+                self.gate.close(hold, why, true, after, now, entropy);
+                self.put_back(job);
+            }
+        }
+    }
+
+    /// Suspects that were found with evidence at hand, as effects. Call after [`Sender::next`].
+    pub fn condemned(&mut self, effects: &mut Vec<Effect<T>>) {
+        self.condemn(0, effects);
+    }
+
+    fn condemn(&mut self, accepted: u64, effects: &mut Vec<Effect<T>>) {
+        let mut index = 0;
+        while index < self.suspects.len() {
+            if self.suspects[index].since <= accepted {
+                let Suspect { item, why, .. } = self.suspects.remove(index);
+                self.held_bytes -= item.size as usize;
+                self.held_events -= 1;
+                effects.push(Effect::DeadLetter(item, why));
+            } else {
+                index += 1;
+            }
+        }
+    }
+
+    fn on_accepted(&mut self, job: Job<T>, slow_down: bool, effects: &mut Vec<Effect<T>>) {
+        if !job.is_parked {
+            self.answered_well(slow_down);
+        }
+        if job.purpose == Purpose::Test {
+            self.test_accepted();
+        }
+        self.condemn(job.number, effects);
+        self.delivered(job.batch, effects);
+    }
+
+    /// A request was accepted: the way is free.
+    fn answered_well(&mut self, slow_down: bool) {
+        self.gate.open();
+        self.refused_in_a_row = 0;
+        self.burst = self.burst.saturating_mul(2);
+        if slow_down {
+            self.lane.narrow();
+        } else {
+            self.lane.widen();
+        }
+    }
+
+    fn test_accepted(&mut self) {
+        if let Some(search) = &mut self.search {
+            search.is_testing = false;
+            search.isolation.accepted();
+        }
+    }
+
+    fn delivered(&mut self, batch: Batch<T>, effects: &mut Vec<Effect<T>>) {
+        let Batch { items, mut body, .. } = batch;
+        for item in &items {
+            self.held_bytes -= item.size as usize;
+            self.held_events -= 1;
+        }
+        body.clear();
+        if self.spare_bodies.len() < SPARES_MAX {
+            self.spare_bodies.push(body);
+        }
+        effects.push(Effect::Delivered(items));
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn on_refused(
+        &mut self,
+        job: Job<T>,
+        offender: Option<usize>,
+        why: String,
+        is_too_large: bool,
+        now: Millis,
+        entropy: &mut dyn Entropy,
+        effects: &mut Vec<Effect<T>>,
+    ) {
+        self.refused_in_a_row += 1;
+        let was_misconfigured = self.gate.closed().is_some_and(|closed| closed.hold == Hold::Misconfigured);
+        if was_misconfigured || self.refused_in_a_row >= REFUSALS_MAX {
+            self.put_back(job);
+            return self.misconfigured(why, now, entropy);
+        }
+        // Anything but silence or overload lets traffic flow again.
+        self.gate.open();
+        if job.purpose == Purpose::Test {
+            match &mut self.search {
+                Some(search) => {
+                    search.is_testing = false;
+                    search.why = why;
+                    if is_too_large {
+                        search.too_large.get_or_insert(job.batch.body.len());
+                    }
+                    search.isolation.refused(job.batch.items);
+                }
+                None => self.requeue(Purpose::Ordinary, job.batch),
+            }
+        } else if job.batch.items.len() == 1 {
+            let since = self.sent + 1;
+            let again_at = now.plus(SUSPECT_WAIT);
+            self.suspects.extend(job.batch.items.into_iter().map(|item| Suspect {
+                item,
+                why: why.clone(),
+                since,
+                again_at,
+            }));
+        } else if job.purpose == Purpose::PutBy {
+            // Both sides of a split were refused: one at a time shows soonest whether anything is accepted at all.
+            self.burst = 1;
+            self.requeue(Purpose::Ordinary, job.batch);
+        } else if self.search.is_some() {
+            self.requeue(job.purpose, job.batch);
+        } else {
+            let too_large = is_too_large.then_some(job.batch.body.len());
+            let isolation = Isolation::new(job.batch.items, offender);
+            self.search = Some(Search { isolation, is_testing: false, why, too_large });
+        }
+        self.condemn(0, effects);
+    }
+
+    fn on_accepted_but(
+        &mut self,
+        job: Job<T>,
+        refused: Vec<(usize, String)>,
+        again: &[usize],
+        slow_down: bool,
+        now: Millis,
+        effects: &mut Vec<Effect<T>>,
+    ) {
+        let taken = job.batch.items.len() - refused.len() - again.len();
+        if taken > 0 {
+            self.gate.open();
+            self.refused_in_a_row = 0;
+            self.condemn(job.number, effects);
+        } else {
+            self.gate.probe_returned();
+        }
+        if slow_down || !again.is_empty() {
+            self.lane.narrow();
+        } else if taken > 0 {
+            self.lane.widen();
+        }
+        if job.purpose == Purpose::Test {
+            self.abandon_search();
+        }
+        let (mut delivered, mut later) = (Vec::with_capacity(taken), Vec::new());
+        let mut refused = refused.into_iter().peekable();
+        for (position, item) in job.batch.items.into_iter().enumerate() {
+            if let Some((_, why)) = refused.next_if(|(at, _)| *at == position) {
+                // The rest of the same request was taken: that is the evidence.
+                let since = if taken > 0 { 0 } else { self.sent + 1 };
+                self.suspects.push(Suspect { item, why, since, again_at: now.plus(SUSPECT_WAIT) });
+            } else if again.contains(&position) {
+                later.push(item);
+            } else {
+                delivered.push(item);
+            }
+        }
+        if !later.is_empty() {
+            self.requeue(Purpose::Ordinary, Batch::of(later));
+        }
+        self.delivered(Batch::of(delivered), effects);
+        self.condemn(0, effects);
+    }
+
+    /// The fault is not the events': everything goes back, and one event at a time probes until one is accepted.
+    fn misconfigured(&mut self, why: String, now: Millis, entropy: &mut dyn Entropy) {
+        self.abandon_search();
+        if !self.suspects.is_empty() {
+            let mut items: Vec<_> = self.suspects.drain(..).map(|suspect| suspect.item).collect();
+            items.extend(self.again.drain(..).flat_map(|(_, batch)| batch.items));
+            items.sort_by_key(|item| item.n);
+            for piece in chunks(items, self.limits.max_events).into_iter() {
+                self.requeue(Purpose::Ordinary, Batch::of(piece));
+            }
+        }
+        self.burst = 1;
+        self.refused_in_a_row = 0;
+        self.gate.close(Hold::Misconfigured, why, true, None, now, entropy);
+    }
+
+    pub(super) fn abandon_search(&mut self) {
+        let Some(search) = self.search.take() else { return };
+        let items = search.isolation.into_items();
+        if !items.is_empty() {
+            self.requeue(Purpose::Ordinary, Batch::of(items));
+        }
+    }
+
+    /// What a request carried is next again.
+    fn put_back(&mut self, job: Job<T>) {
+        match (&mut self.search, job.purpose) {
+            (Some(search), Purpose::Test) => {
+                search.is_testing = false;
+                search.isolation.untested(job.batch.items);
+            }
+            (_, purpose) => {
+                let purpose = if purpose == Purpose::Test { Purpose::Ordinary } else { purpose };
+                self.requeue(purpose, job.batch);
+            }
+        }
+    }
+}
+
+fn chunks<T>(items: Vec<T>, size: usize) -> Vec<Vec<T>> {
+    let mut pieces: Vec<Vec<T>> = Vec::new();
+    for item in items {
+        match pieces.last_mut() {
+            Some(piece) if piece.len() < size => piece.push(item),
+            _ => pieces.push(vec![item]),
+        }
+    }
+    pieces
+}

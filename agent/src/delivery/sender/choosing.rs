@@ -1,0 +1,172 @@
+//! What to send now.
+
+use super::{Batch, Job, LEARNED_SIZE_MIN, PARKED_MAX, Purpose, REFUSALS_MAX, Sender, Suspect};
+use crate::delivery::gate::{Hold, Pass};
+use crate::delivery::isolation::Next;
+use crate::time::Millis;
+
+/// What to do now.
+#[derive(Debug)]
+pub enum ToDo<T> {
+    /// Send this.
+    Send(Job<T>),
+    /// Nothing before this moment, unless something happens.
+    WaitUntil(Millis),
+    /// Nothing until something happens.
+    Wait,
+}
+
+impl<T> Sender<T> {
+    /// What to do at `now`.
+    pub fn next(&mut self, now: Millis) -> ToDo<T> {
+        match self.gate.pass(now) {
+            Pass::AwaitProbe => return ToDo::Wait,
+            Pass::NotBefore(until) => return ToDo::WaitUntil(until),
+            Pass::AsProbe(hold) => return self.next_probe(hold),
+            Pass::Free => {}
+        }
+        if self.search.is_some() {
+            if let Some(job) = self.next_test() {
+                return ToDo::Send(job);
+            }
+            if self.search.is_some() {
+                return ToDo::Wait;
+            }
+        }
+        // In log order nothing goes while something before it may have to go again.
+        let out = if self.limits.is_ordered { self.under_way + self.parked } else { self.under_way };
+        if out >= self.lane.width() || self.parked >= PARKED_MAX {
+            return ToDo::Wait;
+        }
+        self.next_ordinary(now)
+    }
+
+    fn send(&mut self, purpose: Purpose, batch: Batch<T>) -> Job<T> {
+        self.under_way += 1;
+        self.sent += 1;
+        Job { batch, purpose, number: self.sent, is_parked: false }
+    }
+
+    fn next_ordinary(&mut self, now: Millis) -> ToDo<T> {
+        if let Some((purpose, batch)) = self.again.pop_front() {
+            let (purpose, batch) = self.bounded(purpose, batch);
+            return ToDo::Send(self.send(purpose, batch));
+        }
+        if self.ready.is_empty() && !self.open.items.is_empty() {
+            let lingers_until = self.opened_at.plus(self.limits.linger);
+            if self.under_way > 0 && !self.limits.is_pipe && now < lingers_until {
+                return ToDo::WaitUntil(lingers_until);
+            }
+            self.close_open();
+        }
+        if let Some(batch) = self.ready.pop_front() {
+            let (purpose, batch) = self.bounded(Purpose::Ordinary, batch);
+            return ToDo::Send(self.send(purpose, batch));
+        }
+        self.next_suspect(now)
+    }
+
+    /// A lone refused event that nothing has cleared or condemned is tried again after a while.
+    fn next_suspect(&mut self, now: Millis) -> ToDo<T> {
+        // Those with evidence against them (since 0) only wait to be taken by `condemned`.
+        let Some(at) = self.suspects.iter().position(|suspect| suspect.since > 0) else { return ToDo::Wait };
+        if self.under_way > 0 {
+            return ToDo::Wait;
+        }
+        if now < self.suspects[at].again_at {
+            return ToDo::WaitUntil(self.suspects[at].again_at);
+        }
+        let suspect = self.suspects.remove(at);
+        ToDo::Send(self.send(Purpose::Ordinary, Batch::of(vec![suspect.item])))
+    }
+
+    /// Cuts a batch to the present bounds; what is cut off is next.
+    fn bounded(&mut self, purpose: Purpose, mut batch: Batch<T>) -> (Purpose, Batch<T>) {
+        let by_size = if batch.is_encoded && batch.body.len() > self.max_size() && batch.items.len() > 1 {
+            batch.items.len() * self.max_size() / batch.body.len()
+        } else {
+            usize::MAX
+        };
+        let bound = self.burst.min(by_size).max(1);
+        if batch.items.len() > bound {
+            let later = batch.items.split_off(bound);
+            batch.is_encoded = false;
+            self.requeue(Purpose::Ordinary, Batch::of(later));
+        }
+        (purpose, batch)
+    }
+
+    fn next_probe(&mut self, hold: Hold) -> ToDo<T> {
+        if hold.probes_with_one_event() {
+            self.abandon_search();
+        } else if let Some(job) = self.next_test() {
+            self.gate.probe_sent();
+            return ToDo::Send(job);
+        }
+        let taken = self.again.pop_front().or_else(|| {
+            if self.ready.is_empty() && !self.open.items.is_empty() {
+                self.close_open();
+            }
+            self.ready.pop_front().map(|batch| (Purpose::Ordinary, batch))
+        });
+        let Some((purpose, mut batch)) = taken.or_else(|| {
+            let at = self.suspects.iter().position(|suspect| suspect.since > 0)?;
+            Some((Purpose::Ordinary, Batch::of(vec![self.suspects.remove(at).item])))
+        }) else {
+            return ToDo::Wait;
+        };
+        if hold.probes_with_one_event() && batch.items.len() > 1 {
+            // A different event each time: the first one may be the only one at fault.
+            let turn = if hold == Hold::Misconfigured { self.probe_turn } else { 0 };
+            self.probe_turn += 1;
+            // Where order counts, each gets three tries before a later one is tried: the settings may be mended meanwhile.
+            let turn = if self.limits.is_ordered { turn / 3 } else { turn };
+            let turn = turn % batch.items.len().min(REFUSALS_MAX as usize);
+            let probe = batch.items.remove(turn);
+            self.requeue(Purpose::Ordinary, Batch::of(std::mem::take(&mut batch.items)));
+            batch = Batch::of(vec![probe]);
+        } else {
+            self.probe_turn = self.probe_turn.wrapping_add(1);
+            (_, batch) = self.bounded(purpose, batch);
+        }
+        self.gate.probe_sent();
+        let purpose = if batch.items.len() > 1 { purpose } else { Purpose::Ordinary };
+        ToDo::Send(self.send(purpose, batch))
+    }
+
+    fn next_test(&mut self) -> Option<Job<T>> {
+        let search = self.search.as_mut()?;
+        if search.is_testing {
+            return None;
+        }
+        match search.isolation.next_step() {
+            Next::Test(items) => {
+                search.is_testing = true;
+                Some(self.send(Purpose::Test, Batch::of(items)))
+            }
+            Next::Over { poison, mut put_by, has_accepted, was_alone } => {
+                let search = self.search.take()?;
+                // A batch is too large for all its events together: only one that was too large alone is at fault.
+                let poison = match (poison, search.too_large) {
+                    (poison @ Some(_), Some(_)) if was_alone => poison,
+                    (spared, Some(size)) => {
+                        self.learned_size = (size / 2).max(LEARNED_SIZE_MIN);
+                        put_by.splice(0..0, spared);
+                        None
+                    }
+                    (poison, None) => poison,
+                };
+                if let Some(item) = poison {
+                    // With an acceptance in the search the evidence is there already; the next one will apply it.
+                    let since = if has_accepted { 0 } else { self.sent + 1 };
+                    self.suspects.push(Suspect { item, why: search.why, since, again_at: Millis::ZERO });
+                }
+                if !put_by.is_empty() {
+                    let purpose = if has_accepted { Purpose::Ordinary } else { Purpose::PutBy };
+                    self.requeue(purpose, Batch::of(put_by));
+                }
+                None
+            }
+        }
+    }
+}

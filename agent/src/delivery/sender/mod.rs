@@ -1,0 +1,370 @@
+//! Decides what goes to one destination next, and what its answers mean for the events.
+//!
+//! A sender is told what happened (an event was selected, a request ended, time passed) and answers with what to do
+//! (send this, wait until then). It does no I/O and never waits itself; [`super::carrier`] is the loop round it.
+//!
+//! Always true:
+//! - every event offered is in exactly one place: the open batch, a waiting batch, a request, a search for poison,
+//!   or among the suspects; and it leaves through exactly one [`Effect`] or [`Sender::give_up`];
+//! - nothing is dead-lettered before the destination has accepted something that was sent *after* it refused that
+//!   event: a receiver that refuses everything costs no dead letter;
+//! - what is sent again is sent before anything newer.
+
+mod answers;
+mod choosing;
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+
+use scaidrive_codecs::Body;
+
+pub use self::answers::{Effect, Outcome};
+pub use self::choosing::ToDo;
+
+use super::gate::{Closed, Gate, Pass};
+use super::isolation::Isolation;
+use super::lane::Lane;
+use crate::time::Millis;
+
+/// What bounds one sender.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Events in a request.
+    pub max_events: usize,
+    /// Bytes in a request body, as encoded, before compression. One larger event goes alone.
+    pub max_size: usize,
+    /// How long a waiting batch may wait for company while other requests are under way.
+    pub linger: Millis,
+    /// Requests under way at once.
+    pub in_flight: u32,
+    /// Log order is kept: one request at a time, or one pipe without answers.
+    pub is_ordered: bool,
+    /// Nothing answers: what was sent is settled by time, and the next batch never waits for it.
+    pub is_pipe: bool,
+    /// Event bytes a sender may hold before it takes no more; those that wait for an acknowledgement are counted apart.
+    pub queue_bytes: usize,
+}
+
+/// One event in a sender's hands.
+#[derive(Clone, Debug)]
+pub struct Item<T> {
+    /// Its number in the stream.
+    pub n: u64,
+    /// Its sequence number in the log.
+    pub seq: u64,
+    /// Log time, in milliseconds: what the window is measured from.
+    pub logged_at: u64,
+    /// Length as received, in bytes.
+    pub size: u32,
+    /// The event itself.
+    pub load: T,
+}
+
+/// Events sent together, and their encoded form.
+#[derive(Debug)]
+pub struct Batch<T> {
+    /// In log order.
+    pub items: Vec<Item<T>>,
+    /// What goes out. Belongs to `items` only while `is_encoded`.
+    pub body: Body,
+    /// When the first event of the body was encoded, in milliseconds since 1970, as whoever encoded it says.
+    pub encoded_ms: i64,
+    /// False after the batch was put together anew; then whoever sends it encodes it first.
+    pub is_encoded: bool,
+}
+
+impl<T> Default for Batch<T> {
+    fn default() -> Self {
+        Batch { items: Vec::new(), body: Body::new(), encoded_ms: 0, is_encoded: true }
+    }
+}
+
+impl<T> Batch<T> {
+    fn of(items: Vec<Item<T>>) -> Batch<T> {
+        Batch { items, body: Body::new(), encoded_ms: 0, is_encoded: false }
+    }
+}
+
+/// A batch on its way out. Comes back with [`Sender::settle`].
+#[derive(Debug)]
+pub struct Job<T> {
+    /// What to send.
+    pub batch: Batch<T>,
+    purpose: Purpose,
+    number: u64,
+    /// Accepted for now: it counts no more as a request, and is settled when it is acknowledged.
+    is_parked: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Purpose {
+    Ordinary,
+    /// Part of a search for the poison event.
+    Test,
+    /// Everything that a search without any acceptance put by.
+    PutBy,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Sender<T> {
+    limits: Limits,
+    /// What the destination has shown it takes, in bytes; at most `limits.max_size`.
+    learned_size: usize,
+    /// Events in a request while trust is being rebuilt after a misconfiguration.
+    burst: usize,
+    open: Batch<T>,
+    opened_at: Millis,
+    ready: VecDeque<Batch<T>>,
+    again: VecDeque<(Purpose, Batch<T>)>,
+    search: Option<Search<T>>,
+    suspects: Vec<Suspect<T>>,
+    gate: Gate,
+    lane: Lane,
+    under_way: u32,
+    /// Batches that were accepted and wait for their acknowledgement.
+    parked: u32,
+    /// Event bytes of the batches that wait for their acknowledgement.
+    parked_bytes: usize,
+    /// Requests sent so far; orders sends and replies.
+    sent: u64,
+    refused_in_a_row: u32,
+    probe_turn: usize,
+    held_bytes: usize,
+    held_events: usize,
+    /// Emptied buffers, kept so that sending allocates nothing after warm-up.
+    spare_items: Vec<Vec<Item<T>>>,
+    spare_bodies: Vec<Body>,
+}
+
+#[derive(Debug)]
+struct Search<T> {
+    isolation: Isolation<Item<T>>,
+    is_testing: bool,
+    why: String,
+    too_large: Option<usize>,
+}
+
+#[derive(Debug)]
+struct Suspect<T> {
+    item: Item<T>,
+    why: String,
+    /// An acceptance counts as evidence against it when it was sent at or after this number.
+    since: u64,
+    /// Not sent again before this moment, if nothing else brings evidence.
+    again_at: Millis,
+}
+
+/// Batches that may wait for their acknowledgement before no more are sent.
+const PARKED_MAX: u32 = 1_024;
+/// Their event bytes, beside what a sender holds otherwise.
+const PARKED_BYTES_MAX: usize = 64 << 20;
+/// Refusals in a row, with nothing accepted between, after which the events are no longer suspected.
+const REFUSALS_MAX: u32 = 20;
+/// How long a lone refused event waits for evidence before it is tried again.
+const SUSPECT_WAIT: Millis = Millis(30_000);
+/// Emptied buffers kept for reuse.
+const SPARES_MAX: usize = 8;
+/// A destination that refuses a request as too large is still sent requests of this size.
+const LEARNED_SIZE_MIN: usize = 4 * 1024;
+
+impl<T> Sender<T> {
+    /// A sender with nothing in hand.
+    pub fn new(limits: Limits) -> Sender<T> {
+        Sender {
+            learned_size: limits.max_size,
+            burst: usize::MAX,
+            lane: if limits.is_pipe { Lane::fixed(limits.in_flight) } else { Lane::new(limits.in_flight) },
+            limits,
+            open: Batch::default(),
+            opened_at: Millis::ZERO,
+            ready: VecDeque::new(),
+            again: VecDeque::new(),
+            search: None,
+            suspects: Vec::new(),
+            gate: Gate::default(),
+            under_way: 0,
+            parked: 0,
+            parked_bytes: 0,
+            sent: 0,
+            refused_in_a_row: 0,
+            probe_turn: 0,
+            held_bytes: 0,
+            held_events: 0,
+            spare_items: Vec::new(),
+            spare_bodies: Vec::new(),
+        }
+    }
+
+    /// Whether another event may be offered.
+    pub fn has_room(&self) -> bool {
+        self.held_bytes - self.parked_bytes < self.limits.queue_bytes && self.parked_bytes < PARKED_BYTES_MAX
+    }
+
+    /// Events in hand: waiting, under way or suspected.
+    pub fn held_events(&self) -> usize {
+        self.held_events
+    }
+
+    /// Their bytes as received.
+    pub fn held_bytes(&self) -> usize {
+        self.held_bytes
+    }
+
+    /// Requests under way.
+    pub fn under_way(&self) -> u32 {
+        self.under_way
+    }
+
+    /// Requests that may be under way.
+    pub fn lane_width(&self) -> u32 {
+        self.lane.width()
+    }
+
+    /// Why nothing is sent at present, if so.
+    pub fn closed(&self) -> Option<&Closed> {
+        self.gate.closed()
+    }
+
+    /// Whether events were refused alone and wait for evidence.
+    pub fn has_suspects(&self) -> bool {
+        !self.suspects.is_empty()
+    }
+
+    /// Whether an event of the agent's own may be sent beside the batches now.
+    pub fn may_send_own(&self, now: Millis) -> Pass {
+        self.gate.pass(now)
+    }
+
+    /// An event of the agent's own left as the probe.
+    pub fn own_sent(&mut self) {
+        self.gate.probe_sent();
+    }
+
+    /// Batches that wait for their acknowledgement.
+    pub fn parked(&self) -> u32 {
+        self.parked
+    }
+
+    /// Takes one selected event. `encode` writes it into the body as the item of the given position, as of `wall_ms`.
+    ///
+    /// # Errors
+    /// The event and the reason, when it can't be encoded at all; nothing was taken then.
+    pub fn offer(
+        &mut self,
+        item: Item<T>,
+        now: Millis,
+        wall_ms: i64,
+        mut encode: impl FnMut(&Item<T>, u32, &mut Body) -> Result<(), String>,
+    ) -> Result<(), (Item<T>, String)> {
+        if self.open.items.len() >= self.limits.max_events {
+            self.close_open();
+        }
+        let mark = self.open.body.mark();
+        if let Err(why) = encode(&item, self.open.items.len() as u32, &mut self.open.body) {
+            return Err((item, why));
+        }
+        if self.open.body.len() > self.max_size() && !self.open.items.is_empty() {
+            self.open.body.rewind(mark);
+            self.close_open();
+            if let Err(why) = encode(&item, 0, &mut self.open.body) {
+                return Err((item, why));
+            }
+        }
+        self.held_bytes += item.size as usize;
+        self.held_events += 1;
+        if self.open.items.is_empty() {
+            self.opened_at = now;
+            self.open.encoded_ms = wall_ms;
+        }
+        self.open.items.push(item);
+        Ok(())
+    }
+
+    /// Gives up every event that is not in a request and for which `is_lost` holds, oldest first.
+    pub fn give_up(&mut self, is_lost: impl Fn(&Item<T>) -> bool, given_up: &mut Vec<Item<T>>) {
+        let before = given_up.len();
+        if self.search.as_ref().is_some_and(|search| search.isolation.held().any(&is_lost)) {
+            self.abandon_search();
+        }
+        let mut index = 0;
+        while index < self.suspects.len() {
+            if is_lost(&self.suspects[index].item) {
+                given_up.push(self.suspects.remove(index).item);
+            } else {
+                index += 1;
+            }
+        }
+        for (_, batch) in &mut self.again {
+            take_lost(batch, &is_lost, given_up);
+        }
+        for batch in &mut self.ready {
+            take_lost(batch, &is_lost, given_up);
+        }
+        take_lost(&mut self.open, &is_lost, given_up);
+        if given_up.len() == before {
+            return;
+        }
+        self.again.retain(|(_, batch)| !batch.items.is_empty());
+        self.ready.retain(|batch| !batch.items.is_empty());
+        if self.open.items.is_empty() {
+            self.open.body.clear();
+            self.open.is_encoded = true;
+        } else if !self.open.is_encoded {
+            // What is added next must find a body that belongs to the items: this batch is complete as it is.
+            self.close_open();
+        }
+        given_up[before..].sort_by_key(|item| item.n);
+        for item in &given_up[before..] {
+            self.held_bytes -= item.size as usize;
+            self.held_events -= 1;
+        }
+    }
+
+    /// The smallest number in hand that is not in a request.
+    pub fn oldest_waiting(&self) -> Option<&Item<T>> {
+        let waiting = self.again.iter().map(|(_, batch)| batch).chain(&self.ready).chain([&self.open]);
+        let batches = waiting.flat_map(|batch| batch.items.first());
+        let suspects = self.suspects.iter().map(|suspect| &suspect.item);
+        let search = self.search.iter().flat_map(|search| search.isolation.held());
+        batches.chain(suspects).chain(search).min_by_key(|item| item.n)
+    }
+
+    /// Keeps a buffer that came with [`Effect::Delivered`] for reuse.
+    pub fn recycle(&mut self, mut items: Vec<Item<T>>) {
+        items.clear();
+        if self.spare_items.len() < SPARES_MAX {
+            self.spare_items.push(items);
+        }
+    }
+
+    fn max_size(&self) -> usize {
+        self.learned_size.min(self.limits.max_size)
+    }
+
+    fn close_open(&mut self) {
+        let items = self.spare_items.pop().unwrap_or_default();
+        let body = self.spare_bodies.pop().unwrap_or_default();
+        let fresh = Batch { items, body, encoded_ms: 0, is_encoded: true };
+        self.ready.push_back(std::mem::replace(&mut self.open, fresh));
+    }
+
+    /// Puts a batch among those that are sent before anything newer, in log order.
+    fn requeue(&mut self, purpose: Purpose, batch: Batch<T>) {
+        let Some(first) = batch.items.first().map(|item| item.n) else { return };
+        let at = self.again.partition_point(|(_, other)| other.items.first().is_some_and(|item| item.n < first));
+        self.again.insert(at, (purpose, batch));
+    }
+}
+
+fn take_lost<T>(batch: &mut Batch<T>, is_lost: &impl Fn(&Item<T>) -> bool, given_up: &mut Vec<Item<T>>) {
+    if batch.items.iter().any(is_lost) {
+        batch.is_encoded = false;
+        given_up.extend(batch.items.extract_if(.., |item| is_lost(item)));
+    }
+}
+
+fn bytes_of<T>(batch: &Batch<T>) -> usize {
+    batch.items.iter().map(|item| item.size as usize).sum()
+}
