@@ -352,6 +352,16 @@ impl DeadLetters {
         Ok(before - self.places.len())
     }
 
+    /// What became of letters that were sent again: those that were taken are dropped, the others keep the newest reply.
+    pub fn tried(&mut self, tried: &[(Key, Result<(), String>)], _wall_ms: i64) -> Result<(), StoreError> {
+        let ids = tried
+            .iter()
+            .filter(|(_, fate)| fate.is_ok())
+            .filter_map(|(key, _)| self.by_key.get(key).copied())
+            .collect();
+        self.drop_letters(&ids).map(drop)
+    }
+
     /// How many letters are kept.
     pub fn len(&self) -> usize {
         self.places.len()

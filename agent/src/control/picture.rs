@@ -305,6 +305,7 @@ mod tests {
             last_success_ms: Some(delivered as i64),
             last_failure: Some((delivered as i64, format!("at {delivered}"))),
             latency_ms,
+            replay: None,
         }
     }
 

@@ -20,7 +20,7 @@ use self::relp::RelpCarrier;
 use super::encoder::{Encoder, Misfit};
 use super::gate::Hold;
 use super::http::HttpCarrier;
-use super::outlet::{OutletJob, OwnJob, Wish};
+use super::outlet::{Lone, LoneJob, OutletJob, Sending, Wish};
 use super::sender::{Item, Job, Outcome};
 use crate::config::{Kind, SyslogTransport};
 use crate::shard::{Chance, Place, Shard};
@@ -125,14 +125,23 @@ pub(super) fn settle(shard: &Rc<Shard>, place: &Rc<Place>, job: Job<Record>, out
     shard.touch_and_ring(place);
 }
 
-pub(super) fn settle_own(shard: &Rc<Shard>, place: &Rc<Place>, job: &OwnJob, sent: &Sent) {
+pub(super) fn settle_lone(shard: &Rc<Shard>, place: &Rc<Place>, job: &LoneJob, sent: Sent) {
     let Sent { outcome, may_have_arrived } = sent;
     let (now, wall_ms) = (shard.runtime.now(), shard.runtime.wall_ms());
-    if outcome_wants_fresh_secret(outcome) {
+    if outcome_wants_fresh_secret(&outcome) {
         place.route.refresh();
     }
-    place.outlet.borrow_mut().own_settled(job, outcome, *may_have_arrived, now, wall_ms, &mut Chance(&*shard.runtime));
+    let mut chance = Chance(&*shard.runtime);
+    place.outlet.borrow_mut().lone_settled(job, outcome, may_have_arrived, now, wall_ms, &mut chance);
     shard.touch_and_ring(place);
+}
+
+/// How something that was taken for now ended after all.
+pub(super) fn settle_late(shard: &Rc<Shard>, place: &Rc<Place>, job: OutletJob, outcome: Outcome) {
+    match job {
+        OutletJob::Events(job) => settle(shard, place, job, outcome),
+        OutletJob::Lone(job) => settle_lone(shard, place, &job, Sent { outcome, may_have_arrived: true }),
+    }
 }
 
 /// Whether what is known of credentials or certificates should be read again before the next try.
@@ -161,21 +170,49 @@ pub(super) fn encode_if_needed(
     encoded.map_err(|Misfit { position, why }| Outcome::Refused { offender: Some(position), why })
 }
 
+/// The body of a request with one event alone, which borrows nothing from an event.
+///
+/// # Errors
+/// How the job ends when there is none: an announcement that was overtaken, or something that does not fit the format.
+pub(super) fn lone_body(shard: &Shard, place: &Place, job: &LoneJob, scratch: &mut Scratch) -> Result<Body, Sent> {
+    match &job.what {
+        Lone::Own(id) => match announcement_body(shard, place, *id, scratch) {
+            Ok(Some(body)) => Ok(body),
+            Ok(None) => Err(Sent::answered(overtaken())),
+            Err(why) => Err(Sent::answered(misconfigured(why))),
+        },
+        Lone::Letter(sending) => letter_body(shard, place, sending, scratch)
+            .map_err(|why| Sent::answered(Outcome::Refused { offender: None, why })),
+    }
+}
+
+fn letter_body(shard: &Shard, place: &Place, sending: &Sending, scratch: &mut Scratch) -> Result<Body, String> {
+    let Sending { letter, stream, .. } = sending;
+    let index = scaidrive_codecs::index(&letter.raw).map_err(|refusal| refusal.to_string())?;
+    let stamp = stream.stamp(letter.key.n);
+    let entry = Entry { item: 0, stamp: Some(&stamp), now_ms: shard.runtime.wall_ms() };
+    let mut lent = Body::new();
+    place.outlet.borrow().encoder.encode(&Event::new(&letter.raw, &index), &entry, &mut lent, scratch)?;
+    let mut body = Body::new();
+    lent.slices(|_| &letter.raw).for_each(|slice| body.push_glue(slice));
+    Ok(body)
+}
+
 /// The bytes of an announcement, or `None` when it has been overtaken.
-pub(super) fn announcement_body(
+fn announcement_body(
     shard: &Shard,
     place: &Place,
-    job: &OwnJob,
+    id: [u8; 16],
     scratch: &mut Scratch,
 ) -> Result<Option<Body>, String> {
     let outlet = place.outlet.borrow();
-    let Some(announcement) = outlet.announcement(job.id) else { return Ok(None) };
+    let Some(announcement) = outlet.announcement(id) else { return Ok(None) };
     let stream = outlet.stream();
     let names =
         Names { destination: &place.destination.name, shard: shard.id().0, stream: &|epoch| stream.of_epoch(*epoch) };
     let tenant = place.destination.scope.only_tenant().unwrap_or(&shard.identity.tenant);
     let envelope = Envelope {
-        event_id: &id_text(&job.id),
+        event_id: &id_text(&id),
         timestamp_ms: shard.runtime.wall_ms(),
         tenant_id: tenant,
         node: &shard.identity.node,
@@ -206,7 +243,7 @@ pub(super) fn leaves_doubt(outcome: &Outcome) -> bool {
 }
 
 /// An announcement that is not the one to send any more.
-pub(super) fn overtaken() -> Outcome {
+fn overtaken() -> Outcome {
     Outcome::AcceptedBut { refused: Vec::new(), again: Vec::new(), slow_down: false, note: None }
 }
 

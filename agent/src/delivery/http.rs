@@ -11,8 +11,8 @@ use scaidrive_wal::Record;
 
 use super::acks::Pending;
 use super::carrier::{
-    IDLE_MAX, Next, Sent, announcement_body, encode_if_needed, failed, leaves_doubt, misconfigured, next_job,
-    overtaken, payload_of, settle, settle_own,
+    IDLE_MAX, Next, Sent, encode_if_needed, failed, leaves_doubt, lone_body, misconfigured, next_job, payload_of,
+    settle, settle_late, settle_lone,
 };
 use super::encoder::outcome;
 use super::gate::Hold;
@@ -116,15 +116,14 @@ impl<'a> HttpCarrier<'a> {
                         _ => settle(self.shard, self.place, job, outcome),
                     }
                 }
-                Next::Job(OutletJob::Own(job)) => {
-                    let sent = match announcement_body(self.shard, self.place, &job, &mut self.scratch) {
-                        Ok(Some(body)) => self.send(&body, &[]).await,
-                        Ok(None) => Sent::answered(overtaken()),
-                        Err(why) => Sent::answered(misconfigured(why)),
+                Next::Job(OutletJob::Lone(job)) => {
+                    let sent = match lone_body(self.shard, self.place, &job, &mut self.scratch) {
+                        Ok(body) => self.send(&body, &[]).await,
+                        Err(sent) => sent,
                     };
                     match (self.ack_id.take(), &sent.outcome) {
-                        (Some(id), Outcome::Accepted { .. }) => self.park(id, OutletJob::Own(job), false),
-                        _ => settle_own(self.shard, self.place, &job, &sent),
+                        (Some(id), Outcome::Accepted { .. }) => self.park(id, OutletJob::Lone(job), false),
+                        _ => settle_lone(self.shard, self.place, &job, sent),
                     }
                 }
             }
@@ -159,7 +158,7 @@ impl<'a> HttpCarrier<'a> {
                 Vec::new()
             });
             for job in acks.pending.answered(&ids, now) {
-                settle_parked(self.shard, self.place, job, Outcome::Accepted { slow_down: false });
+                settle_late(self.shard, self.place, job, Outcome::Accepted { slow_down: false });
             }
         }
         let now = self.shard.runtime.now();
@@ -217,7 +216,7 @@ impl<'a> HttpCarrier<'a> {
     fn send_again(&self, jobs: Vec<OutletJob>, why: &str) {
         for job in jobs {
             let outcome = Outcome::Retry { hold: Hold::Trouble, after: None, why: why.to_owned() };
-            settle_parked(self.shard, self.place, job, outcome);
+            settle_late(self.shard, self.place, job, outcome);
         }
     }
 
@@ -475,14 +474,6 @@ fn guid(high: u64, low: u64) -> String {
     let bits = bits & !(0xf << 76) & !(0x3 << 62) | (0x4 << 76) | (0x2 << 62);
     let digits = format!("{bits:032x}");
     [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]].join("-")
-}
-
-/// How something that was accepted ended after all.
-fn settle_parked(shard: &Rc<Shard>, place: &Rc<Place>, job: OutletJob, outcome: Outcome) {
-    match job {
-        OutletJob::Events(job) => settle(shard, place, job, outcome),
-        OutletJob::Own(job) => settle_own(shard, place, &job, &Sent { outcome, may_have_arrived: true }),
-    }
 }
 
 /// What it means that nothing could be shown.

@@ -270,7 +270,7 @@ impl Stores {
             let credentials = Credentials::new(destination, |name| std::env::var(name).ok());
             let allowance = destination.rate_limit.map(|limit| self.allowance(destination.id, limit));
             let destination = Arc::clone(destination);
-            destinations.push(Planned { destination, dead_letters, credentials, allowance });
+            destinations.push(Planned { destination, dead_letters, credentials, allowance, is_paused: false });
         }
         Ok(Plan { destinations, window: config.buffer.window, on_full: config.buffer.on_full })
     }

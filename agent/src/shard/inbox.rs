@@ -7,6 +7,8 @@ use scaidrive_codecs::own::OwnEvent;
 
 use super::Plan;
 use super::door::{Batch, Inbox, Job};
+use crate::config::DestinationId;
+use crate::deadletter::Key;
 use crate::notify::CrossNotify;
 use crate::time::Millis;
 
@@ -34,6 +36,20 @@ pub enum Command {
     Replan(Arc<Plan>),
     /// Say this in the log.
     Tell(OwnEvent),
+    /// Send a destination again what the log still holds of the time since `from_wall_ms` (ms since 1970).
+    Replay {
+        /// Which.
+        destination: DestinationId,
+        /// From when on, by the wall time of acceptance.
+        from_wall_ms: i64,
+    },
+    /// Send a destination these dead letters again, each under its own number.
+    Resend {
+        /// Which.
+        destination: DestinationId,
+        /// The letters; those that its store has no more are passed over.
+        letters: Vec<Key>,
+    },
     /// End, once what is under way has ended, and no later than `grace` from now.
     Stop {
         /// How long requests may take.

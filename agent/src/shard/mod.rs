@@ -16,7 +16,9 @@ mod intake;
 mod pass;
 mod place;
 mod replan;
+mod replay;
 mod report;
+mod resend;
 mod retention;
 mod shelf;
 mod tenants;
@@ -34,7 +36,7 @@ use scaidrive_wal::{Log, LogTime, Opened, Room, Seq, WallTime};
 
 pub use inbox::{Command, Mailbox};
 pub use place::Place;
-pub use report::{DestinationReport, Published, ShardReport};
+pub use report::{DestinationReport, Published, ReplayReport, ShardReport};
 pub use retention::Holdings;
 
 use self::cursors::CursorQueue;
@@ -43,7 +45,7 @@ use self::inbox::Mail;
 use self::intake::{Intake, Moment};
 use self::pass::Passes;
 use self::shelf::ShardShelf;
-use crate::config::{Destination, OnFull};
+use crate::config::{Destination, DestinationId, OnFull};
 use crate::credentials::Credentials;
 use crate::deadletter::DeadLetters;
 use crate::delivery::allowance::Allowance;
@@ -86,6 +88,8 @@ pub struct Planned {
     pub credentials: Arc<Credentials>,
     /// How much it may get, where that is limited.
     pub allowance: Option<Arc<Mutex<Allowance>>>,
+    /// An operator has paused it.
+    pub is_paused: bool,
 }
 
 /// What a shard is made of.
@@ -250,6 +254,8 @@ impl Shard {
                 match command {
                     Command::Replan(plan) => self.replan(plan),
                     Command::Tell(event) => self.tell(event),
+                    Command::Replay { destination, from_wall_ms } => self.replay(destination, from_wall_ms),
+                    Command::Resend { destination, letters } => self.resend(destination, letters),
                     Command::Stop { grace } => self.begin_stop(grace),
                 }
             }
@@ -320,9 +326,15 @@ impl Shard {
         }
     }
 
-    /// Whether producers wait for this destination rather than it losing events.
-    fn holds_producers(&self, destination: &Destination) -> bool {
-        destination.required && self.plan.borrow().on_full == OnFull::Block
+    /// The live stream of a destination.
+    fn live(&self, destination: DestinationId) -> Option<Rc<Place>> {
+        let places = self.places.borrow();
+        places.iter().find(|place| place.destination.id == destination && !place.is_replay()).cloned()
+    }
+
+    /// Whether producers wait for this place rather than it losing events.
+    fn holds_producers(&self, place: &Place) -> bool {
+        place.destination.required && self.plan.borrow().on_full == OnFull::Block && !place.is_replay()
     }
 
     /// One turn. Returns whether there is more to do at once.
@@ -434,6 +446,7 @@ impl Shard {
         let touched = self.touched.take();
         let places = self.places.borrow().clone();
         let list = if all { &places } else { &touched };
+        let mut replayed = Vec::new();
         for place in list {
             place.is_touched.set(false);
             if place.is_closed.get() {
@@ -452,9 +465,13 @@ impl Shard {
                 self.waits_again(at as u32, outlet.next_seq());
                 self.ring();
             }
+            if outlet.has_replayed() {
+                replayed.push(Rc::clone(place));
+            }
             drop(outlet);
             self.tend(place);
         }
+        self.end_replays(&replayed);
         if all {
             for place in &touched {
                 place.is_touched.set(false);

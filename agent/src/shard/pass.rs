@@ -211,7 +211,7 @@ impl Shard {
             if outlet.reading != who {
                 continue;
             }
-            let is_given_up = must_go && outlet.may_give_up() && !self.holds_producers(&place.destination);
+            let is_given_up = must_go && outlet.may_give_up() && !self.holds_producers(place);
             if !outlet.may_read(is_given_up) {
                 outlet.passed_to(record.seq());
                 outlet.reading = Reading::Waiting;

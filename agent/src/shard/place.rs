@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::report::ReplayReport;
 use crate::config::Destination;
 use crate::deadletter::DeadLetters;
 use crate::delivery::allowance::Allowance;
@@ -31,6 +32,8 @@ pub struct Place {
     pub is_closed: Cell<bool>,
     /// Something happened since the last turn that the turn must look at.
     pub is_touched: Cell<bool>,
+    /// How its last replay went, in a live stream that has had one; those that run add to it.
+    pub replayed: RefCell<Option<ReplayReport>>,
     /// Not before this moment is a full dead-letter store announced again.
     pub next_full_store: Cell<Option<Millis>>,
 }
@@ -53,8 +56,20 @@ impl Place {
             idle: Cell::new(0),
             is_closed: Cell::new(false),
             is_touched: Cell::new(false),
+            replayed: RefCell::new(None),
             next_full_store: Cell::new(None),
         })
+    }
+
+    /// Whether it is a replay and not the live stream.
+    pub fn is_replay(&self) -> bool {
+        self.outlet.borrow().is_replay()
+    }
+
+    /// Carriers end when what they carry is settled.
+    pub fn close(&self) {
+        self.is_closed.set(true);
+        self.outlet.borrow().wake.notify();
     }
 
     /// For how long nothing may be sent, because what it may get is used up.
@@ -73,7 +88,7 @@ impl Place {
             OutletJob::Events(job) => {
                 (job.batch.items.len() as u64, job.batch.items.iter().map(|item| u64::from(item.size)).sum())
             }
-            OutletJob::Own(_) => (1, 0),
+            OutletJob::Lone(_) => (1, 0),
         };
         let said = allowance.lock().unwrap_or_else(PoisonError::into_inner).spend(events, bytes, now, wall_ms);
         if let Some(words) = said {
@@ -86,7 +101,8 @@ impl Place {
     pub fn wants_carrier(&self) -> bool {
         let outlet = self.outlet.borrow();
         // One that rests has nothing to do for a new carrier, which would only end and ask for the next.
-        if outlet.is_resting() || (outlet.is_empty() && outlet.announcer().front().is_none()) {
+        let has_work = !outlet.is_empty() || outlet.announcer().front().is_some() || outlet.has_letters();
+        if outlet.is_at_rest() || !has_work {
             return false;
         }
         outlet.wake.notify();

@@ -14,7 +14,7 @@ use crate::time::Millis;
 impl Shard {
     /// Works by another plan from now on. Unchanged destinations keep their connections and their place.
     pub fn replan(self: &Rc<Self>, plan: Arc<Plan>) {
-        let old = self.places.take();
+        let (replays, old): (Vec<_>, Vec<_>) = self.places.take().into_iter().partition(|place| place.is_replay());
         let mut places = Vec::new();
         for planned in &plan.destinations {
             let same = old.iter().find(|place| place.destination.id == planned.destination.id);
@@ -38,6 +38,21 @@ impl Shard {
                 self.log.borrow_mut().remove_cursor(place.outlet.borrow().key());
                 self.runtime.spawn(Box::pin(retire(Rc::clone(self), Rc::clone(place))));
             }
+        }
+        for replay in replays {
+            // With other settings its numbers would be others.
+            let goes_on =
+                plan.destinations.iter().any(|planned| Arc::ptr_eq(&planned.destination, &replay.destination));
+            if goes_on {
+                places.push(replay);
+            } else {
+                tracing::warn!(destination = %replay.destination.name, "its replay ends, because its settings change");
+                replay.close();
+            }
+        }
+        for place in &places {
+            let planned = plan.destinations.iter().find(|planned| planned.destination.id == place.destination.id);
+            place.outlet.borrow_mut().pause(planned.is_some_and(|planned| planned.is_paused));
         }
         *self.plan.borrow_mut() = plan;
         self.set_places(places);
@@ -69,9 +84,9 @@ impl Shard {
             now: self.runtime.now(),
             wall_ms: self.runtime.wall_ms(),
         };
-        let outlet = Outlet::open(Arc::clone(&planned.destination), encoder, &start, &mut Chance(&*self.runtime));
-        let route = Rc::new(Route::new(Arc::clone(&planned.destination), Arc::clone(&planned.credentials)));
-        Some(Place::new(outlet, route, Arc::clone(&planned.dead_letters), planned.allowance.clone()))
+        let mut outlet = Outlet::open(Arc::clone(&planned.destination), encoder, &start, &mut Chance(&*self.runtime));
+        outlet.pause(planned.is_paused);
+        Some(place_for(planned, outlet))
     }
 
     pub(super) fn set_places(&self, places: Vec<Rc<Place>>) {
@@ -102,8 +117,7 @@ impl Shard {
             outlet.advance(self.must_go.get(), self.runtime.now(), &mut Chance(&*self.runtime));
             outlet.cursor_body_now()
         };
-        old.is_closed.set(true);
-        old.outlet.borrow().wake.notify();
+        old.close();
         let place = self.place_from(planned, body.as_deref(), false);
         if let Some(place) = &place {
             // What the new outlet starts from is not on the disk yet; until it is, the old cursor protects the log.
@@ -135,13 +149,23 @@ async fn retire(shard: Rc<Shard>, place: Rc<Place>) {
         shard.log.borrow().next_seq().get().saturating_sub(outlet.next_seq().get())
     };
     place.outlet.borrow_mut().abandon(unread, now, &mut Chance(&*shard.runtime));
-    let deadline = now.plus(LAST_WORDS_MAX);
+    say_last_words(&shard, &place).await;
+}
+
+/// Lets a stream that was closed say so, and closes its place.
+pub(super) async fn say_last_words(shard: &Rc<Shard>, place: &Rc<Place>) {
+    let deadline = shard.runtime.now().plus(LAST_WORDS_MAX);
     while place.outlet.borrow().announcer().front().is_some() && shard.runtime.now() < deadline {
-        shard.tend(&place);
+        shard.tend(place);
         shard.runtime.sleep(Millis(50)).await;
     }
-    place.is_closed.set(true);
-    place.outlet.borrow().wake.notify();
+    place.close();
+}
+
+/// A place for an outlet of a planned destination.
+pub(super) fn place_for(planned: &Planned, outlet: Outlet) -> Rc<Place> {
+    let route = Rc::new(Route::new(Arc::clone(&planned.destination), Arc::clone(&planned.credentials)));
+    Place::new(outlet, route, Arc::clone(&planned.dead_letters), planned.allowance.clone())
 }
 
 async fn wait_until_quiet(shard: &Shard, place: &Place) {

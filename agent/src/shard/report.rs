@@ -1,10 +1,12 @@
 //! What a shard publishes for everyone to read: one consistent snapshot, taken at the end of a turn.
 
+use std::rc::Rc;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use hdrhistogram::Histogram;
 
-use super::Shard;
+use super::{Place, Shard};
+use crate::delivery::outlet::Outlet;
 use crate::stream::books::Books;
 use crate::time::Millis;
 
@@ -101,6 +103,32 @@ pub struct DestinationReport {
     pub last_failure: Option<(i64, String)>,
     /// Accepted here to accepted there, in milliseconds, since the start.
     pub latency_ms: Histogram<u32>,
+    /// The replay that runs, or the last one.
+    pub replay: Option<ReplayReport>,
+}
+
+/// A replay on one shard.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ReplayReport {
+    /// What was accepted since then goes again; ms since 1970.
+    pub from_wall_ms: i64,
+    /// What became of it so far; the books of replays are no part of the stream's.
+    pub books: Books,
+    /// Records to be read yet.
+    pub unread: u64,
+    /// Nothing more is to be done.
+    pub is_over: bool,
+    /// Why it ended before its end, if it did.
+    pub stopped: Option<String>,
+}
+
+impl ReplayReport {
+    /// Adds what another part of the same replay has done.
+    pub fn add(&mut self, outlet: &Outlet) {
+        self.books.add(&outlet.books());
+        self.unread += outlet.left_to_replay();
+        self.stopped = self.stopped.take().or_else(|| outlet.stopped().map(str::to_owned));
+    }
 }
 
 impl Shard {
@@ -123,7 +151,8 @@ impl Shard {
         let oldest = log.segments().next().map_or(log_now, |info| info.log_times.0);
         let passes = self.passes.borrow();
         let places = self.places.borrow();
-        let destinations = places.iter().map(|place| {
+        let live = places.iter().filter(|place| !place.is_replay());
+        let destinations = live.map(|place| {
             let outlet = place.outlet.borrow();
             let at = passes.position(outlet.reading).unwrap_or_else(|| outlet.next_seq());
             let (state, cause) = outlet.state();
@@ -146,6 +175,7 @@ impl Shard {
                 last_success_ms: outlet.tally.last_success_ms,
                 last_failure: outlet.tally.last_failure.clone(),
                 latency_ms: outlet.tally.latency_ms.clone(),
+                replay: replay(place, &places),
             }
         });
         ShardReport {
@@ -164,6 +194,14 @@ impl Shard {
             destinations: destinations.collect(),
         }
     }
+}
+
+/// The last replay of a place, with what is still under way.
+fn replay(live: &Place, places: &[Rc<Place>]) -> Option<ReplayReport> {
+    let mut report = live.replayed.borrow().clone()?;
+    let parts = places.iter().filter(|place| place.is_replay() && place.destination.id == live.destination.id);
+    parts.for_each(|place| report.add(&place.outlet.borrow()));
+    Some(report)
 }
 
 /// Between two snapshots there is at least this long.

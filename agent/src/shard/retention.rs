@@ -66,6 +66,8 @@ impl Shard {
         if let Some(end) = end {
             log.trim(end);
         }
+        let first_seq = log.first_seq();
+        self.places.borrow().iter().for_each(|place| place.outlet.borrow_mut().trimmed(first_seq));
     }
 
     /// Room: when a segment is wanted and there is none, the oldest goes.
@@ -100,7 +102,7 @@ impl Shard {
         let (logged_before, squeezed) = (self.logged_before.get(), self.squeezed_before.get());
         let places = self.places.borrow().clone();
         for place in places {
-            if self.holds_producers(&place.destination) {
+            if self.holds_producers(&place) {
                 continue;
             }
             let mut tenants = self.tenants.borrow_mut();

@@ -11,6 +11,7 @@
 pub mod announce;
 pub mod books;
 pub mod episode;
+pub mod marks;
 pub mod name;
 pub mod notice;
 pub mod settled;

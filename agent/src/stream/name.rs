@@ -6,6 +6,8 @@ use std::rc::Rc;
 
 use scaidrive_codecs::Stamp;
 
+use crate::config::DestinationId;
+
 /// What is needed to name a stream on the wire.
 #[derive(Clone, Debug)]
 pub struct StreamName {
@@ -20,6 +22,11 @@ impl StreamName {
     pub fn new(node: Rc<str>, prefix: Rc<str>, epoch: [u8; 16]) -> StreamName {
         let text = stream_text(&prefix, epoch).into();
         StreamName { node, prefix, epoch, text }
+    }
+
+    /// What says agent, destination and shard.
+    pub fn prefix(agent: &str, destination: DestinationId, shard: u16) -> Rc<str> {
+        format!("{agent}.{:.8}.{shard}", destination.to_string()).into()
     }
 
     /// The name of the same destination's stream on the same shard in another epoch.

@@ -12,8 +12,7 @@ use scaidrive_codecs::{Body, Scratch};
 use scaidrive_wal::Record;
 
 use super::{
-    IDLE_MAX, Next, Sent, announcement_body, encode_if_needed, failed, misconfigured, next_job, overtaken, payload_of,
-    settle, settle_own,
+    IDLE_MAX, Next, Sent, encode_if_needed, failed, lone_body, misconfigured, next_job, payload_of, settle, settle_lone,
 };
 use crate::delivery::outlet::OutletJob;
 use crate::delivery::sender::{Item, Outcome};
@@ -58,20 +57,19 @@ impl<'a> DatagramCarrier<'a> {
                     let outcome = self.send(&job.batch.body, &job.batch.items).await;
                     settle(self.shard, self.place, job, outcome);
                 }
-                Next::Job(OutletJob::Own(job)) => {
-                    let sent = match announcement_body(self.shard, self.place, &job, &mut self.scratch) {
+                Next::Job(OutletJob::Lone(job)) => {
+                    let sent = match lone_body(self.shard, self.place, &job, &mut self.scratch) {
                         // Whatever is said of it, it may be there.
-                        Ok(Some(body)) => Sent { outcome: self.send(&body, &[]).await, may_have_arrived: true },
-                        Ok(None) => Sent::answered(overtaken()),
-                        Err(why) => Sent::answered(misconfigured(why)),
+                        Ok(body) => Sent { outcome: self.send(&body, &[]).await, may_have_arrived: true },
+                        Err(sent) => sent,
                     };
-                    settle_own(self.shard, self.place, &job, &sent);
+                    settle_lone(self.shard, self.place, &job, sent);
                 }
             }
         }
     }
 
-    /// Sends each message of a body. Without items it is an event of the agent's own.
+    /// Sends each message of a body. Without items it is one event alone.
     async fn send(&mut self, body: &Body, items: &[Item<Record>]) -> Outcome {
         let sent = self.send_each(body, items).await;
         // A failed socket may have the address of yesterday.

@@ -7,10 +7,10 @@ use scaidrive_codecs::Scratch;
 use scaidrive_wal::Record;
 
 use super::{
-    FINISH_MAX, IDLE_MAX, Next, Sent, announcement_body, encode_if_needed, failed, misconfigured, next_job, overtaken,
-    payload_of, poll_now, settle, settle_own,
+    FINISH_MAX, IDLE_MAX, Next, Sent, encode_if_needed, failed, lone_body, misconfigured, next_job, payload_of,
+    poll_now, settle, settle_late, settle_lone,
 };
-use crate::delivery::outlet::{OutletJob, OwnJob};
+use crate::delivery::outlet::{LoneJob, OutletJob};
 use crate::delivery::sender::{Job, Outcome};
 use crate::shard::{Place, Shard};
 use crate::time::Millis;
@@ -56,7 +56,7 @@ impl<'a> PipeCarrier<'a> {
             let closed = closed(&mut self.connection);
             match next_job(self.shard, self.place, patience, closed).await {
                 Next::Job(OutletJob::Events(job)) => self.send_events(job).await,
-                Next::Job(OutletJob::Own(job)) => self.send_own(job).await,
+                Next::Job(OutletJob::Lone(job)) => self.send_lone(job).await,
                 Next::Again => self.notice_close(),
                 Next::End if self.trail.is_empty() => return self.finish().await,
                 Next::End => {}
@@ -86,12 +86,12 @@ impl<'a> PipeCarrier<'a> {
         self.trail.push_back(Written { what, bytes, at: self.shard.runtime.now() });
     }
 
-    async fn send_own(&mut self, job: OwnJob) {
-        let sent = match announcement_body(self.shard, self.place, &job, &mut self.scratch) {
-            Ok(Some(body)) => match self.write(body.slices(|_| &[])).await {
+    async fn send_lone(&mut self, job: LoneJob) {
+        let sent = match lone_body(self.shard, self.place, &job, &mut self.scratch) {
+            Ok(body) => match self.write(body.slices(|_| &[])).await {
                 Ok(()) => {
-                    self.place.outlet.borrow_mut().own_written(job.id, self.shard.runtime.wall_ms());
-                    return self.leave_in_trail(OutletJob::Own(job), body.len());
+                    self.place.outlet.borrow_mut().lone_written(&job, self.shard.runtime.wall_ms());
+                    return self.leave_in_trail(OutletJob::Lone(job), body.len());
                 }
                 Err(outcome) => {
                     self.resend(&outcome);
@@ -99,10 +99,9 @@ impl<'a> PipeCarrier<'a> {
                     Sent { outcome, may_have_arrived: true }
                 }
             },
-            Ok(None) => Sent::answered(overtaken()),
-            Err(why) => Sent::answered(misconfigured(why)),
+            Err(sent) => sent,
         };
-        settle_own(self.shard, self.place, &job, &sent);
+        settle_lone(self.shard, self.place, &job, sent);
     }
 
     async fn write<'s>(&mut self, slices: impl Iterator<Item = &'s [u8]>) -> Result<(), Outcome> {
@@ -136,7 +135,7 @@ impl<'a> PipeCarrier<'a> {
     fn resend(&mut self, outcome: &Outcome) {
         self.trail_bytes = 0;
         for written in self.trail.drain(..) {
-            settle_written(self.shard, self.place, written.what, outcome.clone());
+            settle_late(self.shard, self.place, written.what, outcome.clone());
         }
     }
 
@@ -151,7 +150,7 @@ impl<'a> PipeCarrier<'a> {
             }
             let Some(written) = self.trail.pop_front() else { return };
             self.trail_bytes -= written.bytes;
-            settle_written(self.shard, self.place, written.what, Outcome::Accepted { slow_down: false });
+            settle_late(self.shard, self.place, written.what, Outcome::Accepted { slow_down: false });
         }
     }
 
@@ -163,13 +162,6 @@ impl<'a> PipeCarrier<'a> {
             Err(error) => failed(&error),
         };
         self.resend(&outcome);
-    }
-}
-
-fn settle_written(shard: &Rc<Shard>, place: &Rc<Place>, what: OutletJob, outcome: Outcome) {
-    match what {
-        OutletJob::Events(job) => settle(shard, place, job, outcome),
-        OutletJob::Own(job) => settle_own(shard, place, &job, &Sent { outcome, may_have_arrived: true }),
     }
 }
 

@@ -9,8 +9,8 @@ use scaidrive_codecs::{Body, Scratch};
 use scaidrive_wal::Record;
 
 use super::{
-    FINISH_MAX, IDLE_MAX, Next, Sent, announcement_body, encode_if_needed, failed, misconfigured, next_job, overtaken,
-    payload_of, poll_now, settle, settle_own,
+    FINISH_MAX, IDLE_MAX, Next, Sent, encode_if_needed, failed, lone_body, misconfigured, next_job, payload_of,
+    poll_now, settle, settle_lone,
 };
 use crate::delivery::outlet::OutletJob;
 use crate::delivery::sender::{Item, Outcome};
@@ -50,19 +50,18 @@ impl<'a> RelpCarrier<'a> {
                     };
                     settle(self.shard, self.place, job, outcome);
                 }
-                Next::Job(OutletJob::Own(job)) => {
-                    let sent = match announcement_body(self.shard, self.place, &job, &mut self.scratch) {
-                        Ok(Some(body)) => self.send_own(&body).await,
-                        Ok(None) => Sent::answered(overtaken()),
-                        Err(why) => Sent::answered(misconfigured(why)),
+                Next::Job(OutletJob::Lone(job)) => {
+                    let sent = match lone_body(self.shard, self.place, &job, &mut self.scratch) {
+                        Ok(body) => self.send_lone(&body).await,
+                        Err(sent) => sent,
                     };
-                    settle_own(self.shard, self.place, &job, &sent);
+                    settle_lone(self.shard, self.place, &job, sent);
                 }
             }
         }
     }
 
-    async fn send_own(&mut self, body: &Body) -> Sent {
+    async fn send_lone(&mut self, body: &Body) -> Sent {
         match self.exchange(body, &[]).await {
             Ok(answers) => {
                 let may_have_arrived = !answers.unanswered.is_empty();
@@ -72,7 +71,7 @@ impl<'a> RelpCarrier<'a> {
         }
     }
 
-    /// Sends one body and waits for its answers. Without items it is an event of the agent's own.
+    /// Sends one body and waits for its answers. Without items it is one event alone.
     async fn exchange(&mut self, body: &Body, items: &[Item<Record>]) -> Result<Answers, Outcome> {
         self.notice_close();
         let runtime = &self.shard.runtime;

@@ -5,6 +5,7 @@ use std::ops::Range;
 use super::Outlet;
 use crate::stored::{self, Decode, Encode};
 use crate::stream::announce::{AnnouncerState, Revision};
+use crate::stream::marks::Marks;
 use crate::stream::settled::Checkpoint;
 
 /// What the cursor file holds of an outlet.
@@ -17,6 +18,8 @@ pub(super) struct CursorBody {
     /// Delivered already, though something before it was not settled.
     pub(super) ahead: Vec<Range<u64>>,
     pub(super) announcements: AnnouncerState,
+    /// Where its numbers stand in the log.
+    pub(super) marks: Marks,
 }
 
 #[derive(Debug, Default)]
@@ -49,6 +52,10 @@ impl Outlet {
     }
 
     fn body(&mut self) -> Option<Vec<u8>> {
+        // A replay leaves the stream's cursor alone.
+        if self.is_replay() {
+            return None;
+        }
         let checkpoint = self.settled.checkpoint();
         let body = CursorBody {
             name: self.destination.name.clone(),
@@ -57,6 +64,7 @@ impl Outlet {
             checkpoint,
             ahead: self.settled.delivered_ahead(AHEAD_MAX),
             announcements: self.announcer.state(),
+            marks: self.marks.clone(),
         };
         let mut bytes = Vec::new();
         stored::encode(&body, &mut bytes).ok()?;
@@ -85,7 +93,8 @@ impl Outlet {
 
     /// Where the durable cursor stands: nothing before it is needed any more.
     pub fn durable_seq(&self) -> u64 {
-        self.cursor.durable_seq
+        // A replay is forgotten with the process, so it needs only what it has yet to count.
+        if self.is_replay() { self.settled.next_seq() } else { self.cursor.durable_seq }
     }
 
     /// Until its first cursor is written, records from `seq` on are needed.
@@ -96,7 +105,7 @@ impl Outlet {
 
     /// A change that can't wait for the next regular cursor write.
     pub fn wants_cursor_now(&self) -> bool {
-        self.cursor.is_dirty && self.cursor.is_urgent && self.cursor.on_its_way.is_none()
+        !self.is_replay() && self.cursor.is_dirty && self.cursor.is_urgent && self.cursor.on_its_way.is_none()
     }
 }
 

@@ -35,10 +35,15 @@ impl Outlet {
         tenants: &mut TenantBooks,
     ) -> Option<Condemned> {
         let seq = record.seq().get();
+        let is_selected = !self.is_about_itself(record, event) && self.filter.selects(event, scratch);
+        if self.passes_over(record, is_selected) {
+            return None;
+        }
         self.books.judged += 1;
         self.cursor.is_dirty = true;
-        let is_selected = !self.is_about_itself(record, event) && self.filter.selects(event, scratch);
-        tenants.judged(record.tenant_hash(), event.field(Field::TenantId).unwrap_or_default(), is_selected);
+        if !self.is_replay() {
+            tenants.judged(record.tenant_hash(), event.field(Field::TenantId).unwrap_or_default(), is_selected);
+        }
         if !is_selected {
             self.books.filtered += 1;
             self.settled.filtered(seq);
@@ -117,7 +122,7 @@ impl Outlet {
         self.books.in_hand -= 1;
         self.cursor.is_dirty = true;
         self.cursor.is_noteworthy = true;
-        tenants.settled(item.load.tenant_hash(), Settlement::Delivered);
+        self.settle_for_tenant(item, Settlement::Delivered, tenants);
         self.tally.delivered_bytes += u64::from(item.size);
         if let Some(wall_ms) = wall_ms {
             self.tally.latency_ms.saturating_record(u64::try_from(wall_ms - item.load.wall().as_ms()).unwrap_or(0));
@@ -133,8 +138,15 @@ impl Outlet {
             Lost::DeadLettered => self.books.dead_lettered += 1,
             Lost::Overflowed => self.books.overflowed += 1,
         }
-        tenants.settled(item.load.tenant_hash(), lost.into());
+        self.settle_for_tenant(item, lost.into(), tenants);
         self.cursor.is_dirty = true;
+    }
+
+    /// What a replay does is no news of the tenant's events: they were settled before.
+    fn settle_for_tenant(&self, item: &Item<Record>, settlement: Settlement, tenants: &mut TenantBooks) {
+        if !self.is_replay() {
+            tenants.settled(item.load.tenant_hash(), settlement);
+        }
     }
 
     /// A stream never selects from the log what is told about the stream itself: it is told that out of band.

@@ -7,6 +7,8 @@
 //! |---|---|
 //! | `judging.rs` | what becomes of an event: selected or not, delivered, given up, lost |
 //! | `sending.rs` | what goes next, and what an answer means for events and announcements |
+//! | `letters.rs` | dead letters that are sent again |
+//! | `replay.rs` | what an outlet is that reads again what was settled before |
 //! | `cursor.rs` | what the cursor file holds, and when it is written |
 //! | `tally.rs` | plain counts beside the books |
 //!
@@ -14,6 +16,8 @@
 
 mod cursor;
 mod judging;
+mod letters;
+mod replay;
 mod sending;
 mod tally;
 
@@ -25,10 +29,14 @@ use scaidrive_codecs::Filter;
 use scaidrive_wal::{CursorKey, Record, Seq};
 
 pub use self::judging::FLAG_OWN;
-pub use self::sending::{OutletJob, OwnJob, Wish};
+pub use self::letters::{Fate, Sending};
+pub use self::replay::Stretch;
+pub use self::sending::{Lone, LoneJob, OutletJob, Wish};
 pub use self::tally::Tally;
 
 use self::cursor::{CursorBody, CursorWrites};
+use self::letters::Letters;
+use self::replay::Replay;
 use super::encoder::Encoder;
 use super::gate::Hold;
 use super::sender::{Item, Limits, Sender};
@@ -37,6 +45,7 @@ use crate::notify::Notify;
 use crate::stored;
 use crate::stream::announce::Announcer;
 use crate::stream::books::Books;
+use crate::stream::marks::Marks;
 use crate::stream::name::StreamName;
 use crate::stream::notice::{Damage, Found, Loss};
 use crate::stream::settled::{Checkpoint, Lost, Settled};
@@ -82,7 +91,15 @@ pub struct Outlet {
     ahead: Vec<Range<u64>>,
     /// Its reader has passed everything that must go, so that a notice made now tells all of it.
     has_walked: bool,
+    /// Nothing new is sent because the place is about to end.
     is_resting: bool,
+    /// Nothing is sent by an operator's wish.
+    is_paused: bool,
+    letters: Letters,
+    /// Where the numbers of the present epoch stand in the log.
+    marks: Marks,
+    /// Present in a replay; absent in the live stream.
+    replay: Option<Replay>,
     cursor: CursorWrites,
     clock: WallClock,
     /// Why nothing may be sent although the destination would take it.
@@ -124,6 +141,8 @@ pub enum Drain {
     NewEpoch,
     /// The settings are replaced.
     Replaced,
+    /// Nothing: a replay has come to its end.
+    Replayed,
 }
 
 /// An event that goes to the dead-letter store. Comes back with [`Outlet::dead_lettered`].
@@ -165,57 +184,31 @@ impl Outlet {
         start: &Start<'_>,
         entropy: &mut dyn Entropy,
     ) -> Outlet {
-        let fingerprint = destination.filter.fingerprint() ^ destination.scope.fingerprint().rotate_left(1);
+        let fingerprint = fingerprint(&destination);
         let body = start.cursor.and_then(|bytes| stored::decode::<CursorBody>(bytes).ok());
         let found = body.is_some();
-        let prefix: Rc<str> = format!("{}.{:.8}.{}", start.agent, destination.id.to_string(), start.shard).into();
+        let prefix = StreamName::prefix(start.agent, destination.id, start.shard);
         let held = start.oldest.get()..=start.next.get();
-        let (checkpoint, announcer, epoch, ahead, anew) = match body {
+        let (checkpoint, announcer, epoch, kept, anew) = match body {
             Some(body) => {
                 let is_other = body.fingerprint != fingerprint || start.must_begin_anew;
                 let anew = is_other || !held.contains(&body.checkpoint.next_seq);
                 let announcer = Announcer::restore(body.announcements, &body.checkpoint, start.now);
-                (body.checkpoint, announcer, body.epoch, body.ahead, anew)
+                (body.checkpoint, announcer, body.epoch, Some((body.ahead, body.marks)), anew)
             }
             None => {
                 let epoch = new_epoch(entropy);
                 let previous = if start.cursor.is_some() { Previous::Lost } else { Previous::None };
                 let announcer = Announcer::new(epoch, previous, start.now);
-                (Checkpoint::first(start.oldest.get()), announcer, epoch, Vec::new(), false)
+                (Checkpoint::first(start.oldest.get()), announcer, epoch, None, false)
             }
         };
-        let limits = limits(&destination, encoder.frame_len());
-        let mut outlet = Outlet {
-            key: CursorKey(destination.id.bytes()),
-            stream: StreamName::new(start.node.into(), prefix, epoch),
-            filter: destination.filter.clone(),
-            destination,
-            encoder,
-            reading: Reading::Waiting,
-            wake: Rc::new(Notify::default()),
-            tally: Tally::default(),
-            fingerprint,
-            settled: Settled::at(checkpoint),
-            books: checkpoint.books,
-            announcer,
-            sender: Sender::new(limits),
-            given_up_end: 0,
-            missing: Vec::new(),
-            own_under_way: false,
-            own_written: Vec::new(),
-            own_in_doubt: None,
-            is_telling: false,
-            ahead,
-            has_walked: false,
-            is_resting: false,
-            cursor: CursorWrites {
-                durable_seq: if found { checkpoint.next_seq } else { 0 },
-                ..CursorWrites::default()
-            },
-            clock: WallClock { wall_ms: start.wall_ms, at: start.now },
-            halted: None,
-            notice: None,
-        };
+        let stream = StreamName::new(start.node.into(), prefix, epoch);
+        let mut outlet = Outlet::at(destination, encoder, stream, checkpoint, announcer, start.now, start.wall_ms);
+        if let Some((ahead, marks)) = kept {
+            outlet.cursor.durable_seq = checkpoint.next_seq;
+            (outlet.ahead, outlet.marks) = (ahead, marks);
+        }
         if anew {
             let next_seq = checkpoint.next_seq.clamp(*held.start(), *held.end());
             outlet.begin_epoch(next_seq, start.now, entropy);
@@ -223,6 +216,50 @@ impl Outlet {
         outlet.cursor.is_dirty = true;
         outlet.cursor.is_urgent = anew || !found;
         outlet
+    }
+
+    /// An outlet that goes on from `checkpoint`, with nothing in hand and no durable cursor.
+    fn at(
+        destination: Arc<Destination>,
+        encoder: Rc<Encoder>,
+        stream: StreamName,
+        checkpoint: Checkpoint,
+        announcer: Announcer,
+        now: Millis,
+        wall_ms: i64,
+    ) -> Outlet {
+        Outlet {
+            key: CursorKey(destination.id.bytes()),
+            stream,
+            filter: destination.filter.clone(),
+            fingerprint: fingerprint(&destination),
+            sender: Sender::new(limits(&destination, encoder.frame_len())),
+            destination,
+            encoder,
+            reading: Reading::Waiting,
+            wake: Rc::new(Notify::default()),
+            tally: Tally::default(),
+            settled: Settled::at(checkpoint),
+            books: checkpoint.books,
+            announcer,
+            given_up_end: 0,
+            missing: Vec::new(),
+            own_under_way: false,
+            own_written: Vec::new(),
+            own_in_doubt: None,
+            is_telling: false,
+            ahead: Vec::new(),
+            has_walked: false,
+            is_resting: false,
+            is_paused: false,
+            letters: Letters::default(),
+            marks: Marks::at(&checkpoint, wall_ms),
+            replay: None,
+            cursor: CursorWrites::default(),
+            clock: WallClock { wall_ms, at: now },
+            halted: None,
+            notice: None,
+        }
     }
 
     /// Under which its cursor is kept.
@@ -261,25 +298,35 @@ impl Outlet {
         &self.announcer
     }
 
-    /// Stops sending (a pause, or the agent ends); what is under way goes on.
+    /// Stops sending because the place is about to end; what is under way goes on.
     pub fn rest(&mut self, rests: bool) {
         self.is_resting = rests;
         self.wake.notify();
     }
 
-    /// Whether nothing is sent, by somebody's wish.
-    pub fn is_resting(&self) -> bool {
-        self.is_resting
+    /// Stops sending, or goes on, by an operator's wish; what is under way goes on.
+    pub fn pause(&mut self, is_paused: bool) {
+        self.is_paused = is_paused;
+        self.wake.notify();
+    }
+
+    /// Whether nothing new is sent, by somebody's wish.
+    pub fn is_at_rest(&self) -> bool {
+        self.is_resting || self.is_paused
     }
 
     /// Whether requests are under way.
     pub fn is_busy(&self) -> bool {
-        self.sender.under_way() + self.sender.parked() > 0 || self.own_under_way || !self.own_written.is_empty()
+        self.sender.under_way() + self.sender.parked() > 0
+            || self.own_under_way
+            || !self.own_written.is_empty()
+            || self.letters.is_busy()
     }
 
     /// The settled prefix moves; what is due to be said is made. Call once a turn. `must_go` is the first record that
     /// need not be given up.
     pub fn advance(&mut self, must_go: Seq, now: Millis, entropy: &mut dyn Entropy) {
+        let is_mute = self.is_mute();
         let announcer = &mut self.announcer;
         let before = self.settled.checkpoint();
         let mut is_jump = false;
@@ -287,14 +334,20 @@ impl Outlet {
             if lost == Lost::Overflowed {
                 is_jump = true;
             }
-            // Numbers ascend here by construction: `advance` hands them out in order.
-            let _ = announcer.pass_over(lost, n, &loss, now);
+            if !is_mute {
+                // Numbers ascend here by construction: `advance` hands them out in order.
+                let _ = announcer.pass_over(lost, n, &loss, now);
+            }
         });
-        self.announcer.settled(&checkpoint, now);
+        if !is_mute {
+            self.announcer.settled(&checkpoint, now);
+        }
+        self.marks.passed(&checkpoint, self.clock.wall_ms(now));
         self.has_walked = self.settled.next_seq() >= must_go.get();
         self.cursor.is_dirty |= checkpoint != before;
         self.cursor.is_urgent |= is_jump;
         self.announce(now, entropy);
+        self.end_replay();
         // Damage begins another epoch even for one that is about to be replaced; its successor starts behind it.
         if let Reading::Draining(drain) = self.reading
             && self.settled.is_empty()
@@ -309,6 +362,9 @@ impl Outlet {
 
     /// Records with these seqs are missing where it reads.
     pub fn damaged(&mut self, seqs: Range<u64>) {
+        if self.is_replay() {
+            return self.stop_replay(&seqs);
+        }
         let is_full = self.missing.len() >= MISSING_MAX;
         match self.missing.last_mut() {
             Some(last) if is_full => last.seqs.end = seqs.end,
@@ -318,7 +374,12 @@ impl Outlet {
 
     /// It takes nothing more until what it holds is settled.
     pub fn drain_for(&mut self, drain: Drain) {
-        self.reading = Reading::Draining(drain);
+        self.reading = Reading::Draining(if self.is_replay() { Drain::Replayed } else { drain });
+    }
+
+    /// The log begins at `first_seq` now.
+    pub fn trimmed(&mut self, first_seq: Seq) {
+        self.marks.trimmed(first_seq.get());
     }
 
     /// Log time of the oldest event that waits, in milliseconds.
@@ -346,6 +407,7 @@ impl Outlet {
         // What is still in requests is written off too: its outcome changes nothing any more.
         self.settled = Settled::at(self.settled.checkpoint());
         self.reading = Reading::Draining(Drain::Replaced);
+        self.pause(false);
         self.rest(false);
     }
 
@@ -366,10 +428,11 @@ impl Outlet {
     pub fn state(&self) -> (&'static str, Option<String>) {
         let Some(closed) = self.sender.closed() else {
             let state = if self.sender.has_suspects() { "active_with_errors" } else { "active" };
-            return match (&self.halted, self.is_resting) {
-                (_, true) => ("paused", None),
-                (Some(why), false) => ("throttled", Some(why.clone())),
-                (None, false) => (state, self.notice.clone()),
+            return match &self.halted {
+                _ if self.is_paused => ("paused", None),
+                _ if self.is_resting => ("draining", None),
+                Some(why) => ("throttled", Some(why.clone())),
+                None => (state, self.notice.clone()),
             };
         };
         let state = match closed.hold {
@@ -389,13 +452,20 @@ impl Outlet {
         for damage in std::mem::take(&mut self.missing) {
             self.announcer.damaged(&damage, entropy);
         }
-        self.settled = Settled::at(Checkpoint::first(next_seq));
+        let beginning = Checkpoint::first(next_seq);
+        self.settled = Settled::at(beginning);
+        self.marks = Marks::at(&beginning, self.clock.wall_ms(now));
         self.ahead.clear();
         self.given_up_end = 0;
         self.books = Books::default();
         self.cursor.is_dirty = true;
         self.cursor.is_urgent = true;
     }
+}
+
+/// What the numbers of a stream depend on.
+fn fingerprint(destination: &Destination) -> u64 {
+    destination.filter.fingerprint() ^ destination.scope.fingerprint().rotate_left(1)
 }
 
 fn limits(destination: &Destination, frame_len: usize) -> Limits {

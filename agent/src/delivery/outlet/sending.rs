@@ -1,11 +1,14 @@
 //! What a destination is sent next, and what its answers mean: the sender's batches and the stream's own announcements, in
 //! the order in which they may go.
 
+use std::rc::Rc;
+
 use scaidrive_wal::Record;
 
+use super::letters::{Sending, as_if_alone, fate_of};
 use super::{Condemned, Outlet, WallClock};
 use crate::config::Kind;
-use crate::delivery::gate::Pass;
+use crate::delivery::gate::{Hold, Pass};
 use crate::delivery::sender::{Effect, Job, Outcome, ToDo};
 use crate::stream::announce::Announcement;
 use crate::stream::books::TenantBooks;
@@ -16,19 +19,28 @@ use crate::time::{Entropy, Millis};
 pub enum OutletJob {
     /// A batch of events.
     Events(Job<Record>),
-    /// One of the agent's own, alone.
-    Own(OwnJob),
+    /// One event alone, beside the batches.
+    Lone(LoneJob),
 }
 
-/// A notice or a statement on its way.
+/// One event on its way alone.
 #[derive(Debug)]
-pub struct OwnJob {
-    /// The announcement.
-    pub id: [u8; 16],
+pub struct LoneJob {
+    /// Which.
+    pub what: Lone,
     /// Whether the destination's gate was closed and this is the probe.
     pub was_probe: bool,
     /// It was accepted, and its acknowledgement comes later.
     pub is_parked: bool,
+}
+
+/// What goes alone.
+#[derive(Clone, Debug)]
+pub enum Lone {
+    /// The announcement with this id: a notice or a statement.
+    Own([u8; 16]),
+    /// A dead letter that is sent again.
+    Letter(Rc<Sending>),
 }
 
 /// What an outlet wants.
@@ -51,7 +63,7 @@ impl Outlet {
         condemned: &mut Vec<Condemned>,
         tenants: &mut TenantBooks,
     ) -> Wish {
-        if self.is_resting {
+        if self.is_at_rest() {
             return Wish::Wait;
         }
         self.announce(now, entropy);
@@ -60,18 +72,23 @@ impl Outlet {
             && let Some(announcement) = self.announcer.front_beyond(&self.own_written)
         {
             let id = announcement.id();
-            match self.sender.may_send_own(now) {
-                Pass::Free => return self.send_own(id, false),
-                Pass::AsProbe(_) => return self.send_own(id, true),
+            match self.sender.may_send_lone(now) {
+                Pass::Free => return self.send_lone(Lone::Own(id), false),
+                Pass::AsProbe(_) => return self.send_lone(Lone::Own(id), true),
                 Pass::NotBefore(moment) => until = Some(moment),
                 Pass::AwaitProbe => {}
             }
         }
         if self.announcer.holds_back(&self.own_written) || self.is_giving_up() {
-            if let Pass::NotBefore(moment) = self.sender.may_send_own(now) {
+            if let Pass::NotBefore(moment) = self.sender.may_send_lone(now) {
                 until = Some(moment);
             }
             return until.map_or(Wish::Wait, Wish::WaitUntil);
+        }
+        if self.letters.have_their_turn()
+            && let Some(wish) = self.send_letter(now)
+        {
+            return wish;
         }
         let todo = self.sender.next(now);
         let mut effects = Vec::new();
@@ -79,14 +96,30 @@ impl Outlet {
         self.apply(effects, None, condemned, tenants);
         match todo {
             ToDo::Send(job) => {
+                self.letters.batch_went();
                 for item in &job.batch.items {
                     // The mark is for people who look; the sender knows where each event is.
                     let _ = self.settled.in_flight(item.n);
                 }
                 Wish::Send(OutletJob::Events(job))
             }
-            ToDo::WaitUntil(moment) => Wish::WaitUntil(until.map_or(moment, |other| other.min(moment))),
-            ToDo::Wait => until.map_or(Wish::Wait, Wish::WaitUntil),
+            ToDo::WaitUntil(moment) => {
+                let until = until.map_or(moment, |other| other.min(moment));
+                self.send_letter(now).unwrap_or(Wish::WaitUntil(until))
+            }
+            ToDo::Wait => self.send_letter(now).unwrap_or(until.map_or(Wish::Wait, Wish::WaitUntil)),
+        }
+    }
+
+    /// The next dead letter that is to be sent again, when it may go.
+    fn send_letter(&mut self, now: Millis) -> Option<Wish> {
+        let letter = Rc::clone(self.letters.front()?);
+        match self.sender.may_send_lone(now) {
+            Pass::Free => Some(self.send_lone(Lone::Letter(letter), false)),
+            // What was refused once shows nothing about settings that are at fault.
+            Pass::AsProbe(hold) if hold != Hold::Misconfigured => Some(self.send_lone(Lone::Letter(letter), true)),
+            Pass::NotBefore(moment) => Some(Wish::WaitUntil(moment)),
+            Pass::AsProbe(_) | Pass::AwaitProbe => None,
         }
     }
 
@@ -119,8 +152,9 @@ impl Outlet {
     pub fn parked(&mut self, job: &mut OutletJob, slow_down: bool) {
         match job {
             OutletJob::Events(job) => self.sender.park(job, slow_down),
-            OutletJob::Own(job) => {
+            OutletJob::Lone(job) => {
                 job.is_parked = true;
+                self.lone_left(job);
                 self.sender.reached();
             }
         }
@@ -134,45 +168,72 @@ impl Outlet {
         self.sender.reached();
     }
 
-    /// An announcement was written to a pipe that does not answer; it is settled later.
-    pub fn own_written(&mut self, id: [u8; 16], wall_ms: i64) {
-        self.own_under_way = false;
-        self.own_written.push(id);
-        self.own_in_doubt = Some(id);
-        self.is_telling = false;
+    /// One event alone was written to a pipe that does not answer; it is settled later.
+    pub fn lone_written(&mut self, job: &LoneJob, wall_ms: i64) {
+        if let Lone::Own(id) = job.what {
+            self.own_written.push(id);
+            self.own_in_doubt = Some(id);
+            self.is_telling = false;
+        }
+        self.lone_left(job);
         self.written(wall_ms);
         self.wake.notify();
     }
 
-    /// How a request with an announcement ended. `may_have_arrived` says that it was sent and no answer came.
-    pub fn own_settled(
+    /// The next one may go, though how this one ends is heard later.
+    fn lone_left(&mut self, job: &LoneJob) {
+        match &job.what {
+            Lone::Own(id) if self.own_written.contains(id) => self.own_under_way = false,
+            // Until an announcement is acknowledged, no other may overtake it.
+            Lone::Own(_) => {}
+            Lone::Letter(_) => self.letters.left(),
+        }
+    }
+
+    /// How a request with one event alone ended. `may_have_arrived` says that it was sent and no answer came.
+    pub fn lone_settled(
         &mut self,
-        job: &OwnJob,
-        outcome: &Outcome,
+        job: &LoneJob,
+        outcome: Outcome,
         may_have_arrived: bool,
         now: Millis,
         wall_ms: i64,
         entropy: &mut dyn Entropy,
     ) {
-        match self.own_written.iter().position(|id| *id == job.id) {
+        let outcome = match job.what {
+            Lone::Own(_) => outcome,
+            Lone::Letter(_) => as_if_alone(outcome),
+        };
+        self.tally.note(&outcome, wall_ms);
+        match &job.what {
+            Lone::Own(id) => self.own_settled(*id, &outcome, may_have_arrived),
+            Lone::Letter(sending) => self.letters.heard(sending, fate_of(&outcome)),
+        }
+        // How it was answered was heard when it was parked; an acknowledgement is no news of how the destination is now.
+        let is_refused = matches!(outcome, Outcome::Refused { .. } | Outcome::TooLarge { .. });
+        match &job.what {
+            _ if job.is_parked => {}
+            // What was refused once may be refused again; that there is an answer shows that the way is free.
+            Lone::Letter(_) if is_refused => self.sender.reached(),
+            _ => self.sender.lone_settled(&outcome, job.was_probe, now, entropy),
+        }
+        self.wake.notify();
+    }
+
+    fn own_settled(&mut self, id: [u8; 16], outcome: &Outcome, may_have_arrived: bool) {
+        match self.own_written.iter().position(|written| *written == id) {
             Some(at) => drop(self.own_written.remove(at)),
             None => self.own_under_way = false,
         }
         self.is_telling = false;
         if may_have_arrived {
-            self.own_in_doubt = Some(job.id);
-        }
-        self.tally.note(outcome, wall_ms);
-        // How it was answered was heard when it was parked; an acknowledgement is no news of how the destination is now.
-        if !job.is_parked {
-            self.sender.own_settled(outcome, job.was_probe, now, entropy);
+            self.own_in_doubt = Some(id);
         }
         self.cursor.is_dirty |= match outcome {
-            Outcome::Accepted { .. } => self.announcer.accepted(job.id),
+            Outcome::Accepted { .. } => self.announcer.accepted(id),
             // However this try ended, an earlier one may have arrived.
-            _ => self.own_in_doubt != Some(job.id) && self.announcer.recall(job.id),
+            _ => self.own_in_doubt != Some(id) && self.announcer.recall(id),
         };
-        self.wake.notify();
     }
 
     /// How many carriers may work for it at once.
@@ -182,8 +243,9 @@ impl Outlet {
 
     /// Makes what is due to be said, when it could be sent now: a notice tells everything that was lost until then.
     pub(super) fn announce(&mut self, now: Millis, entropy: &mut dyn Entropy) {
-        let may_send = matches!(self.sender.may_send_own(now), Pass::Free | Pass::AsProbe(_));
-        if may_send && self.has_walked && self.announcer.make_due(now, entropy) {
+        // A notice that is not sent would only keep more from being given up, and so told.
+        let may_send = !self.is_at_rest() && matches!(self.sender.may_send_lone(now), Pass::Free | Pass::AsProbe(_));
+        if may_send && !self.is_mute() && self.has_walked && self.announcer.make_due(now, entropy) {
             self.is_telling = true;
             self.cursor.is_dirty = true;
             self.cursor.is_urgent = true;
@@ -195,12 +257,15 @@ impl Outlet {
         self.settled.checkpoint().next_n < self.given_up_end
     }
 
-    fn send_own(&mut self, id: [u8; 16], was_probe: bool) -> Wish {
-        self.own_under_way = true;
-        if was_probe {
-            self.sender.own_sent();
+    fn send_lone(&mut self, what: Lone, was_probe: bool) -> Wish {
+        match what {
+            Lone::Own(_) => self.own_under_way = true,
+            Lone::Letter(_) => self.letters.go(),
         }
-        Wish::Send(OutletJob::Own(OwnJob { id, was_probe, is_parked: false }))
+        if was_probe {
+            self.sender.lone_sent();
+        }
+        Wish::Send(OutletJob::Lone(LoneJob { what, was_probe, is_parked: false }))
     }
 
     fn apply(

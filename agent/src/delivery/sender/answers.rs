@@ -57,8 +57,8 @@ pub enum Effect<T> {
 }
 
 impl<T> Sender<T> {
-    /// How the request with an event of the agent's own ended.
-    pub fn own_settled(&mut self, outcome: &Outcome, was_probe: bool, now: Millis, entropy: &mut dyn Entropy) {
+    /// How the request with one event alone ended.
+    pub fn lone_settled(&mut self, outcome: &Outcome, was_probe: bool, now: Millis, entropy: &mut dyn Entropy) {
         match outcome {
             Outcome::Accepted { .. } => self.gate.open(),
             Outcome::Retry { hold, after, why } => self.gate.close(*hold, why.clone(), was_probe, *after, now, entropy),

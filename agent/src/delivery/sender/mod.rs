@@ -232,13 +232,13 @@ impl<T> Sender<T> {
         !self.suspects.is_empty()
     }
 
-    /// Whether an event of the agent's own may be sent beside the batches now.
-    pub fn may_send_own(&self, now: Millis) -> Pass {
+    /// Whether one event alone may be sent beside the batches now.
+    pub fn may_send_lone(&self, now: Millis) -> Pass {
         self.gate.pass(now)
     }
 
-    /// An event of the agent's own left as the probe.
-    pub fn own_sent(&mut self) {
+    /// One event alone left as the probe.
+    pub fn lone_sent(&mut self) {
         self.gate.probe_sent();
     }
 
