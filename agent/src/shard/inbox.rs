@@ -7,6 +7,7 @@ use scaidrive_codecs::own::OwnEvent;
 
 use super::Plan;
 use super::door::{Batch, Inbox, Job};
+use crate::config::DestinationId;
 use crate::notify::CrossNotify;
 use crate::time::Millis;
 
@@ -34,6 +35,13 @@ pub enum Command {
     Replan(Arc<Plan>),
     /// Say this in the log.
     Tell(OwnEvent),
+    /// Stop or go on sending to a destination, by an operator's wish. Kept over reloads; after a restart it is said again.
+    Rest {
+        /// Which.
+        destination: DestinationId,
+        /// Whether it is to rest.
+        rests: bool,
+    },
     /// End, once what is under way has ended, and no later than `grace` from now.
     Stop {
         /// How long requests may take.
