@@ -250,6 +250,7 @@ impl Shard {
                 match command {
                     Command::Replan(plan) => self.replan(plan),
                     Command::Tell(event) => self.tell(event),
+                    Command::Rest { destination, rests } => self.rest(destination, rests),
                     Command::Stop { grace } => self.begin_stop(grace),
                 }
             }
@@ -264,6 +265,13 @@ impl Shard {
             } else {
                 or(bell.changed(), self.runtime.sleep(TURN_MAX)).await;
             }
+        }
+    }
+
+    fn rest(self: &Rc<Self>, id: crate::config::DestinationId, rests: bool) {
+        for place in self.places().iter().filter(|place| place.destination.id == id) {
+            place.outlet.borrow_mut().rest(rests);
+            self.touch_and_ring(place);
         }
     }
 
