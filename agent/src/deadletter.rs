@@ -4,8 +4,9 @@
 //! thread, because every change waits for the disk.
 //!
 //! Always true:
-//! - A letter that [`DeadLetters::put`] reports as kept survives a power cut.
+//! - A letter that [`DeadLetters::put`] reports as kept survives a power cut, and so does what an edit made of it.
 //! - A letter is kept once for each stream and number, however often it is put.
+//! - An edit or a drop happens whole or not at all: a fresh file takes the place of the old one.
 //! - Opening never fails for what the file holds. A damaged file is kept aside (one at most), and what can be read of
 //!   it goes on in a fresh one.
 //! - After a sync that failed nothing is appended to that file: all is written into a fresh one first.
@@ -19,8 +20,8 @@ use std::path::{Path, PathBuf};
 mod file;
 
 use crate::deadletter::file::{
-    HEADER_BYTES, Header, Place, Scan, beside, fresh, make_directory, moved, open_for_update, push_frame, read_frame,
-    read_header, remove_if_there, set_aside, settle_tail,
+    Form, HEADER_BYTES, Header, Place, Scan, begin, beside, framed_len, fresh, make_directory, open_for_update,
+    push_frame, read_frame, read_header, remove_if_there, set_aside, settle_tail, take_along,
 };
 use crate::stored::{self, Decode, Encode};
 use crate::stream::notice::cut_to;
@@ -30,7 +31,7 @@ use crate::stream::notice::cut_to;
 pub struct DeadLetters {
     path: PathBuf,
     file: File,
-    salt: u64,
+    form: Form,
     /// Where the next letter goes.
     end: u64,
     max_bytes: u64,
@@ -51,7 +52,7 @@ pub struct Letter {
     pub key: Key,
     /// The shard whose log held it.
     pub shard: u16,
-    /// The event as received.
+    /// The event: as received, or as an operator has edited it.
     pub raw: Vec<u8>,
     /// What the destination answered, cut to [`REPLY_MAX`] bytes.
     pub reply: String,
@@ -61,6 +62,8 @@ pub struct Letter {
     pub wall_ms: i64,
     /// How often it was sent.
     pub attempts: u32,
+    /// When an operator last put other bytes in the event's place, in ms since 1970.
+    pub edited_ms: Option<i64>,
 }
 
 /// What a letter is found by: a stream's epoch is random, so it tells apart the streams of all shards.
@@ -126,7 +129,7 @@ pub struct OpenError {
     pub source: io::Error,
 }
 
-/// Why letters could not be kept, read or dropped. The store goes on.
+/// Why letters could not be kept, read, edited or dropped. The store goes on.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
@@ -151,6 +154,14 @@ pub enum StoreError {
     TooLong {
         /// What is too long.
         source: stored::StoredError,
+    },
+    /// An edited event is longer than what it replaces, and the file has no room for it.
+    #[error("the dead letters {} have no room for a longer event: they may take {max_bytes} bytes", path.display())]
+    NoRoom {
+        /// The store's file.
+        path: PathBuf,
+        /// What it may take.
+        max_bytes: u64,
     },
 }
 
@@ -187,16 +198,16 @@ impl DeadLetters {
     fn look_at(path: &Path) -> io::Result<DeadLetters> {
         let file = File::open(path)?;
         let other = |words: String| io::Error::new(io::ErrorKind::InvalidData, words);
-        let salt = match read_header(&file)? {
-            Header::Salt(salt) => salt,
+        let form = match read_header(&file)? {
+            Header::Known(form) => form,
             Header::Newer(version) => return Err(other(format!("its format {version} is newer than this program"))),
             Header::None => return Err(other("its header is damaged".to_owned())),
         };
-        let scan = Scan::of(&file, salt)?;
+        let scan = Scan::of(&file, form)?;
         Ok(DeadLetters {
             path: path.to_owned(),
             file,
-            salt,
+            form,
             end: scan.end,
             max_bytes: MAX_BYTES_DEFAULT,
             by_key: scan.places.iter().map(|place| (place.key, place.id)).collect(),
@@ -211,25 +222,25 @@ impl DeadLetters {
         make_directory(path)?;
         remove_if_there(&beside(path, "new"))?;
         if !path.exists() {
-            fresh(path, new_salt, None)?;
+            begin(path, new_salt)?;
         }
         let mut opened = Opened::default();
         let mut file = open_for_update(path)?;
-        let mut salt = new_salt;
+        let mut form = Form::current(new_salt);
         match read_header(&file)? {
-            Header::Salt(found) => salt = found,
+            Header::Known(found) => form = found,
             Header::Newer(version) => {
                 let aside = beside(path, &format!("newer-{version}"));
                 fs::rename(path, &aside)?;
                 opened.newer = Some((aside, version));
-                file = fresh(path, salt, None)?;
+                file = begin(path, new_salt)?;
             }
             Header::None => {
                 opened.damaged = Some(set_aside(path)?);
-                file = fresh(path, salt, None)?;
+                file = begin(path, new_salt)?;
             }
         }
-        let mut scan = Scan::of(&file, salt)?;
+        let mut scan = Scan::of(&file, form)?;
         if scan.is_damaged {
             opened.damaged = Some(set_aside(path)?);
         } else {
@@ -237,14 +248,16 @@ impl DeadLetters {
             opened.tail_bytes = file.metadata()?.len().saturating_sub(scan.end);
         }
         if scan.is_damaged || scan.has_hole {
-            file = fresh(path, salt, Some((&file, &scan.places)))?;
-            scan = Scan::of(&file, salt)?;
+            let letters = scan.places.iter().map(|place| take_along(&file, form, place));
+            (file, _) = fresh(path, form.salt, letters)?;
+            form = Form::current(form.salt);
+            scan = Scan::of(&file, form)?;
         }
         settle_tail(&file, &scan)?;
         let store = DeadLetters {
             path: path.to_owned(),
             file,
-            salt,
+            form,
             end: scan.end,
             max_bytes,
             by_key: scan.places.iter().map(|place| (place.key, place.id)).collect(),
@@ -262,8 +275,8 @@ impl DeadLetters {
     /// # Errors
     /// When the disk refuses or a letter is too long; then none of them is kept.
     pub fn put(&mut self, letters: &[Letter]) -> Result<Kept, StoreError> {
-        if self.is_suspect {
-            self.keep_only(|_| true)?;
+        if self.is_suspect || !self.form.is_current() {
+            self.rewrite(|_| true, &HashMap::new())?;
         }
         let mut bytes = Vec::new();
         let mut places: Vec<Place> = Vec::new();
@@ -347,19 +360,63 @@ impl DeadLetters {
     pub fn drop_letters(&mut self, ids: &HashSet<u64>) -> Result<usize, StoreError> {
         let before = self.places.len();
         if self.places.iter().any(|place| ids.contains(&place.id)) {
-            self.keep_only(|place| !ids.contains(&place.id))?;
+            self.rewrite(|place| !ids.contains(&place.id), &HashMap::new())?;
         }
         Ok(before - self.places.len())
     }
 
-    /// What became of letters that were sent again: those that were taken are dropped, the others keep the newest reply.
-    pub fn tried(&mut self, tried: &[(Key, Result<(), String>)], _wall_ms: i64) -> Result<(), StoreError> {
-        let ids = tried
-            .iter()
-            .filter(|(_, fate)| fate.is_ok())
-            .filter_map(|(key, _)| self.by_key.get(key).copied())
-            .collect();
-        self.drop_letters(&ids).map(drop)
+    /// What became of letters that were sent again: those that were taken are dropped, and the others get the newest reply.
+    ///
+    /// # Errors
+    /// When the disk refuses; then all are as they were.
+    pub fn tried(&mut self, tried: &[(Key, Result<(), String>)], wall_ms: i64) -> Result<(), StoreError> {
+        let mut taken = HashSet::new();
+        let mut refused = HashMap::new();
+        for (key, fate) in tried {
+            let Some(id) = self.by_key.get(key).copied() else { continue };
+            match (fate, self.letter(id)?) {
+                (Err(why), Some(letter)) => {
+                    let attempts = letter.attempts.saturating_add(1);
+                    let (reply, reason) = (why.clone(), why.clone());
+                    let letter = Letter { reply, reason, attempts, wall_ms, ..letter };
+                    refused.insert(id, body_of(&bounded(id, &letter))?);
+                }
+                _ => drop(taken.insert(id)),
+            }
+        }
+        let kept = self.places.iter().filter(|place| !taken.contains(&place.id));
+        let len = |place: &Place| refused.get(&place.id).map_or(place.framed_len(), |body| framed_len(body.len()));
+        if HEADER_BYTES + kept.map(len).sum::<u64>() > self.max_bytes.max(self.end) {
+            // Longer words than before are not worth more room than the file may take.
+            refused.clear();
+        }
+        if taken.is_empty() && refused.is_empty() {
+            return Ok(());
+        }
+        self.rewrite(|place| !taken.contains(&place.id), &refused)
+    }
+
+    /// Puts `raw` in the place of the event of the letter with this id, which keeps everything else, its number above
+    /// all. Returns the letter as it is now; `None` when there is none with this id.
+    ///
+    /// # Errors
+    /// When the disk refuses, or a longer event finds no room; then the letter is as it was.
+    pub fn edit(&mut self, id: u64, raw: Vec<u8>, wall_ms: i64) -> Result<Option<Letter>, StoreError> {
+        let Some(letter) = self.letter(id)? else { return Ok(None) };
+        let letter = Letter { raw, edited_ms: Some(wall_ms), ..letter };
+        let body = body_of(&letter)?;
+        let others = self.places.iter().filter(|place| place.id != id).map(Place::framed_len).sum::<u64>();
+        let end = HEADER_BYTES + others + framed_len(body.len());
+        if end > self.max_bytes.max(self.end) {
+            return Err(StoreError::NoRoom { path: self.path.clone(), max_bytes: self.max_bytes });
+        }
+        self.rewrite(|_| true, &HashMap::from([(id, body)]))?;
+        Ok(Some(letter))
+    }
+
+    /// The id of the newest letter; 0 where there is none.
+    pub fn newest(&self) -> u64 {
+        self.places.last().map_or(0, |place| place.id)
     }
 
     /// How many letters are kept.
@@ -384,15 +441,8 @@ impl DeadLetters {
 
     /// Appends the letter's frame to `bytes`; returns the length of its body.
     fn frame(&self, id: u64, letter: &Letter, bytes: &mut Vec<u8>) -> Result<u32, StoreError> {
-        let bounded = Letter {
-            id,
-            reply: cut_to(&letter.reply, REPLY_MAX).to_owned(),
-            reason: cut_to(&letter.reason, REASON_MAX).to_owned(),
-            ..letter.clone()
-        };
-        let mut body = Vec::new();
-        stored::encode(&bounded, &mut body).map_err(|source| StoreError::TooLong { source })?;
-        push_frame(self.salt, self.end, &body, bytes);
+        let body = body_of(&bounded(id, letter))?;
+        push_frame(self.form.salt, self.end, &body, bytes);
         Ok(body.len() as u32)
     }
 
@@ -413,16 +463,20 @@ impl DeadLetters {
         Ok(())
     }
 
-    /// Writes the letters that `keep` names into a fresh file that takes this one's place.
-    fn keep_only(&mut self, keep: impl Fn(&Place) -> bool) -> Result<(), StoreError> {
-        let kept: Vec<Place> = self.places.iter().filter(|place| keep(place)).copied().collect();
+    /// Writes the letters that `keep` names into a fresh file that takes this one's place; those whose ids `edited` has get
+    /// the bodies there.
+    fn rewrite(&mut self, keep: impl Fn(&Place) -> bool, edited: &HashMap<u64, Vec<u8>>) -> Result<(), StoreError> {
         // Should this fail halfway, the name may be the new file's while letters would go to the old one.
         self.is_suspect = true;
-        let copied = fresh(&self.path, self.salt, Some((&self.file, &kept)));
-        self.file = copied.map_err(|source| self.disk(source))?;
-        self.end = kept.iter().fold(HEADER_BYTES, |end, place| end + place.framed_len());
-        self.places = moved(&kept);
-        self.by_key = kept.iter().map(|place| (place.key, place.id)).collect();
+        let letters = self.places.iter().filter(|place| keep(place)).map(|place| match edited.get(&place.id) {
+            Some(body) => Ok((*place, body.clone())),
+            None => take_along(&self.file, self.form, place),
+        });
+        let made = fresh(&self.path, self.form.salt, letters);
+        (self.file, self.places) = made.map_err(|source| self.disk(source))?;
+        self.form = Form::current(self.form.salt);
+        self.end = self.places.iter().fold(HEADER_BYTES, |end, place| end + place.framed_len());
+        self.by_key = self.places.iter().map(|place| (place.key, place.id)).collect();
         self.is_suspect = false;
         Ok(())
     }
@@ -430,7 +484,7 @@ impl DeadLetters {
     fn read(&self, place: &Place) -> Result<Letter, StoreError> {
         let mut body = Vec::new();
         let framed =
-            read_frame(&self.file, self.salt, place.offset, u64::MAX, &mut body).map_err(|source| self.disk(source))?;
+            read_frame(&self.file, self.form, place.offset, u64::MAX, &mut body).map_err(|source| self.disk(source))?;
         let letter = framed.and_then(|_| stored::decode::<Letter>(&body).ok());
         letter
             .filter(|letter| letter.id == place.id)
@@ -440,6 +494,22 @@ impl DeadLetters {
     fn disk(&self, source: io::Error) -> StoreError {
         StoreError::Disk { path: self.path.clone(), source }
     }
+}
+
+/// The letter under this id, with a reply and a reason that are short enough to be kept.
+fn bounded(id: u64, letter: &Letter) -> Letter {
+    Letter {
+        id,
+        reply: cut_to(&letter.reply, REPLY_MAX).to_owned(),
+        reason: cut_to(&letter.reason, REASON_MAX).to_owned(),
+        ..letter.clone()
+    }
+}
+
+fn body_of(letter: &Letter) -> Result<Vec<u8>, StoreError> {
+    let mut body = Vec::new();
+    stored::encode(letter, &mut body).map_err(|source| StoreError::TooLong { source })?;
+    Ok(body)
 }
 
 fn file_name(destination: &[u8; 16]) -> String {

@@ -309,6 +309,7 @@ fn dead_letters_are_listed_and_shown_from_the_files_and_from_the_agent() {
         reason: reason.to_owned(),
         wall_ms: 1_000 * n as i64,
         attempts: 2,
+        edited_ms: None,
     };
     store.put(&(1..=700).map(|n| letter(n, "invalid data")).collect::<Vec<_>>()).unwrap();
     drop(store);

@@ -35,7 +35,10 @@ pub enum Command {
     Status(StatusArgs),
     /// Hand events to the running agent and wait until they are durable
     Emit(EmitArgs),
-    /// Look at the events that a destination refused for good
+    /// Look at destinations, pause them, and print what has to be set up at the SIEM
+    #[command(subcommand)]
+    Destination(DestinationCommand),
+    /// Look at the events that a destination refused for good, edit them, and give them up
     #[command(subcommand)]
     Deadletter(DeadletterCommand),
     /// Look at the log on the disk, whether the agent runs or not
@@ -129,6 +132,60 @@ pub struct EmitEvent {
     pub payload: Option<String>,
 }
 
+/// What to do with destinations.
+#[derive(Debug, Subcommand)]
+pub enum DestinationCommand {
+    /// List them: how each is, and what waits for it
+    List(DestinationListArgs),
+    /// Show one with its settings, its books and its streams
+    Show(DestinationShowArgs),
+    /// Stop sending to one until it is resumed, also over restarts; its events wait in the log meanwhile
+    Pause(DestinationNameArgs),
+    /// Go on sending to one that was paused
+    Resume(DestinationNameArgs),
+    /// Print what has to be set up at the SIEM beforehand; needs no running agent
+    Template(DestinationTemplateArgs),
+}
+
+/// Arguments of `destination list`.
+#[derive(Debug, Args)]
+pub struct DestinationListArgs {
+    /// Answer in JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `destination show`.
+#[derive(Debug, Args)]
+pub struct DestinationShowArgs {
+    /// The destination's name
+    #[arg(value_name = "DESTINATION")]
+    pub destination: String,
+    /// Answer in JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `destination pause` and `destination resume`.
+#[derive(Debug, Args)]
+pub struct DestinationNameArgs {
+    /// The destination's name
+    #[arg(value_name = "DESTINATION")]
+    pub destination: String,
+}
+
+/// Arguments of `destination template`.
+#[derive(Debug, Args)]
+#[command(after_help = TEMPLATE_HELP)]
+pub struct DestinationTemplateArgs {
+    /// The destination's name
+    #[arg(value_name = "DESTINATION")]
+    pub destination: String,
+    /// For `elastic`: whose template it is to be; opensearch if requests are signed for AWS, else elasticsearch
+    #[arg(long, value_name = "FLAVOR", value_parser = ["elasticsearch", "opensearch"])]
+    pub flavor: Option<String>,
+}
+
 /// What to do with dead letters.
 #[derive(Debug, Subcommand)]
 pub enum DeadletterCommand {
@@ -136,6 +193,10 @@ pub enum DeadletterCommand {
     List(DeadletterListArgs),
     /// Show one with the event and the destination's reply
     Show(DeadletterShowArgs),
+    /// Put another event in the place of one that was refused; it keeps its number, its event_id and its tenant_id
+    Edit(DeadletterEditArgs),
+    /// Give letters up for good; nothing else holds them any more
+    Drop(DeadletterDropArgs),
 }
 
 /// Arguments of `deadletter list`.
@@ -167,6 +228,51 @@ pub struct DeadletterShowArgs {
     /// Answer in JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// Arguments of `deadletter edit`.
+#[derive(Debug, Args)]
+pub struct DeadletterEditArgs {
+    /// The destination's name
+    #[arg(value_name = "DESTINATION")]
+    pub destination: String,
+    /// The stream, as `list` shows it
+    #[arg(value_name = "STREAM")]
+    pub stream: String,
+    /// The event's number in the stream
+    #[arg(value_name = "N")]
+    pub n: u64,
+    /// The file with the event, one JSON object; `-` is standard input
+    #[arg(long, value_name = "FILE")]
+    pub file: PathBuf,
+}
+
+/// Arguments of `deadletter drop`.
+#[derive(Debug, Args)]
+pub struct DeadletterDropArgs {
+    /// Which of them.
+    #[command(flatten)]
+    pub chosen: DeadletterChosenArgs,
+    /// Do not ask; needed where nobody can be asked
+    #[arg(long)]
+    pub yes: bool,
+}
+
+/// Which dead letters are meant.
+#[derive(Debug, Args)]
+pub struct DeadletterChosenArgs {
+    /// The destination's name
+    #[arg(value_name = "DESTINATION")]
+    pub destination: String,
+    /// The stream, as `list` shows it
+    #[arg(value_name = "STREAM", required_unless_present = "all")]
+    pub stream: Option<String>,
+    /// The events' numbers in the stream
+    #[arg(value_name = "N", required_unless_present = "all")]
+    pub n: Vec<u64>,
+    /// All that are there now
+    #[arg(long, conflicts_with_all = ["stream", "n"])]
+    pub all: bool,
 }
 
 /// What to do with the log.
@@ -237,6 +343,11 @@ listens.
 Examples:
   scaidrive-siem emit events.ndjson
   scaidrive-siem emit --tenant tnt_1 --category DATA_ACCESS --action file.download --user alice --payload '{\"n\":1}'";
+
+const TEMPLATE_HELP: &str = "The JSON alone goes to standard output, what to do with it to standard error.
+
+A Sentinel destination must name a rule before there is one: write rule = \"dcr-00000000000000000000000000000000\" and
+any url, print the template, deploy it, and put its outputs in their place.";
 
 /// The version and what drives the shards with `runtime = "auto"`.
 const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (runtime: io_uring where the system allows it, else epoll)");

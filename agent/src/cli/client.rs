@@ -79,7 +79,27 @@ impl Client {
     /// # Errors
     /// [`Exit::Unavailable`] when no agent answers; what the agent says when it can't do it.
     pub(super) fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
-        let reply = self.ask("GET", path).map_err(|problem| self.no_answer(&problem))?;
+        self.exchange("GET", path, &[])
+    }
+
+    /// Asks for something to be done, and reads the JSON that comes back.
+    ///
+    /// # Errors
+    /// As [`Client::get`].
+    pub(super) fn post<T: DeserializeOwned>(&self, path: &str, body: &[u8]) -> Result<T, Failure> {
+        self.exchange("POST", path, body)
+    }
+
+    /// Puts something in the place of what is at `path`, and reads the JSON that comes back.
+    ///
+    /// # Errors
+    /// As [`Client::get`].
+    pub(super) fn put<T: DeserializeOwned>(&self, path: &str, body: &[u8]) -> Result<T, Failure> {
+        self.exchange("PUT", path, body)
+    }
+
+    fn exchange<T: DeserializeOwned>(&self, method: &str, path: &str, body: &[u8]) -> Result<T, Failure> {
+        let reply = self.ask(method, path, body).map_err(|problem| self.no_answer(&problem))?;
         if reply.status != 200 {
             return Err(self.refused(&reply));
         }
@@ -91,13 +111,15 @@ impl Client {
         })
     }
 
-    fn ask(&self, method: &str, path: &str) -> io::Result<Reply> {
+    fn ask(&self, method: &str, path: &str, body: &[u8]) -> io::Result<Reply> {
         let mut stream = UnixStream::connect(&self.socket)?;
         stream.set_read_timeout(Some(ANSWER_MAX))?;
         stream.set_write_timeout(Some(ANSWER_MAX))?;
-        let mut head = Vec::new();
-        write_head(&mut head, method, path, "localhost", [("Connection", "close")], 0).map_err(io::Error::other)?;
-        stream.write_all(&head)?;
+        let mut request = Vec::new();
+        write_head(&mut request, method, path, "localhost", [("Connection", "close")], body.len() as u64)
+            .map_err(io::Error::other)?;
+        request.extend_from_slice(body);
+        stream.write_all(&request)?;
         let mut reader = ReplyReader::new(REPLY_MAX);
         let mut bytes = vec![0; 64 << 10];
         loop {
@@ -122,12 +144,17 @@ impl Client {
     fn refused(&self, reply: &Reply) -> Failure {
         let problem: serde_json::Value = serde_json::from_slice(&reply.body).unwrap_or_default();
         let detail = problem["detail"].as_str().unwrap_or("the agent says no more than that");
-        let exit = if reply.status == 404 { Exit::Usage } else { Exit::Unavailable };
+        let exit = match reply.status {
+            400 | 404 => Exit::Usage,
+            // It was understood, and what was handed over is not good enough.
+            413 | 422 | 507 => Exit::CheckFailed,
+            _ => Exit::Unavailable,
+        };
         Failure {
             exit,
             what: format!("the agent refuses ({}): {detail}", reply.status),
             place: self.socket.display().to_string(),
-            advice: "`scaidrive-siem status` and `scaidrive-siem deadletter list` show what there is".to_owned(),
+            advice: problem["do"].as_str().unwrap_or(SEE_STATUS).to_owned(),
         }
     }
 }
@@ -168,6 +195,7 @@ const REPLY_MAX: usize = 64 << 20;
 /// What the configuration means where it says nothing; a test holds both against it.
 const ADMIN_DEFAULT: &str = "/run/scaidrive-siem/admin.sock";
 const INGEST_DEFAULT: &str = "/run/scaidrive-siem/ingest.sock";
+const SEE_STATUS: &str = "`scaidrive-siem status` and `scaidrive-siem deadletter list` show what there is";
 const START: &str = "start the agent, or name the configuration of the one that runs with --config";
 
 #[cfg(test)]

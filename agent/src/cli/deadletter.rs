@@ -1,4 +1,5 @@
-//! `deadletter`: the events that destinations refused for good, from the running agent or, without one, from its files.
+//! `deadletter`: the events that destinations refused for good. To look at them the running agent is asked or, without
+//! one, its files; what changes them (`deadletter/change.rs`) needs the agent, because it becomes an audit event.
 
 use std::collections::VecDeque;
 use std::path::Path;
@@ -7,25 +8,36 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::args::{DeadletterCommand, DeadletterListArgs, DeadletterShowArgs};
-use super::client::{Client, path_segment};
+use super::client::{Client, Sockets, path_segment};
 use super::words::{count, moment, size, table};
 use super::{Exit, Failure, Output, chain};
 use crate::config::{Config, Destination, Surroundings};
+use crate::control::destinations::find;
 use crate::control::letters::{LetterLine, LetterPage, LetterWhole, StoreLine, StreamPrefix, agent_id_of, store_line};
 use crate::deadletter::{DeadLetters, Look};
 
-/// Lists or shows them.
+mod change;
+
+/// Lists or shows them, or has the agent change them.
 pub(super) fn run(
     path: &Path,
     command: &DeadletterCommand,
     surroundings: &Surroundings,
     output: &mut Output<'_>,
 ) -> Result<Exit, Failure> {
-    let Some(config) = super::configuration(path, surroundings, output) else { return Ok(Exit::Config) };
-    let source = Source::find(config, output)?;
+    let look = |output: &mut Output<'_>, answer: &dyn Fn(&Source, &mut Output<'_>) -> Result<Exit, Failure>| {
+        let Some(config) = super::configuration(path, surroundings, output) else { return Ok(Exit::Config) };
+        answer(&Source::find(config, output)?, output)
+    };
+    let ask = |output: &mut Output<'_>, answer: &dyn Fn(&Client, &mut Output<'_>) -> Result<Exit, Failure>| {
+        let Some(sockets) = Sockets::find(path, surroundings, output) else { return Ok(Exit::Config) };
+        answer(&Client::new(&sockets.admin, path), output)
+    };
     match command {
-        DeadletterCommand::List(args) => list(&source, args, output),
-        DeadletterCommand::Show(args) => show(&source, args, output),
+        DeadletterCommand::List(args) => look(output, &|source, output| list(source, args, output)),
+        DeadletterCommand::Show(args) => look(output, &|source, output| show(source, args, output)),
+        DeadletterCommand::Edit(args) => ask(output, &|client, output| change::edit(client, args, output)),
+        DeadletterCommand::Drop(args) => ask(output, &|client, output| change::drop_chosen(client, args, output)),
     }
 }
 
@@ -59,12 +71,13 @@ fn list(source: &Source, args: &DeadletterListArgs, output: &mut Output<'_>) -> 
         output.talk("there are no dead letters");
         return Ok(Exit::Ok);
     }
-    let head = ["REFUSED", "DESTINATION", "STREAM", "N", "BYTES", "REASON"];
+    let head = ["REFUSED", "DESTINATION", "STREAM", "N", "BYTES", "EDITED", "REASON"];
     let mut rows = vec![head.map(str::to_owned).to_vec()];
     rows.extend(newest.iter().map(|letter| {
         let (at, destination, stream) =
             (moment(letter.refused_at_ms), letter.destination.clone(), letter.stream.clone());
-        vec![at, destination, stream, letter.n.to_string(), letter.bytes.to_string(), one_line(&letter.reason)]
+        let edited = if letter.edited_ms.is_some() { "yes" } else { "no" }.to_owned();
+        vec![at, destination, stream, letter.n.to_string(), letter.bytes.to_string(), edited, one_line(&letter.reason)]
     }));
     table(&rows).iter().for_each(|line| output.data(line));
     let left_out = total.saturating_sub(newest.len() as u64);
@@ -93,6 +106,7 @@ fn show(source: &Source, args: &DeadletterShowArgs, output: &mut Output<'_>) -> 
         ("refused", format!("{}, sent {} times", moment(line.refused_at_ms), line.attempts)),
         ("reason", one_line(&line.reason)),
         ("reply", one_line(&letter.reply)),
+        ("edited", line.edited_ms.map_or_else(|| "no".to_owned(), moment)),
     ] {
         output.talk(&format!("{name:<12} {value}"));
     }
@@ -132,19 +146,11 @@ impl Source {
 
     fn destination(&self, name: &str) -> Result<Arc<Destination>, Failure> {
         let config = self.config();
-        let found = config.destinations.iter().find(|known| known.name == name);
-        found.cloned().ok_or_else(|| {
-            let known: Vec<&str> = config.destinations.iter().map(|known| known.name.as_str()).collect();
-            let advice = match known.as_slice() {
-                [] => "configure one first; there are none".to_owned(),
-                known => format!("name one of {}", known.join(", ")),
-            };
-            Failure {
-                exit: Exit::Usage,
-                what: format!("there is no destination \"{name}\""),
-                place: config.file.display().to_string(),
-                advice,
-            }
+        find(config, name).map_err(|unknown| Failure {
+            exit: Exit::Usage,
+            what: unknown.what,
+            place: config.file.display().to_string(),
+            advice: unknown.advice,
         })
     }
 
@@ -155,7 +161,7 @@ impl Source {
                 client.get(&format!("/v1/deadletters/{name}?after={after}&limit={PAGE}"))
             }
             Source::Files { config, agent_id } => {
-                let none = LetterPage { letters: Vec::new(), next_after: None };
+                let none = LetterPage { letters: Vec::new(), next_after: None, events: 0, newest: 0 };
                 let Some(look) = open(config, destination)? else { return Ok(none) };
                 let prefix = StreamPrefix::new(agent_id, destination);
                 prefix.page(look.store(), after, PAGE).map_err(|problem| unreadable(&problem, config))

@@ -8,7 +8,8 @@
 //! | `output.rs` | the only place that writes to the terminal |
 //! | `client.rs` | asking a running agent over its admin socket |
 //! | `words.rs` | spans, sizes and times as people read them; tables |
-//! | `run.rs`, `status.rs`, `emit.rs`, `deadletter.rs`, `log.rs` | a command each |
+//! | `run.rs`, `status.rs`, `emit.rs`, `destination.rs`, `deadletter.rs`, `log.rs` | a command each |
+//! | `template.rs`, `deadletter/change.rs` | the larger subcommands |
 //! | `check.rs` | the command `check`; `check_golden.txt` is what it says of a file with many mistakes |
 
 use std::ffi::OsString;
@@ -24,6 +25,7 @@ mod args;
 mod check;
 mod client;
 mod deadletter;
+mod destination;
 mod emit;
 mod exit;
 mod log;
@@ -31,11 +33,14 @@ mod output;
 mod problem;
 mod run;
 mod status;
+mod template;
 mod words;
 
 pub use args::{
-    CONFIG_DEFAULT, CheckArgs, Cli, Command, DeadletterCommand, DeadletterListArgs, DeadletterShowArgs, DemoArgs,
-    EmitArgs, EmitEvent, LogCommand, LogExportArgs, LogInspectArgs, LogVerifyArgs, StatusArgs,
+    CONFIG_DEFAULT, CheckArgs, Cli, Command, DeadletterChosenArgs, DeadletterCommand, DeadletterDropArgs,
+    DeadletterEditArgs, DeadletterListArgs, DeadletterShowArgs, DemoArgs, DestinationCommand, DestinationListArgs,
+    DestinationNameArgs, DestinationShowArgs, DestinationTemplateArgs, EmitArgs, EmitEvent, LogCommand, LogExportArgs,
+    LogInspectArgs, LogVerifyArgs, StatusArgs,
 };
 pub use exit::Exit;
 pub use output::{Colour, Output};
@@ -76,6 +81,7 @@ fn dispatch(cli: Cli, surroundings: &Surroundings, output: &mut Output<'_>) -> R
         Command::Run => run::run(&cli.config, surroundings, output),
         Command::Status(args) => status::run(&cli.config, &args, surroundings, output),
         Command::Emit(args) => emit::run(&cli.config, &args, surroundings, output),
+        Command::Destination(command) => destination::run(&cli.config, &command, surroundings, output),
         Command::Deadletter(command) => deadletter::run(&cli.config, &command, surroundings, output),
         Command::Log(command) => log::run(&cli.config, &command, surroundings, output),
         Command::Demo(args) => crate::demo::run(&args, output),

@@ -106,7 +106,7 @@ fn destinations(destinations: &[DestinationStatus], now_ms: i64) -> Vec<String> 
 }
 
 /// What is wrong with a destination, since when, and what happens next.
-fn trouble(destination: &DestinationStatus) -> Vec<String> {
+pub(super) fn trouble(destination: &DestinationStatus) -> Vec<String> {
     let mut lines = vec![format!("{}: {}", destination.name, destination.cause)];
     if let Some(failure) = destination.last_failure.as_ref().filter(|failure| failure.what != destination.cause) {
         lines.push(format!("  last failure {}: {}", moment(failure.at_ms), failure.what));
@@ -116,15 +116,16 @@ fn trouble(destination: &DestinationStatus) -> Vec<String> {
         None => lines.push("  nothing has been accepted since the agent started".to_owned()),
     }
     let room = span(destination.headroom_ms);
-    lines.push(format!(
-        "  next: {}; events wait here for {room} more before the oldest is given up",
-        next(&destination.state)
-    ));
+    lines
+        .push(format!("  next: {}; events wait here for {room} more before the oldest is given up", next(destination)));
     lines
 }
 
-fn next(state: &str) -> &'static str {
-    match state {
+fn next(destination: &DestinationStatus) -> String {
+    if destination.pause.is_some() {
+        return format!("`scaidrive-siem destination resume {}` lets it go on", destination.name);
+    }
+    let next = match destination.state.as_str() {
         "active_with_errors" => "delivery goes on; refused events are kept (`scaidrive-siem deadletter list`)",
         "throttled" => "fewer requests until it asks for less patience",
         "retrying" | "circuit_open" => "it is tried again by itself, with growing pauses",
@@ -132,14 +133,15 @@ fn next(state: &str) -> &'static str {
         "misconfigured" => "correct the settings and reload (SIGHUP); one event probes meanwhile",
         "paused" | "draining" => "delivery goes on when the change is done",
         _ => "nothing to do",
-    }
+    };
+    next.to_owned()
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn sample(state: &str) -> Status {
+    pub(in crate::cli) fn sample(state: &str) -> Status {
         serde_json::from_value(serde_json::json!({
             "agent": {"id": "3b1b", "node": "n1", "version": "0.1.0", "pid": 7, "uptime_ms": 61_000, "config": "a.toml",
                 "needs_restart": "takes effect with the next start of the agent: agent.node from a to b"},
@@ -190,5 +192,14 @@ mod tests {
         assert!(!lines(&status, 0).join("\n").contains("next:"));
         status.destinations[0].books.difference = 2;
         assert!(lines(&status, 0).join("\n").contains("OUT BY 2"));
+    }
+
+    #[test]
+    fn what_an_operator_has_paused_says_how_it_goes_on() {
+        let mut status = sample("paused");
+        assert!(lines(&status, 0).join("\n").contains("next: delivery goes on when the change is done;"));
+        status.destinations[0].pause = Some(crate::node::Pause { who: "uid 0".to_owned(), since_ms: 1_000 });
+        let text = lines(&status, 13_000).join("\n");
+        assert!(text.contains("next: `scaidrive-siem destination resume splunk` lets it go on; "), "{text}");
     }
 }

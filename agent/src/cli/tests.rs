@@ -151,6 +151,15 @@ fn a_command_line_that_cannot_be_understood_exits_64_in_three_lines() {
         (&["check", "--jsno"], "`--jsno` is not known here", "did you mean `--json`?"),
         (&["deadletter", "show", "a"], "something is missing: <STREAM>, <N>", "--help"),
         (&["deadletter", "show", "a", "b", "c"], "<N> can't be \"c\"", "--help"),
+        (&["destination", "puase", "a"], "there is no command `puase`", "did you mean `pause`?"),
+        (
+            &["destination", "template", "a", "--flavor", "lucene"],
+            "--flavor <FLAVOR> can't be \"lucene\"",
+            "opensearch",
+        ),
+        (&["deadletter", "drop", "a", "s"], "something is missing: <N>...", "--help"),
+        (&["deadletter", "drop", "a"], "something is missing: <STREAM>, <N>...", "--help"),
+        (&["deadletter", "edit", "a", "s", "1"], "something is missing: --file <FILE>", "--help"),
         (&["demo", "--rate", "0"], "--rate <N> can't be \"0\"", "--help"),
         (&["check", "--config"], "--config <FILE> needs a value", "--help"),
     ] {
@@ -173,7 +182,7 @@ fn help_version_and_schema_are_data() {
     assert!(ran.data.starts_with(concat!("scaidrive-siem ", env!("CARGO_PKG_VERSION"))));
     assert!(ran.data.contains("io_uring") && ran.data.contains("epoll"), "{}", ran.data);
     let ran = run_here(&["--help"]);
-    for command in ["run", "demo", "check", "status", "emit", "deadletter", "log", "schema"] {
+    for command in ["run", "demo", "check", "status", "emit", "destination", "deadletter", "log", "schema"] {
         assert!(ran.data.contains(&format!("\n  {command} ")), "{command}: {}", ran.data);
     }
     let ran = run_here(&["schema"]);
@@ -188,6 +197,8 @@ fn every_command_takes_config_and_what_reads_takes_json() {
         &["check"][..],
         &["status"],
         &["emit"],
+        &["destination", "list"],
+        &["destination", "show", "a"],
         &["deadletter", "list"],
         &["deadletter", "show", "a", "b", "1"],
         &["log", "inspect"],

@@ -1,4 +1,4 @@
-//! The dead letters as the admin API tells of them.
+//! The dead letters as the admin API tells of them; `change.rs` has what an operator does to them.
 
 use std::path::Path;
 use std::sync::PoisonError;
@@ -9,6 +9,8 @@ use serde_json::value::RawValue;
 use crate::config::{Config, Destination};
 use crate::deadletter::{DeadLetters, Key, Letter, StoreError};
 use crate::node::{Stores, identity};
+
+pub mod change;
 
 /// One store.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -30,6 +32,10 @@ pub struct LetterPage {
     pub letters: Vec<LetterLine>,
     /// What to ask for next, if there is more.
     pub next_after: Option<u64>,
+    /// Letters in the whole store.
+    pub events: u64,
+    /// The id of the newest one.
+    pub newest: u64,
 }
 
 /// One letter of a list.
@@ -49,6 +55,9 @@ pub struct LetterLine {
     pub attempts: u32,
     /// Bytes of the event.
     pub bytes: u64,
+    /// When an operator last put other bytes in its place, ms since 1970.
+    #[serde(default)]
+    pub edited_ms: Option<i64>,
 }
 
 /// One letter with everything.
@@ -59,7 +68,7 @@ pub struct LetterWhole {
     pub line: LetterLine,
     /// What the destination answered.
     pub reply: String,
-    /// The event as received.
+    /// The event: as received, or as an operator has edited it.
     pub event: Box<RawValue>,
 }
 
@@ -75,7 +84,8 @@ impl<'a> StreamPrefix<'a> {
         StreamPrefix { agent_id: agent_id.to_owned(), destination }
     }
 
-    fn line(&self, letter: &Letter) -> LetterLine {
+    /// A letter as in a list.
+    pub(crate) fn line(&self, letter: &Letter) -> LetterLine {
         LetterLine {
             destination: self.destination.name.clone(),
             stream: self.stream(letter.shard, &letter.key),
@@ -84,10 +94,12 @@ impl<'a> StreamPrefix<'a> {
             reason: letter.reason.clone(),
             attempts: letter.attempts,
             bytes: letter.raw.len() as u64,
+            edited_ms: letter.edited_ms,
         }
     }
 
-    fn stream(&self, shard: u16, key: &Key) -> String {
+    /// The name of a letter's stream.
+    pub(crate) fn stream(&self, shard: u16, key: &Key) -> String {
         let id = self.destination.id.to_string();
         format!("{}.{id:.8}.{shard}.{}", self.agent_id, epoch_text(key))
     }
@@ -99,19 +111,25 @@ impl<'a> StreamPrefix<'a> {
     pub(crate) fn page(&self, store: &DeadLetters, after: u64, limit: usize) -> Result<LetterPage, StoreError> {
         let page = store.page(after, limit)?;
         let letters = page.letters.iter().map(|letter| self.line(letter)).collect();
-        Ok(LetterPage { letters, next_after: page.next_after })
+        Ok(LetterPage { letters, next_after: page.next_after, events: store.len() as u64, newest: store.newest() })
     }
 
     /// The letter of event `n` of `stream`, which may be given by its last part alone.
     ///
     /// # Errors
     /// When the store can't be read.
+    pub(crate) fn letter(&self, store: &DeadLetters, stream: &str, n: u64) -> Result<Option<Letter>, StoreError> {
+        let epoch = change::epoch_of(stream);
+        let found = store.keys().find(|(_, key)| key.n == n && epoch_text(key) == epoch);
+        found.map_or(Ok(None), |(id, _)| store.letter(id))
+    }
+
+    /// The same with everything that is known of it.
+    ///
+    /// # Errors
+    /// When the store can't be read.
     pub(crate) fn whole(&self, store: &DeadLetters, stream: &str, n: u64) -> Result<Option<LetterWhole>, StoreError> {
-        let epoch = stream.rsplit('.').next().unwrap_or_default();
-        let Some((id, _)) = store.keys().find(|(_, key)| key.n == n && epoch_text(key) == epoch) else {
-            return Ok(None);
-        };
-        let Some(letter) = store.letter(id)? else { return Ok(None) };
+        let Some(letter) = self.letter(store, stream, n)? else { return Ok(None) };
         let line = self.line(&letter);
         // What was stored was validated before; should it not be JSON all the same, its text is shown.
         let text = String::from_utf8_lossy(&letter.raw).into_owned();

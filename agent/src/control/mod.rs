@@ -3,15 +3,18 @@
 //!
 //! | file | what it holds |
 //! |---|---|
-//! | `http.rs`, `socket.rs` | what is answered, on the address and on the admin socket |
+//! | `http/`, `socket.rs` | what is answered and done, on the address and on the admin socket |
 //! | `picture.rs` | all shards together at one moment |
-//! | `status.rs`, `metrics.rs`, `letters.rs` | that, in JSON and in Prometheus' words; the dead letters |
+//! | `status.rs`, `metrics.rs` | that, in JSON and in Prometheus' words |
+//! | `destinations.rs`, `letters.rs` | one destination and its dead letters, and what an operator does to them |
 //! | `watch.rs` | what changed since the last look and is worth saying |
 //! | `reload.rs` | what a reload changed |
 //! | `exposition.rs`, `memory.rs`, `systemd.rs` | the text format, `/proc`, the service manager |
 //!
-//! It owns the [`Node`]; handlers see it through a [`crate::node::View`] and ask for the rest by an order.
+//! It owns the [`Node`]; handlers see it through a [`crate::node::View`], ask things of it with [`crate::node::Hands`], and
+//! ask for a reload by an order.
 
+pub mod destinations;
 mod exposition;
 mod http;
 pub mod letters;
@@ -72,6 +75,7 @@ pub fn serve(node: Node, journal: Journal, path: &Path, surroundings: &Surroundi
     let (orders, ordered) = mpsc::channel(ORDERS_MAX);
     let panel = Arc::new(Panel {
         view: node.view().clone(),
+        hands: node.hands().clone(),
         watch: Mutex::new(Watch::default()),
         needs_restart: Mutex::new(None),
         orders,
@@ -216,7 +220,7 @@ impl Control {
                     tracing::warn!(destination, "{to} (was {from}): {cause}");
                 }
                 let (from, to) = (from.to_owned(), to.to_owned());
-                self.node.tell(OwnEvent::DestinationState(DestinationState { destination, from, to, cause }));
+                self.node.hands().tell(OwnEvent::DestinationState(DestinationState { destination, from, to, cause }));
             }
             News::Stalled { shard, lasting } => {
                 tracing::warn!(shard, "the shard's loop has not turned for {lasting}; its disk may be stuck");
@@ -280,7 +284,7 @@ impl Control {
         }
         drop(needs_restart);
         if !changes.is_empty() {
-            self.node.tell(reload::event(&changes, who, via, &self.path.display().to_string()));
+            self.node.hands().tell(reload::event(&changes, who, via, &self.path.display().to_string()));
         }
         reloaded
     }
@@ -294,7 +298,8 @@ fn release(runtime: Runtime) {
 /// Stops the agent, but does not wait for ever: what does not end keeps nobody from restarting.
 fn stop(node: Node, cause: &str) -> Exit {
     let started = Instant::now();
-    node.tell(OwnEvent::AgentStopped(AgentStopped { agent_id: node.view().agent_id.clone(), cause: cause.to_owned() }));
+    let agent_id = node.view().agent_id.clone();
+    node.hands().tell(OwnEvent::AgentStopped(AgentStopped { agent_id, cause: cause.to_owned() }));
     tracing::info!("stops: {cause}");
     let stopping = thread::Builder::new().name("stop".to_owned()).spawn(move || node.stop());
     let Ok(stopping) = stopping else { return Exit::Internal };
@@ -339,9 +344,26 @@ const STOP_MAX: Duration = Duration::from_millis(4_500);
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::picture::DestinationPicture;
+    use crate::config::{Config, Destination, Surroundings};
     use crate::stream::books::Books;
     use crate::time::Millis;
+
+    /// A configured destination that speaks HEC.
+    pub(super) fn hec(name: &str) -> Arc<Destination> {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("agent.toml");
+        let text = format!(
+            "[[destination]]\nname = \"{name}\"\ntype = \"splunk_hec\"\nurl = \"https://siem.example\"\n\
+             token = {{ env = \"TOKEN\" }}\n"
+        );
+        std::fs::write(&path, text).unwrap();
+        let lookup = |name: &str| (name == "TOKEN").then(|| "hush".to_owned());
+        let surroundings = Surroundings { host_name: "n".to_owned(), cpus: 1, credentials: None, lookup };
+        Arc::clone(&Config::load(&path, &surroundings).unwrap().0.destinations[0])
+    }
 
     /// A destination in the given state, with nothing counted.
     pub(super) fn destination(name: &str, state: &'static str, cause: Option<&str>) -> DestinationPicture {
@@ -350,6 +372,7 @@ mod tests {
             kind: "splunk_hec",
             state,
             cause: cause.map(str::to_owned),
+            pause: None,
             streams: Vec::new(),
             books: Books::default(),
             difference: 0,

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use hdrhistogram::Histogram;
 
-use crate::node::View;
+use crate::node::{Pause, View};
 use crate::shard::{DestinationReport, ShardReport};
 use crate::stream::books::Books;
 use crate::time::Millis;
@@ -46,6 +46,8 @@ pub(super) struct DestinationPicture {
     /// The worst state of any shard, and its cause.
     pub(super) state: &'static str,
     pub(super) cause: Option<String>,
+    /// Who has paused it, and since when.
+    pub(super) pause: Option<Pause>,
     pub(super) streams: Vec<String>,
     pub(super) books: Books,
     /// Sum of what each stream's books are out by, so that two errors can't cancel each other.
@@ -88,6 +90,12 @@ impl Picture {
             let found: HashSet<String> = picture.destinations.iter().map(|known| known.name.clone()).collect();
             let missing = config.destinations.iter().filter(|known| !found.contains(&known.name));
             picture.destinations.extend(missing.map(|known| DestinationPicture::without_a_place(known)));
+        }
+        for known in &mut picture.destinations {
+            let configured = order.get(known.name.as_str()).map(|at| &config.destinations[*at]);
+            if let Some(pause) = configured.and_then(|configured| view.pauses.of(configured.id)) {
+                known.set_paused(pause);
+            }
         }
         picture.destinations.sort_by_key(|known| order.get(known.name.as_str()).copied().unwrap_or(usize::MAX));
         picture
@@ -175,6 +183,7 @@ impl DestinationPicture {
             kind: report.kind,
             state: report.state,
             cause: report.cause.clone(),
+            pause: None,
             streams: vec![report.stream.clone()],
             books: report.books,
             difference: report.books.difference(),
@@ -200,6 +209,7 @@ impl DestinationPicture {
             kind: destination.kind.name(),
             state: "misconfigured",
             cause: Some("it could not be set up; the agent's own log says why".to_owned()),
+            pause: None,
             streams: Vec::new(),
             books: Books::default(),
             difference: 0,
@@ -216,6 +226,13 @@ impl DestinationPicture {
             last_failure: None,
             latency_ms: None,
         }
+    }
+
+    /// What an operator has paused is paused to people, whatever its last request came to.
+    fn set_paused(&mut self, pause: Pause) {
+        self.state = "paused";
+        self.cause = Some(format!("{} has paused it", pause.who));
+        self.pause = Some(pause);
     }
 
     fn add(&mut self, report: &DestinationReport) {
@@ -329,6 +346,16 @@ mod tests {
         assert_eq!((b.difference, b.failed_requests, b.slow_downs, b.notes, b.streams.len()), (2, 6, 8, 10, 2));
         assert_eq!((a.last_success_ms, a.last_failure.clone()), (Some(4), Some((4, "at 4".to_owned()))));
         assert_eq!(a.latency_ms.as_ref().map(Histogram::len), Some(7));
+    }
+
+    #[test]
+    fn what_an_operator_has_paused_is_paused_even_while_it_cannot_be_reached() {
+        let mut picture = Picture::default();
+        picture.add(0, true, &shard(vec![report("a", "circuit_open", 4)]), Millis::ZERO, Detail::Plain);
+        picture.destinations[0].set_paused(Pause { who: "uid 0".to_owned(), since_ms: 7 });
+        let a = &picture.destinations[0];
+        assert_eq!((a.state, a.cause.as_deref()), ("paused", Some("uid 0 has paused it")));
+        assert_eq!(a.last_failure.clone(), Some((4, "at 4".to_owned())), "what went wrong before is still told");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The admin socket: the same bounds as on the address, and the kernel says who calls.
 
+use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +23,12 @@ pub(super) struct AdminSocket {
 pub(super) struct Caller {
     /// The user.
     pub(super) uid: u32,
+}
+
+impl fmt::Display for Caller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "uid {}", self.uid)
+    }
 }
 
 impl AdminSocket {

@@ -2,14 +2,15 @@
 //!
 //! Times that end in `_ms` are milliseconds: since 1970 for moments (`since_ms`, `at_ms`), else spans.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
+use crate::config::DestinationId;
 use crate::control::picture::{DestinationPicture, Detail, Picture};
 use crate::control::watch::{Rate, Watch};
-use crate::node::View;
+use crate::node::{Pause, View};
 use crate::stream::books::Books;
 use crate::time::Millis;
 
@@ -131,6 +132,9 @@ pub struct DestinationStatus {
     pub cause: String,
     /// Since when.
     pub since_ms: Option<i64>,
+    /// Who has paused it, if somebody has.
+    #[serde(default)]
+    pub pause: Option<Pause>,
     /// Age of the oldest event that is not settled.
     pub lag_ms: u64,
     /// How long the log can still hold that event: by the window, or by the budget at the present rate.
@@ -143,6 +147,9 @@ pub struct DestinationStatus {
     pub requests: RequestsStatus,
     /// Bytes of events accepted.
     pub delivered_bytes: u64,
+    /// Events accepted a second, over the last minute.
+    #[serde(default)]
+    pub events_per_second: f64,
     /// When it last accepted something.
     pub last_success_ms: Option<i64>,
     /// What last went wrong, and when.
@@ -236,16 +243,7 @@ pub(super) fn take(view: &View, watch: &Watch, needs_restart: Option<String>, no
     let config = view.config();
     let rate = watch.rate();
     let max_bytes = view.budget.max().saturating_mul(config.buffer.segment_size);
-    let hold_ms = hold_ms(config.buffer.window, max_bytes, rate);
-    let destinations = picture.destinations.iter().map(|destination| {
-        let id = config.destinations.iter().find(|known| known.name == destination.name).map(|known| known.id);
-        let dead_letters = id.and_then(|id| view.stores.find(id)).and_then(|store| {
-            // The shard may hold it while it waits for the disk; nobody waits for that here.
-            let store = store.try_lock().ok()?;
-            Some(DeadLettersStatus { events: store.len() as u64, bytes: store.bytes(), max_bytes: store.max_bytes() })
-        });
-        destination_status(destination, watch, hold_ms, dead_letters)
-    });
+    let destinations = all_destinations(view, watch, &picture);
     Status {
         agent: AgentStatus {
             id: view.agent_id.clone(),
@@ -266,9 +264,32 @@ pub(super) fn take(view: &View, watch: &Watch, needs_restart: Option<String>, no
             window_ms: config.buffer.window.0,
             durability: config.buffer.durability.name().to_owned(),
         },
-        destinations: destinations.collect(),
+        destinations,
         shards: picture.shards.iter().map(shard_status).collect(),
     }
+}
+
+/// Takes the status of the destinations alone.
+pub(super) fn destinations(view: &View, watch: &Watch, now: Millis) -> Vec<DestinationStatus> {
+    all_destinations(view, watch, &Picture::take(view, now, Detail::Full))
+}
+
+fn all_destinations(view: &View, watch: &Watch, picture: &Picture) -> Vec<DestinationStatus> {
+    let config = view.config();
+    let ids: HashMap<&str, DestinationId> =
+        config.destinations.iter().map(|known| (known.name.as_str(), known.id)).collect();
+    let max_bytes = view.budget.max().saturating_mul(config.buffer.segment_size);
+    let hold_ms = hold_ms(config.buffer.window, max_bytes, watch.rate());
+    let status = |destination: &DestinationPicture| {
+        let id = ids.get(destination.name.as_str());
+        let dead_letters = id.and_then(|id| view.stores.find(*id)).and_then(|store| {
+            // The shard may hold it while it waits for the disk; nobody waits for that here.
+            let store = store.try_lock().ok()?;
+            Some(DeadLettersStatus { events: store.len() as u64, bytes: store.bytes(), max_bytes: store.max_bytes() })
+        });
+        destination_status(destination, watch, hold_ms, dead_letters)
+    };
+    picture.destinations.iter().map(status).collect()
 }
 
 /// How long the log can hold an event: for the window, or for what the budget lasts at the present rate.
@@ -322,7 +343,8 @@ fn destination_status(
         kind: destination.kind.to_owned(),
         state: destination.state.to_owned(),
         cause: destination.cause.clone().unwrap_or_else(|| super::watch::cause_of(destination.state).to_owned()),
-        since_ms: watch.since_ms(&destination.name),
+        since_ms: destination.pause.as_ref().map(|pause| pause.since_ms).or(watch.since_ms(&destination.name)),
+        pause: destination.pause.clone(),
         lag_ms: destination.lag.0,
         headroom_ms: hold_ms.saturating_sub(destination.lag.0),
         unread: destination.unread,
@@ -336,6 +358,7 @@ fn destination_status(
             under_way: destination.under_way,
         },
         delivered_bytes: destination.delivered_bytes,
+        events_per_second: watch.delivery_rate(&destination.name).events_per_second,
         last_success_ms: destination.last_success_ms,
         last_failure: destination.last_failure.clone().map(|(at_ms, what)| FailureStatus { at_ms, what }),
         latency: destination.latency_ms.as_ref().map(LatencyStatus::of).unwrap_or_default(),

@@ -13,7 +13,8 @@ use crate::time::Millis;
 pub(super) struct Watch {
     destinations: HashMap<String, Seen>,
     stalls: HashMap<usize, Stall>,
-    rates: VecDeque<Sample>,
+    /// What comes in.
+    intake: Meter,
     looks: u64,
 }
 
@@ -34,6 +35,8 @@ struct Seen {
     since_ms: i64,
     told: &'static str,
     told_at: Option<Millis>,
+    /// What it accepts.
+    delivered: Meter,
     /// The look that saw it last.
     look: u64,
 }
@@ -44,6 +47,12 @@ struct Stall {
     is_told: bool,
 }
 
+/// Two counts that grow, over the last minute.
+#[derive(Debug, Default)]
+struct Meter {
+    samples: VecDeque<Sample>,
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Sample {
     at: Millis,
@@ -51,7 +60,7 @@ struct Sample {
     bytes: u64,
 }
 
-/// How fast events come in.
+/// How fast events come in, or go out.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Rate {
     pub(super) events_per_second: f64,
@@ -69,9 +78,12 @@ impl Watch {
                 since_ms: wall_ms,
                 told: FIRST_STATE,
                 told_at: None,
+                delivered: Meter::default(),
                 look: 0,
             });
             seen.look = self.looks;
+            let (events, bytes) = (destination.books.delivered, destination.delivered_bytes);
+            seen.delivered.note(Sample { at: now, events, bytes });
             if seen.state != destination.state {
                 seen.state = destination.state;
                 seen.since_ms = wall_ms;
@@ -94,7 +106,9 @@ impl Watch {
         for shard in &picture.shards {
             news.extend(self.stalls.entry(shard.number).or_default().look(shard.number, shard.stalled));
         }
-        self.sample(picture, now);
+        let sum = |of: fn(&crate::control::picture::ShardPicture) -> u64| picture.shards.iter().map(of).sum();
+        let (events, bytes) = (sum(|shard| shard.appended_events), sum(|shard| shard.appended_bytes));
+        self.intake.note(Sample { at: now, events, bytes });
         news
     }
 
@@ -105,7 +119,33 @@ impl Watch {
 
     /// How fast events came in over the last minute.
     pub(super) fn rate(&self) -> Rate {
-        let (Some(first), Some(last)) = (self.rates.front(), self.rates.back()) else { return Rate::default() };
+        self.intake.rate()
+    }
+
+    /// How fast a destination accepted events over the last minute.
+    pub(super) fn delivery_rate(&self, destination: &str) -> Rate {
+        self.destinations.get(destination).map(|seen| seen.delivered.rate()).unwrap_or_default()
+    }
+}
+
+impl Meter {
+    /// Notes the counts of a moment. The newest is always there; before it one for each [`SAMPLE_EVERY`].
+    fn note(&mut self, sample: Sample) {
+        let is_close = match self.samples.make_contiguous() {
+            [.., before, newest] => newest.at.since(before.at) < SAMPLE_EVERY,
+            _ => false,
+        };
+        if is_close {
+            self.samples.pop_back();
+        }
+        self.samples.push_back(sample);
+        while self.samples.front().is_some_and(|first| sample.at.since(first.at) > RATE_OVER) {
+            self.samples.pop_front();
+        }
+    }
+
+    fn rate(&self) -> Rate {
+        let (Some(first), Some(last)) = (self.samples.front(), self.samples.back()) else { return Rate::default() };
         let span = last.at.since(first.at).0;
         if span == 0 {
             return Rate::default();
@@ -114,17 +154,6 @@ impl Watch {
         Rate {
             events_per_second: per_second(first.events, last.events),
             bytes_per_second: per_second(first.bytes, last.bytes),
-        }
-    }
-
-    fn sample(&mut self, picture: &Picture, now: Millis) {
-        let sum = |of: fn(&crate::control::picture::ShardPicture) -> u64| picture.shards.iter().map(of).sum();
-        let sample =
-            Sample { at: now, events: sum(|shard| shard.appended_events), bytes: sum(|shard| shard.appended_bytes) };
-        self.rates.push_back(sample);
-        while self.rates.front().is_some_and(|first| now.since(first.at) > RATE_OVER) || self.rates.len() > SAMPLES_MAX
-        {
-            self.rates.pop_front();
         }
     }
 }
@@ -163,8 +192,8 @@ const TOLD_EVERY: Millis = Millis::from_secs(10);
 const STALL_TOLD: Millis = Millis::from_secs(2);
 /// The rate is taken over this span.
 const RATE_OVER: Millis = Millis::from_secs(60);
-/// Samples held, however often somebody looks.
-const SAMPLES_MAX: usize = 512;
+/// Samples lie this far apart, however often somebody looks.
+const SAMPLE_EVERY: Millis = Millis::from_secs(5);
 
 #[cfg(test)]
 mod tests {
@@ -241,6 +270,25 @@ mod tests {
         }
         assert_eq!(watch.rate(), Rate { events_per_second: 5.0, bytes_per_second: 500.0 });
         assert_eq!(Watch::default().rate(), Rate::default());
+        let kept = watch.intake.samples.len();
+        assert!((12..=14).contains(&kept), "one in five seconds for a minute, not {kept}");
+    }
+
+    #[test]
+    fn each_destination_has_the_rate_at_which_it_accepts_events() {
+        let mut watch = Watch::default();
+        for second in 0..100_u64 {
+            let mut shown = picture("active", None, ShardReport::default(), Millis::ZERO);
+            // Nothing in the first half.
+            shown.destinations[0].books.delivered = second.saturating_sub(49) * 8;
+            watch.look(&shown, Millis::from_secs(second), 0);
+            if second == 2 {
+                assert_eq!(watch.delivery_rate("splunk"), Rate::default());
+            }
+        }
+        let rate = watch.delivery_rate("splunk").events_per_second;
+        assert!((6.0..8.0).contains(&rate), "{rate}");
+        assert_eq!(watch.delivery_rate("nobody"), Rate::default());
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! | offset | size | field    | meaning                                 |
 //! |-------:|-----:|----------|-----------------------------------------|
 //! |      0 |    8 | magic    | `SDSIEMDL`                              |
-//! |      8 |    4 | version  | 1                                       |
+//! |      8 |    4 | version  | 2                                       |
 //! |     12 |    4 | checksum | CRC-32 of all other bytes of the header |
 //! |     16 |    8 | salt     | random, so that no event can hold bytes that pass for a letter |
 //!
@@ -20,6 +20,9 @@
 //!
 //! The largest `durable_end` of any valid letter is the durable line. What is not valid below it is damage; above it, it
 //! is what a power cut left of a put that nobody was told had succeeded.
+//!
+//! Version 1 had letters without their last member, [`Letter::edited_ms`]. Such a file is read as it is, and the first
+//! change writes it anew in this version: opening asks for no room on the disk.
 
 use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
@@ -37,6 +40,25 @@ pub(super) struct Place {
     pub(super) key: Key,
     pub(super) offset: u64,
     pub(super) body_len: u32,
+}
+
+/// How the letters of a file are written.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Form {
+    pub(super) salt: u64,
+    version: u32,
+}
+
+impl Form {
+    /// As this version of the program writes.
+    pub(super) fn current(salt: u64) -> Form {
+        Form { salt, version: VERSION }
+    }
+
+    /// Whether letters may be added to the file.
+    pub(super) fn is_current(self) -> bool {
+        self.version == VERSION
+    }
 }
 
 /// What a file holds.
@@ -60,7 +82,7 @@ impl Place {
 
 impl Scan {
     /// Reads every letter. After bytes that are none, looks for the next one at every offset where one can begin.
-    pub(super) fn of(file: &File, salt: u64) -> io::Result<Scan> {
+    pub(super) fn of(file: &File, form: Form) -> io::Result<Scan> {
         let file_end = file.metadata()?.len();
         let mut scan = Scan {
             places: Vec::new(),
@@ -75,7 +97,7 @@ impl Scan {
         // Where bytes that are no letter begin; the durable line is known only at the end.
         let mut first_bad = None;
         while offset + FRAME_BYTES < file_end {
-            let framed = read_frame(file, salt, offset, file_end, &mut body)?;
+            let framed = read_frame(file, form, offset, file_end, &mut body)?;
             let letter = framed.and_then(|frame| Some((frame, stored::decode::<Letter>(&body).ok()?)));
             let last_id = scan.places.last().map_or(0, |place| place.id);
             let Some((frame, letter)) = letter.filter(|(_, letter)| letter.id > last_id) else {
@@ -85,10 +107,10 @@ impl Scan {
             };
             scan.durable_end = scan.durable_end.max(frame.durable_end);
             if keys.insert(letter.key) {
-                let body_len = body.len() as u32;
+                let body_len = frame.body_len;
                 scan.places.push(Place { id: letter.id, key: letter.key, offset, body_len });
             }
-            offset += framed_len(body.len());
+            offset += framed_len(frame.body_len as usize);
             scan.end = offset;
         }
         scan.has_hole = first_bad.is_some_and(|bad| bad < scan.end);
@@ -99,12 +121,15 @@ impl Scan {
 
 pub(super) struct Frame {
     durable_end: u64,
+    /// As it lies in the file.
+    body_len: u32,
 }
 
-/// The frame at `offset` with its body in `body`; `None` when there is no valid one that ends by `file_end`.
+/// The frame at `offset` with its body in `body`, as of the current version; `None` when there is no valid one that ends
+/// by `file_end`.
 pub(super) fn read_frame(
     file: &File,
-    salt: u64,
+    form: Form,
     offset: u64,
     file_end: u64,
     body: &mut Vec<u8>,
@@ -119,12 +144,16 @@ pub(super) fn read_frame(
         return Ok(None);
     }
     body.resize(len as usize, 0);
-    if !read_all(file, body, offset + FRAME_BYTES)? || frame_checksum(salt, &head, body) != checksum {
+    if !read_all(file, body, offset + FRAME_BYTES)? || frame_checksum(form.salt, &head, body) != checksum {
         return Ok(None);
+    }
+    if form.version == 1 {
+        // Never edited: the `None` that this version writes last.
+        body.push(0);
     }
     let mut durable_end = [0; 8];
     durable_end.copy_from_slice(&head[8..]);
-    Ok(Some(Frame { durable_end: u64::from_le_bytes(durable_end) }))
+    Ok(Some(Frame { durable_end: u64::from_le_bytes(durable_end), body_len: len }))
 }
 
 pub(super) fn push_frame(salt: u64, durable_end: u64, body: &[u8], out: &mut Vec<u8>) {
@@ -147,53 +176,54 @@ fn frame_checksum(salt: u64, head: &[u8; FRAME_BYTES as usize], body: &[u8]) -> 
     checksum.finalize()
 }
 
-fn framed_len(body_len: usize) -> u64 {
+pub(super) fn framed_len(body_len: usize) -> u64 {
     (FRAME_BYTES + body_len as u64).next_multiple_of(ALIGN)
 }
 
-/// Makes a file that takes the place of `path`, with the letters of `from` at `places`. When this returns, letters and
-/// name are durable.
-pub(super) fn fresh(path: &Path, salt: u64, from: Option<(&File, &[Place])>) -> io::Result<File> {
+/// Begins a file without letters, in the place of whatever has its name.
+pub(super) fn begin(path: &Path, salt: u64) -> io::Result<File> {
+    Ok(fresh(path, salt, std::iter::empty())?.0)
+}
+
+/// Makes a file that takes the place of `path`, with these letters: each with the place it had, and its body. When this
+/// returns, letters and name are durable; the places they have now come back.
+pub(super) fn fresh(
+    path: &Path,
+    salt: u64,
+    letters: impl Iterator<Item = io::Result<(Place, Vec<u8>)>>,
+) -> io::Result<(File, Vec<Place>)> {
     let new_path = beside(path, "new");
     remove_if_there(&new_path)?;
     let mut options = OpenOptions::new();
     let new = options.read(true).write(true).create_new(true).mode(0o600).open(&new_path)?;
     new.write_all_at(&header(salt), 0)?;
-    if let Some((from, places)) = from {
-        copy_letters(from, places, &new, salt)?;
+    let mut places = Vec::new();
+    let mut offset = HEADER_BYTES;
+    let mut bytes = Vec::new();
+    for letter in letters {
+        let (place, body) = letter?;
+        bytes.clear();
+        push_frame(salt, HEADER_BYTES, &body, &mut bytes);
+        new.write_all_at(&bytes, offset)?;
+        places.push(Place { offset, body_len: body.len() as u32, ..place });
+        offset += bytes.len() as u64;
     }
     new.sync_all()?;
     fs::rename(&new_path, path)?;
     sync_directory(path)?;
-    Ok(new)
+    Ok((new, places))
 }
 
-/// Copies letters, one after the other from the header on.
-fn copy_letters(from: &File, places: &[Place], to: &File, salt: u64) -> io::Result<()> {
-    let mut offset = HEADER_BYTES;
-    let (mut body, mut bytes) = (Vec::new(), Vec::new());
-    for place in places {
-        if read_frame(from, salt, place.offset, u64::MAX, &mut body)?.is_none() {
+/// A letter on its way into a fresh file.
+pub(super) fn take_along(file: &File, form: Form, place: &Place) -> io::Result<(Place, Vec<u8>)> {
+    let mut body = Vec::new();
+    match read_frame(file, form, place.offset, u64::MAX, &mut body)? {
+        Some(_) => Ok((*place, body)),
+        None => {
             let words = format!("dead letter {} is damaged", place.id);
-            return Err(io::Error::new(io::ErrorKind::InvalidData, words));
+            Err(io::Error::new(io::ErrorKind::InvalidData, words))
         }
-        bytes.clear();
-        push_frame(salt, HEADER_BYTES, &body, &mut bytes);
-        to.write_all_at(&bytes, offset)?;
-        offset += bytes.len() as u64;
     }
-    Ok(())
-}
-
-/// Where [`fresh`] puts letters.
-pub(super) fn moved(places: &[Place]) -> Vec<Place> {
-    let mut next = HEADER_BYTES;
-    let mut place_next = |place: &Place| {
-        let offset = next;
-        next += place.framed_len();
-        Place { offset, ..*place }
-    };
-    places.iter().map(&mut place_next).collect()
 }
 
 /// Cuts off what is no letter, and writes what lies above the durable line again: the cache may hold what the disk
@@ -235,8 +265,8 @@ pub(super) fn set_aside(path: &Path) -> io::Result<PathBuf> {
 
 /// What a file's header says.
 pub(super) enum Header {
-    /// A file of this version, with this salt.
-    Salt(u64),
+    /// A file that this version reads.
+    Known(Form),
     /// A file of a newer version.
     Newer(u32),
     /// No header.
@@ -252,7 +282,7 @@ pub(super) fn read_header(file: &File) -> io::Result<Header> {
     let mut salt = [0; 8];
     salt.copy_from_slice(&found[16..]);
     Ok(match version {
-        VERSION => Header::Salt(u64::from_le_bytes(salt)),
+        1..=VERSION => Header::Known(Form { salt: u64::from_le_bytes(salt), version }),
         newer if newer > VERSION => Header::Newer(newer),
         _ => Header::None,
     })
@@ -322,7 +352,7 @@ pub(super) fn remove_if_there(path: &Path) -> io::Result<()> {
 }
 
 const MAGIC: &[u8; 8] = b"SDSIEMDL";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 pub(super) const HEADER_BYTES: u64 = 24;
 const FRAME_BYTES: u64 = 16;
 const ALIGN: u64 = 8;

@@ -30,6 +30,7 @@ fn letter(n: u64) -> Letter {
         reason: "mapping conflict".into(),
         wall_ms: 1_778_595_781_453,
         attempts: 3,
+        edited_ms: None,
     }
 }
 
@@ -214,7 +215,7 @@ fn a_file_without_a_header_begins_again_and_one_of_a_newer_version_is_left_alone
     store.put(&[letter(1)]).unwrap();
 
     let mut newer = fs::read(file(&dir)).unwrap();
-    newer[8] = 2;
+    newer[8] = 3;
     let mut checksum = crc32fast::Hasher::new();
     checksum.update(&newer[..12]);
     checksum.update(&newer[16..24]);
@@ -222,7 +223,7 @@ fn a_file_without_a_header_begins_again_and_one_of_a_newer_version_is_left_alone
     fs::write(file(&dir), &newer).unwrap();
     let (mut store, opened) = open(&dir, MAX_BYTES_DEFAULT);
     let (aside, version) = opened.newer.unwrap();
-    assert_eq!((fs::read(aside).unwrap(), version), (newer, 2));
+    assert_eq!((fs::read(aside).unwrap(), version), (newer, 3));
     assert_eq!(store.put(&[letter(1)]).unwrap(), Kept::All);
 }
 
@@ -276,6 +277,82 @@ fn the_bytes_of_the_format_stay_what_they_are() {
 }
 
 #[test]
+fn an_edited_event_is_durable_and_keeps_its_number_and_its_place_among_the_others() {
+    let dir = TempDir::new().unwrap();
+    let (mut store, _) = open(&dir, MAX_BYTES_DEFAULT);
+    store.put(&(1..=3).map(letter).collect::<Vec<_>>()).unwrap();
+    let edited = Letter { id: 2, raw: b"{\"longer\":true}".to_vec(), edited_ms: Some(5), ..letter(2) };
+    assert_eq!(store.edit(2, edited.raw.clone(), 5).unwrap(), Some(edited.clone()));
+    assert_eq!(store.edit(77, b"{}".to_vec(), 5).unwrap(), None);
+    store.put(&[letter(2), letter(4)]).unwrap();
+    assert_eq!(numbers(&store), [1, 2, 3, 4], "an edited letter is still kept once");
+    drop(store);
+    let (store, opened) = open(&dir, MAX_BYTES_DEFAULT);
+    assert_eq!((store.find(&letter(2).key).unwrap(), opened), (Some(edited), Opened::default()));
+    assert_eq!((numbers(&store), store.newest()), (vec![1, 2, 3, 4], 4));
+}
+
+#[test]
+fn an_edit_that_finds_no_room_or_no_disk_leaves_the_letter_as_it_was() {
+    let dir = TempDir::new().unwrap();
+    let (mut store, _) = open(&dir, 300);
+    store.put(&[letter(1), letter(2)]).unwrap();
+    assert!(matches!(store.edit(1, vec![b'x'; 200], 5), Err(StoreError::NoRoom { max_bytes: 300, .. })));
+    // A folder has the name that the fresh file needs.
+    let obstacle = beside(&file(&dir), "new");
+    fs::create_dir(&obstacle).unwrap();
+    assert!(matches!(store.edit(1, b"{}".to_vec(), 5), Err(StoreError::Disk { .. })));
+    assert!(matches!(store.drop_letters(&HashSet::from([1])), Err(StoreError::Disk { .. })));
+    assert_eq!(store.letter(1).unwrap(), Some(Letter { id: 1, ..letter(1) }));
+    fs::remove_dir(&obstacle).unwrap();
+    assert_eq!(store.edit(1, b"{}".to_vec(), 5).unwrap().map(|letter| letter.raw), Some(b"{}".to_vec()));
+    assert_eq!(numbers(&open(&dir, 300).0), [1, 2]);
+}
+
+#[test]
+fn of_letters_that_were_sent_again_those_taken_are_dropped_and_the_others_keep_the_newest_reply() {
+    let dir = TempDir::new().unwrap();
+    let (mut store, _) = open(&dir, MAX_BYTES_DEFAULT);
+    store.put(&[letter(4), letter(5), letter(6)]).unwrap();
+    let gone = Key { epoch: [9; 16], n: 1 };
+    let tried = [(letter(4).key, Ok(())), (letter(6).key, Err("HTTP 400: still no".to_owned())), (gone, Ok(()))];
+    store.tried(&tried, 7).unwrap();
+    drop(store);
+    let (store, _) = open(&dir, MAX_BYTES_DEFAULT);
+    assert_eq!(numbers(&store), [5, 6]);
+    let words = "HTTP 400: still no".to_owned();
+    let again = Letter { id: 3, reply: words.clone(), reason: words, wall_ms: 7, attempts: 4, ..letter(6) };
+    assert_eq!(store.find(&letter(6).key).unwrap(), Some(again));
+    assert_eq!(store.find(&letter(5).key).unwrap(), Some(Letter { id: 2, ..letter(5) }));
+}
+
+#[test]
+fn a_file_of_the_first_version_is_read_as_it_is_and_written_anew_by_the_first_change() {
+    let dir = TempDir::new().unwrap();
+    drop(open(&dir, MAX_BYTES_DEFAULT));
+    let first: Vec<u8> =
+        (0..GOLDEN_1.len()).step_by(2).map(|at| u8::from_str_radix(&GOLDEN_1[at..at + 2], 16).unwrap()).collect();
+    let kept = Some(Letter { id: 1, ..letter(4) });
+    let changes: [fn(&mut DeadLetters); 3] = [
+        |store| assert_eq!(store.put(&[letter(5)]).unwrap(), Kept::All),
+        |store| assert!(store.edit(1, b"{}".to_vec(), 9).unwrap().is_some()),
+        |store| assert_eq!(store.drop_letters(&HashSet::from([1])).unwrap(), 1),
+    ];
+    for (change, left) in changes.into_iter().zip([vec![4, 5], vec![4], vec![]]) {
+        fs::write(file(&dir), &first).unwrap();
+        let look = DeadLetters::look(&dir.path().join("deadletters"), &DESTINATION).unwrap().unwrap();
+        assert_eq!(look.store().letter(1).unwrap(), kept);
+        let (mut store, opened) = open(&dir, MAX_BYTES_DEFAULT);
+        assert_eq!((store.letter(1).unwrap(), opened), (kept.clone(), Opened::default()));
+        assert_eq!(fs::read(file(&dir)).unwrap(), first, "opening asks for no room on the disk");
+        change(&mut store);
+        assert_eq!((numbers(&store), fs::read(file(&dir)).unwrap()[8]), (left.clone(), 2));
+        let (store, opened) = open(&dir, MAX_BYTES_DEFAULT);
+        assert_eq!((numbers(&store), opened), (left, Opened::default()));
+    }
+}
+
+#[test]
 fn the_store_moves_to_a_helper_thread() {
     fn is_send<T: Send>() {}
     is_send::<DeadLetters>();
@@ -316,6 +393,12 @@ proptest! {
 }
 
 const GOLDEN: &str = concat!(
+    "53445349454d444c02000000fe4e6a93175a0000000000004d0000000799f0e4180000000000000001070707",
+    "070707070707070707070707070402107b226576656e745f6964223a2234227d0c48545450203430303a206e",
+    "6f106d617070696e6720636f6e666c696374fd9ab623393c0300000300000000",
+);
+/// The same letter as version 1 wrote it.
+const GOLDEN_1: &str = concat!(
     "53445349454d444c010000000e9cf4e4175a0000000000004c000000b334f9a6180000000000000001070707",
     "070707070707070707070707070402107b226576656e745f6964223a2234227d0c48545450203430303a206e",
     "6f106d617070696e6720636f6e666c696374fd9ab623393c0300000300000000",

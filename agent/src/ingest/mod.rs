@@ -92,7 +92,7 @@ impl Intake {
 }
 
 /// Validates and indexes a line; line breaks between its tokens become spaces where they lie.
-fn index_line(raw: &mut [u8]) -> Result<Index, Refusal> {
+pub(crate) fn index_line(raw: &mut [u8]) -> Result<Index, Refusal> {
     match index(raw) {
         // Rare, so that the usual line is walked once.
         Err(Refusal::LineBreak { .. }) => {

@@ -1,9 +1,11 @@
 //! The agent as a whole: logs opened, shards on their threads, intake open; reloaded, watched and stopped.
 //!
 //! A node owns the threads and nothing else; what goes on in them is the business of [`crate::shard`] and
-//! [`crate::ingest`]. The control plane sees it through a [`View`].
+//! [`crate::ingest`]. The control plane sees it through a [`View`] and asks things of it with [`Hands`].
 
+mod hands;
 pub mod identity;
+mod pauses;
 mod settings;
 
 use std::collections::HashMap;
@@ -28,10 +30,13 @@ use crate::time::Millis;
 
 use self::identity::AgentId;
 
+pub use self::hands::Hands;
+pub use self::pauses::{Pause, Pauses};
+
 /// A running agent.
 pub struct Node {
     view: View,
-    mailboxes: Vec<Arc<Mailbox>>,
+    hands: Hands,
     shards: Vec<ShardThread>,
     helpers: Vec<thread::JoinHandle<()>>,
     ingest: Option<IngestThread>,
@@ -60,6 +65,8 @@ pub struct View {
     pub budget: Budget,
     /// The stores of what destinations refused.
     pub stores: Stores,
+    /// What operators have paused.
+    pub pauses: Arc<Pauses>,
 }
 
 /// What is kept of every destination over reloads: its dead letters, opened once, and what it may still get today.
@@ -133,6 +140,9 @@ impl Node {
         let inboxes = mailboxes[..shard_count].iter().map(|mailbox| Arc::clone(mailbox) as Arc<dyn Inbox>).collect();
         let doors = Doors::new(inboxes);
         let published: Arc<[Arc<Published>]> = (0..log_count).map(|_| Arc::new(Published::default())).collect();
+        let ids: Vec<DestinationId> = config.destinations.iter().map(|destination| destination.id).collect();
+        let pauses = Arc::new(Pauses::open(state_dir, &ids));
+        let hands = Hands::new(mailboxes.clone(), Arc::clone(&pauses));
 
         let mut shards = Vec::new();
         let mut helpers = Vec::new();
@@ -181,13 +191,19 @@ impl Node {
             intake,
             budget,
             stores: stores.clone(),
+            pauses,
         };
-        Ok(Node { view, mailboxes, shards, helpers, ingest: Some(ingest), token, stores, _lock: lock })
+        Ok(Node { view, hands, shards, helpers, ingest: Some(ingest), token, stores, _lock: lock })
     }
 
     /// What the control plane sees.
     pub fn view(&self) -> &View {
         &self.view
+    }
+
+    /// What may be asked of it from any thread.
+    pub fn hands(&self) -> &Hands {
+        &self.hands
     }
 
     /// Works by another configuration from now on. Destinations that did not change keep their connections.
@@ -204,8 +220,12 @@ impl Node {
         }
         let plan = Arc::new(self.stores.plan(&config, chance)?);
         self.view.budget.resize(config.buffer.segments());
-        for mailbox in &self.mailboxes {
-            mailbox.command(Command::Replan(Arc::clone(&plan)));
+        self.hands.command(|| Command::Replan(Arc::clone(&plan)));
+        for removed in &changes.removed {
+            // Should it come back one day, nobody remembers why it rested.
+            if let Err(problem) = self.hands.pause(removed.id, None) {
+                tracing::error!(destination = %removed.name, "that it was paused can't be forgotten: {problem}");
+            }
         }
         let secret = config.ingest.http.as_ref().and_then(|http| http.token.as_ref());
         if let (Some(token), Some(secret)) = (&self.token, secret) {
@@ -214,13 +234,6 @@ impl Node {
         }
         *self.view.config.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
         Ok(changes)
-    }
-
-    /// Says something about the agent as an event in the log.
-    pub fn tell(&self, event: OwnEvent) {
-        if let Some(mailbox) = self.mailboxes.first() {
-            mailbox.command(Command::Tell(event));
-        }
     }
 
     /// A shard that ended by itself, with what it said: the agent can't go on then.
@@ -237,9 +250,7 @@ impl Node {
         {
             tracing::error!("the ingest thread panicked");
         }
-        for mailbox in &self.mailboxes {
-            mailbox.command(Command::Stop { grace: STOP_GRACE });
-        }
+        self.hands.command(|| Command::Stop { grace: STOP_GRACE });
         for shard in self.shards.drain(..) {
             if let Err(panicked) = shard.join() {
                 tracing::error!("{panicked}");
@@ -270,7 +281,7 @@ impl Stores {
             let credentials = Credentials::new(destination, |name| std::env::var(name).ok());
             let allowance = destination.rate_limit.map(|limit| self.allowance(destination.id, limit));
             let destination = Arc::clone(destination);
-            destinations.push(Planned { destination, dead_letters, credentials, allowance, is_paused: false });
+            destinations.push(Planned { destination, dead_letters, credentials, allowance });
         }
         Ok(Plan { destinations, window: config.buffer.window, on_full: config.buffer.on_full })
     }

@@ -48,6 +48,7 @@ async fn bury(shard: Rc<Shard>, place: Rc<Place>, condemned: Condemned) {
         reason: why.clone(),
         wall_ms: shard.runtime.wall_ms(),
         attempts: 1,
+        edited_ms: None,
     };
     let is_stored = loop {
         let (store, letter) = (Arc::clone(&place.dead_letters), letter.clone());

@@ -50,6 +50,13 @@ pub enum Command {
         /// The letters; those that its store has no more are passed over.
         letters: Vec<Key>,
     },
+    /// Stop or go on sending to a destination, by an operator's wish. Kept over reloads; after a restart it is said again.
+    Pause {
+        /// Which.
+        destination: DestinationId,
+        /// Whether it is to rest.
+        is_paused: bool,
+    },
     /// End, once what is under way has ended, and no later than `grace` from now.
     Stop {
         /// How long requests may take.

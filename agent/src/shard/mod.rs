@@ -24,6 +24,7 @@ mod shelf;
 mod tenants;
 
 use std::cell::{Cell, RefCell};
+use std::collections::HashSet;
 use std::ops::Range;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -88,8 +89,6 @@ pub struct Planned {
     pub credentials: Arc<Credentials>,
     /// How much it may get, where that is limited.
     pub allowance: Option<Arc<Mutex<Allowance>>>,
-    /// An operator has paused it.
-    pub is_paused: bool,
 }
 
 /// What a shard is made of.
@@ -131,6 +130,8 @@ pub struct Shard {
     passes: RefCell<Passes>,
     places: RefCell<Vec<Rc<Place>>>,
     touched: RefCell<Vec<Rc<Place>>>,
+    /// Destinations that an operator has paused.
+    paused: RefCell<HashSet<DestinationId>>,
     tenants: Rc<RefCell<TenantBooks>>,
     plan: RefCell<Arc<Plan>>,
     published: Arc<Published>,
@@ -201,6 +202,7 @@ impl Shard {
             intake: RefCell::new(Intake::default()),
             places: RefCell::new(Vec::new()),
             touched: RefCell::new(Vec::new()),
+            paused: RefCell::default(),
             tenants: Rc::new(RefCell::new(TenantBooks::default())),
             plan: RefCell::new(Arc::clone(&plan)),
             published,
@@ -256,6 +258,7 @@ impl Shard {
                     Command::Tell(event) => self.tell(event),
                     Command::Replay { destination, from_wall_ms } => self.replay(destination, from_wall_ms),
                     Command::Resend { destination, letters } => self.resend(destination, letters),
+                    Command::Pause { destination, is_paused } => self.pause(destination, is_paused),
                     Command::Stop { grace } => self.begin_stop(grace),
                 }
             }
@@ -270,6 +273,20 @@ impl Shard {
             } else {
                 or(bell.changed(), self.runtime.sleep(TURN_MAX)).await;
             }
+        }
+    }
+
+    /// Stops sending to a destination, its replay included, or goes on.
+    fn pause(self: &Rc<Self>, id: DestinationId, is_paused: bool) {
+        let mut paused = self.paused.borrow_mut();
+        if is_paused {
+            paused.insert(id);
+        } else {
+            paused.remove(&id);
+        }
+        for place in self.places().iter().filter(|place| place.destination.id == id) {
+            place.outlet.borrow_mut().pause(is_paused);
+            self.touch_and_ring(place);
         }
     }
 

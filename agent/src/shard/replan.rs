@@ -50,10 +50,6 @@ impl Shard {
                 replay.close();
             }
         }
-        for place in &places {
-            let planned = plan.destinations.iter().find(|planned| planned.destination.id == place.destination.id);
-            place.outlet.borrow_mut().pause(planned.is_some_and(|planned| planned.is_paused));
-        }
         *self.plan.borrow_mut() = plan;
         self.set_places(places);
         self.ring();
@@ -85,7 +81,7 @@ impl Shard {
             wall_ms: self.runtime.wall_ms(),
         };
         let mut outlet = Outlet::open(Arc::clone(&planned.destination), encoder, &start, &mut Chance(&*self.runtime));
-        outlet.pause(planned.is_paused);
+        outlet.pause(self.paused.borrow().contains(&planned.destination.id));
         Some(place_for(planned, outlet))
     }
 

@@ -184,7 +184,7 @@ impl Machine {
             known.push((spec.clone(), Arc::clone(&destination)));
             let dead_letters = self.store(&destination);
             let credentials = Credentials::new(&destination, |_| None);
-            destinations.push(Planned { destination, dead_letters, credentials, allowance: None, is_paused: false });
+            destinations.push(Planned { destination, dead_letters, credentials, allowance: None });
         }
         Arc::new(Plan { destinations, window: self.setup.window, on_full: OnFull::DropOldest })
     }

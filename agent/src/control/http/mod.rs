@@ -7,41 +7,55 @@
 //! | `/readyz` | whether events can be taken; 503 says why not | both |
 //! | `/status` | the whole agent in JSON | both |
 //! | `/v1/status` | the same | socket |
+//! | `/v1/destinations` | the destinations of it | socket |
+//! | `/v1/destinations/{destination}` | one, with its settings | socket |
+//! | `POST /v1/destinations/{destination}/pause`, `…/resume` | stops sending to it, or goes on | socket |
 //! | `/v1/deadletters` | the stores | socket |
 //! | `/v1/deadletters/{destination}?after=&limit=` | a page of one store | socket |
-//! | `/v1/deadletters/{destination}/{stream}/{n}` | one letter with its event | socket |
+//! | `POST /v1/deadletters/{destination}/drop` | gives letters up for good: `{"up_to": id}`, or `{"letters": [{"stream", "n"}]}` | socket |
+//! | `/v1/deadletters/{destination}/{stream}/{n}` | one letter with its event; `PUT` puts another event in its place | socket |
 //! | `POST /v1/reload` | reads the configuration again | socket |
 //!
+//! | file | what it holds |
+//! |---|---|
+//! | `destinations.rs`, `letters.rs` | the handlers of one subject each |
+//! | `problem.rs` | what is answered when it does not work |
+//!
+//! Whatever changes something becomes an audit event that says who, what, before and after.
 //! A SIEM that is down makes neither health check fail. The address answers to its own names only and takes nothing but
 //! GET; the socket is for root and the agent's user by its mode.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use axum::extract::{ConnectInfo, Path, Request, State};
+use axum::body::{Bytes, to_bytes};
+use axum::extract::{ConnectInfo, Request, State};
 use axum::http::StatusCode;
-use axum::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
 use axum::{Json, Router};
-use serde_json::json;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::config::Destination;
-use crate::control::letters::{self, StreamPrefix};
+use self::problem::Problem;
 use crate::control::picture::{Detail, Picture};
 use crate::control::reload::Reloaded;
 use crate::control::socket::Caller;
 use crate::control::watch::Watch;
 use crate::control::{metrics, status};
 use crate::ingest::http::guard::check_source;
-use crate::node::View;
+use crate::node::{Hands, View};
 use crate::runtime::clock;
+
+mod destinations;
+mod letters;
+mod problem;
 
 /// What all handlers share.
 pub(super) struct Panel {
     pub(super) view: View,
+    pub(super) hands: Hands,
     pub(super) watch: Mutex<Watch>,
     /// Settings that wait for a restart, in words.
     pub(super) needs_restart: Mutex<Option<String>>,
@@ -65,12 +79,6 @@ impl Panel {
     fn picture(&self) -> Picture {
         Picture::take(&self.view, clock::now(), Detail::Plain)
     }
-
-    fn destination(&self, name: &str) -> Result<Arc<Destination>, Problem> {
-        let config = self.view.config();
-        let found = config.destinations.iter().find(|known| known.name == name).cloned();
-        found.ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, format!("there is no destination \"{name}\"")))
-    }
 }
 
 type Shared = State<Arc<Panel>>;
@@ -90,10 +98,9 @@ pub(super) fn for_address(panel: Arc<Panel>, listen: SocketAddr) -> Router {
 pub(super) fn for_socket(panel: Arc<Panel>) -> Router {
     common()
         .route("/v1/status", only_get(get(whole_status)))
-        .route("/v1/deadletters", only_get(get(stores)))
-        .route("/v1/deadletters/{destination}", only_get(get(page)))
-        .route("/v1/deadletters/{destination}/{stream}/{n}", only_get(get(letter)))
-        .route("/v1/reload", post(reload).fallback(|| async { Problem::method("POST") }))
+        .merge(destinations::routes())
+        .merge(letters::routes())
+        .route("/v1/reload", only_post(post(reload)))
         .fallback(not_found)
         .with_state(panel)
 }
@@ -108,6 +115,10 @@ fn common() -> Router<Arc<Panel>> {
 
 fn only_get(router: MethodRouter<Arc<Panel>>) -> MethodRouter<Arc<Panel>> {
     router.fallback(|| async { Problem::method("GET, HEAD") })
+}
+
+fn only_post(router: MethodRouter<Arc<Panel>>) -> MethodRouter<Arc<Panel>> {
+    router.fallback(|| async { Problem::method("POST") })
 }
 
 async fn not_found() -> Problem {
@@ -141,59 +152,27 @@ async fn whole_status(State(panel): Shared) -> Response {
     ([(CACHE_CONTROL, "no-store")], Json(status)).into_response()
 }
 
-async fn stores(State(panel): Shared) -> Result<Response, Problem> {
-    off_the_thread(move || Json(letters::stores(&panel.view.config(), &panel.view.stores)).into_response()).await
-}
-
-async fn page(State(panel): Shared, Path(name): Path<String>, request: Request) -> Result<Response, Problem> {
-    let query = request.uri().query().unwrap_or_default();
-    let after = number(query, "after")?.unwrap_or(0);
-    let limit = number(query, "limit")?.unwrap_or(PAGE_DEFAULT).clamp(1, PAGE_MAX) as usize;
-    let destination = panel.destination(&name)?;
-    off_the_thread(move || {
-        let Some(store) = panel.view.stores.find(destination.id) else { return Problem::no_store().into_response() };
-        let store = store.lock().unwrap_or_else(PoisonError::into_inner);
-        match StreamPrefix::new(&panel.view.agent_id, &destination).page(&store, after, limit) {
-            Ok(page) => Json(page).into_response(),
-            Err(problem) => Problem::internal(&problem).into_response(),
-        }
-    })
-    .await
-}
-
-async fn letter(
-    State(panel): Shared,
-    Path((name, stream, n)): Path<(String, String, u64)>,
-) -> Result<Response, Problem> {
-    let destination = panel.destination(&name)?;
-    off_the_thread(move || {
-        let Some(store) = panel.view.stores.find(destination.id) else { return Problem::no_store().into_response() };
-        let store = store.lock().unwrap_or_else(PoisonError::into_inner);
-        match StreamPrefix::new(&panel.view.agent_id, &destination).whole(&store, &stream, n) {
-            Ok(Some(letter)) => Json(letter).into_response(),
-            Ok(None) => {
-                let detail = format!("\"{name}\" has no dead letter for event {n} of stream {stream}");
-                Problem::new(StatusCode::NOT_FOUND, detail).into_response()
-            }
-            Err(problem) => Problem::internal(&problem).into_response(),
-        }
-    })
-    .await
-}
-
-async fn reload(State(panel): Shared, ConnectInfo(Caller { uid }): ConnectInfo<Caller>) -> Result<Response, Problem> {
+async fn reload(State(panel): Shared, ConnectInfo(caller): ConnectInfo<Caller>) -> Result<Response, Problem> {
     let (reply, answer) = oneshot::channel();
     let stops = || Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the agent is stopping".to_owned());
-    panel.orders.send(Order { who: format!("uid {uid}"), reply }).await.map_err(|_| stops())?;
+    panel.orders.send(Order { who: caller.to_string(), reply }).await.map_err(|_| stops())?;
     let reloaded = answer.await.map_err(|_| stops())?;
     let status = if reloaded.is_done { StatusCode::OK } else { StatusCode::CONFLICT };
     Ok((status, Json(reloaded)).into_response())
 }
 
 /// Runs what may wait for the disk or for a shard's lock beside the control plane's thread.
-async fn off_the_thread(work: impl FnOnce() -> Response + Send + 'static) -> Result<Response, Problem> {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|_| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the request failed; see the log".to_owned()))
+async fn off_the_thread(
+    work: impl FnOnce() -> Result<Response, Problem> + Send + 'static,
+) -> Result<Response, Problem> {
+    let failed = |_| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the request failed; see the log".to_owned());
+    tokio::task::spawn_blocking(work).await.map_err(failed)?
+}
+
+/// What a request carries, `max` bytes at most.
+async fn body(request: Request, max: usize) -> Result<Bytes, Problem> {
+    let too_long = |_| Problem::new(StatusCode::PAYLOAD_TOO_LARGE, format!("more than {max} bytes, or cut off"));
+    to_bytes(request.into_body(), max).await.map_err(too_long)
 }
 
 /// A number in a query, which holds nothing else here.
@@ -203,53 +182,6 @@ fn number(query: &str, key: &str) -> Result<Option<u64>, Problem> {
     let bad = |_| Problem::new(StatusCode::BAD_REQUEST, format!("{key} is \"{value}\", which is not a number"));
     value.parse().map(Some).map_err(bad)
 }
-
-/// What is answered when it does not work (RFC 9457).
-pub(super) struct Problem {
-    status: StatusCode,
-    detail: String,
-    allow: Option<&'static str>,
-}
-
-impl Problem {
-    fn new(status: StatusCode, detail: String) -> Problem {
-        Problem { status, detail, allow: None }
-    }
-
-    fn method(allow: &'static str) -> Problem {
-        let detail = format!("only {allow} is taken here");
-        Problem { allow: Some(allow), ..Problem::new(StatusCode::METHOD_NOT_ALLOWED, detail) }
-    }
-
-    fn no_store() -> Problem {
-        Problem::new(StatusCode::NOT_FOUND, "the destination has no store of dead letters yet".to_owned())
-    }
-
-    fn internal(problem: &dyn std::error::Error) -> Problem {
-        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, crate::cli::chain(problem))
-    }
-}
-
-impl IntoResponse for Problem {
-    fn into_response(self) -> Response {
-        let title = self.status.canonical_reason().unwrap_or_default();
-        let body = json!({
-            "type": "about:blank", "title": title, "status": self.status.as_u16(), "detail": self.detail,
-        });
-        let mut response = (self.status, format!("{body}\n")).into_response();
-        let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        if let Some(allow) = self.allow {
-            headers.insert(ALLOW, HeaderValue::from_static(allow));
-        }
-        response
-    }
-}
-
-/// Letters of a page, unless asked for otherwise.
-const PAGE_DEFAULT: u64 = 100;
-/// Letters of a page at most.
-const PAGE_MAX: u64 = 1_000;
 
 #[cfg(test)]
 mod tests {

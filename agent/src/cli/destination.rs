@@ -1,0 +1,233 @@
+//! `destination`: how each destination is, and what an operator wishes of it. All but `template` ask the running agent.
+
+use std::path::Path;
+
+use super::args::{DestinationCommand, DestinationListArgs, DestinationNameArgs, DestinationShowArgs};
+use super::client::{Client, Sockets, path_segment};
+use super::status::trouble;
+use super::words::{count, moment, size, span, table};
+use super::{Exit, Failure, Output, template};
+use crate::config::Surroundings;
+use crate::control::destinations::{DestinationWhole, Paused};
+use crate::control::status::DestinationStatus;
+use crate::runtime::clock;
+
+/// Lists, shows, pauses or resumes them, or prints a template.
+pub(super) fn run(
+    path: &Path,
+    command: &DestinationCommand,
+    surroundings: &Surroundings,
+    output: &mut Output<'_>,
+) -> Result<Exit, Failure> {
+    let ask = |output: &mut Output<'_>, answer: &dyn Fn(&Client, &mut Output<'_>) -> Result<Exit, Failure>| {
+        let Some(sockets) = Sockets::find(path, surroundings, output) else { return Ok(Exit::Config) };
+        answer(&Client::new(&sockets.admin, path), output)
+    };
+    match command {
+        DestinationCommand::List(args) => ask(output, &|client, output| list(client, args, output)),
+        DestinationCommand::Show(args) => ask(output, &|client, output| show(client, args, output)),
+        DestinationCommand::Pause(args) => ask(output, &|client, output| rest(client, args, "pause", output)),
+        DestinationCommand::Resume(args) => ask(output, &|client, output| rest(client, args, "resume", output)),
+        DestinationCommand::Template(args) => template::run(path, args, surroundings, output),
+    }
+}
+
+fn list(client: &Client, args: &DestinationListArgs, output: &mut Output<'_>) -> Result<Exit, Failure> {
+    let path = "/v1/destinations";
+    if args.json {
+        output.json(&client.get(path)?);
+        return Ok(Exit::Ok);
+    }
+    let destinations: Vec<DestinationStatus> = client.get(path)?;
+    if destinations.is_empty() {
+        output.talk("no destinations are configured");
+        return Ok(Exit::Ok);
+    }
+    rows(&destinations, clock::wall_ms()).iter().for_each(|line| output.data(line));
+    Ok(Exit::Ok)
+}
+
+fn rows(destinations: &[DestinationStatus], now_ms: i64) -> Vec<String> {
+    let head = ["DESTINATION", "TYPE", "STATE", "SINCE", "LAG", "UNREAD", "RATE", "LAST SUCCESS"];
+    let mut rows = vec![head.map(str::to_owned).to_vec()];
+    let ago = |at_ms: i64| span(now_ms.saturating_sub(at_ms).max(0) as u64);
+    rows.extend(destinations.iter().map(|destination| {
+        vec![
+            destination.name.clone(),
+            destination.kind.clone(),
+            destination.state.clone(),
+            destination.since_ms.map(ago).unwrap_or_default(),
+            span(destination.lag_ms),
+            count(destination.unread),
+            format!("{:.1}/s", destination.events_per_second),
+            destination.last_success_ms.map_or_else(|| "none yet".to_owned(), |at_ms| format!("{} ago", ago(at_ms))),
+        ]
+    }));
+    table(&rows)
+}
+
+fn show(client: &Client, args: &DestinationShowArgs, output: &mut Output<'_>) -> Result<Exit, Failure> {
+    let path = format!("/v1/destinations/{}", path_segment(&args.destination));
+    if args.json {
+        output.json(&client.get(&path)?);
+        return Ok(Exit::Ok);
+    }
+    let whole: DestinationWhole = client.get(&path)?;
+    lines(&whole, clock::wall_ms()).iter().for_each(|line| output.data(line));
+    Ok(Exit::Ok)
+}
+
+/// State, numbers, streams and settings of one destination.
+fn lines(whole: &DestinationWhole, now_ms: i64) -> Vec<String> {
+    let DestinationWhole { settings, status } = whole;
+    let since = status.since_ms.map(|since| format!(" for {}", span(now_ms.saturating_sub(since).max(0) as u64)));
+    let mut lines = vec![format!("state     {}{}: {}", status.state, since.unwrap_or_default(), status.cause)];
+    if status.state != "active" {
+        lines.extend(trouble(status).into_iter().skip(1).map(|line| format!("        {line}")));
+    }
+    let (books, requests, latency) = (&status.books, &status.requests, &status.latency);
+    lines.push(format!(
+        "lag       {}; {} records not read yet; {:.1} events/s accepted over the last minute",
+        span(status.lag_ms),
+        count(status.unread),
+        status.events_per_second
+    ));
+    lines.push(format!(
+        "books     {} judged = {} filtered + {} selected",
+        count(books.judged),
+        count(books.filtered),
+        count(books.selected)
+    ));
+    lines.push(format!(
+        "          {} selected = {} delivered + {} dead letters + {} passed over + {} in hand + {} written off",
+        count(books.selected),
+        count(books.delivered),
+        count(books.dead_lettered),
+        count(books.overflowed),
+        count(books.in_hand),
+        count(books.abandoned)
+    ));
+    if books.difference != 0 {
+        lines.push(format!("          OUT BY {}", count(books.difference)));
+    }
+    lines.push(format!(
+        "requests  {} accepted, {} refused, {} without an answer, {} under way; {} of events",
+        count(requests.accepted),
+        count(requests.refused),
+        count(requests.failed),
+        requests.under_way,
+        size(status.delivered_bytes)
+    ));
+    lines.push(format!(
+        "latency   half within {}, 99 of 100 within {}, the longest {}",
+        span(latency.p50_ms),
+        span(latency.p99_ms),
+        span(latency.max_ms)
+    ));
+    lines.extend(status.dead_letters.map(|store| {
+        format!("letters   {} kept, {} of {}", count(store.events), size(store.bytes), size(store.max_bytes))
+    }));
+    for (at, stream) in status.streams.iter().enumerate() {
+        lines.push(format!("{}{stream}", if at == 0 { "streams   " } else { "          " }));
+    }
+    lines.push(String::new());
+    let set = settings.iter().filter_map(|(key, value)| Some((key, value.as_str()?)));
+    lines.extend(set.map(|(key, value)| format!("{key:<24} {value}").trim_end().to_owned()));
+    lines
+}
+
+fn rest(client: &Client, args: &DestinationNameArgs, wish: &str, output: &mut Output<'_>) -> Result<Exit, Failure> {
+    let path = format!("/v1/destinations/{}/{wish}", path_segment(&args.destination));
+    let paused: Paused = client.post(&path, &[])?;
+    let (data, talk) = said(&paused);
+    output.data(&data);
+    talk.iter().for_each(|line| output.talk(line));
+    Ok(Exit::Ok)
+}
+
+/// What came of a pause or a resumption, and what to know about it.
+fn said(paused: &Paused) -> (String, Option<String>) {
+    let name = &paused.destination;
+    let Some(pause) = &paused.after else {
+        let before = paused.before.as_ref();
+        return match before {
+            Some(pause) => (format!("{name} goes on; {} had paused it at {}", pause.who, moment(pause.since_ms)), None),
+            None => (format!("{name} was not paused"), None),
+        };
+    };
+    let waits = format!(
+        "its events wait in the log for {} (buffer.window) while there is room; then the oldest are passed over, and \
+         announced",
+        span(paused.window_ms)
+    );
+    if paused.is_changed {
+        (format!("{name} is paused, also over restarts, until `scaidrive-siem destination resume {name}`"), Some(waits))
+    } else {
+        (format!("{name} is paused already: by {}, at {}", pause.who, moment(pause.since_ms)), Some(waits))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::cli::status::tests::sample;
+    use crate::node::Pause;
+
+    #[test]
+    fn the_list_has_a_line_for_each_destination() {
+        let mut destinations = sample("active").destinations;
+        destinations.extend(sample("circuit_open").destinations);
+        destinations[0].name = "elastic-prod".to_owned();
+        destinations[0].events_per_second = 12.34;
+        destinations[1].last_success_ms = None;
+        assert_eq!(
+            rows(&destinations, 13_000),
+            [
+                "DESTINATION   TYPE        STATE         SINCE    LAG  UNREAD    RATE  LAST SUCCESS",
+                "elastic-prod  splunk_hec  active         12 s  3.0 s       1  12.3/s  13 s ago",
+                "splunk        splunk_hec  circuit_open   12 s  3.0 s       1   0.0/s  none yet",
+            ]
+        );
+    }
+
+    #[test]
+    fn one_destination_is_shown_with_state_numbers_streams_and_settings() {
+        let settings = json!({"name": "splunk", "token": "file /etc/x", "proxy.url": null});
+        let Value::Object(settings) = settings else { panic!("an object") };
+        let status = sample("circuit_open").destinations.remove(0);
+        let text = lines(&DestinationWhole { settings, status }, 13_000).join("\n");
+        assert_eq!(
+            text,
+            "state     circuit_open for 12 s: cannot connect: refused\n\
+             \x20         last success 1970-01-01T00:00:00.000Z\n\
+             \x20         next: it is tried again by itself, with growing pauses; events wait here for 29 m more before \
+             the oldest is given up\n\
+             lag       3.0 s; 1 records not read yet; 0.0 events/s accepted over the last minute\n\
+             books     4 judged = 0 filtered + 4 selected\n\
+             \x20         4 selected = 1 delivered + 0 dead letters + 0 passed over + 3 in hand + 0 written off\n\
+             requests  1 accepted, 0 refused, 3 without an answer, 0 under way; 9 B of events\n\
+             latency   half within 3 ms, 99 of 100 within 3 ms, the longest 3 ms\n\
+             streams   s\n\
+             \n\
+             name                     splunk\n\
+             token                    file /etc/x"
+        );
+    }
+
+    #[test]
+    fn a_pause_says_what_happens_to_the_events_and_who_made_it() {
+        let pause = Some(Pause { who: "uid 0".to_owned(), since_ms: 0 });
+        let paused = |is_changed, before: &Option<Pause>, after: &Option<Pause>| {
+            let (before, after) = (before.clone(), after.clone());
+            said(&Paused { destination: "a".to_owned(), is_changed, before, after, window_ms: 1_800_000 })
+        };
+        let (data, talk) = paused(true, &None, &pause);
+        assert!(data.starts_with("a is paused, also over restarts, until `scaidrive-siem destination resume a`"));
+        assert!(talk.unwrap().contains("wait in the log for 30 m (buffer.window)"));
+        assert_eq!(paused(false, &pause, &pause).0, "a is paused already: by uid 0, at 1970-01-01T00:00:00.000Z");
+        assert_eq!(paused(true, &pause, &None).0, "a goes on; uid 0 had paused it at 1970-01-01T00:00:00.000Z");
+        assert_eq!(paused(false, &None, &None).0, "a was not paused");
+    }
+}

@@ -1,0 +1,127 @@
+//! Destinations as the admin API tells of them, and the audit events of what an operator does to them.
+
+use std::sync::Arc;
+
+use scaidrive_codecs::own::{ConfigChanged, OwnEvent};
+use scaidrive_codecs::time::write_rfc3339;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use crate::config::{Config, Destination, nearest};
+use crate::control::status::DestinationStatus;
+use crate::node::Pause;
+
+/// One destination with everything.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct DestinationWhole {
+    /// Every key with its value, as people write them; where a secret is kept in place of the secret.
+    pub settings: Map<String, Value>,
+    /// How it is.
+    pub status: DestinationStatus,
+}
+
+/// What became of a pause, or of its end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Paused {
+    /// The destination's name.
+    pub destination: String,
+    /// Whether it was otherwise before.
+    pub is_changed: bool,
+    /// Who had paused it until now.
+    pub before: Option<Pause>,
+    /// Who has paused it.
+    pub after: Option<Pause>,
+    /// How long events stay in the log for it.
+    pub window_ms: u64,
+}
+
+/// A name that no destination has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Unknown {
+    /// What was asked for.
+    pub(crate) what: String,
+    /// What may have been meant.
+    pub(crate) advice: String,
+}
+
+/// The configured destination of this name.
+///
+/// # Errors
+/// When none has it.
+pub(crate) fn find(config: &Config, name: &str) -> Result<Arc<Destination>, Unknown> {
+    let found = config.destinations.iter().find(|known| known.name == name);
+    found.cloned().ok_or_else(|| {
+        let known: Vec<&str> = config.destinations.iter().map(|known| known.name.as_str()).collect();
+        Unknown { what: format!("there is no destination \"{name}\""), advice: meant(name, &known) }
+    })
+}
+
+fn meant(name: &str, known: &[&str]) -> String {
+    if let Some(near) = nearest(name, known.iter().copied()) {
+        return format!("did you mean \"{near}\"?");
+    }
+    let named = known.iter().take(NAMED_MAX).copied().collect::<Vec<_>>().join(", ");
+    match known.len().saturating_sub(NAMED_MAX) {
+        _ if known.is_empty() => "configure one first; there are none".to_owned(),
+        0 => format!("name one of {named}"),
+        more => format!("name one of {named} and {more} more"),
+    }
+}
+
+/// A destination's settings, absent ones as `null`.
+pub(super) fn settings(destination: &Destination) -> Map<String, Value> {
+    destination.settings().into_iter().map(|(key, value)| (key.to_owned(), json!(value))).collect()
+}
+
+/// Somebody did something to a destination.
+pub(super) fn event(who: &str, what: &str, destination: &Destination, before: Value, after: Value) -> OwnEvent {
+    let target = destination.name.clone();
+    OwnEvent::ConfigChanged(ConfigChanged {
+        who: who.to_owned(),
+        via: "cli".to_owned(),
+        what: what.to_owned(),
+        target,
+        before,
+        after,
+    })
+}
+
+/// A pause in an audit event.
+pub(super) fn pause_value(pause: Option<&Pause>) -> Value {
+    match pause {
+        None => json!({"paused": false}),
+        Some(Pause { who, since_ms }) => {
+            let mut since = Vec::new();
+            write_rfc3339(*since_ms, &mut since);
+            json!({"paused": true, "by": who, "since": String::from_utf8_lossy(&since)})
+        }
+    }
+}
+
+/// Names that are listed where none is near.
+const NAMED_MAX: usize = 8;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_is_nearly_right_is_suggested_and_else_those_there_are() {
+        assert_eq!(meant("splnk", &["elastic", "splunk"]), "did you mean \"splunk\"?");
+        assert_eq!(meant("x", &["elastic", "splunk"]), "name one of elastic, splunk");
+        assert_eq!(meant("x", &[]), "configure one first; there are none");
+        let many: Vec<String> = (0..20).map(|number| format!("siem-{number}")).collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        assert!(meant("nothing-like-it", &many).ends_with("siem-7 and 12 more"));
+    }
+
+    #[test]
+    fn an_audit_event_says_who_paused_and_since_when() {
+        let pause = Pause { who: "uid 0".to_owned(), since_ms: 0 };
+        assert_eq!(
+            pause_value(Some(&pause)),
+            json!({"paused": true, "by": "uid 0", "since": "1970-01-01T00:00:00.000Z"})
+        );
+        assert_eq!(pause_value(None), json!({"paused": false}));
+    }
+}

@@ -1,0 +1,61 @@
+//! What is answered when it does not work (RFC 9457), with a member of our own: `do`, what to do about it.
+
+use axum::http::StatusCode;
+use axum::http::header::{ALLOW, CONTENT_TYPE, HeaderValue};
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+use crate::control::destinations::Unknown;
+
+/// See the module.
+pub(super) struct Problem {
+    pub(super) status: StatusCode,
+    detail: String,
+    advice: Option<String>,
+    allow: Option<&'static str>,
+}
+
+impl Problem {
+    pub(super) fn new(status: StatusCode, detail: String) -> Problem {
+        Problem { status, detail, advice: None, allow: None }
+    }
+
+    /// The same with what to do about it.
+    pub(super) fn advise(self, advice: &str) -> Problem {
+        Problem { advice: Some(advice.to_owned()), ..self }
+    }
+
+    pub(super) fn method(allow: &'static str) -> Problem {
+        let detail = format!("only {allow} is taken here");
+        Problem { allow: Some(allow), ..Problem::new(StatusCode::METHOD_NOT_ALLOWED, detail) }
+    }
+
+    pub(super) fn internal(problem: &dyn std::error::Error) -> Problem {
+        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, crate::cli::chain(problem))
+    }
+}
+
+impl From<Unknown> for Problem {
+    fn from(unknown: Unknown) -> Problem {
+        Problem::new(StatusCode::NOT_FOUND, unknown.what).advise(&unknown.advice)
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let title = self.status.canonical_reason().unwrap_or_default();
+        let mut body = json!({
+            "type": "about:blank", "title": title, "status": self.status.as_u16(), "detail": self.detail,
+        });
+        if let Some(advice) = self.advice {
+            body["do"] = advice.into();
+        }
+        let mut response = (self.status, format!("{body}\n")).into_response();
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if let Some(allow) = self.allow {
+            headers.insert(ALLOW, HeaderValue::from_static(allow));
+        }
+        response
+    }
+}
