@@ -152,7 +152,11 @@ fn a_command_line_that_cannot_be_understood_exits_64_in_three_lines() {
         (&["deadletter", "show", "a"], "something is missing: <STREAM>, <N>", "--help"),
         (&["deadletter", "show", "a", "b", "c"], "<N> can't be \"c\"", "--help"),
         (&["destination", "puase", "a"], "there is no command `puase`", "did you mean `pause`?"),
-        (&["destination", "template", "a", "--flavor", "lucene"], "--flavor <FLAVOR> can't be \"lucene\"", "opensearch"),
+        (
+            &["destination", "template", "a", "--flavor", "lucene"],
+            "--flavor <FLAVOR> can't be \"lucene\"",
+            "opensearch",
+        ),
         (&["deadletter", "drop", "a", "s"], "something is missing: <N>...", "--help"),
         (&["deadletter", "drop", "a"], "something is missing: <STREAM>, <N>...", "--help"),
         (&["deadletter", "edit", "a", "s", "1"], "something is missing: --file <FILE>", "--help"),
