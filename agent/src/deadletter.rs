@@ -75,6 +75,17 @@ pub struct Key {
     pub n: u64,
 }
 
+/// What became of a letter that was sent again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tried {
+    /// Which.
+    pub key: Key,
+    /// Its last edit before it was sent.
+    pub edited_ms: Option<i64>,
+    /// Taken, or refused again in these words.
+    pub fate: Result<(), String>,
+}
+
 /// A store that is only looked at.
 #[derive(Debug)]
 pub struct Look(DeadLetters);
@@ -366,22 +377,23 @@ impl DeadLetters {
     }
 
     /// What became of letters that were sent again: those that were taken are dropped, and the others get the newest reply.
+    /// One that was edited after it was sent stays as it is.
     ///
     /// # Errors
     /// When the disk refuses; then all are as they were.
-    pub fn tried(&mut self, tried: &[(Key, Result<(), String>)], wall_ms: i64) -> Result<(), StoreError> {
+    pub fn tried(&mut self, tried: &[Tried], wall_ms: i64) -> Result<(), StoreError> {
         let mut taken = HashSet::new();
         let mut refused = HashMap::new();
-        for (key, fate) in tried {
-            let Some(id) = self.by_key.get(key).copied() else { continue };
-            match (fate, self.letter(id)?) {
-                (Err(why), Some(letter)) => {
+        for Tried { key, edited_ms, fate } in tried {
+            let Some(letter) = self.find(key)?.filter(|letter| letter.edited_ms == *edited_ms) else { continue };
+            match fate {
+                Ok(()) => drop(taken.insert(letter.id)),
+                Err(why) => {
                     let attempts = letter.attempts.saturating_add(1);
-                    let (reply, reason) = (why.clone(), why.clone());
+                    let (id, reply, reason) = (letter.id, why.clone(), why.clone());
                     let letter = Letter { reply, reason, attempts, wall_ms, ..letter };
                     refused.insert(id, body_of(&bounded(id, &letter))?);
                 }
-                _ => drop(taken.insert(id)),
             }
         }
         let kept = self.places.iter().filter(|place| !taken.contains(&place.id));

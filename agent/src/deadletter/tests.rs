@@ -313,13 +313,15 @@ fn an_edit_that_finds_no_room_or_no_disk_leaves_the_letter_as_it_was() {
 fn of_letters_that_were_sent_again_those_taken_are_dropped_and_the_others_keep_the_newest_reply() {
     let dir = TempDir::new().unwrap();
     let (mut store, _) = open(&dir, MAX_BYTES_DEFAULT);
-    store.put(&[letter(4), letter(5), letter(6)]).unwrap();
-    let gone = Key { epoch: [9; 16], n: 1 };
-    let tried = [(letter(4).key, Ok(())), (letter(6).key, Err("HTTP 400: still no".to_owned())), (gone, Ok(()))];
-    store.tried(&tried, 7).unwrap();
+    store.put(&[letter(4), letter(5), letter(6), letter(7)]).unwrap();
+    store.edit(4, b"{}".to_vec(), 5).unwrap();
+    let tried = |n, fate| Tried { key: letter(n).key, edited_ms: None, fate };
+    let gone = Tried { key: Key { epoch: [9; 16], n: 1 }, edited_ms: None, fate: Ok(()) };
+    let refused = Err("HTTP 400: still no".to_owned());
+    store.tried(&[tried(4, Ok(())), tried(6, refused), tried(7, Ok(())), gone], 7).unwrap();
     drop(store);
     let (store, _) = open(&dir, MAX_BYTES_DEFAULT);
-    assert_eq!(numbers(&store), [5, 6]);
+    assert_eq!(numbers(&store), [5, 6, 7], "the last one was edited after it was sent");
     let words = "HTTP 400: still no".to_owned();
     let again = Letter { id: 3, reply: words.clone(), reason: words, wall_ms: 7, attempts: 4, ..letter(6) };
     assert_eq!(store.find(&letter(6).key).unwrap(), Some(again));

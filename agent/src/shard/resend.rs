@@ -6,8 +6,8 @@ use std::sync::{Arc, PoisonError};
 
 use super::{Place, Shard};
 use crate::config::DestinationId;
-use crate::deadletter::{Key, Letter};
-use crate::delivery::outlet::{Fate, Sending};
+use crate::deadletter::{Key, Letter, Tried};
+use crate::delivery::outlet::Sending;
 use crate::runtime::offload_value;
 use crate::stream::name::StreamName;
 use crate::time::Millis;
@@ -43,7 +43,10 @@ async fn resend(shard: Rc<Shard>, destination: DestinationId, mut letters: VecDe
         let mut tried = Vec::new();
         for sending in sendings.iter().rev() {
             match sending.fate() {
-                Some(fate) => tried.push((sending.letter.key, fate)),
+                Some(fate) => {
+                    let Letter { key, edited_ms, .. } = sending.letter;
+                    tried.push(Tried { key, edited_ms, fate });
+                }
                 None => letters.push_front(sending.letter.key),
             }
         }
@@ -76,7 +79,7 @@ async fn read(shard: &Rc<Shard>, place: &Rc<Place>, keys: Vec<Key>) -> (Vec<Lett
 }
 
 /// What was taken is dropped from the store; what was refused again stays, with the newest reply.
-async fn keep(shard: &Rc<Shard>, place: &Rc<Place>, tried: Vec<(Key, Fate)>) {
+async fn keep(shard: &Rc<Shard>, place: &Rc<Place>, tried: Vec<Tried>) {
     let (store, name) = (Arc::clone(&place.dead_letters), place.destination.name.clone());
     let wall_ms = shard.runtime.wall_ms();
     let settle = move || {

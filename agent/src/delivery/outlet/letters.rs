@@ -21,7 +21,7 @@ pub struct Sending {
 }
 
 /// What became of a letter: taken, or refused again in these words.
-pub type Fate = Result<(), String>;
+pub(super) type Fate = Result<(), String>;
 
 impl Sending {
     /// A letter that has not been tried yet.
@@ -30,7 +30,7 @@ impl Sending {
     }
 
     /// What became of it, once that is known.
-    pub fn fate(&self) -> Option<Fate> {
+    pub fn fate(&self) -> Option<Result<(), String>> {
         self.fate.borrow().clone()
     }
 }

@@ -29,7 +29,7 @@ use scaidrive_codecs::Filter;
 use scaidrive_wal::{CursorKey, Record, Seq};
 
 pub use self::judging::FLAG_OWN;
-pub use self::letters::{Fate, Sending};
+pub use self::letters::Sending;
 pub use self::replay::Stretch;
 pub use self::sending::{Lone, LoneJob, OutletJob, Wish};
 pub use self::tally::Tally;
