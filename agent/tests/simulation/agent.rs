@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use scaidrive_siem::config::{Config, Destination, OnFull, Surroundings};
 use scaidrive_siem::credentials::Credentials;
-use scaidrive_siem::deadletter::DeadLetters;
+use scaidrive_siem::deadletter::{DeadLetters, Letter};
 use scaidrive_siem::ingest::{Intake, Settings, Window};
 use scaidrive_siem::runtime::Runtime;
 use scaidrive_siem::runtime::virtual_time::World;
@@ -160,17 +160,20 @@ impl Machine {
     pub fn reload(&self, specs: &[Spec]) {
         let plan = self.plan(specs);
         let Some(life) = self.life() else { return };
-        for mailbox in &life.mailboxes {
-            mailbox.command(Command::Replan(Arc::clone(&plan)));
-        }
+        self.command(&life, || Command::Replan(Arc::clone(&plan)));
     }
 
-    /// The dead letters of a destination, as raw events.
-    pub fn dead_letters(&self, name: &str) -> Vec<Vec<u8>> {
+    /// Asks the same of every shard.
+    pub fn command(&self, life: &Life, command: impl Fn() -> Command) {
+        life.mailboxes.iter().for_each(|mailbox| mailbox.command(command()));
+    }
+
+    /// The dead letters of a destination.
+    pub fn letters(&self, name: &str) -> Vec<Letter> {
         let stores = self.stores.borrow();
         let Some((_, store)) = stores.iter().find(|(known, _)| known == name) else { return Vec::new() };
         let page = store.lock().unwrap().page(0, 100_000).unwrap();
-        page.letters.into_iter().map(|letter| letter.raw).collect()
+        page.letters
     }
 
     fn plan(&self, specs: &[Spec]) -> Arc<Plan> {

@@ -46,7 +46,8 @@ pub fn unfinished(life: &Life) -> Option<String> {
             let outlet = place.outlet.borrow();
             let (books, held) = (outlet.books(), outlet.sender().held_events());
             let name = &place.destination.name;
-            let is_done = books.in_hand == 0 && held == 0 && outlet.is_empty() && has_read_all(shard, outlet.next_seq().get());
+            let has_read = !outlet.is_replay() && has_read_all(shard, outlet.next_seq().get());
+            let is_done = books.in_hand == 0 && held == 0 && outlet.is_empty() && has_read;
             let state = outlet.state();
             (!is_done).then(|| {
                 format!(
@@ -187,7 +188,7 @@ pub fn check_all_stated(siem: &Siem, life: &Life) -> Verdict {
     let (told, _) = read_told(siem)?;
     for shard in &life.shards {
         for place in shard.places() {
-            if place.destination.name != siem.name {
+            if place.destination.name != siem.name || place.is_replay() {
                 continue;
             }
             let outlet = place.outlet.borrow();
@@ -208,8 +209,8 @@ pub fn check_all_stated(siem: &Siem, life: &Life) -> Verdict {
 fn check_dead_letters(siem: &Siem, produced: &Produced, machine: &Machine) -> Verdict {
     let held = siem.held.borrow();
     let sent = produced.sent.borrow();
-    for letter in machine.dead_letters(&siem.name) {
-        let event: Value = serde_json::from_slice(&letter).map_err(|problem| problem.to_string())?;
+    for letter in machine.letters(&siem.name) {
+        let event: Value = serde_json::from_slice(&letter.raw).map_err(|problem| problem.to_string())?;
         let id = event["event_id"].as_str().unwrap_or_default();
         let is_poison = sent.get(id).is_some_and(|sample| sample.is_poison);
         if !is_poison && !held.refused_unjustly.contains(id) {

@@ -65,7 +65,7 @@ pub struct Siem {
     pub held: RefCell<Held>,
     /// What was found wrong as it arrived.
     pub broken: RefCell<Option<String>>,
-    is_ordered: Cell<bool>,
+    pub is_ordered: Cell<bool>,
     dice: Dice,
     runtime: Rc<dyn Runtime>,
 }

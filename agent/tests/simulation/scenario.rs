@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
+use scaidrive_siem::config::DestinationId;
 use scaidrive_siem::runtime::virtual_time::{Network, Weather, World};
 use scaidrive_siem::shard::Command;
 use scaidrive_siem::time::Millis;
@@ -24,6 +25,8 @@ pub struct Trouble {
     pub bad_disk: bool,
     pub damage: bool,
     pub reloads: bool,
+    /// Somebody pauses destinations, replays, and sends dead letters again.
+    pub operators: bool,
 }
 
 /// What a run came to.
@@ -56,6 +59,7 @@ pub fn run(seed: u64) -> Result<Ran, String> {
         bad_disk: !is_honest && dice.happens(40),
         damage: !is_honest && dice.happens(15),
         reloads: dice.happens(30),
+        operators: dice.happens(40),
     };
     let setup = Setup {
         shards: dice.within(1, 3) as usize,
@@ -158,8 +162,8 @@ impl Run {
     }
 
     fn accident(&mut self) -> Verdict {
-        let Trouble { crashes, bad_disk, reloads, damage, .. } = self.trouble;
-        match self.dice.within(0, 8) {
+        let Trouble { crashes, bad_disk, reloads, damage, operators, .. } = self.trouble;
+        match self.dice.within(0, 10) {
             0..=2 if crashes => self.crash(damage)?,
             3 if crashes => self.stop_in_good_order()?,
             4 if bad_disk => {
@@ -171,6 +175,7 @@ impl Run {
                 self.machine.disks.iter().for_each(|disk| disk.fill(full));
             }
             6..=7 if reloads => self.reload(),
+            8..=9 if operators => self.operate(),
             _ => self.machine.disks.iter().for_each(|disk| disk.write_back()),
         }
         Ok(())
@@ -250,6 +255,37 @@ impl Run {
         self.machine.reload(&self.specs);
     }
 
+    /// Somebody at the command line.
+    fn operate(&self) {
+        let Some(life) = self.machine.life() else { return };
+        let spec = &self.specs[self.dice.within(0, self.specs.len() as u64) as usize];
+        let siem = self.siems.iter().find(|siem| siem.name == spec.name).expect("every destination has a receiver");
+        let destination = DestinationId::from_text(&spec.name);
+        match self.dice.within(0, 4) {
+            0..=1 => {
+                let is_paused = self.dice.happens(50);
+                self.machine.command(&life, || Command::Pause { destination, is_paused });
+            }
+            2 => {
+                // What was told as lost may come after all.
+                siem.is_inexact.set(true);
+                siem.is_ordered.set(false);
+                let from_wall_ms = life.runtime.wall_ms() - self.dice.within(0, 60_000) as i64;
+                self.machine.command(&life, || Command::Replay { destination, from_wall_ms });
+            }
+            _ => {
+                siem.is_inexact.set(true);
+                siem.is_ordered.set(false);
+                let letters = self.machine.letters(&spec.name);
+                for (shard, mailbox) in life.mailboxes.iter().enumerate() {
+                    let of_shard = letters.iter().filter(|letter| usize::from(letter.shard) == shard);
+                    let letters = of_shard.map(|letter| letter.key).collect();
+                    mailbox.command(Command::Resend { destination, letters });
+                }
+            }
+        }
+    }
+
     /// A destination is removed, or one that was removed is there again.
     fn remove_or_return(&mut self) {
         if let Some(spec) = self.removed.pop() {
@@ -274,6 +310,10 @@ impl Run {
             self.machine.start(&self.world, &self.specs);
         }
         let life = self.machine.life().expect("it was started");
+        for spec in &self.specs {
+            let destination = DestinationId::from_text(&spec.name);
+            self.machine.command(&life, || Command::Pause { destination, is_paused: false });
+        }
         let has_syslog = self.specs.iter().any(|spec| spec.is_syslog);
         // Nothing answers for syslog, so what is written last is taken as read after half the window, and not given up
         // before, whoever waits for its room. An epoch that ends, and a second notice, wait for that one after another.
