@@ -163,7 +163,11 @@ impl Run {
 
     fn accident(&mut self) -> Verdict {
         let Trouble { crashes, bad_disk, reloads, damage, operators, .. } = self.trouble;
-        match self.dice.within(0, 10) {
+        if operators && self.dice.happens(50) {
+            self.operate();
+            return Ok(());
+        }
+        match self.dice.within(0, 8) {
             0..=2 if crashes => self.crash(damage)?,
             3 if crashes => self.stop_in_good_order()?,
             4 if bad_disk => {
@@ -175,7 +179,6 @@ impl Run {
                 self.machine.disks.iter().for_each(|disk| disk.fill(full));
             }
             6..=7 if reloads => self.reload(),
-            8..=9 if operators => self.operate(),
             _ => self.machine.disks.iter().for_each(|disk| disk.write_back()),
         }
         Ok(())
@@ -262,15 +265,17 @@ impl Run {
         let siem = self.siems.iter().find(|siem| siem.name == spec.name).expect("every destination has a receiver");
         let destination = DestinationId::from_text(&spec.name);
         match self.dice.within(0, 4) {
-            0..=1 => {
+            0 => {
                 let is_paused = self.dice.happens(50);
                 self.machine.command(&life, || Command::Pause { destination, is_paused });
             }
-            2 => {
+            1..=2 => {
                 // What was told as lost may come after all.
                 siem.is_inexact.set(true);
                 siem.is_ordered.set(false);
-                let from_wall_ms = life.runtime.wall_ms() - self.dice.within(0, 60_000) as i64;
+                // Producers write most of what they write early.
+                let since_start = self.world.now().0.saturating_sub(self.dice.within(0, 10_000)) as i64;
+                let from_wall_ms = life.runtime.wall_ms() - since_start;
                 self.machine.command(&life, || Command::Replay { destination, from_wall_ms });
             }
             _ => {
