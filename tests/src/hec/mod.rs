@@ -198,7 +198,8 @@ impl Rules for Splunk {
             404 => (404, "The requested URL was not found on this server."),
             405 => (405, "Method not allowed"),
             411 => (6, "Length required"),
-            413 => (6, "Request entity too large"),
+            // Not in the table of codes.
+            413 => return Reply::text(413, "Request entity too large"),
             415 => (6, "Unsupported coding"),
             429 => (26, "Queue is at capacity"),
             503 => (9, "Server is busy"),
