@@ -52,7 +52,8 @@ struct AckQuery {
 const CONTENT_MAX: usize = 2_000_000;
 const PATHS: &[&str] = &["/services/collector/event", "/services/collector", "/services/collector/event/1.0"];
 const HEALTH_PATHS: &[&str] = &["/services/collector/health", "/services/collector/health/1.0"];
-const ACK_PATH: &str = "/services/collector/ack";
+/// Where it is asked what was indexed.
+pub const ACK_PATH: &str = "/services/collector/ack";
 const CHANNEL_HEADER: &str = "x-splunk-request-channel";
 
 /// Splunk's answer with a code and a text (Splunk, "Troubleshoot HTTP Event Collector": possible error codes).

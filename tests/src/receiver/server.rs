@@ -253,6 +253,7 @@ fn serve_one(peer: &mut Peer, shared: &Shared, doors: &Doors) -> io::Result<bool
         store.most_at_once = store.most_at_once.max(store.at_once);
         store.request_count
     };
+    let path = head.path.clone();
     let request = Request { head, body: Vec::new(), number, connection: peer.connection };
     let mut notes = Notes::default();
     // A client that goes away ends its request as one that was dropped.
@@ -262,6 +263,7 @@ fn serve_one(peer: &mut Peer, shared: &Shared, doors: &Doors) -> io::Result<bool
     store.at_once -= 1;
     store.log(RequestLog {
         number,
+        path,
         at,
         ended: Instant::now(),
         status: outcome.status,

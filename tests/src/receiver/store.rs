@@ -23,6 +23,8 @@ pub enum Keep {
 pub struct RequestLog {
     /// Its number at this receiver, from 1; what arrived with it says the same.
     pub number: u64,
+    /// The path of its target.
+    pub path: String,
     /// When its head was complete.
     pub at: Instant,
     /// When it was answered or dropped.

@@ -53,7 +53,7 @@ pub(crate) fn cells(events: u64) -> Vec<Cell> {
 fn fill(row: &'static Row, events: u64, rng: Rng) -> Vec<Cell> {
     let cell = |fault, found| Cell { destination: row.name.to_owned(), fault, found };
     let shares = COLUMNS.iter().filter(|column| row.exempt(column.name).is_none()).count();
-    let mut run = caught(|| Run::start(row, events / shares as u64, rng));
+    let mut run = caught(|| Run::start(row, events, shares as u64, rng));
     let mut cells: Vec<Cell> = Vec::new();
     for column in COLUMNS {
         let found = match row.exempt(column.name) {
