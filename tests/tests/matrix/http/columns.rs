@@ -71,7 +71,7 @@ const WELL: Column = Column {
 
 pub(super) const COLUMNS: &[Column] = &[
     Column {
-        name: "poison",
+        name: "poison event",
         plan: |row, share| {
             let when = Predicate::contains(&share.poison.event_id());
             let names_event = row.tells == Tells::Which;
@@ -83,7 +83,7 @@ pub(super) const COLUMNS: &[Column] = &[
         ..WELL
     },
     Column {
-        name: "too long",
+        name: "oversize event",
         plan: |row, _| match row.too_long {
             TooLong::Refused(_) => Some(Plan { fault: status(413, None), to: To::Longer(LONG_BODY_BYTES) }),
             TooLong::Shortened(_) => None,
@@ -113,7 +113,7 @@ pub(super) const COLUMNS: &[Column] = &[
     },
     Column { name: "500", plan: |_, _| Some(Plan { fault: Fault::internal_error(), to: To::Some(1) }), ..WELL },
     Column {
-        name: "timeout",
+        name: "timeout after the body",
         plan: |_, _| {
             let beyond = REQUEST_TIMEOUT + Duration::from_secs(1);
             Some(Plan { fault: Fault::SlowReply(beyond), to: To::Some(1) })
@@ -122,8 +122,12 @@ pub(super) const COLUMNS: &[Column] = &[
         judge: judge_timeout,
         ..WELL
     },
-    Column { name: "cut", plan: |_, _| Some(Plan { fault: Fault::CutBody { after: 1_000 }, to: To::Some(1) }), ..WELL },
-    Column { name: "credential", ends_credential: true, judge: judge_credential, ..WELL },
+    Column {
+        name: "cut in the body",
+        plan: |_, _| Some(Plan { fault: Fault::CutBody { after: 1_000 }, to: To::Some(1) }),
+        ..WELL
+    },
+    Column { name: "expired credential", ends_credential: true, judge: judge_credential, ..WELL },
 ];
 
 impl Plan {
@@ -214,7 +218,8 @@ fn search_bound(n: usize) -> usize {
 }
 
 fn at_most(more: usize, bound: usize, note: &str) -> Result<String, String> {
-    let text = format!("{more} requests more (bound {bound}{note})");
+    let requests = if more == 1 { "request" } else { "requests" };
+    let text = format!("{more} {requests} more (bound {bound}{note})");
     if more <= bound { Ok(text) } else { Err(text) }
 }
 

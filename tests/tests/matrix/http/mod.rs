@@ -27,12 +27,14 @@ use run::Run;
 
 /// Rows that run at the same time: most of a run is waiting.
 const AT_ONCE: usize = 4;
+/// Fewer events for a destination would not fill the batches of a share.
+const EVENTS_MIN: u64 = 8_000;
 /// The column behind the faults.
 const BOOKS: &str = "books";
 
-/// The whole half of the matrix, with `events` events for each destination.
+/// The whole half of the matrix, with `events` events for each destination, or [`EVENTS_MIN`] if those are more.
 pub(crate) fn cells(events: u64) -> Vec<Cell> {
-    let seed = seed(20_261_122);
+    let (events, seed) = (events.max(EVENTS_MIN), seed(20_261_122));
     let waiting = Mutex::new(ROWS.iter().enumerate());
     let filled = Mutex::new(vec![Vec::new(); ROWS.len()]);
     let next = || waiting.lock().expect("no holder panics").next();

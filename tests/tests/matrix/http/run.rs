@@ -3,7 +3,7 @@
 //! The first events of a share are written while the stand-in holds its requests back, so that what follows goes out in
 //! full batches; a few more are written last, because it is later traffic that proves an event to be at fault.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde::Deserialize;
 
@@ -107,23 +107,30 @@ impl Run {
         self.runs += 4;
         let refused = (column.refuses)(self.row, &share);
         let mark = self.mark();
-        let mut ledger = self.expose(column, &share)?;
+        let mut ledger = Ledger::default();
+        let exposed = self.expose(column, &share, &mut ledger);
         ledger.acked.retain(|key| refused.is_none_or(|(bad, _)| *key != bad));
-        let expected = mark.distinct + ledger.acked.len();
-        let receiver = &self.stand_in.receiver;
-        // What is missing after that is told below.
-        soon(|| receiver.generated() >= expected && receiver.distinct() >= expected);
         self.refused.extend(refused.map(|(bad, _)| bad));
-        soon(|| self.agent.metric("destination_deadlettered_total", &[]) >= self.refused.len() as f64);
-        receiver.set_fault(Fault::None);
-        soon(|| receiver.at_once() == 0);
+        self.settle(mark.distinct + ledger.acked.len());
         let (report, seen) = self.see(&mark, &ledger);
         self.ledger.merge(ledger);
+        // Looked at in any case, so that the next share's are told apart.
         let letters = self.check_letters(refused);
+        exposed?;
         check_report(&report, (column.repeats)(self.row))?;
         letters?;
         self.check_rules(&mark)?;
         (column.judge)(self.row, &share, &seen)
+    }
+
+    /// Waits until so many different events have arrived and the others are dead letters, then ends the fault. What is
+    /// missing all the same shows when it is compared.
+    fn settle(&self, expected: usize) {
+        let receiver = &self.stand_in.receiver;
+        soon(|| receiver.generated() >= expected && receiver.distinct() >= expected);
+        soon(|| self.agent.metric("destination_deadlettered_total", &[]) >= self.refused.len() as f64);
+        receiver.set_fault(Fault::None);
+        soon(|| receiver.at_once() == 0);
     }
 
     /// What has to be true in the end: books that balance, and a last statement that holds.
@@ -149,7 +156,7 @@ impl Run {
         assert_statements_hold(&report, &stated);
         self.check_holes(&report)?;
         let (events, letters) = (self.ledger.acked.len(), self.letters.len());
-        Ok(format!("balanced: {events} events arrived, {letters} are dead letters, {} statements hold", stated.len()))
+        Ok(format!("they balance: arrived {events}, dead letters {letters}, true statements {}", stated.len()))
     }
 
     fn mark(&self) -> Mark {
@@ -164,9 +171,9 @@ impl Run {
         }
     }
 
-    /// Writes a share while the fault is there; the ledger of it.
-    fn expose(&self, column: &Column, share: &Share) -> Result<Ledger, String> {
-        let StandIn { receiver, expire, renewed, .. } = &self.stand_in;
+    /// Writes a share while the fault is there.
+    fn expose(&self, column: &Column, share: &Share, ledger: &mut Ledger) -> Result<(), String> {
+        let StandIn { receiver, expire, .. } = &self.stand_in;
         let plan = (column.plan)(self.row, share);
         let is_armed = plan.is_some();
         if let Some(plan) = plan {
@@ -176,25 +183,25 @@ impl Run {
             expire();
         }
         let [first, rest, last] = share.parts;
-        let mut ledger = Ledger::default();
         receiver.hold(true);
         ledger.merge(self.write(first));
         if column.has_long_event {
-            self.write_long(share.long, &mut ledger);
+            self.write_long(share.long, ledger);
         }
         receiver.hold(false);
         ledger.merge(self.write(rest));
-        if is_armed && !soon(|| receiver.met() > 0) {
-            return Err("no request met the fault".to_owned());
-        }
-        if column.ends_credential {
-            if !soon(|| self.agent.state_of(NAME) == "auth_hold") {
-                return Err(format!("the state is {}, not auth_hold", self.agent.state_of(NAME)));
-            }
-            self.agent.put_secret(SECRET_FILE, renewed);
-        }
+        let is_met = !is_armed || soon(|| receiver.met() > 0);
+        let renewed = if column.ends_credential { self.renew() } else { Ok(()) };
         ledger.merge(self.write(last));
-        Ok(ledger)
+        if is_met { renewed } else { Err("no request met the fault".to_owned()) }
+    }
+
+    /// Replaces the secret that is not valid any more when the agent has said so.
+    fn renew(&self) -> Result<(), String> {
+        let is_held = soon(|| self.agent.state_of(NAME) == "auth_hold");
+        let state = self.agent.state_of(NAME);
+        self.agent.put_secret(SECRET_FILE, &self.stand_in.renewed);
+        if is_held { Ok(()) } else { Err(format!("the state is {state}, not auth_hold")) }
     }
 
     fn write(&self, (run, events): (u32, u64)) -> Ledger {
@@ -317,6 +324,5 @@ fn workload(run: u32, events: u64) -> Workload {
 
 /// Waits until something is so; whether it was in the end.
 fn soon(mut is_so: impl FnMut() -> bool) -> bool {
-    let patience: Duration = PATIENCE;
-    try_wait_for(patience, || is_so().then_some(())).is_some()
+    try_wait_for(PATIENCE, || is_so().then_some(())).is_some()
 }
