@@ -76,7 +76,7 @@ fn fill(row: &'static Row, events: u64, rng: Rng) -> Vec<Cell> {
 fn step(run: &mut Result<Run, String>, act: impl FnOnce(&mut Run) -> Result<String, String>) -> Found {
     let judged = match run {
         Ok(run) => caught(|| act(run)),
-        Err(why) => return Found::Broken(format!("not reached: {why}")),
+        Err(why) => return Found::Broken(format!("not reached: {}", why.lines().next().unwrap_or_default())),
     };
     match judged {
         Ok(Ok(cost)) => Found::Held(cost),
