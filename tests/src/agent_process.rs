@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use crate::agent_config::{AgentConfig, Destination};
+use crate::agent_config::{AgentConfig, Destination, quoted};
 use crate::generator::Session;
 use crate::hec::{Hec, TOKEN};
 use crate::http;
@@ -90,7 +90,15 @@ impl Agent {
 
     /// Replaces the token in the file.
     pub fn set_token(&self, token: &str) {
-        write_secret(&self.token_file(), token);
+        self.put_secret("token", token);
+    }
+
+    /// Puts a secret into the file `name` of this agent's folder, new or in place of another one. Returns the value that
+    /// names it in the configuration.
+    pub fn put_secret(&self, name: &str, secret: &str) -> String {
+        let path = self.dir.path().join(name);
+        write_secret(&path, secret);
+        format!("{{ file = {} }}", quoted(&path.display().to_string()))
     }
 
     /// Starts the agent under another program: `wrapper` stands before the binary on the command line.

@@ -1,7 +1,8 @@
 //! Whether a destination may be sent to now: open, or closed until a moment at which one probe may pass.
 //!
 //! A gate closes at the first failure and opens at the first acceptance. Failures of requests that were under way
-//! when it closed do not count again: only a probe's failure makes the next wait longer.
+//! when it closed do not count again: only a probe's failure makes the next wait longer. A time that the destination
+//! named is kept whatever else is heard: what was under way by then may be accepted or fail in another way.
 
 use super::backoff::Backoff;
 use crate::time::{Entropy, Millis};
@@ -51,6 +52,8 @@ pub struct Closed {
     /// In plain words, for people.
     pub cause: String,
     is_probing: bool,
+    /// The destination itself named `until`.
+    is_named: bool,
 }
 
 /// See the module.
@@ -102,9 +105,11 @@ impl Gate {
         }
     }
 
-    /// The destination accepted something.
+    /// The destination accepted something. While it has named a time, only what the probe brings back counts.
     pub fn open(&mut self) {
-        self.closed = None;
+        if self.closed.as_ref().is_none_or(|closed| closed.is_probing || !closed.is_named) {
+            self.closed = None;
+        }
     }
 
     /// Something failed. `was_probe` says whether it was the probe; `after` is the destination's own wish.
@@ -125,7 +130,11 @@ impl Gate {
         let wait = hold.backoff().wait(failures, entropy);
         // A destination that names its own time has spoken; our doubling only bounds it from below.
         let until = now.plus(after.map_or(wait, |asked| asked.max(hold.backoff().floor)));
-        self.closed = Some(Closed { hold, since, until, failures, cause, is_probing: false });
+        let named =
+            self.closed.as_ref().filter(|closed| closed.is_named && closed.until > now).map(|closed| closed.until);
+        let is_named = after.is_some() || named.is_some();
+        let until = named.map_or(until, |named| named.max(until));
+        self.closed = Some(Closed { hold, since, until, failures, cause, is_probing: false, is_named });
     }
 }
 
@@ -173,6 +182,21 @@ mod tests {
         let mut gate = Gate::default();
         gate.close(Hold::Throttled, "429".into(), false, Some(Millis(7_000)), Millis(0), &mut Zero);
         assert_eq!(gate.pass(Millis(6_999)), Pass::NotBefore(Millis(7_000)));
+    }
+
+    #[test]
+    fn a_named_time_is_kept_whatever_becomes_of_requests_that_were_under_way() {
+        let mut gate = Gate::default();
+        gate.close(Hold::Throttled, "429".into(), true, Some(Millis(7_000)), Millis(0), &mut Zero);
+        gate.open();
+        assert_eq!(gate.pass(Millis(100)), Pass::NotBefore(Millis(7_000)), "one was accepted");
+        close(&mut gate, Hold::Throttled, true, 200);
+        close(&mut gate, Hold::Unreachable, true, 300);
+        assert_eq!(gate.pass(Millis(400)), Pass::NotBefore(Millis(7_000)), "two failed without a time");
+        assert_eq!(gate.pass(Millis(7_000)), Pass::AsProbe(Hold::Unreachable));
+        gate.probe_sent();
+        gate.open();
+        assert_eq!(gate.pass(Millis(7_001)), Pass::Free);
     }
 
     #[test]

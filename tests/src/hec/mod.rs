@@ -52,7 +52,8 @@ struct AckQuery {
 const CONTENT_MAX: usize = 2_000_000;
 const PATHS: &[&str] = &["/services/collector/event", "/services/collector", "/services/collector/event/1.0"];
 const HEALTH_PATHS: &[&str] = &["/services/collector/health", "/services/collector/health/1.0"];
-const ACK_PATH: &str = "/services/collector/ack";
+/// Where it is asked what was indexed.
+pub const ACK_PATH: &str = "/services/collector/ack";
 const CHANNEL_HEADER: &str = "x-splunk-request-channel";
 
 /// Splunk's answer with a code and a text (Splunk, "Troubleshoot HTTP Event Collector": possible error codes).
@@ -198,7 +199,8 @@ impl Rules for Splunk {
             404 => (404, "The requested URL was not found on this server."),
             405 => (405, "Method not allowed"),
             411 => (6, "Length required"),
-            413 => (6, "Request entity too large"),
+            // Not in the table of codes.
+            413 => return Reply::text(413, "Request entity too large"),
             415 => (6, "Unsupported coding"),
             429 => (26, "Queue is at capacity"),
             503 => (9, "Server is busy"),

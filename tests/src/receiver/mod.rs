@@ -16,6 +16,7 @@
 //! | [`Fault::RefuseItems`] | a status for some items of a reply that judges each by itself |
 //! | [`Fault::SlowReply`], [`Fault::Hang`] | an answer beyond the client's patience |
 //! | [`Fault::CutBody`], [`Fault::CloseAfterBody`], [`Fault::CutReply`] | a connection that ends at the worst moment |
+//! | [`Receiver::hold`] | a pause, so that what follows it is sent in full batches |
 //! | [`Credentials`] | a credential that ends at a moment, another that begins |
 
 mod credentials;
@@ -107,7 +108,7 @@ pub enum Route {
 }
 
 /// A stand-in on loopback.
-pub struct Receiver<R> {
+pub struct Receiver<R: ?Sized> {
     rules: Arc<R>,
     shared: Arc<Shared>,
     address: SocketAddr,
@@ -144,6 +145,15 @@ impl<R: Rules> Receiver<R> {
         Receiver { rules, shared, address, listening: Some(listening) }
     }
 
+    /// The same as a receiver of any kind, and apart from it its rules.
+    pub fn any(self) -> (Receiver<dyn Rules>, Arc<R>) {
+        let Receiver { rules, shared, address, listening } = self;
+        let any = Arc::clone(&rules) as Arc<dyn Rules>;
+        (Receiver { rules: any, shared, address, listening }, rules)
+    }
+}
+
+impl<R: Rules + ?Sized> Receiver<R> {
     /// Its rules, with what can be turned on them.
     pub fn rules(&self) -> &R {
         &self.rules
@@ -193,6 +203,16 @@ impl<R: Rules> Receiver<R> {
         self.shared.add_fault(fault, times, Some(Arc::new(when)));
     }
 
+    /// How many requests met a fault since [`Receiver::set_fault`] or [`Receiver::set_fault_times`].
+    pub fn met(&self) -> u64 {
+        self.shared.met()
+    }
+
+    /// While `held`, requests wait before they are looked at: what comes meanwhile piles up at the client.
+    pub fn hold(&self, held: bool) {
+        self.shared.hold(held);
+    }
+
     /// How many events were taken, repeated ones too.
     pub fn count(&self) -> usize {
         self.with(|store| store.arrivals.list.len())
@@ -201,6 +221,11 @@ impl<R: Rules> Receiver<R> {
     /// How many generated events were taken, repeated ones too.
     pub fn generated(&self) -> usize {
         self.with(|store| store.generated)
+    }
+
+    /// How many different generated events were taken.
+    pub fn distinct(&self) -> usize {
+        self.with(|store| store.arrivals.distinct())
     }
 
     /// A copy of everything that was taken.
@@ -233,6 +258,11 @@ impl<R: Rules> Receiver<R> {
         self.with(|store| store.connections)
     }
 
+    /// How many requests are in work.
+    pub fn at_once(&self) -> u64 {
+        self.with(|store| store.at_once)
+    }
+
     /// The largest number of requests that were in work at the same time.
     pub fn most_at_once(&self) -> u64 {
         self.with(|store| store.most_at_once)
@@ -262,7 +292,7 @@ impl<R: Rules> Receiver<R> {
         wait_until(
             &format!("{count} different events at the {} receiver (it has {})", self.rules.name(), self.generated()),
             within,
-            || self.generated() >= count && self.with(|store| store.arrivals.distinct()) >= count,
+            || self.generated() >= count && self.distinct() >= count,
         );
     }
 

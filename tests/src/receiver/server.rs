@@ -17,6 +17,7 @@ use super::request::{Coding, Head, Request};
 use super::rule::{Notes, http};
 use super::store::{Keep, REQUEST_WITHIN, RequestLog, Store};
 use super::{Route, Rules, Settings};
+use crate::generator::Key;
 
 /// What connections share.
 pub(super) struct Shared {
@@ -33,6 +34,10 @@ pub(super) struct Shared {
 struct Plans {
     list: Vec<Plan>,
     generation: u64,
+    /// Requests that met a fault since the list was begun anew.
+    met: u64,
+    /// While true, no request is looked at.
+    is_held: bool,
 }
 
 /// An open port with its connections; dropping it closes all of them.
@@ -91,17 +96,30 @@ impl Shared {
     }
 
     pub(super) fn set_fault(&self, fault: Fault, left: Option<u32>) {
-        self.change_plans(|plans| *plans = vec![Plan { fault, left, when: None }]);
+        self.change_plans(|plans| {
+            plans.list = vec![Plan { fault, left, when: None }];
+            plans.generation += 1;
+            plans.met = 0;
+        });
     }
 
     pub(super) fn add_fault(&self, fault: Fault, left: Option<u32>, when: Option<RequestQuestion>) {
-        self.change_plans(|plans| plans.push(Plan { fault, left, when }));
+        self.change_plans(|plans| {
+            plans.list.push(Plan { fault, left, when });
+            plans.generation += 1;
+        });
     }
 
-    fn change_plans(&self, change: impl FnOnce(&mut Vec<Plan>)) {
-        let mut plans = self.plans.lock().expect("no holder panics");
-        change(&mut plans.list);
-        plans.generation += 1;
+    pub(super) fn hold(&self, held: bool) {
+        self.change_plans(|plans| plans.is_held = held);
+    }
+
+    pub(super) fn met(&self) -> u64 {
+        self.plans.lock().expect("no holder panics").met
+    }
+
+    fn change_plans(&self, change: impl FnOnce(&mut Plans)) {
+        change(&mut self.plans.lock().expect("no holder panics"));
         self.plans_changed.notify_all();
     }
 
@@ -117,14 +135,20 @@ impl Shared {
             return None;
         }
         plan.left = plan.left.map(|left| left - 1);
-        Some(plan.fault.clone())
+        let fault = plan.fault.clone();
+        plans.met += 1;
+        Some(fault)
     }
 
     /// Waits until another fault is set or the port closes.
     fn hang(&self, doors: &Doors) {
+        let generation = self.plans.lock().expect("no holder panics").generation;
+        self.wait_while(doors, |plans| plans.generation == generation);
+    }
+
+    fn wait_while(&self, doors: &Doors, is_so: impl Fn(&Plans) -> bool) {
         let mut plans = self.plans.lock().expect("no holder panics");
-        let generation = plans.generation;
-        while plans.generation == generation && !doors.closing.load(Ordering::Relaxed) {
+        while is_so(&plans) && !doors.closing.load(Ordering::Relaxed) {
             plans = self.plans_changed.wait_timeout(plans, Duration::from_millis(20)).expect("no holder panics").0;
         }
     }
@@ -210,6 +234,7 @@ struct Outcome {
     status: u16,
     events: usize,
     generated: usize,
+    left: Vec<Key>,
     body_bytes: usize,
     wire_bytes: usize,
     goes_on: bool,
@@ -228,18 +253,23 @@ fn serve_one(peer: &mut Peer, shared: &Shared, doors: &Doors) -> io::Result<bool
         store.most_at_once = store.most_at_once.max(store.at_once);
         store.request_count
     };
+    let path = head.path.clone();
     let request = Request { head, body: Vec::new(), number, connection: peer.connection };
     let mut notes = Notes::default();
-    let outcome = exchange(peer, shared, doors, request, &mut notes);
+    // A client that goes away ends its request as one that was dropped.
+    let outcome = exchange(peer, shared, doors, request, &mut notes).unwrap_or_default();
     let mut store = shared.store();
     store.violated(notes.0);
     store.at_once -= 1;
-    let outcome = outcome?;
     store.log(RequestLog {
+        number,
+        path,
         at,
+        ended: Instant::now(),
         status: outcome.status,
         events: outcome.events,
         generated: outcome.generated,
+        left: outcome.left,
         body_bytes: outcome.body_bytes,
         wire_bytes: outcome.wire_bytes,
         connection: peer.connection,
@@ -255,6 +285,7 @@ fn exchange(
     notes: &mut Notes,
 ) -> io::Result<Outcome> {
     let rules = &*shared.rules;
+    shared.wait_while(doors, |plans| plans.is_held);
     let Some(wire_bytes) = check_framing(&request.head, notes) else {
         return peer.refuse_unread(shared, notes, &rules.answer(411), 0);
     };
@@ -277,13 +308,13 @@ fn exchange(
     };
     let mut outcome = match decoded {
         Err(reply) => {
-            let outcome = Outcome { status: reply.status, goes_on: keep_alive, ..Outcome::default() };
-            peer.reply(shared, notes, &reply, keep_alive)?;
+            let mut outcome = Outcome::default();
+            peer.end(shared, notes, &reply, keep_alive, &mut outcome);
             outcome
         }
         Ok(body) => {
             request.body = body;
-            judge(peer, shared, doors, &request, route, notes)?
+            judge(peer, shared, doors, &request, route, notes)
         }
     };
     outcome.wire_bytes = wire_bytes;
@@ -356,7 +387,7 @@ fn judge(
     request: &Request,
     route: Route,
     notes: &mut Notes,
-) -> io::Result<Outcome> {
+) -> Outcome {
     let rules = &*shared.rules;
     let mut batch = Batch::default();
     if route == Route::Events {
@@ -367,13 +398,12 @@ fn judge(
         batch = rules.read(request, depth, notes);
     }
     let Batch { items, stop } = batch;
-    let keep_alive = request.head.keep_alive;
-    let mut outcome = Outcome {
-        events: items.len(),
-        generated: items.iter().filter(|item| item.key.is_some()).count(),
-        ..Outcome::default()
+    let mut left: Vec<Key> = items.iter().filter_map(|item| item.key).collect();
+    let mut outcome = Outcome { events: items.len(), generated: left.len(), ..Outcome::default() };
+    let mut take = |taken: &[bool]| {
+        left = items.iter().zip(taken).filter(|(_, taken)| !**taken).filter_map(|(item, _)| item.key).collect();
+        shared.store().take(&items, taken, request.number, shared.keep);
     };
-    let take = |taken: &[bool]| shared.store().take(&items, taken, request.number, shared.keep);
     let mut process = |refusals: &Refusals<'_>| match route {
         Route::Query => rules.query(request, notes),
         Route::Events => {
@@ -385,49 +415,50 @@ fn judge(
     let reply = match stop {
         Some(stop) => {
             take(&vec![stop.keeps_prefix; items.len()]);
-            stop.reply
+            Some(stop.reply)
         }
         None => match shared.next_fault(request, route, |_| true).unwrap_or_default() {
-            Fault::None => process(&Refusals::NONE),
-            Fault::Answer(reply) => reply,
-            Fault::Status { status, retry_after } => rules.answer(status).retry_after(retry_after),
+            Fault::None => Some(process(&Refusals::NONE)),
+            Fault::Answer(reply) => Some(reply),
+            Fault::Status { status, retry_after } => Some(rules.answer(status).retry_after(retry_after)),
             Fault::TakeAndAnswer(reply) => {
                 process(&Refusals::NONE);
-                reply
+                Some(reply)
             }
             Fault::RefuseEvents { when, names_event, keeps_prefix } => {
-                process(&Refusals { when: Some(&when), names_event, keeps_prefix, ..Refusals::NONE })
+                Some(process(&Refusals { when: Some(&when), names_event, keeps_prefix, ..Refusals::NONE }))
             }
-            Fault::RefuseItems { when, status } => process(&Refusals { when: Some(&when), status, ..Refusals::NONE }),
+            Fault::RefuseItems { when, status } => {
+                Some(process(&Refusals { when: Some(&when), status, ..Refusals::NONE }))
+            }
             Fault::SlowReply(time) => {
                 let reply = process(&Refusals::NONE);
                 thread::sleep(time);
-                reply
+                Some(reply)
             }
             Fault::Hang => {
                 shared.hang(doors);
-                return Ok(outcome);
+                None
             }
-            Fault::CutBody { .. } => return Ok(outcome),
+            Fault::CutBody { .. } => None,
             Fault::CloseAfterBody { takes } => {
                 if takes {
                     process(&Refusals::NONE);
                 }
-                return Ok(outcome);
+                None
             }
             Fault::CutReply { takes } => {
                 let reply = if takes { process(&Refusals::NONE) } else { Reply::empty(200) };
-                let whole = reply.to_bytes(true);
-                peer.wire.write_all(&whole[..whole.len() / 2])?;
-                peer.wire.flush()?;
-                return Ok(outcome);
+                peer.write_half(&reply);
+                None
             }
         },
     };
-    outcome.status = reply.status;
-    outcome.goes_on = keep_alive;
-    peer.reply(shared, notes, &reply, keep_alive)?;
-    Ok(outcome)
+    outcome.left = left;
+    if let Some(reply) = reply {
+        peer.end(shared, notes, &reply, request.head.keep_alive, &mut outcome);
+    }
+    outcome
 }
 
 impl Peer {
@@ -465,6 +496,20 @@ impl Peer {
         shared.store().violated(notes.0.drain(..));
         self.wire.write_all(&reply.to_bytes(keep_alive))?;
         self.wire.flush()
+    }
+
+    /// Answers, and notes how that ended: a client that is gone got no whole reply.
+    fn end(&mut self, shared: &Shared, notes: &mut Notes, reply: &Reply, keep_alive: bool, outcome: &mut Outcome) {
+        if self.reply(shared, notes, reply, keep_alive).is_ok() {
+            outcome.status = reply.status;
+            outcome.goes_on = keep_alive;
+        }
+    }
+
+    /// Writes the first half of a reply; whether it gets there makes no difference.
+    fn write_half(&mut self, reply: &Reply) {
+        let whole = reply.to_bytes(true);
+        let _ = self.wire.write_all(&whole[..whole.len() / 2]).and_then(|()| self.wire.flush());
     }
 
     /// Answers a request whose body will not be looked at, and ends the connection without cutting the answer off.

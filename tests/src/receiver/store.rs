@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use super::item::Item;
 use super::rule::Violation;
 use crate::arrival::{Arrival, Arrivals};
+use crate::generator::Key;
 
 /// What is kept of what comes in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,14 +21,22 @@ pub enum Keep {
 /// One request.
 #[derive(Clone, Debug)]
 pub struct RequestLog {
+    /// Its number at this receiver, from 1; what arrived with it says the same.
+    pub number: u64,
+    /// The path of its target.
+    pub path: String,
     /// When its head was complete.
     pub at: Instant,
+    /// When it was answered or dropped.
+    pub ended: Instant,
     /// The status answered; 0 when there was no whole reply.
     pub status: u16,
     /// How many events it carried, up to the first bad one.
     pub events: usize,
     /// How many of those were generated ones.
     pub generated: usize,
+    /// Which of those were not taken.
+    pub left: Vec<Key>,
     /// Length of the body after decompression, in bytes.
     pub body_bytes: usize,
     /// Length of the body on the wire, in bytes.

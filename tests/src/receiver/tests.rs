@@ -146,6 +146,45 @@ fn the_first_fault_that_applies_is_met_as_often_as_it_should() {
 }
 
 #[test]
+fn a_request_says_what_of_it_was_not_taken() {
+    let receiver = Sumo::start(Settings::default());
+    receiver.set_fault(Fault::poison("-00000002\""));
+    let batch = [line(1), line(2), line(3)].concat();
+    assert_eq!([send(&receiver, &batch).unwrap().status, send(&receiver, &line(3)).unwrap().status], [400, 200]);
+    receiver.set_fault_times(1, Fault::CloseAfterBody { takes: false });
+    assert!(send(&receiver, &line(1)).is_err());
+    wait_until("all requests are noted", Duration::from_secs(10), || receiver.at_once() == 0);
+    let mut left: Vec<(u64, Vec<u32>)> = receiver
+        .requests()
+        .into_iter()
+        .map(|request| (request.number, request.left.iter().map(|key| key.count).collect()))
+        .collect();
+    // A request is noted after its answer was written.
+    left.sort_unstable();
+    assert_eq!(left, [(1, vec![1, 2, 3]), (2, vec![]), (3, vec![1])]);
+    assert_eq!((receiver.met(), receiver.distinct(), receiver.arrivals().list[0].request), (1, 1, 2));
+}
+
+#[test]
+fn while_the_receiver_holds_requests_back_they_wait_and_then_meet_what_is_there() {
+    let (receiver, rules) = Sumo::start(Settings::default()).any();
+    receiver.hold(true);
+    let headers = [("User-Agent", "test")];
+    let status = || post_once(receiver.address(), &path(), &headers, &line(0)).unwrap().status;
+    std::thread::scope(|scope| {
+        let held = scope.spawn(status);
+        wait_until("the request is there", Duration::from_secs(10), || receiver.at_once() == 1);
+        receiver.set_fault(Fault::internal_error());
+        assert!(!held.is_finished());
+        receiver.hold(false);
+        assert_eq!(held.join().unwrap(), 500);
+    });
+    assert_eq!((receiver.count(), receiver.met()), (0, 1));
+    rules.codes().revoke(CODE);
+    assert_eq!(status(), 401, "apart from the receiver the rules are still its own");
+}
+
+#[test]
 fn the_administrators_limit_is_no_violation_and_the_client_gets_its_answer() {
     let receiver = Sumo::start(Settings { max_content_length: 1_000, ..Settings::default() });
     assert_eq!(send(&receiver, &line(0).repeat(5_000)).unwrap().status, 413);
