@@ -857,7 +857,7 @@ impl Outlet {
                 self.tally.slow_downs += u64::from(*slow_down);
                 self.tally.last_success_ms = Some(wall_ms);
             }
-            Outcome::Refused { why, .. } | Outcome::TooLarge { why } => {
+            Outcome::Refused { why, .. } | Outcome::TooLarge { why } | Outcome::Apart { why, .. } => {
                 self.tally.refused_requests += 1;
                 self.tally.last_failure = Some((wall_ms, why.clone()));
             }
