@@ -105,8 +105,11 @@ pub struct Frame {
 }
 
 impl Frame {
+    /// The brackets of a JSON array.
+    pub const ARRAY: Frame = Frame { opening: b"[", closing: b"]" };
+
     /// Bytes of both.
-    pub fn len(&self) -> usize {
+    pub const fn len(&self) -> usize {
         self.opening.len() + self.closing.len()
     }
 
