@@ -10,11 +10,10 @@ use serde_json::Value;
 use crate::body::Body;
 use crate::event::{Event, Field};
 use crate::filter::Scratch;
-use crate::format::{Entry, Unfit};
+use crate::format::{Entry, Frame, Unfit};
 use crate::http::Reply;
 use crate::json::{meaning_prefix, write_number, write_string};
-use crate::json_members::unknown_members;
-use crate::time::write_rfc3339;
+use crate::members::{unknown_members, write_timestamp};
 use crate::verdict::shown;
 
 /// The columns of one destination's records, and its limits.
@@ -53,8 +52,6 @@ pub(crate) enum Source {
     Shortened,
 }
 
-/// The brackets round a body's records.
-pub(crate) const FRAME_BYTES: usize = 2;
 /// A range shorter than this is cheaper to copy than to send as a slice of its own.
 const BORROW_MIN: usize = 512;
 
@@ -77,7 +74,7 @@ impl Table {
             record.column(column, body, scratch);
         }
         body.push_glue(b"}");
-        let length = body.len() - before + FRAME_BYTES;
+        let length = body.len() - before + Frame::ARRAY.len();
         if length <= self.body_max {
             return Ok(());
         }
@@ -103,7 +100,7 @@ impl Record<'_> {
         match column.source {
             Source::Time => {
                 self.key(column.name, body);
-                body.write_glue(|glue| write_time(self.event, glue));
+                body.write_glue(|glue| write_timestamp(self.event, is_plain_time, glue));
             }
             Source::Field(Field::Payload) => self.payload(column.name, body),
             Source::Field(field) => self.text(column.name, field, body),
@@ -182,17 +179,7 @@ impl Record<'_> {
     }
 }
 
-/// The timestamp as written if it is one that every parser reads: capital `T` and `Z`, at most seven digits of a second,
-/// no leap second. Otherwise the same instant, to the millisecond.
-fn write_time(event: &Event<'_>, out: &mut Vec<u8>) {
-    out.push(b'"');
-    match event.bytes(Field::Timestamp).filter(|written| is_plain_time(written)) {
-        Some(written) => out.extend_from_slice(written),
-        None => write_rfc3339(event.timestamp_ms(), out),
-    }
-    out.push(b'"');
-}
-
+/// Whether every parser reads it: capital `T` and `Z`, at most seven digits of a second, no leap second.
 fn is_plain_time(written: &[u8]) -> bool {
     let is_known_length =
         (b"2026-05-12T14:23:01Z".len()..=b"2026-05-12T14:23:01.1234567Z".len()).contains(&written.len());

@@ -114,7 +114,7 @@ impl Format for DataCollector {
     }
 
     fn frame(&self) -> Frame {
-        Frame { opening: b"[", closing: b"]" }
+        Frame::ARRAY
     }
 
     fn request(&self) -> &RequestParts {

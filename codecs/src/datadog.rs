@@ -33,7 +33,7 @@ use crate::filter::Scratch;
 use crate::format::{Entry, Format, Frame, RequestParts, Unfit};
 use crate::http::Reply;
 use crate::json::{unescaped, write_string};
-use crate::members::{Payload, others, payload, write_fitting, write_siem, write_timestamp};
+use crate::members::{Payload, is_strict, others, payload, write_fitting, write_siem, write_timestamp};
 use crate::verdict::{Verdict, shown};
 
 /// The path that takes logs.
@@ -167,7 +167,7 @@ impl Datadog {
             glue.push(b'"');
             if !is_late {
                 glue.extend_from_slice(b",\"timestamp\":");
-                write_timestamp(event, glue);
+                write_timestamp(event, is_strict, glue);
             }
             write_attributes(event, glue);
             if let Some(stamp) = entry.stamp {
@@ -218,7 +218,7 @@ impl Format for Datadog {
     }
 
     fn frame(&self) -> Frame {
-        Frame { opening: b"[", closing: b"]" }
+        Frame::ARRAY
     }
 
     fn request(&self) -> &RequestParts {

@@ -24,7 +24,7 @@ use crate::filter::Scratch;
 use crate::format::{Entry, Format, RequestParts, Unfit};
 use crate::http::Reply;
 use crate::json::{unescaped, write_number, write_string};
-use crate::members::{write_siem, write_timestamp};
+use crate::members::{is_strict, write_siem, write_timestamp};
 use crate::verdict::{RefusedItem, Verdict, shown};
 
 mod template;
@@ -262,7 +262,7 @@ impl Format for Elastic {
         body.write_glue(|glue| {
             self.write_action(event, entry.stamp, glue);
             glue.extend_from_slice(b"{\"@timestamp\":");
-            write_timestamp(event, glue);
+            write_timestamp(event, is_strict, glue);
             glue.push(b',');
             if let Some(stamp) = entry.stamp {
                 write_siem(stamp, glue);

@@ -31,6 +31,13 @@ pub trait Format: fmt::Debug + Send + Sync {
     /// How a request with events begins.
     fn request(&self) -> &RequestParts;
 
+    /// Which part of the destination a stamped event goes to, by its name, where it has parts that may refuse what others
+    /// take ([`Verdict::Apart`]); usually all go to the same.
+    fn group(&self, event: &Event<'_>, scratch: &mut Scratch) -> &str {
+        let _ = (event, scratch);
+        ""
+    }
+
     /// What a reply to a request with `events` events means. `now_ms` is the wall clock, for `Retry-After` dates.
     fn verdict(&self, reply: &Reply, events: usize, now_ms: i64) -> Verdict;
 
@@ -98,8 +105,11 @@ pub struct Frame {
 }
 
 impl Frame {
+    /// The brackets of a JSON array.
+    pub const ARRAY: Frame = Frame { opening: b"[", closing: b"]" };
+
     /// Bytes of both.
-    pub fn len(&self) -> usize {
+    pub const fn len(&self) -> usize {
         self.opening.len() + self.closing.len()
     }
 

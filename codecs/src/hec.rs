@@ -10,6 +10,9 @@
 //! `RAW` is borrowed from the log. `event_id` and `tenant_id` are copied as written: they are JSON text already. The
 //! members of `fields` become indexed fields, so they are few and flat.
 //!
+//! Rules may send some events to an index of their own ([`IndexRule`]). Splunk refuses a whole request for one index that
+//! the token may not write to (code 7), so the indexes of such a request are then sent apart from each other.
+//!
 //! Reply codes: "HTTP Event Collector REST API endpoints" and "Troubleshoot HTTP Event Collector" in Splunk's manuals;
 //! 23 to 27 exist in recent releases only. A code counts only together with a fitting HTTP status: success is status
 //! 2xx *and* a success code, so that a proxy's friendly page never moves a cursor.
@@ -19,10 +22,11 @@ use std::collections::BTreeMap;
 
 use crate::body::{Body, Stamp};
 use crate::event::{Event, Field};
-use crate::filter::Scratch;
+use crate::filter::{Filter, FilterError, FilterSpec, Scratch};
 use crate::format::{Entry, Format, RequestParts, Unfit};
 use crate::http::Reply;
 use crate::json::{write_number, write_string};
+use crate::scope::{Scope, ScopeError};
 use crate::time::write_epoch_seconds;
 use crate::verdict::{Verdict, shown};
 
@@ -50,42 +54,93 @@ pub struct HecSettings {
     pub sourcetype: String,
     /// The index to write to; without one the token's default.
     pub index: Option<String>,
+    /// Which events go to another index: the first rule that fits names it.
+    pub indexes: Vec<IndexRule>,
+}
+
+/// Events that go to an index of their own. What the agent says about the stream itself, out of band, obeys no rule: it
+/// must arrive even where a rule names a wrong index.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IndexRule {
+    /// The index.
+    pub index: String,
+    /// The tenants whose events go there, as [`Scope::compile`] reads them.
+    pub tenants: Vec<String>,
+    /// Which of their events.
+    pub filter: FilterSpec,
+}
+
+/// A rule that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum IndexRuleError {
+    /// Its tenants are no scope.
+    #[error("the tenants of the rule for index `{index}` can't be used")]
+    Tenants {
+        /// The rule's index.
+        index: String,
+        /// What is wrong with them.
+        source: ScopeError,
+    },
+    /// Its filter can't be compiled.
+    #[error("the filter of the rule for index `{index}` can't be used")]
+    Filter {
+        /// The rule's index.
+        index: String,
+        /// What is wrong with its first bad entry.
+        source: FilterError,
+    },
 }
 
 /// An encoder and judge for one HEC destination.
 #[derive(Clone, Debug)]
 pub struct Hec {
     request: RequestParts,
-    /// From behind the time to before the event: the same for every event.
-    labels: Vec<u8>,
+    rules: Vec<Rule>,
+    /// For the events that no rule fits.
+    usual: Labels,
+}
+
+#[derive(Clone, Debug)]
+struct Rule {
+    scope: Scope,
+    filter: Filter,
+    labels: Labels,
+}
+
+/// What stands beside an event.
+#[derive(Clone, Debug)]
+struct Labels {
+    /// Empty for the token's default.
+    index: String,
+    /// From behind the time to before the event: the same for every event of this index.
+    text: Vec<u8>,
 }
 
 impl Hec {
     /// Prepares an encoder.
-    pub fn new(settings: &HecSettings) -> Hec {
-        let mut labels = Vec::new();
-        let index = settings.index.as_deref().map(|index| ("index", index));
-        let always = [("host", &settings.host), ("source", &settings.source), ("sourcetype", &settings.sourcetype)];
-        for (key, value) in always.map(|(key, value)| (key, value.as_str())).into_iter().chain(index) {
-            labels.push(b',');
-            write_string(key, &mut labels);
-            labels.push(b':');
-            write_string(value, &mut labels);
-        }
-        labels.extend_from_slice(b",\"event\":");
+    ///
+    /// # Errors
+    /// The first rule that cannot be used.
+    pub fn new(settings: &HecSettings) -> Result<Hec, IndexRuleError> {
         let request = RequestParts {
             method: String::from("POST"),
             path: settings.path.clone(),
             headers: vec![(String::from("Content-Type"), String::from("application/json"))],
         };
-        Hec { request, labels }
+        let rules = settings.indexes.iter().map(|rule| Rule::new(rule, settings)).collect::<Result<_, _>>()?;
+        Ok(Hec { request, rules, usual: Labels::new(settings, settings.index.as_deref()) })
     }
 
-    fn before(&self, event: &Event<'_>, body: &mut Body) {
+    fn labels(&self, event: &Event<'_>, scratch: &mut Scratch) -> &Labels {
+        self.rules.iter().find(|rule| rule.fits(event, scratch)).map_or(&self.usual, |rule| &rule.labels)
+    }
+
+    fn before(&self, event: &Event<'_>, labels: &Labels, body: &mut Body) {
         body.write_glue(|glue| {
             glue.extend_from_slice(b"{\"time\":");
             write_epoch_seconds(event.timestamp_ms(), glue);
-            glue.extend_from_slice(&self.labels);
+            glue.extend_from_slice(&labels.text);
         });
     }
 
@@ -109,15 +164,48 @@ impl Hec {
     }
 }
 
+impl Rule {
+    fn new(rule: &IndexRule, settings: &HecSettings) -> Result<Rule, IndexRuleError> {
+        let index = || rule.index.clone();
+        let scope = Scope::compile(&rule.tenants);
+        let scope = scope.map_err(|source| IndexRuleError::Tenants { index: index(), source })?;
+        let filter = Filter::compile(&rule.filter)
+            .map_err(|mut problems| IndexRuleError::Filter { index: index(), source: problems.swap_remove(0) })?;
+        Ok(Rule { scope, filter, labels: Labels::new(settings, Some(&rule.index)) })
+    }
+
+    fn fits(&self, event: &Event<'_>, scratch: &mut Scratch) -> bool {
+        let tenant = event.text(Field::TenantId, &mut scratch.text);
+        tenant.is_some_and(|tenant| self.scope.includes(tenant)) && self.filter.selects(event, scratch)
+    }
+}
+
+impl Labels {
+    fn new(settings: &HecSettings, index: Option<&str>) -> Labels {
+        let mut text = Vec::new();
+        let always = [("host", &settings.host), ("source", &settings.source), ("sourcetype", &settings.sourcetype)];
+        let always = always.map(|(key, value)| (key, value.as_str()));
+        for (key, value) in always.into_iter().chain(index.map(|index| ("index", index))) {
+            text.push(b',');
+            write_string(key, &mut text);
+            text.push(b':');
+            write_string(value, &mut text);
+        }
+        text.extend_from_slice(b",\"event\":");
+        Labels { index: index.unwrap_or_default().to_owned(), text }
+    }
+}
+
 impl Format for Hec {
     fn encode(
         &self,
         event: &Event<'_>,
         entry: &Entry<'_>,
         body: &mut Body,
-        _scratch: &mut Scratch,
+        scratch: &mut Scratch,
     ) -> Result<(), Unfit> {
-        self.before(event, body);
+        let labels = if entry.stamp.is_some() { self.labels(event, scratch) } else { &self.usual };
+        self.before(event, labels, body);
         entry.lend(event, 0..event.raw.len(), body);
         self.after(event, entry.stamp, body);
         Ok(())
@@ -129,6 +217,11 @@ impl Format for Hec {
 
     fn acknowledgement(&self, reply: &Reply) -> Option<u64> {
         Answer::of(reply).ack_id
+    }
+
+    /// The index, empty for the token's default.
+    fn group(&self, event: &Event<'_>, scratch: &mut Scratch) -> &str {
+        &self.labels(event, scratch).index
     }
 
     /// Splunk indexes a batch up to its first bad event and drops the rest, so a split batch is partly there twice;
@@ -144,6 +237,7 @@ impl Format for Hec {
             Some(5) if events == 0 => Verdict::Delivered { slow_down: false },
             Some(1..=4 | 21 | 22) => Verdict::HoldForCredentials { why },
             Some(5 | 6 | 12 | 13 | 15) => Verdict::split_or_refuse(events, answer.offender, why),
+            Some(7) if !self.rules.is_empty() => Verdict::Apart { why },
             // The same index, channel and header go with every event, so no event is to blame.
             Some(7 | 10 | 11 | 14 | 16 | 17) => Verdict::Misconfigured { why },
             Some(8) => {

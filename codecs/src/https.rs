@@ -192,7 +192,7 @@ impl Format for Https {
     /// A wrapped body has a key of the admin's in its opening, which therefore comes with the first event.
     fn frame(&self) -> Frame {
         match self.shape {
-            Shape::Array => Frame { opening: b"[", closing: b"]" },
+            Shape::Array => Frame::ARRAY,
             Shape::Ndjson => Frame { opening: b"", closing: b"\n" },
             Shape::Single => Frame { opening: b"", closing: b"" },
             Shape::Wrapped { .. } => Frame { opening: b"", closing: b"]}" },

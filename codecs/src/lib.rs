@@ -39,7 +39,6 @@ pub mod http;
 pub mod https;
 pub mod index;
 pub mod json;
-mod json_members;
 pub mod loss;
 mod members;
 pub mod oauth;

@@ -107,7 +107,7 @@ impl Format for Sentinel {
     }
 
     fn frame(&self) -> Frame {
-        Frame { opening: b"[", closing: b"]" }
+        Frame::ARRAY
     }
 
     fn request(&self) -> &RequestParts {

@@ -25,7 +25,7 @@ use crate::event::{Event, Field};
 use crate::format::Entry;
 use crate::index::unbreak_lines;
 use crate::json::{unescaped, write_escaped, write_number, write_string};
-use crate::json_members::lookup;
+use crate::members::lookup;
 
 /// The longest template in bytes.
 pub const TEMPLATE_BYTES_MAX: usize = 64 << 10;

@@ -44,6 +44,13 @@ pub enum Verdict {
         /// In plain words.
         why: String,
     },
+    /// One part of the destination refuses the events meant for it, whatever is in them, and the others come to grief with
+    /// them: send those of each group ([`crate::Format::group`]) apart. To events of one group it means that they are all
+    /// refused.
+    Apart {
+        /// In plain words.
+        why: String,
+    },
     /// The destination does not read compressed bodies: send the same bytes uncompressed and remember that. To a body
     /// that was not compressed this means the same as [`Verdict::Misconfigured`].
     Uncompressed {

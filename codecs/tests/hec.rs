@@ -7,17 +7,29 @@ use proptest::prelude::*;
 use scaidrive_codecs::hec::*;
 use scaidrive_codecs::http::Reply;
 use scaidrive_codecs::own::{Envelope, examples};
-use scaidrive_codecs::{Body, Entry, Event, Format, RefusedItem, Scratch, Stamp, Verdict, index};
+use scaidrive_codecs::{Body, Entry, Event, FilterSpec, Format, RefusedItem, Scratch, Stamp, Verdict, index};
 use serde_json::{Value, json};
 
 fn hec(index: Option<&str>) -> Hec {
+    with_rules(index, Vec::new()).unwrap()
+}
+
+fn with_rules(index: Option<&str>, indexes: Vec<IndexRule>) -> Result<Hec, IndexRuleError> {
     Hec::new(&HecSettings {
         path: EVENT_PATH.into(),
         host: "scaidrive".into(),
         source: "scaidrive:audit".into(),
         sourcetype: SOURCETYPE.into(),
         index: index.map(str::to_owned),
+        indexes,
     })
+}
+
+/// A rule for these tenants and categories.
+fn rule(index: &str, tenants: &[&str], categories: &[&str]) -> IndexRule {
+    let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+    let filter = FilterSpec { categories: owned(categories), ..FilterSpec::default() };
+    IndexRule { index: index.to_owned(), tenants: owned(tenants), filter }
 }
 
 const STAMP: Stamp<'static> = Stamp { node: "node-7", stream: "a1.splunk.0.9f", n: 42 };
@@ -40,7 +52,9 @@ fn the_golden_body_has_not_changed() {
     let mut body = Body::new();
     encode(&hec(Some("security")), &event, Some(&STAMP), 0, &mut body);
     encode(&hec(None), &event, None, 1, &mut body);
-    golden("hec.json", &(String::from_utf8(joined(&body, &[RAW])).unwrap() + "\n"));
+    let ruled = with_rules(Some("security"), vec![rule("acme", &["tnt_é"], &["C"])]).unwrap();
+    encode(&ruled, &event, Some(&STAMP), 2, &mut body);
+    golden("hec.json", &(String::from_utf8(joined(&body, &[RAW; 3])).unwrap() + "\n"));
 }
 
 #[test]
@@ -81,7 +95,7 @@ proptest! {
             json!({"event_id": id, "tenant_id": tenant, "timestamp": std::str::from_utf8(&time).unwrap(), "category": "C", "action": "a", "severity": "info"}).to_string()
         }).collect();
         let [host, source, sourcetype] = labels;
-        let encoder = Hec::new(&HecSettings { path: EVENT_PATH.into(), host: host.clone(), source: source.clone(), sourcetype: sourcetype.clone(), index: index_name.clone() });
+        let encoder = Hec::new(&HecSettings { path: EVENT_PATH.into(), host: host.clone(), source: source.clone(), sourcetype: sourcetype.clone(), index: index_name.clone(), indexes: Vec::new() }).unwrap();
         let mut body = Body::new();
         for (item, raw) in raws.iter().enumerate() {
             let found = index(raw.as_bytes()).unwrap();
@@ -106,6 +120,57 @@ proptest! {
             prop_assert_eq!((value["time"].as_f64().unwrap() * 1000.0).round() as i64, *ms);
         }
     }
+}
+
+/// The index beside an event of this tenant and category.
+fn index_of(hec: &Hec, tenant: &str, category: &str, stamp: Option<&Stamp<'_>>) -> Value {
+    let raw = json!({
+        "event_id": "e", "timestamp": "2026-05-12T14:23:01Z", "tenant_id": tenant, "category": category, "action": "a",
+        "severity": "low",
+    });
+    let raw = raw.to_string();
+    let found = index(raw.as_bytes()).unwrap();
+    let event = Event::new(raw.as_bytes(), &found);
+    let mut body = Body::new();
+    encode(hec, &event, stamp, 0, &mut body);
+    let mut value: Value = serde_json::from_slice(&joined(&body, &[&raw])).unwrap();
+    if stamp.is_some() {
+        let group = hec.group(&event, &mut Scratch::default());
+        assert_eq!(group, value["index"].as_str().unwrap_or_default(), "a group is an index");
+    }
+    value["index"].take()
+}
+
+#[test]
+fn the_first_rule_that_fits_names_the_index_and_the_rest_go_to_the_usual_one() {
+    let rules = || vec![rule("acme", &["tnt_acme"], &["*"]), rule("security", &["*"], &["SECURITY", "AUTH*"])];
+    let ruled = with_rules(Some("main"), rules()).unwrap();
+    for (tenant, category, expected) in [
+        ("tnt_acme", "SECURITY", "acme"),
+        ("tnt_acme", "FILE_ACCESS", "acme"),
+        ("tnt_other", "SECURITY", "security"),
+        ("tnt_other", "AUTHENTICATION", "security"),
+        ("tnt_other", "FILE_ACCESS", "main"),
+    ] {
+        assert_eq!(index_of(&ruled, tenant, category, Some(&STAMP)), expected, "{tenant} {category}");
+    }
+    let without = with_rules(None, rules()).unwrap();
+    assert_eq!(index_of(&without, "tnt_other", "FILE_ACCESS", Some(&STAMP)), Value::Null, "the token's own");
+}
+
+#[test]
+fn what_the_agent_says_out_of_band_obeys_no_rule() {
+    let ruled = with_rules(Some("main"), vec![rule("security", &["*"], &["SECURITY"])]).unwrap();
+    assert_eq!(index_of(&ruled, "_agent", "SECURITY", Some(&STAMP)), "security");
+    assert_eq!(index_of(&ruled, "_agent", "SECURITY", None), "main");
+}
+
+#[test]
+fn a_rule_that_cannot_be_used_is_named_by_its_index() {
+    let guess = with_rules(None, vec![rule("acme", &["tnt_*"], &[])]).unwrap_err();
+    assert_eq!(guess.to_string(), "the tenants of the rule for index `acme` can't be used");
+    let empty = with_rules(None, vec![rule("main", &["*"], &[]), rule("acme", &["*"], &[""])]).unwrap_err();
+    assert_eq!(empty.to_string(), "the filter of the rule for index `acme` can't be used");
 }
 
 #[test]
@@ -183,8 +248,16 @@ fn code_6_invalid_data_format_is_split() {
 }
 
 #[test]
-fn code_7_incorrect_index_is_misconfigured() {
+fn code_7_incorrect_index_is_misconfigured_where_all_events_go_to_the_same() {
     misconfigured(400, 7);
+}
+
+#[test]
+fn lesson_23_code_7_incorrect_index_sends_indexes_apart_where_there_are_several() {
+    let ruled = with_rules(Some("main"), vec![rule("security", &["*"], &["SECURITY"])]).unwrap();
+    let refused = reply(400, r#"{"text":"Incorrect index","code":7,"invalid-event-number":1}"#);
+    let why = String::from("HTTP 400, code 7: Incorrect index");
+    assert_eq!(ruled.verdict(&refused, 10, 0), Verdict::Apart { why });
 }
 
 #[test]

@@ -238,6 +238,13 @@ fn lesson_32_errors_400_and_401_of_entra_are_refused_with_a_hint_for_each_known_
     assert_eq!(outcome(401, &unknown), TokenOutcome::Refused { why: "HTTP 401, invalid_client".into() });
 }
 
+#[test]
+fn errors_429_and_5xx_of_entra_are_retried() {
+    for status in [429, 500, 502, 503, 504] {
+        retried(status);
+    }
+}
+
 fn retried(status: u16) {
     let slow = with_header(reply(status, "B"), "Retry-After", "7");
     let expected = TokenOutcome::Retry { after_ms: Some(7_000), why: format!("HTTP {status}: B") };

@@ -302,7 +302,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
     #[test]
-    fn every_event_is_a_valid_message_that_says_the_same(
+    fn lesson_39_every_event_is_a_valid_message_that_says_the_same(
         texts in prop::collection::vec(prop::option::weighted(0.8, text()), 15), payload in prop::collection::vec(text(), 0..4),
         max_len in prop_oneof![Just(8192usize), 480usize..1200], msg in prop_oneof![Just(Msg::Json), Just(Msg::StructuredData)],
         framing in prop::sample::select(&[Framing::OctetCounting, Framing::LineFeed, Framing::Datagram][..]), bom: bool, facility in 0u8..24,

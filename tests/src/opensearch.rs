@@ -47,6 +47,19 @@ pub struct Document {
     pub source: Box<[u8]>,
 }
 
+impl Document {
+    /// The id that the agent gives a document that is called by its number: its stream's name and its number there.
+    ///
+    /// # Panics
+    /// When the document says neither.
+    #[track_caller]
+    pub fn stream_and_number(&self) -> String {
+        let source: Source = serde_json::from_slice(&self.source).expect("the node holds JSON objects");
+        let Siem { stream, n } = source.siem.expect("what the agent sends from its log has a number");
+        format!("{stream}:{n}")
+    }
+}
+
 /// What the node has counted about an index or data stream since it came up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Counters {
@@ -177,6 +190,15 @@ impl OpenSearch {
             written: number(&primaries["indexing"]["index_total"]),
             failed: number(&primaries["indexing"]["index_failed"]),
         }
+    }
+
+    /// How many writes the node has refused since it came up because its queue was full.
+    #[track_caller]
+    pub fn rejected_writes(&self) -> u64 {
+        let stats = self.ask("GET", "/_nodes/stats/thread_pool", &Value::Null);
+        let nodes = stats["nodes"].as_object().unwrap_or_else(|| panic!("no nodes in {stats}"));
+        let rejected = |node: &Value| node["thread_pool"]["write"]["rejected"].as_u64();
+        nodes.values().map(|node| rejected(node).unwrap_or_else(|| panic!("no such number in {stats}"))).sum()
     }
 
     /// Every document of an index or data stream, each backing index in the order in which it was written.

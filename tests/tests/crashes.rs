@@ -96,7 +96,7 @@ fn stopped_under_load_and_started_again_it_loses_and_repeats_nothing() {
 }
 
 #[test]
-fn started_again_while_the_receiver_is_down_it_keeps_what_it_owes() {
+fn lesson_40_started_again_while_the_receiver_is_down_it_keeps_what_it_owes() {
     let mut hec = Hec::plain();
     let mut agent = Agent::new();
     agent.add_hec("hec", &hec).set("ordered", "true").set("filter", ONLY_GENERATED);

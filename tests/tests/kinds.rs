@@ -10,13 +10,13 @@ use scaidrive_tests::agent_process::Agent;
 use scaidrive_tests::data_collector::{DataCollector, KEY, WORKSPACE};
 use scaidrive_tests::datadog::{API_KEY, Datadog};
 use scaidrive_tests::elastic::{AUTHORIZATION_VALUE, Elastic, Target};
-use scaidrive_tests::generator::{Ledger, Workload};
+use scaidrive_tests::generator::{Key, Ledger, Workload, event_line};
 use scaidrive_tests::hec::Hec;
 use scaidrive_tests::https::oauth::{CLIENT_ID, CLIENT_SECRET};
 use scaidrive_tests::https::{Contract, Https, OAuth, Proof, Shape};
 use scaidrive_tests::oracle::{Report, compare};
 use scaidrive_tests::receiver::{Credentials, Fault, Predicate, Receiver, Rules, Settings};
-use scaidrive_tests::scenario::{ONLY_GENERATED, PATIENCE, write};
+use scaidrive_tests::scenario::{ONLY_GENERATED, PATIENCE, write, write_one};
 use scaidrive_tests::sentinel::entra::{CLIENT, SECRET, TENANT};
 use scaidrive_tests::sentinel::{ColumnType, Entra, RULE_ID, Sentinel};
 use scaidrive_tests::sumo::Sumo;
@@ -279,6 +279,48 @@ fn a_rate_limit_holds_events_back_and_says_so() {
     // A second's worth may go at once, and one request of 100 more than is left.
     let least = Duration::from_millis((EVENTS - 400 - 100) * 1000 / 400);
     assert!(begun.elapsed() >= least, "{:?}", begun.elapsed());
+}
+
+#[test]
+fn lesson_23_a_token_limited_to_one_index_costs_dead_letters_only_for_events_of_another() {
+    let is_security = |key: &Key| {
+        let event: serde_json::Value = serde_json::from_slice(&event_line(*key, 600)).unwrap();
+        event["category"] == "SECURITY"
+    };
+    let hec = Hec::plain();
+    hec.rules().allow_indexes(&["main"]);
+    let mut agent = Agent::new();
+    agent
+        .add_hec("hec", &hec)
+        .set("index", "\"main\"")
+        .set("indexes", "[{ index = \"security\", filter = { categories = [\"SECURITY\"] } }]")
+        .set("filter", ONLY_GENERATED);
+    let mut ledger = run(&mut agent);
+    let (for_security, for_main): (Vec<Key>, Vec<Key>) = ledger.acked.iter().partition(|key| is_security(key));
+    hec.wait_distinct(for_main.len(), PATIENCE);
+    ledger.acked = for_main;
+    // What is accepted after a refusal is the evidence that the fault is not the receiver's.
+    let mut later = (0..).map(|count| Key { run: 2, tenant: 0, count }).filter(|key| !is_security(key));
+    wait_until("the events for the other index are dead letters", PATIENCE, || {
+        let key = later.next().unwrap();
+        write_one(&agent, key);
+        ledger.acked.push(key);
+        hec.wait_distinct(ledger.acked.len(), PATIENCE);
+        agent.metric("destination_deadlettered_total", &[]) == for_security.len() as f64
+    });
+    ledger.unacked = for_security;
+    let arrivals = hec.arrivals();
+    let report = compare(&ledger, &arrivals);
+    report.assert_nothing_lost();
+    assert!(report.duplicates.is_empty(), "{:?}", report.duplicates);
+    assert!(!arrivals.list.iter().filter_map(|arrival| arrival.key).any(|key| is_security(&key)));
+    let refused = hec.requests().iter().filter(|request| request.status == 400).count();
+    assert!(refused * 5 < ledger.unacked.len(), "{refused} refused requests: events are looked for one by one");
+    let list = agent.command(&["deadletter", "list", "--json"]);
+    let text = String::from_utf8_lossy(&list.stdout).into_owned();
+    assert!(text.contains("Incorrect index"), "{text}");
+    hec.assert_no_violations();
+    agent.assert_books_balance();
 }
 
 #[test]

@@ -7,9 +7,11 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use scaidrive_tests::agent_config::Destination;
 use scaidrive_tests::agent_process::{Agent, STOPPED_WITHIN};
+use scaidrive_tests::certificates::Authority;
 use scaidrive_tests::generator::{Key, Ledger, Producer, Workload, event_line};
-use scaidrive_tests::hec::{Fault, Hec, Predicate};
+use scaidrive_tests::hec::{Fault, Hec, Predicate, Settings};
 use scaidrive_tests::oracle::{compare, overflow_notices};
 use scaidrive_tests::rng::Rng;
 use scaidrive_tests::scenario::{ONLY_GENERATED, PATIENCE, settle, settle_within, write, write_one};
@@ -468,6 +470,42 @@ fn lesson_32_a_changed_token_holds_events_back_and_loses_none() {
     for secret in [scaidrive_tests::hec::TOKEN, "the-new-one"] {
         assert!(!agent.said().contains(secret), "a secret in the agent's own log");
     }
+}
+
+#[test]
+fn lesson_33_and_34_an_authority_replaced_on_disk_is_trusted_without_a_reload_and_kept_when_its_file_breaks() {
+    let dir = tempfile::tempdir().unwrap();
+    let authority = |name: &str| {
+        let folder = dir.path().join(name);
+        fs::create_dir(&folder).unwrap();
+        Authority::new(&folder)
+    };
+    let (old, new) = (authority("old"), authority("new"));
+    let trusted = dir.path().join("trusted.pem");
+    let replace_by = |pem: &[u8]| {
+        fs::write(trusted.with_extension("next"), pem).unwrap();
+        fs::rename(trusted.with_extension("next"), &trusted).unwrap();
+    };
+    replace_by(&fs::read(old.ca_file()).unwrap());
+    let identity = new.issue(dir.path(), "hec", &["localhost"]);
+    let mut hec = Hec::start(Settings { tls: Some(identity.server), ..Settings::default() });
+    let mut agent = Agent::new();
+    let destination = Destination::hec("hec", &hec.url(), &agent.token_file()).trusting(&trusted);
+    agent.config.add(destination.with("filter", ONLY_GENERATED));
+    agent.start();
+    let mut ledger = write(&agent, Workload::new(1, 20, 500));
+    agent.wait_state("hec", "misconfigured", PATIENCE);
+    assert_eq!(hec.count(), 0, "the old authority did not issue this certificate");
+    replace_by(&fs::read(new.ca_file()).unwrap());
+    settle_within(&ledger, &hec, PATIENCE * 2).assert_exactly_once();
+    // A renewal that went wrong: the next connection still trusts what was good.
+    replace_by(b"no certificate");
+    hec.go_down();
+    ledger.merge(write(&agent, Workload::new(2, 20, 500)));
+    wait_until("the broken file is read", PATIENCE, || agent.said().contains("what was read before stays in use"));
+    hec.come_up();
+    settle_within(&ledger, &hec, PATIENCE * 2).assert_contiguous();
+    agent.assert_books_balance();
 }
 
 #[test]

@@ -3,9 +3,9 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use scaidrive_tests::agent_config::Destination;
+use scaidrive_tests::agent_config::{Destination, quoted_list};
 use scaidrive_tests::agent_process::Agent;
-use scaidrive_tests::generator::{Key, Producer, Workload};
+use scaidrive_tests::generator::{Key, Ledger, Producer, Workload, event_line};
 use scaidrive_tests::hec::{Fault, Hec};
 use scaidrive_tests::oracle::{assert_notices_explain, compare, overflow_notices};
 use scaidrive_tests::scenario::{ONLY_GENERATED, PATIENCE, ordered, settle, settle_within, write, write_one};
@@ -203,6 +203,71 @@ fn an_outage_longer_than_the_window_is_announced_first_and_exactly() {
     agent.assert_books_balance();
     let overflowed = agent.metric("destination_overflowed_total", &[("destination", "broken")]);
     assert_eq!(overflowed, named(&broken) as f64, "the metric and the notices tell the same loss");
+}
+
+const QUIET_TENANTS: u32 = 4;
+const QUIET_EVENTS: u32 = 200;
+const QUIET_EVERY: Duration = Duration::from_millis(50);
+const LOUDER: u32 = 100;
+
+/// Runs the load of the quiet tenants, each with a receiver of its own, the last of which is slow. With `is_loud` tenant 0
+/// writes a hundred times as much for a receiver that is dead. Returns how long the quiet tenants' events took, sorted.
+fn times_of_the_quiet(is_loud: bool) -> Vec<Duration> {
+    let mut dead = Hec::plain();
+    dead.go_down();
+    let quiet: Vec<Hec> = (0..QUIET_TENANTS).map(|_| Hec::plain()).collect();
+    quiet[quiet.len() - 1].set_fault(Fault::SlowReply(Duration::from_millis(300)));
+    let tenant_of = |tenant: u32| Key { run: 0, tenant, count: 0 }.tenant_id();
+    let mut agent = Agent::new();
+    // One log for all, and less than the loud tenant writes.
+    agent.config.set_buffer("segment_size", "\"1MiB\"").set_buffer("max_size", "\"8MiB\"");
+    for (tenant, hec) in (0..).zip(std::iter::once(&dead).chain(&quiet)) {
+        let tenants = quoted_list(&[&tenant_of(tenant)]);
+        agent.add_hec(&tenant_of(tenant), hec).set("tenants", &tenants).set("filter", ONLY_GENERATED);
+    }
+    agent.start();
+
+    let flow = Workload { pause: Duration::from_millis(25), ..Workload::new(1, 1, u64::from(LOUDER * QUIET_EVENTS)) };
+    let loud = is_loud.then(|| Producer::start(&agent.config.socket, flow));
+    let mut session = agent.session();
+    let (begun, mut sent) = (Instant::now(), Vec::new());
+    for count in 0..QUIET_EVENTS {
+        thread::sleep((QUIET_EVERY * count).saturating_sub(begun.elapsed()));
+        sent.push(Instant::now());
+        for tenant in 1..=QUIET_TENANTS {
+            session.send(&event_line(Key { run: 2, tenant, count }, 600)).unwrap();
+            session.send(b"\n").unwrap();
+        }
+    }
+    assert!(session.wait_acked(u64::from(QUIET_TENANTS * QUIET_EVENTS), PATIENCE));
+    if let Some(loud) = loud {
+        assert_eq!(loud.finish(PATIENCE).acked.len() as u32, LOUDER * QUIET_EVENTS);
+    }
+
+    let mut times = Vec::new();
+    let overflowed = |tenant| agent.metric("destination_overflowed_total", &[("destination", &tenant_of(tenant))]);
+    for (tenant, hec) in (1..).zip(&quiet) {
+        let acked = (0..QUIET_EVENTS).map(|count| Key { run: 2, tenant, count }).collect();
+        settle(&Ledger { acked, ..Ledger::default() }, hec).assert_exactly_once();
+        assert_eq!(overflowed(tenant), 0.0, "{} lost events", tenant_of(tenant));
+        let arrivals = hec.arrivals().list;
+        times.extend(arrivals.iter().filter_map(|arrival| Some(arrival.at - sent[arrival.key?.count as usize])));
+    }
+    assert_eq!(overflowed(0) > 0.0, is_loud, "the loud tenant alone pays for its dead receiver");
+    agent.assert_books_balance();
+    times.sort_unstable();
+    times
+}
+
+#[test]
+fn lesson_37_a_loud_tenant_with_a_dead_destination_costs_the_others_nothing() {
+    const EACH_WITHIN: Duration = Duration::from_secs(5);
+    const WORSE_BY: Duration = Duration::from_secs(1);
+    let p99 = |times: &[Duration]| times[times.len() * 99 / 100];
+    let (without, beside) = (times_of_the_quiet(false), times_of_the_quiet(true));
+    let words = format!("99 of 100 within {:?} without the loud one and {:?} beside it", p99(&without), p99(&beside));
+    assert!(p99(&beside) <= p99(&without) + WORSE_BY, "{words}");
+    assert!(beside.iter().all(|time| *time < EACH_WITHIN), "{words}; the slowest in {:?}", beside.last());
 }
 
 #[test]

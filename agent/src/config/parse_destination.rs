@@ -174,7 +174,8 @@ fn ordered(section: &Section<'_>, row: &Row) -> Option<bool> {
     Some(true)
 }
 
-fn scope(section: &Section<'_>) -> Option<(Vec<String>, Scope)> {
+/// Reads `tenants`.
+pub(super) fn scope(section: &Section<'_>) -> Option<(Vec<String>, Scope)> {
     let tenants: Vec<String> = section.texts("tenants")?.into_iter().map(|(tenant, _)| tenant).collect();
     match Scope::compile(&tenants) {
         Ok(scope) => Some((tenants, scope)),
@@ -186,7 +187,8 @@ fn scope(section: &Section<'_>) -> Option<(Vec<String>, Scope)> {
     }
 }
 
-fn filter(section: &Section<'_>) -> Option<(FilterSpec, Filter)> {
+/// Reads a `filter` table.
+pub(super) fn filter(section: &Section<'_>) -> Option<(FilterSpec, Filter)> {
     let lists =
         ["categories", "actions", "severities", "excluded_users", "excluded_paths"].map(|name| section.texts(name));
     let [categories, actions, severities, users, paths] = lists;

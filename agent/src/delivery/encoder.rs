@@ -3,7 +3,7 @@
 use scaidrive_codecs::data_collector::DataCollector;
 use scaidrive_codecs::datadog::Datadog;
 use scaidrive_codecs::elastic::Elastic;
-use scaidrive_codecs::hec::{EVENT_PATH, Hec, HecSettings};
+use scaidrive_codecs::hec::Hec;
 use scaidrive_codecs::https::Https;
 use scaidrive_codecs::sentinel::Sentinel;
 use scaidrive_codecs::sumo::Sumo;
@@ -43,13 +43,7 @@ impl Encoder {
     pub fn new(destination: &Destination) -> Result<Encoder, String> {
         let words = |problem: &dyn std::fmt::Display| problem.to_string();
         let format: Box<dyn Format> = match &destination.kind {
-            Kind::SplunkHec(settings) => Box::new(Hec::new(&HecSettings {
-                path: format!("{}{EVENT_PATH}", settings.url.path),
-                host: settings.host.clone(),
-                source: settings.source.clone(),
-                sourcetype: settings.sourcetype.clone(),
-                index: settings.index.clone(),
-            })),
+            Kind::SplunkHec(hec) => Box::new(Hec::new(&hec.for_codec()).map_err(|problem| words(&problem))?),
             Kind::Sentinel(sentinel) => match &sentinel.api {
                 SentinelApi::LogsIngestion(settings) => {
                     Box::new(Sentinel::new(settings).map_err(|problem| words(&problem))?)
@@ -161,7 +155,8 @@ pub(super) fn outcome(verdict: Verdict, events: usize) -> Outcome {
         Verdict::Smaller { why } => Outcome::TooLarge { why },
         Verdict::Split { offender, why } => Outcome::Refused { offender, why },
         Verdict::HoldForCredentials { why } => Outcome::Retry { hold: Hold::Credentials, after: None, why },
-        Verdict::Misconfigured { why } | Verdict::Uncompressed { why } => {
+        // Events in groups are told apart before this; here is only what has none.
+        Verdict::Misconfigured { why } | Verdict::Uncompressed { why } | Verdict::Apart { why } => {
             Outcome::Retry { hold: Hold::Misconfigured, after: None, why }
         }
         // A reply that blames every event blames the batch: the search for the one at fault decides.

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use scaidrive_codecs::hec::{ACK_PATH, CHANNEL_HEADER, EVENT_PATH, ack_query, acknowledged};
 use scaidrive_codecs::http::{Reply, USER_AGENT, write_head};
 use scaidrive_codecs::https::{COUNT_HEADER, IDEMPOTENCY_HEADER, idempotency_key};
-use scaidrive_codecs::{Body, Format, RequestParts, Scratch, Verdict};
+use scaidrive_codecs::{Body, Event, Format, Index, RequestParts, Scratch, Verdict};
 use scaidrive_wal::Record;
 
 use super::acks::Pending;
@@ -333,7 +333,29 @@ impl<'a> HttpCarrier<'a> {
         if reply.keep_alive && !wants_another_connection(&verdict) {
             self.connection = Some(open);
         }
-        Ok(hidden(outcome(verdict, events), &shown))
+        let outcome = match verdict {
+            Verdict::Apart { why } if !batch.items.is_empty() => {
+                Outcome::Apart { groups: self.groups(batch.items), why }
+            }
+            verdict => outcome(verdict, events),
+        };
+        Ok(hidden(outcome, &shown))
+    }
+
+    /// Which events go to the same part of the destination: a number for each.
+    fn groups(&mut self, items: &[Item<Record>]) -> Vec<usize> {
+        let mut names: Vec<&str> = Vec::new();
+        let mut groups = Vec::with_capacity(items.len());
+        for item in items {
+            // It was decoded when it was encoded.
+            let index = Index::decode(item.load.index()).expect("an index that was decoded before");
+            let name = self.format.group(&Event::new(item.load.payload(), &index), &mut self.scratch);
+            groups.push(names.iter().position(|known| *known == name).unwrap_or(names.len()));
+            if groups.last() == Some(&names.len()) {
+                names.push(name);
+            }
+        }
+        groups
     }
 
     /// A connection to the address whose turn it is, or to the next that answers.
@@ -495,7 +517,10 @@ fn hidden(mut outcome: Outcome, shown: &Shown) -> Outcome {
             refused.iter_mut().for_each(|(_, why)| shown.hide_in(why));
             note.iter_mut().for_each(|note| shown.hide_in(note));
         }
-        Outcome::Retry { why, .. } | Outcome::Refused { why, .. } | Outcome::TooLarge { why } => shown.hide_in(why),
+        Outcome::Retry { why, .. }
+        | Outcome::Refused { why, .. }
+        | Outcome::TooLarge { why }
+        | Outcome::Apart { why, .. } => shown.hide_in(why),
     }
     outcome
 }
@@ -531,6 +556,7 @@ fn wants_another_connection(verdict: &Verdict) -> bool {
         | Verdict::Judged { .. }
         | Verdict::Split { .. }
         | Verdict::Smaller { .. }
+        | Verdict::Apart { .. }
         | Verdict::Uncompressed { .. } => false,
     }
 }

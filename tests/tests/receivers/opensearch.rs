@@ -4,11 +4,18 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use scaidrive_tests::generator::{Key, Ledger, event_line};
+use scaidrive_tests::agent_config::{Destination, quoted};
+use scaidrive_tests::agent_process::Agent;
+use scaidrive_tests::generator::{Key, Ledger, Producer, Workload, event_line};
 use scaidrive_tests::opensearch::{Counters, OpenSearch};
 use scaidrive_tests::oracle::compare;
+use scaidrive_tests::rng::{Rng, seed};
+use scaidrive_tests::scenario::{ONLY_GENERATED, PATIENCE, write};
 use scaidrive_tests::skip::skip;
+use scaidrive_tests::wait::wait_until;
 use serde_json::{Value, json};
+
+use super::workload;
 
 const STREAM: &str = "audit-test";
 
@@ -35,6 +42,31 @@ fn started(name: &str, start: impl FnOnce() -> OpenSearch) -> Option<OpenSearch>
     });
     node.ask("PUT", "/_index_template/audit", &template);
     Some(node)
+}
+
+/// A destination, called as its data stream or index, that gets the generated events.
+fn destination(node: &OpenSearch, target: &str) -> Destination {
+    Destination { name: target.to_owned(), lines: Vec::new() }
+        .with("type", "\"elastic\"")
+        .with("url", &quoted(&node.url()))
+        .with("target", &quoted(target))
+        .with("filter", ONLY_GENERATED)
+}
+
+/// A producer of some hundred events a second, for as long as it is let.
+fn flow(agent: &Agent) -> Producer {
+    let workload = Workload { pause: Duration::from_millis(150), ..Workload::new(1, 20, u64::MAX) };
+    Producer::start(&agent.config.socket, workload)
+}
+
+/// Ends the node, in order or not, and has it come up again.
+fn restart(node: &mut OpenSearch, is_orderly: bool) {
+    if is_orderly {
+        node.stop();
+    } else {
+        node.kill();
+    }
+    node.come_up();
 }
 
 fn key(n: u32) -> Key {
@@ -75,6 +107,163 @@ fn assert_holds_exactly(node: &OpenSearch, numbers: Range<u32>) {
     assert_eq!(ids, numbers.clone().map(|n| format!("s:{n}")).collect::<Vec<_>>().iter().map(String::as_str).collect());
     let ledger = Ledger { acked: numbers.map(key).collect(), ..Ledger::default() };
     compare(&ledger, &node.arrivals(STREAM)).assert_exactly_once();
+}
+
+#[test]
+fn events_arrive_in_a_data_stream_once_each_under_its_stream_and_number() {
+    let dir = tempfile::tempdir().unwrap();
+    let name = "opensearch::events_arrive_in_a_data_stream_once_each_under_its_stream_and_number";
+    let Some(node) = started(name, || OpenSearch::start(dir.path())) else { return };
+    let agent = Agent::with([destination(&node, STREAM)]);
+    let ledger = write(&agent, workload());
+    node.wait_distinct(STREAM, ledger.acked.len(), PATIENCE);
+    compare(&ledger, &node.arrivals(STREAM)).assert_exactly_once();
+    for document in node.documents(STREAM) {
+        assert_eq!(document.id, document.stream_and_number());
+    }
+    let counted = node.counters(STREAM);
+    assert_eq!((counted.documents, counted.failed), (ledger.acked.len() as u64, 0), "{counted:?}");
+}
+
+/// Under its number each record of the log is one document, and under its own id each event, however often it was written.
+#[test]
+fn it_holds_one_document_for_each_acknowledged_event_after_20_kills_of_the_agent_and_3_restarts() {
+    const KILLS: u32 = 20;
+    const RESTARTS: u32 = 3;
+    const BY_EVENT: &str = "audit-by-event";
+    let dir = tempfile::tempdir().unwrap();
+    let name =
+        "opensearch::it_holds_one_document_for_each_acknowledged_event_after_20_kills_of_the_agent_and_3_restarts";
+    let Some(mut node) = started(name, || OpenSearch::start(dir.path())) else { return };
+    let mut rng = Rng::new(seed(20_261_125));
+    let mut agent = Agent::new();
+    agent.config.shards = 2;
+    agent.config.set_buffer("segment_size", "\"1MiB\"");
+    agent.config.add(destination(&node, STREAM));
+    agent.config.add(destination(&node, BY_EVENT).with("document_id", "\"event_id\""));
+    agent.start();
+    let producer = flow(&agent);
+    // Before the first restart, and beside each.
+    for round in 0..=RESTARTS {
+        thread::scope(|scope| {
+            if round > 0 {
+                scope.spawn(|| restart(&mut node, round == 2));
+            }
+            for _ in 0..KILLS / (RESTARTS + 1) {
+                thread::sleep(Duration::from_millis(rng.below(2_000)));
+                agent.kill();
+                agent.start();
+            }
+        });
+    }
+    producer.stop();
+    let ledger = producer.finish(PATIENCE);
+    assert_eq!(ledger.unacked, [], "every event comes to its acknowledgement in the end");
+    assert!(ledger.reconnects >= KILLS, "{} reconnects", ledger.reconnects);
+    for target in [STREAM, BY_EVENT] {
+        node.wait_distinct(target, ledger.acked.len(), PATIENCE * 2);
+    }
+    compare(&ledger, &node.arrivals(STREAM)).assert_exactly_once();
+    let documents = node.documents(BY_EVENT).into_iter().map(|document| document.id);
+    let (mut held, own): (Vec<String>, Vec<String>) = documents.partition(|id| Key::parse(id).is_some());
+    let mut acked: Vec<String> = ledger.acked.iter().map(|key| key.event_id()).collect();
+    held.sort_unstable();
+    acked.sort_unstable();
+    assert!(held == acked, "{} documents for {} acknowledged events", held.len(), acked.len());
+    assert_eq!(own.len(), node.arrivals(BY_EVENT).own_events().count(), "what else is there the agent says itself");
+    agent.assert_books_balance();
+}
+
+#[test]
+fn restarts_in_the_middle_lose_and_repeat_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let name = "opensearch::restarts_in_the_middle_lose_and_repeat_nothing";
+    let Some(mut node) = started(name, || OpenSearch::start(dir.path())) else { return };
+    let agent = Agent::with([destination(&node, STREAM)]);
+    let producer = flow(&agent);
+    for is_orderly in [true, false] {
+        let before = producer.acked();
+        wait_until("events flow", PATIENCE, || producer.acked() > before + 500);
+        restart(&mut node, is_orderly);
+    }
+    producer.stop();
+    let ledger = producer.finish(PATIENCE);
+    node.wait_distinct(STREAM, ledger.acked.len(), PATIENCE);
+    compare(&ledger, &node.arrivals(STREAM)).assert_exactly_once();
+    agent.assert_books_balance();
+}
+
+#[test]
+fn an_event_that_breaks_a_strict_mapping_becomes_a_dead_letter_with_opensearchs_own_reason() {
+    let dir = tempfile::tempdir().unwrap();
+    let name = "opensearch::an_event_that_breaks_a_strict_mapping_becomes_a_dead_letter_with_opensearchs_own_reason";
+    let Some(node) = started(name, || OpenSearch::start(dir.path())) else { return };
+    let mut properties = json!({
+        "@timestamp": { "type": "date" },
+        "payload": { "type": "flat_object" },
+        "siem": { "dynamic": true, "type": "object" },
+    });
+    for field in [
+        "event_id",
+        "timestamp",
+        "tenant_id",
+        "category",
+        "action",
+        "severity",
+        "user_id",
+        "user_email",
+        "resource_id",
+        "resource_path",
+        "ip",
+        "user_agent",
+        "session_id",
+    ] {
+        properties[field] = json!({ "type": "keyword" });
+    }
+    node.ask("PUT", "/strict", &json!({ "mappings": { "dynamic": "strict", "properties": properties } }));
+    let agent = Agent::with([destination(&node, "strict")]);
+    let mut ledger = write(&agent, Workload::new(1, 1, 200));
+    let mut session = agent.session();
+    let mut line = event_line(Key { run: 2, tenant: 0, count: 0 }, 600);
+    line.pop();
+    line.extend_from_slice(b",\"surprise\":1}\n");
+    session.send(&line).unwrap();
+    assert!(session.wait_acked(1, PATIENCE), "the agent takes members that it does not know");
+    ledger.merge(write(&agent, Workload::new(3, 1, 200)));
+    wait_until("it is a dead letter", PATIENCE, || agent.metric("destination_deadlettered_total", &[]) == 1.0);
+    node.wait_distinct("strict", ledger.acked.len(), PATIENCE);
+    let report = compare(&ledger, &node.arrivals("strict"));
+    report.assert_nothing_lost();
+    assert!(report.duplicates.is_empty(), "{:?}", report.duplicates);
+    let list = agent.command(&["deadletter", "list", "--json"]);
+    let text = String::from_utf8_lossy(&list.stdout).into_owned();
+    for word in ["strict_dynamic_mapping_exception", "dynamic introduction of [surprise]"] {
+        assert!(text.contains(word), "no {word:?} in {text}");
+    }
+    agent.assert_books_balance();
+}
+
+#[test]
+fn a_queue_that_is_too_small_for_all_at_once_loses_and_repeats_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let name = "opensearch::a_queue_that_is_too_small_for_all_at_once_loses_and_repeats_nothing";
+    let Some(node) = started(name, || OpenSearch::start_with_small_queue(dir.path())) else { return };
+    let targets: Vec<String> = (0..6).map(|number| format!("audit-{number}")).collect();
+    let mut agent = Agent::new();
+    agent.config.shards = 2;
+    for target in &targets {
+        let batch = "{ max_events = 50 }";
+        agent.config.add(destination(&node, target).with("batch", batch).with("in_flight", "16"));
+    }
+    agent.start();
+    let ledger = write(&agent, workload());
+    for target in &targets {
+        node.wait_distinct(target, ledger.acked.len(), PATIENCE * 2);
+        compare(&ledger, &node.arrivals(target)).assert_exactly_once();
+    }
+    assert!(node.rejected_writes() > 0, "the queue was never full");
+    assert_eq!(agent.metric("destination_deadlettered_total", &[]), 0.0);
+    agent.assert_books_balance();
 }
 
 #[test]
@@ -152,14 +341,7 @@ fn by_itself_a_small_queue_answers_429_and_trying_again_gets_everything_in() {
         }
     });
     assert!(refusals.into_inner() > 0, "the queue was never full");
-    let pools = node.ask("GET", "/_nodes/stats/thread_pool", &Value::Null);
-    let rejected: u64 = pools["nodes"]
-        .as_object()
-        .unwrap()
-        .values()
-        .map(|node| node["thread_pool"]["write"]["rejected"].as_u64().unwrap())
-        .sum();
-    assert!(rejected > 0, "the node's own counter says that the queue was never full");
+    assert!(node.rejected_writes() > 0, "the node's own counter says that the queue was never full");
     assert_holds_exactly(&node, 1..WRITERS * EACH * BATCH + 1);
 }
 
@@ -172,12 +354,7 @@ fn by_itself_what_was_answered_for_survives_stops_and_kills() {
         let end = (round + 1) * 100 + 1;
         let lines = creates(end - 100..end);
         assert!(statuses(&node, &lines).iter().all(|status| *status == 201), "round {round}");
-        if round == 1 {
-            node.stop();
-        } else {
-            node.kill();
-        }
-        node.come_up();
+        restart(&mut node, round == 1);
         assert_holds_exactly(&node, 1..end);
         assert!(statuses(&node, &lines).iter().all(|status| *status == 409), "round {round}");
         let Counters { documents, .. } = node.counters(STREAM);

@@ -1,10 +1,13 @@
 //! Splunk's HTTP Event Collector.
 
+use scaidrive_codecs::hec::{EVENT_PATH, HecSettings, IndexRule};
+
 use super::super::auth::Auth;
 use super::super::destination::Destination;
-use super::super::keys::{BATCH, Default, Key, Shape, choice, compression, in_flight, key, name, proxy, text};
+use super::super::keys::{BATCH, Default, FILTER, Key, Shape, choice, compression, in_flight, key, name, proxy, text};
+use super::super::parse_destination::{filter, scope};
 use super::super::parse_secret::secret;
-use super::super::settings::{Setting, some};
+use super::super::settings::{Setting, list, some};
 use super::super::url::HttpUrl;
 use super::super::walk::Section;
 use super::{Kind, Parsed, Reading, Row};
@@ -24,6 +27,8 @@ pub struct SplunkHec {
     pub sourcetype: String,
     /// Index to write to; the token's own when `None`.
     pub index: Option<String>,
+    /// Which events go to another index; the first rule that fits counts.
+    pub indexes: Vec<IndexRule>,
 }
 
 /// Whether Splunk's indexer acknowledgement is used.
@@ -56,11 +61,33 @@ const KEYS: &[Key] = &[
         Default::Text("scaidrive:audit"),
         "Splunk's sourcetype; the starter content expects the default.",
     ),
-    key("index", name(80), Default::Absent, "The index to write to; the token's own when absent."),
+    key("index", name(INDEX_BYTES_MAX), Default::Absent, "The index to write to; the token's own when absent."),
+    key(
+        "indexes",
+        Shape::Tables(INDEX_RULE),
+        Default::Absent,
+        "Which events go to another index, each { index = …, tenants = […], filter = { … } }; the first that fits counts.",
+    ),
     compression(choice(&["gzip", "none"])),
     in_flight(4),
     proxy(),
     key("batch", Shape::Table(BATCH), Default::Absent, "How many events travel together."),
+];
+
+const INDEX_RULE: &[Key] = &[
+    key("index", name(INDEX_BYTES_MAX), Default::Required, "The index, which the token must be allowed to write to."),
+    key(
+        "tenants",
+        Shape::Texts,
+        Default::Texts(&["*"]),
+        "The tenants whose events go there; \"*\" alone for everyone's.",
+    ),
+    key(
+        "filter",
+        Shape::Table(FILTER),
+        Default::Absent,
+        "Which of their events, in the words of a destination's filter.",
+    ),
 ];
 
 const ACKS: &[&str] = &["auto", "on", "off"];
@@ -73,6 +100,7 @@ fn parse(reading: &Reading<'_>) -> Option<Parsed> {
     let host = section.optional("host", Section::text);
     let (source, sourcetype) = (section.text("source"), section.text("sourcetype"));
     let index = section.optional("index", Section::text);
+    let indexes = indexes(section);
     let mut url = url?;
     // People paste the whole endpoint; what comes before it is the prefix a proxy may want.
     if let Some(prefix) = ENDPOINTS.iter().find_map(|endpoint| url.path.strip_suffix(endpoint)) {
@@ -85,6 +113,7 @@ fn parse(reading: &Reading<'_>) -> Option<Parsed> {
         source: source?,
         sourcetype: sourcetype?,
         index: index?,
+        indexes: indexes?,
     };
     Some(Parsed {
         events_max: None,
@@ -94,7 +123,57 @@ fn parse(reading: &Reading<'_>) -> Option<Parsed> {
     })
 }
 
+fn indexes(section: &Section<'_>) -> Option<Vec<IndexRule>> {
+    let rules = section.tables("indexes", INDEX_RULE, |at, _| format!("indexes number {}", at + 1));
+    let count = rules.len();
+    if count > INDEX_RULES_MAX {
+        let what = format!("`indexes` has {count} rules");
+        let advice = format!("write at most {INDEX_RULES_MAX}; one rule may name several tenants");
+        section.problems().error(section.place("indexes"), what, advice);
+        return None;
+    }
+    let rules: Vec<IndexRule> = rules.iter().filter_map(index_rule).collect();
+    (rules.len() == count).then_some(rules)
+}
+
+fn index_rule(section: &Section<'_>) -> Option<IndexRule> {
+    section.report_unknown(&[]);
+    let (index, tenants, filter) = (section.text("index"), scope(section), filter(&section.table("filter")));
+    Some(IndexRule { index: index?, tenants: tenants?.0, filter: filter?.0 })
+}
+
+/// A rule as people read it.
+fn rule_text(rule: &IndexRule) -> String {
+    let filter = &rule.filter;
+    let mut text = format!("{} for tenants {}", rule.index, list(&rule.tenants));
+    for (name, entries) in [
+        ("categories", &filter.categories),
+        ("actions", &filter.actions),
+        ("severities", &filter.severities),
+        ("excluded_users", &filter.excluded_users),
+        ("excluded_paths", &filter.excluded_paths),
+    ] {
+        if !entries.is_empty() && entries != &["*"] {
+            text = format!("{text}, {name} {}", list(entries));
+        }
+    }
+    text
+}
+
 impl SplunkHec {
+    /// The same for the codec.
+    #[must_use]
+    pub fn for_codec(&self) -> HecSettings {
+        HecSettings {
+            path: format!("{}{EVENT_PATH}", self.url.path),
+            host: self.host.clone(),
+            source: self.source.clone(),
+            sourcetype: self.sourcetype.clone(),
+            index: self.index.clone(),
+            indexes: self.indexes.clone(),
+        }
+    }
+
     pub(super) fn settings(&self, destination: &Destination) -> Vec<Setting> {
         vec![
             some("url", &self.url),
@@ -104,9 +183,17 @@ impl SplunkHec {
             some("source", &self.source),
             some("sourcetype", &self.sourcetype),
             ("index", self.index.clone()),
+            (
+                "indexes",
+                (!self.indexes.is_empty()).then(|| self.indexes.iter().map(rule_text).collect::<Vec<_>>().join("; ")),
+            ),
         ]
     }
 }
 
+/// Bytes of an index's name (Splunk, "Create custom indexes").
+const INDEX_BYTES_MAX: usize = 80;
+/// Rules are tried one by one for each event.
+const INDEX_RULES_MAX: usize = 1_000;
 /// The documented spellings of the endpoint, longest first.
 const ENDPOINTS: [&str; 3] = ["/services/collector/event/1.0", "/services/collector/event", "/services/collector"];

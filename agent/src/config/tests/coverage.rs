@@ -72,6 +72,7 @@ const OTHER_SPLUNK_VALUES: &[(&str, &str)] = &[
     ("source", "\"other\""),
     ("sourcetype", "\"other\""),
     ("index", "\"other\""),
+    ("indexes", "[{ index = \"other\", filter = { categories = [\"SECURITY\"] } }]"),
     ("compression", "\"none\""),
     ("in_flight", "7"),
     ("proxy.url", "\"http://proxy.example.com:3128\""),

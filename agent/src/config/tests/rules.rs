@@ -86,6 +86,38 @@ fn what_is_missing_is_named_at_the_table_it_is_missing_from() {
 }
 
 #[test]
+fn an_index_rule_of_splunk_speaks_of_tenants_and_filters_as_a_destination_does() {
+    let rules = r#"indexes = [
+    { index = "acme", tenants = ["tnt_acme"] },
+    { index = "security", filter = { categories = ["SECURITY"], severities = ["critical"] } },
+]"#;
+    let (config, _) = read(&format!("{SPLUNK}index = \"main\"\n{rules}")).unwrap();
+    let Kind::SplunkHec(hec) = &config.destinations[0].kind else { panic!("{config:?}") };
+    let names: Vec<&str> = hec.indexes.iter().map(|rule| rule.index.as_str()).collect();
+    assert_eq!((hec.index.as_deref(), names), (Some("main"), vec!["acme", "security"]));
+    assert_eq!(
+        (hec.indexes[0].tenants.as_slice(), hec.indexes[1].tenants.as_slice()),
+        (&["tnt_acme".to_owned()][..], &["*".to_owned()][..])
+    );
+    assert_eq!(hec.indexes[1].filter.severities, ["critical"]);
+    let shown = config.destinations[0].settings().into_iter().find(|(key, _)| *key == "indexes").unwrap().1.unwrap();
+    let words = r#"acme for tenants ["tnt_acme"]; security for tenants ["*"], categories ["SECURITY"], severities ["critical"]"#;
+    assert_eq!(shown, words);
+
+    let wrong = |rule: &str, key: &str, what: &str, advice: &str| {
+        refused(&format!("{SPLUNK}indexes = [{rule}]"), &format!("indexes number 1 {key}"), 7, what, advice);
+    };
+    wrong("{ tenants = [\"a\"] }", "index", "`index` is missing", "add it");
+    wrong("{ index = \"no spaces\" }", "index", "is not allowed", "letters");
+    wrong("{ index = \"a\", tenants = [\"tnt_*\"] }", "tenants", "not a tenant id", "in full");
+    wrong("{ index = \"a\", filter = { severities = [\"fatal\"] } }", "filter.severities", "not a severity", "correct");
+    wrong("{ index = \"a\", categories = [\"C\"] }", "categories", "not a key", "`filter.categories`");
+    let many = vec!["{ index = \"a\" }"; 1_001].join(", ");
+    let text = format!("{SPLUNK}indexes = [{many}]");
+    refused(&text, "destination \"splunk\" indexes", 7, "has 1001 rules", "at most 1000");
+}
+
+#[test]
 fn lesson_18_a_small_disk_is_enough_and_lesson_19_one_budget_is_checked_against_all_shards() {
     let small = "[agent]\nshards = 1\n[buffer]\nmax_size = \"4MiB\"\nsegment_size = \"1MiB\"\n";
     assert_eq!(read(small).unwrap().0.buffer.max_size, 4 << 20);

@@ -115,6 +115,7 @@ pub(super) fn as_if_alone(outcome: Outcome) -> Outcome {
             let why = String::from("a dead letter could not be taken now");
             Outcome::Retry { hold: Hold::Throttled, after: None, why }
         }
+        Outcome::Apart { why, .. } => Outcome::Refused { offender: None, why },
         Outcome::AcceptedBut { slow_down, .. } => Outcome::Accepted { slow_down },
         other => other,
     }
@@ -124,7 +125,7 @@ pub(super) fn as_if_alone(outcome: Outcome) -> Outcome {
 pub(super) fn fate_of(outcome: &Outcome) -> Option<Fate> {
     match outcome {
         Outcome::Accepted { .. } | Outcome::AcceptedBut { .. } => Some(Ok(())),
-        Outcome::Refused { why, .. } | Outcome::TooLarge { why } => Some(Err(why.clone())),
+        Outcome::Refused { why, .. } | Outcome::TooLarge { why } | Outcome::Apart { why, .. } => Some(Err(why.clone())),
         Outcome::Retry { .. } => None,
     }
 }

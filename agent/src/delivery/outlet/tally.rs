@@ -55,7 +55,7 @@ impl Tally {
                 self.slow_downs += u64::from(*slow_down);
                 self.last_success_ms = Some(wall_ms);
             }
-            Outcome::Refused { why, .. } | Outcome::TooLarge { why } => {
+            Outcome::Refused { why, .. } | Outcome::TooLarge { why } | Outcome::Apart { why, .. } => {
                 self.refused_requests += 1;
                 self.last_failure = Some((wall_ms, why.clone()));
             }

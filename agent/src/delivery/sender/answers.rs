@@ -20,6 +20,13 @@ pub enum Outcome {
         /// In the destination's words.
         why: String,
     },
+    /// Part of it refuses what is meant for that part, and the others come to grief with it.
+    Apart {
+        /// For each event which part it is for: equal numbers for the same.
+        groups: Vec<usize>,
+        /// In the destination's words.
+        why: String,
+    },
     /// The request is too large for it.
     TooLarge {
         /// In the destination's words.
@@ -62,7 +69,7 @@ impl<T> Sender<T> {
         match outcome {
             Outcome::Accepted { .. } => self.gate.open(),
             Outcome::Retry { hold, after, why } => self.gate.close(*hold, why.clone(), was_probe, *after, now, entropy),
-            Outcome::Refused { why, .. } | Outcome::TooLarge { why } => {
+            Outcome::Refused { why, .. } | Outcome::TooLarge { why } | Outcome::Apart { why, .. } => {
                 self.gate.close(Hold::Misconfigured, why.clone(), was_probe, None, now, entropy);
             }
             Outcome::AcceptedBut { .. } => self.gate.probe_returned(),
@@ -111,6 +118,7 @@ impl<T> Sender<T> {
             Outcome::Accepted { slow_down } => self.on_accepted(job, slow_down, effects),
             Outcome::Refused { offender, why } => self.on_refused(job, offender, why, false, now, entropy, effects),
             Outcome::TooLarge { why } => self.on_refused(job, None, why, true, now, entropy, effects),
+            Outcome::Apart { groups, why } => self.on_apart(job, &groups, why, now, entropy, effects),
             Outcome::AcceptedBut { refused, again, slow_down, note: _ } => {
                 self.on_accepted_but(job, refused, &again, slow_down, now, effects);
                 if !again.is_empty() {
@@ -200,14 +208,10 @@ impl<T> Sender<T> {
         entropy: &mut dyn Entropy,
         effects: &mut Vec<Effect<T>>,
     ) {
-        self.refused_in_a_row += 1;
-        let was_misconfigured = self.gate.closed().is_some_and(|closed| closed.hold == Hold::Misconfigured);
-        if was_misconfigured || self.refused_in_a_row >= REFUSALS_MAX {
+        if self.is_beyond_events() {
             self.put_back(job);
             return self.misconfigured(why, now, entropy);
         }
-        // Anything but silence or overload lets traffic flow again.
-        self.gate.open();
         if job.purpose == Purpose::Test {
             match &mut self.search {
                 Some(search) => {
@@ -221,14 +225,7 @@ impl<T> Sender<T> {
                 None => self.requeue(Purpose::Ordinary, job.batch),
             }
         } else if job.batch.items.len() == 1 {
-            let since = self.sent + 1;
-            let again_at = now.plus(SUSPECT_WAIT);
-            self.suspects.extend(job.batch.items.into_iter().map(|item| Suspect {
-                item,
-                why: why.clone(),
-                since,
-                again_at,
-            }));
+            self.suspect(job.batch.items, &why, now);
         } else if job.purpose == Purpose::PutBy {
             // Both sides of a split were refused: one at a time shows soonest whether anything is accepted at all.
             self.burst = 1;
@@ -239,6 +236,57 @@ impl<T> Sender<T> {
             let too_large = is_too_large.then_some(job.batch.body.len());
             let isolation = Isolation::new(job.batch.items, offender);
             self.search = Some(Search { isolation, is_testing: false, why, too_large });
+        }
+        self.condemn(0, effects);
+    }
+
+    /// Counts a refusal. True when so many have come, with nothing accepted between, that the fault is not the events'.
+    fn is_beyond_events(&mut self) -> bool {
+        self.refused_in_a_row += 1;
+        let was_misconfigured = self.gate.closed().is_some_and(|closed| closed.hold == Hold::Misconfigured);
+        let is_beyond = was_misconfigured || self.refused_in_a_row >= REFUSALS_MAX;
+        if !is_beyond {
+            // Anything but silence or overload lets traffic flow again.
+            self.gate.open();
+        }
+        is_beyond
+    }
+
+    /// These were refused with nothing but their like beside them, and wait for evidence.
+    fn suspect(&mut self, items: Vec<Item<T>>, why: &str, now: Millis) {
+        let (since, again_at) = (self.sent + 1, now.plus(SUSPECT_WAIT));
+        let suspects = items.into_iter().map(|item| Suspect { item, why: why.to_owned(), since, again_at });
+        self.suspects.extend(suspects);
+    }
+
+    /// Each group goes by itself; where there is one only, it is the one that is refused.
+    fn on_apart(
+        &mut self,
+        job: Job<T>,
+        groups: &[usize],
+        why: String,
+        now: Millis,
+        entropy: &mut dyn Entropy,
+        effects: &mut Vec<Effect<T>>,
+    ) {
+        if self.is_beyond_events() {
+            self.put_back(job);
+            return self.misconfigured(why, now, entropy);
+        }
+        if job.purpose == Purpose::Test {
+            self.abandon_search();
+        }
+        let mut apart: Vec<Vec<Item<T>>> = Vec::new();
+        for (item, group) in job.batch.items.into_iter().zip(groups) {
+            if apart.len() <= *group {
+                apart.resize_with(group + 1, Vec::new);
+            }
+            apart[*group].push(item);
+        }
+        if let [_] = apart.as_slice() {
+            apart.into_iter().for_each(|items| self.suspect(items, &why, now));
+        } else {
+            apart.into_iter().for_each(|items| self.requeue(Purpose::Ordinary, Batch::of(items)));
         }
         self.condemn(0, effects);
     }

@@ -173,6 +173,53 @@ fn a_limit_met_while_a_poison_event_is_searched_condemns_nobody_else() {
     }
 }
 
+/// Refuses whole batches that hold an event for a part which refuses its own; events go to the three parts in turn.
+fn refuse_parts(job: &Job<()>, is_refusing: impl Fn(u64) -> bool) -> Outcome {
+    let part = |item: &Item<()>| item.n % 3;
+    if !job.batch.items.iter().map(part).any(is_refusing) {
+        return accept();
+    }
+    // Numbered as they come, the first 0.
+    let mut seen: Vec<u64> = Vec::new();
+    let groups = job.batch.items.iter().map(part).map(|part| {
+        seen.iter().position(|known| *known == part).unwrap_or_else(|| {
+            seen.push(part);
+            seen.len() - 1
+        })
+    });
+    Outcome::Apart { groups: groups.collect(), why: "Incorrect index".into() }
+}
+
+#[test]
+fn lesson_23_a_part_that_refuses_its_events_costs_one_request_for_each_part_and_no_event_of_another() {
+    let mut world = World::new(LIMITS, 13);
+    world.offer(300);
+    world.run(Millis::from_secs(10), &mut |job, _| refuse_parts(job, |part| part == 1));
+    assert_eq!(world.requests, 4, "all together, then each part");
+    assert_eq!(world.delivered.len(), 200);
+    // Evidence against the last part comes with the next acceptance.
+    world.offer(1);
+    world.run(Millis::from_secs(10), &mut |job, _| refuse_parts(job, |part| part == 1));
+    world.offer(2);
+    world.run(Millis::from_secs(10), &mut |job, _| refuse_parts(job, |part| part == 1));
+    world.assert_all_accounted_for();
+    assert!(world.dead.len() >= 100 && world.dead.iter().all(|n| n % 3 == 1), "{:?}", world.dead);
+    assert_eq!(world.delivered.iter().filter(|n| **n % 3 == 1).count(), 0);
+}
+
+#[test]
+fn parts_that_all_refuse_cost_no_dead_letter_and_are_called_misconfigured() {
+    let mut world = World::new(LIMITS, 14);
+    for _ in 0..20 {
+        world.offer(10);
+        world.run(Millis::from_secs(600), &mut |job, _| refuse_parts(job, |_| true));
+    }
+    assert!(world.dead.is_empty() && world.delivered.is_empty());
+    assert_eq!(world.sender.closed().map(|closed| closed.hold), Some(Hold::Misconfigured));
+    world.run(Millis::from_secs(600), &mut |_, _| accept());
+    assert_eq!((world.delivered.len(), world.dead.len()), (200, 0), "all of it arrives once the receiver is mended");
+}
+
 #[test]
 fn a_receiver_that_refuses_everything_costs_no_dead_letter_and_is_called_misconfigured() {
     for (events, rounds) in [(500, 1), (1, 60), (3, 20)] {
@@ -302,7 +349,7 @@ fn every_event_is_settled_exactly_once_whatever_the_destination_answers_and_what
 
 fn random_outcome(job: &Job<()>, prng: &mut Prng) -> Outcome {
     let len = job.batch.items.len();
-    match prng.below(8) {
+    match prng.below(9) {
         0..=2 => Outcome::Accepted { slow_down: prng.below(5) == 0 },
         3 => Outcome::Refused { offender: Some(prng.below(len as u64 + 2) as usize), why: "no".into() },
         4 => Outcome::TooLarge { why: "413".into() },
@@ -313,6 +360,7 @@ fn random_outcome(job: &Job<()>, prng: &mut Prng) -> Outcome {
             Outcome::AcceptedBut { refused, again, slow_down: prng.below(5) == 0, note: None }
         }
         6 => Outcome::Retry { hold: Hold::Trouble, after: None, why: "503".into() },
+        7 => refuse_parts(job, |_| true),
         _ => Outcome::Retry { hold: Hold::Credentials, after: None, why: "401".into() },
     }
 }
