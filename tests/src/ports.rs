@@ -31,10 +31,26 @@ pub fn free_port() -> u16 {
 
 /// True when a program receives datagrams on `port` of 127.0.0.1. Asks the kernel, because a datagram gets no answer.
 pub fn is_udp_open(port: u16) -> bool {
+    udp_socket(port).is_some()
+}
+
+/// How many datagrams the kernel has dropped at the socket on `port` of 127.0.0.1, because it had no room for them.
+///
+/// # Panics
+/// When there is no such socket.
+pub fn udp_drops(port: u16) -> u64 {
+    let line = udp_socket(port).expect("the caller holds the socket");
+    let drops = line.split_ascii_whitespace().last().and_then(|drops| drops.parse().ok());
+    drops.expect("the line ends with the number of drops")
+}
+
+/// The line of the socket on `port` of 127.0.0.1 in the kernel's list.
+fn udp_socket(port: u16) -> Option<String> {
     let sockets = fs::read_to_string("/proc/net/udp").unwrap_or_default();
     // The address is written as the machine holds it, so little-endian machines show it reversed.
     let local = format!("{:08X}:{port:04X}", u32::from_ne_bytes([127, 0, 0, 1]));
-    sockets.lines().any(|line| line.split_ascii_whitespace().nth(1) == Some(local.as_str()))
+    let mut lines = sockets.lines();
+    lines.find(|line| line.split_ascii_whitespace().nth(1) == Some(local.as_str())).map(str::to_owned)
 }
 
 #[cfg(test)]

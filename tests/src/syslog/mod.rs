@@ -1,13 +1,21 @@
-//! Syslog receivers: our own strict one, and the real rsyslog and syslog-ng.
+//! Syslog receivers: our own strict ones, and the real rsyslog and syslog-ng.
 
+mod datagrams;
+mod frames;
 mod message;
+mod relp;
 mod rsyslog;
 mod sink;
 mod syslog_ng;
+mod taken;
+mod wire;
 
+pub use datagrams::DatagramSink;
+pub use frames::Framing;
 pub use message::{Element, Message, MessageError};
+pub use relp::RELP_WINDOW;
 pub use rsyslog::{Rsyslog, RsyslogCounters, RsyslogMode};
-pub use sink::{Framing, Sink};
+pub use sink::{Sink, SinkFault};
 pub use syslog_ng::{SyslogNg, SyslogNgCounters, SyslogNgTls};
 
 use serde::Deserialize;
