@@ -35,10 +35,10 @@ pub enum Command {
     Status(StatusArgs),
     /// Hand events to the running agent and wait until they are durable
     Emit(EmitArgs),
-    /// Look at destinations, pause them, and print what has to be set up at the SIEM
+    /// Look at destinations, pause them, send them again what they got, and print what has to be set up at the SIEM
     #[command(subcommand)]
     Destination(DestinationCommand),
-    /// Look at the events that a destination refused for good, edit them, and give them up
+    /// Look at the events that a destination refused for good, edit them, send them again, and give them up
     #[command(subcommand)]
     Deadletter(DeadletterCommand),
     /// Look at the log on the disk, whether the agent runs or not
@@ -143,6 +143,8 @@ pub enum DestinationCommand {
     Pause(DestinationNameArgs),
     /// Go on sending to one that was paused
     Resume(DestinationNameArgs),
+    /// Send one again what the log still holds; each event goes under the stream and number it had
+    Replay(DestinationReplayArgs),
     /// Print what has to be set up at the SIEM beforehand; needs no running agent
     Template(DestinationTemplateArgs),
 }
@@ -174,6 +176,18 @@ pub struct DestinationNameArgs {
     pub destination: String,
 }
 
+/// Arguments of `destination replay`.
+#[derive(Debug, Args)]
+#[command(after_help = REPLAY_HELP)]
+pub struct DestinationReplayArgs {
+    /// The destination's name
+    #[arg(value_name = "DESTINATION")]
+    pub destination: String,
+    /// Only what was accepted since this time (RFC 3339), or so long ago, such as 10m; else all that the log holds
+    #[arg(long, value_name = "TIME|SPAN")]
+    pub from: Option<String>,
+}
+
 /// Arguments of `destination template`.
 #[derive(Debug, Args)]
 #[command(after_help = TEMPLATE_HELP)]
@@ -195,6 +209,8 @@ pub enum DeadletterCommand {
     Show(DeadletterShowArgs),
     /// Put another event in the place of one that was refused; it keeps its number, its event_id and its tenant_id
     Edit(DeadletterEditArgs),
+    /// Send letters again, each under its own number: edited or not, or because the destination takes them now
+    Replay(DeadletterReplayArgs),
     /// Give letters up for good; nothing else holds them any more
     Drop(DeadletterDropArgs),
 }
@@ -256,6 +272,14 @@ pub struct DeadletterDropArgs {
     /// Do not ask; needed where nobody can be asked
     #[arg(long)]
     pub yes: bool,
+}
+
+/// Arguments of `deadletter replay`.
+#[derive(Debug, Args)]
+pub struct DeadletterReplayArgs {
+    /// Which of them.
+    #[command(flatten)]
+    pub chosen: DeadletterChosenArgs,
 }
 
 /// Which dead letters are meant.
@@ -343,6 +367,14 @@ listens.
 Examples:
   scaidrive-siem emit events.ndjson
   scaidrive-siem emit --tenant tnt_1 --category DATA_ACCESS --action file.download --user alice --payload '{\"n\":1}'";
+
+const REPLAY_HELP: &str =
+    "Delivery of new events goes on meanwhile. One replay of a destination runs at a time; that of a \
+paused destination waits. It is forgotten when the agent stops or the destination's settings change.
+
+Examples:
+  scaidrive-siem destination replay splunk-prod --from 10m
+  scaidrive-siem destination replay splunk-prod --from 2026-05-12T14:00:00Z";
 
 const TEMPLATE_HELP: &str = "The JSON alone goes to standard output, what to do with it to standard error.
 

@@ -146,8 +146,8 @@ impl Client {
         let detail = problem["detail"].as_str().unwrap_or("the agent says no more than that");
         let exit = match reply.status {
             400 | 404 => Exit::Usage,
-            // It was understood, and what was handed over is not good enough.
-            413 | 422 | 507 => Exit::CheckFailed,
+            // It was understood, and what was handed over is not good enough, or not now.
+            409 | 413 | 422 | 507 => Exit::CheckFailed,
             _ => Exit::Unavailable,
         };
         Failure {

@@ -37,6 +37,7 @@ pub(super) fn run(
         DeadletterCommand::List(args) => look(output, &|source, output| list(source, args, output)),
         DeadletterCommand::Show(args) => look(output, &|source, output| show(source, args, output)),
         DeadletterCommand::Edit(args) => ask(output, &|client, output| change::edit(client, args, output)),
+        DeadletterCommand::Replay(args) => ask(output, &|client, output| change::resend(client, &args.chosen, output)),
         DeadletterCommand::Drop(args) => ask(output, &|client, output| change::drop_chosen(client, args, output)),
     }
 }

@@ -2,17 +2,23 @@
 
 use std::path::Path;
 
-use super::args::{DestinationCommand, DestinationListArgs, DestinationNameArgs, DestinationShowArgs};
+use scaidrive_codecs::time::parse_rfc3339;
+
+use super::args::{
+    DestinationCommand, DestinationListArgs, DestinationNameArgs, DestinationReplayArgs, DestinationShowArgs,
+};
 use super::client::{Client, Sockets, path_segment};
-use super::status::trouble;
+use super::status::{progress, span_sent, trouble};
 use super::words::{count, moment, size, span, table};
 use super::{Exit, Failure, Output, template};
-use crate::config::Surroundings;
-use crate::control::destinations::{DestinationWhole, Paused};
+use crate::config::{Surroundings, span_of};
+use crate::control::destinations::{DestinationWhole, Paused, ReplayWish, Replayed};
 use crate::control::status::DestinationStatus;
+use crate::node::Pause;
 use crate::runtime::clock;
+use crate::time::Millis;
 
-/// Lists, shows, pauses or resumes them, or prints a template.
+/// Lists, shows, pauses, resumes or replays them, or prints a template.
 pub(super) fn run(
     path: &Path,
     command: &DestinationCommand,
@@ -28,6 +34,7 @@ pub(super) fn run(
         DestinationCommand::Show(args) => ask(output, &|client, output| show(client, args, output)),
         DestinationCommand::Pause(args) => ask(output, &|client, output| rest(client, args, "pause", output)),
         DestinationCommand::Resume(args) => ask(output, &|client, output| rest(client, args, "resume", output)),
+        DestinationCommand::Replay(args) => ask(output, &|client, output| replay(client, args, output)),
         DestinationCommand::Template(args) => template::run(path, args, surroundings, output),
     }
 }
@@ -127,6 +134,7 @@ fn lines(whole: &DestinationWhole, now_ms: i64) -> Vec<String> {
     lines.extend(status.dead_letters.map(|store| {
         format!("letters   {} kept, {} of {}", count(store.events), size(store.bytes), size(store.max_bytes))
     }));
+    lines.extend(status.replay.as_ref().map(|replay| format!("replay    {}", progress(replay))));
     for (at, stream) in status.streams.iter().enumerate() {
         lines.push(format!("{}{stream}", if at == 0 { "streams   " } else { "          " }));
     }
@@ -167,13 +175,66 @@ fn said(paused: &Paused) -> (String, Option<String>) {
     }
 }
 
+fn replay(client: &Client, args: &DestinationReplayArgs, output: &mut Output<'_>) -> Result<Exit, Failure> {
+    let from_ms = args.from.as_deref().map(|text| from(text, clock::wall_ms())).transpose()?;
+    let wish = serde_json::json!(ReplayWish { from_ms }).to_string();
+    let path = format!("/v1/destinations/{}/replay", path_segment(&args.destination));
+    let replayed: Replayed = client.post(&path, wish.as_bytes())?;
+    let (data, talk) = again(&replayed);
+    output.data(&data);
+    talk.iter().for_each(|line| output.talk(line));
+    Ok(Exit::Ok)
+}
+
+/// A moment, or how long ago it was, in ms since 1970.
+fn from(text: &str, now_ms: i64) -> Result<i64, Failure> {
+    let ago = |span: Millis| now_ms.saturating_sub_unsigned(span.0);
+    span_of(text).map(ago).or_else(|| parse_rfc3339(text.as_bytes())).ok_or_else(|| Failure {
+        exit: Exit::Usage,
+        what: format!("--from is \"{text}\", which is neither a time nor a span of time"),
+        place: "the command line".to_owned(),
+        advice: "write it like 2026-03-14T09:26:53Z, or like 90s, 10m or 2h for so long ago".to_owned(),
+    })
+}
+
+/// What comes of a replay, and what to know about it.
+fn again(replayed: &Replayed) -> (String, Vec<String>) {
+    let Replayed { destination: name, oldest_ms, replay, pause } = replayed;
+    if replay.has_nothing() {
+        return (
+            format!("{name} has settled nothing yet of {}, so nothing is sent again", span_sent(replay)),
+            Vec::new(),
+        );
+    }
+    let mut talk = Vec::new();
+    if let (Some(from_ms), Some(oldest_ms)) = (replay.from_ms, *oldest_ms)
+        && from_ms < oldest_ms
+    {
+        talk.push(format!("the log holds nothing older than {}, so that is where it begins", moment(oldest_ms)));
+    }
+    let waits = |pause: &Pause| {
+        format!("{} has paused it: the replay waits until `scaidrive-siem destination resume {name}`", pause.who)
+    };
+    talk.extend(pause.as_ref().map(waits));
+    talk.extend(TO_KNOW.map(str::to_owned));
+    talk.push(format!("`scaidrive-siem destination show {name}` shows how far it has come"));
+    (format!("{name} is sent again {}", progress(replay)), talk)
+}
+
+/// What to know about every replay.
+const TO_KNOW: [&str; 3] = [
+    "new events are delivered meanwhile as ever",
+    "each event goes under the stream and number it had: it fills a gap, and where there is none the number tells it is a repeat",
+    "what lies before the stream's present epoch, as after a change of filter, goes in an epoch of its own",
+];
+
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::cli::status::tests::sample;
-    use crate::node::Pause;
+    use crate::cli::status::tests::{replay, sample};
+    use crate::control::status::ReplayStatus;
 
     #[test]
     fn the_list_has_a_line_for_each_destination() {
@@ -229,5 +290,39 @@ mod tests {
         assert_eq!(paused(false, &pause, &pause).0, "a is paused already: by uid 0, at 1970-01-01T00:00:00.000Z");
         assert_eq!(paused(true, &pause, &None).0, "a goes on; uid 0 had paused it at 1970-01-01T00:00:00.000Z");
         assert_eq!(paused(false, &None, &None).0, "a was not paused");
+    }
+
+    #[test]
+    fn a_replay_begins_at_a_time_or_so_long_ago() {
+        assert_eq!(from("10m", 1_000_000), Ok(400_000));
+        assert_eq!(from("1970-01-01T00:00:01Z", 0), Ok(1_000));
+        for text in ["", "10", "monday", "-10m", "10 minutes"] {
+            let failure = from(text, 0).unwrap_err();
+            assert_eq!((failure.exit, failure.place.as_str()), (Exit::Usage, "the command line"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_replay_says_from_when_it_is_to_be_had_whom_it_waits_for_and_how_to_watch_it() {
+        let replayed = |from_ms, pause| {
+            let replay = ReplayStatus { from_ms, ..replay() };
+            again(&Replayed { destination: "a".to_owned(), oldest_ms: Some(5_000), replay, pause })
+        };
+        let (data, talk) = replayed(Some(6_000), None);
+        assert!(
+            data.starts_with("a is sent again what was accepted since 1970-01-01T00:00:06.000Z: running; "),
+            "{data}"
+        );
+        assert_eq!(talk.len(), TO_KNOW.len() + 1);
+        assert_eq!(talk[TO_KNOW.len()], "`scaidrive-siem destination show a` shows how far it has come");
+        let (_, talk) = replayed(Some(4_000), Some(Pause { who: "uid 0".to_owned(), since_ms: 0 }));
+        assert_eq!(talk[0], "the log holds nothing older than 1970-01-01T00:00:05.000Z, so that is where it begins");
+        assert!(talk[1].starts_with("uid 0 has paused it: the replay waits until "), "{talk:?}");
+        assert!(replayed(None, None).0.starts_with("a is sent again all that the log held: running; "));
+        let replay = ReplayStatus { state: "over".to_owned(), delivered: 0, in_hand: 0, unread: 0, ..replay() };
+        let (data, talk) = again(&Replayed { destination: "a".to_owned(), oldest_ms: None, replay, pause: None });
+        let nothing =
+            "a has settled nothing yet of what was accepted since 1970-01-01T00:00:06.000Z, so nothing is sent again";
+        assert_eq!((data.as_str(), talk.len()), (nothing, 0));
     }
 }

@@ -38,9 +38,9 @@ mod words;
 
 pub use args::{
     CONFIG_DEFAULT, CheckArgs, Cli, Command, DeadletterChosenArgs, DeadletterCommand, DeadletterDropArgs,
-    DeadletterEditArgs, DeadletterListArgs, DeadletterShowArgs, DemoArgs, DestinationCommand, DestinationListArgs,
-    DestinationNameArgs, DestinationShowArgs, DestinationTemplateArgs, EmitArgs, EmitEvent, LogCommand, LogExportArgs,
-    LogInspectArgs, LogVerifyArgs, StatusArgs,
+    DeadletterEditArgs, DeadletterListArgs, DeadletterReplayArgs, DeadletterShowArgs, DemoArgs, DestinationCommand,
+    DestinationListArgs, DestinationNameArgs, DestinationReplayArgs, DestinationShowArgs, DestinationTemplateArgs,
+    EmitArgs, EmitEvent, LogCommand, LogExportArgs, LogInspectArgs, LogVerifyArgs, StatusArgs,
 };
 pub use exit::Exit;
 pub use output::{Colour, Output};

@@ -7,7 +7,7 @@ use super::client::{Client, Sockets};
 use super::words::{count, moment, size, span, table};
 use super::{Exit, Failure, Output};
 use crate::config::Surroundings;
-use crate::control::status::{DestinationStatus, Status};
+use crate::control::status::{DestinationStatus, ReplayStatus, Status};
 
 /// Asks the agent and shows what it says.
 pub(super) fn run(
@@ -102,7 +102,38 @@ fn destinations(destinations: &[DestinationStatus], now_ms: i64) -> Vec<String> 
         lines.push(String::new());
         lines.extend(trouble(destination));
     }
+    let replayed =
+        destinations.iter().filter_map(|destination| Some((&destination.name, destination.replay.as_ref()?)));
+    for (name, replay) in replayed {
+        lines.push(String::new());
+        lines.push(format!("{name}: sent again {}", progress(replay)));
+    }
     lines
+}
+
+/// What a replay sends, and how far it has come.
+pub(super) fn progress(replay: &ReplayStatus) -> String {
+    let cause = replay.cause.as_ref().map_or_else(String::new, |cause| format!(", because {cause}"));
+    let mut parts = vec![format!("{} accepted", count(replay.delivered))];
+    for (number, words) in [
+        (replay.dead_lettered, "refused"),
+        (replay.overflowed, "passed over"),
+        (replay.in_hand, "in hand"),
+        (replay.unread, "records to be read yet"),
+    ] {
+        if number > 0 {
+            parts.push(format!("{} {words}", count(number)));
+        }
+    }
+    format!("{}: {}{cause}; {}", span_sent(replay), replay.state, parts.join(", "))
+}
+
+/// What a replay sends.
+pub(super) fn span_sent(replay: &ReplayStatus) -> String {
+    match replay.from_ms {
+        Some(from_ms) => format!("what was accepted since {}", moment(from_ms)),
+        None => "all that the log held".to_owned(),
+    }
 }
 
 /// What is wrong with a destination, since when, and what happens next.
@@ -162,6 +193,29 @@ pub(super) mod tests {
                 "streams": ["s"]}],
         }))
         .unwrap()
+    }
+
+    pub(in crate::cli) fn replay() -> ReplayStatus {
+        serde_json::from_value(serde_json::json!({
+            "from_ms": 6_000, "begun_ms": 7_000, "state": "running", "cause": null, "delivered": 1_200, "dead_lettered": 0,
+            "overflowed": 0, "in_hand": 3, "unread": 40,
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn a_replay_shows_how_far_it_has_come_and_why_it_stopped() {
+        let mut status = sample("active");
+        status.destinations[0].replay = Some(replay());
+        let text = lines(&status, 0).join("\n");
+        let since = "sent again what was accepted since 1970-01-01T00:00:06.000Z: ";
+        let shown = format!("\n\nsplunk: {since}running; 1,200 accepted, 3 in hand, 40 records to be read yet");
+        assert!(text.ends_with(&shown), "{text}");
+        let cause = Some("records 3 to 4 of the log are damaged".to_owned());
+        let over =
+            ReplayStatus { state: "stopped".to_owned(), cause, overflowed: 2, in_hand: 0, unread: 0, ..replay() };
+        let words = "stopped, because records 3 to 4 of the log are damaged; 1,200 accepted, 2 passed over";
+        assert!(progress(&over).ends_with(words), "{}", progress(&over));
     }
 
     #[test]

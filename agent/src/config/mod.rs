@@ -52,6 +52,7 @@ pub use problems::{Place, Problem, Weight};
 pub use schema::json_schema;
 pub use secret::{SECRET_MAX, Secret, SecretError, SecretSource};
 pub use settings::{ChangedDestination, ChangedSetting, Changes};
+pub(crate) use text::span as span_of;
 pub use url::HttpUrl;
 
 pub use crate::runtime::RuntimeSetting;

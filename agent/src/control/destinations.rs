@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::config::{Config, Destination, nearest};
-use crate::control::status::DestinationStatus;
+use crate::control::status::{DestinationStatus, ReplayStatus};
 use crate::node::Pause;
 
 /// One destination with everything.
@@ -33,6 +33,28 @@ pub struct Paused {
     pub after: Option<Pause>,
     /// How long events stay in the log for it.
     pub window_ms: u64,
+}
+
+/// What is to be sent again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReplayWish {
+    /// What was accepted since then, ms since 1970; without it all that the log holds.
+    #[serde(default)]
+    pub from_ms: Option<i64>,
+}
+
+/// What became of the wish for a replay.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Replayed {
+    /// The destination's name.
+    pub destination: String,
+    /// When the oldest event that the log holds was accepted; `null` where it holds none.
+    pub oldest_ms: Option<i64>,
+    /// How far it has come.
+    pub replay: ReplayStatus,
+    /// Who has paused the destination, if somebody has: then the replay waits.
+    pub pause: Option<Pause>,
 }
 
 /// A name that no destination has.
@@ -90,12 +112,20 @@ pub(super) fn event(who: &str, what: &str, destination: &Destination, before: Va
 pub(super) fn pause_value(pause: Option<&Pause>) -> Value {
     match pause {
         None => json!({"paused": false}),
-        Some(Pause { who, since_ms }) => {
-            let mut since = Vec::new();
-            write_rfc3339(*since_ms, &mut since);
-            json!({"paused": true, "by": who, "since": String::from_utf8_lossy(&since)})
-        }
+        Some(Pause { who, since_ms }) => json!({"paused": true, "by": who, "since": moment(*since_ms)}),
     }
+}
+
+/// A replay in an audit event. Without a moment it is of all that the log holds.
+pub(super) fn replay_value(state: &str, from_ms: Option<i64>) -> Value {
+    json!({"replay": state, "from": from_ms.map(moment)})
+}
+
+/// A moment as the audit trail writes it (RFC 3339, UTC).
+fn moment(epoch_ms: i64) -> String {
+    let mut text = Vec::new();
+    write_rfc3339(epoch_ms, &mut text);
+    String::from_utf8_lossy(&text).into_owned()
 }
 
 /// Names that are listed where none is near.
@@ -116,12 +146,14 @@ mod tests {
     }
 
     #[test]
-    fn an_audit_event_says_who_paused_and_since_when() {
+    fn an_audit_event_says_who_paused_and_since_when_or_from_when_is_sent_again() {
         let pause = Pause { who: "uid 0".to_owned(), since_ms: 0 };
         assert_eq!(
             pause_value(Some(&pause)),
             json!({"paused": true, "by": "uid 0", "since": "1970-01-01T00:00:00.000Z"})
         );
         assert_eq!(pause_value(None), json!({"paused": false}));
+        assert_eq!(replay_value("running", Some(0)), json!({"replay": "running", "from": "1970-01-01T00:00:00.000Z"}));
+        assert_eq!(replay_value("running", None), json!({"replay": "running", "from": null}));
     }
 }

@@ -154,6 +154,7 @@ fn destinations(out: &mut Exposition, destinations: &[DestinationPicture]) {
     for destination in destinations {
         lag.sample(&labels(destination), seconds(destination.lag));
     }
+    replays(out, destinations);
     let mut state = out.family("destination_state", Kind::Gauge, "1 for the state it is in, 0 for all others.");
     for destination in destinations {
         for known in STATES {
@@ -188,6 +189,23 @@ fn destinations(out: &mut Exposition, destinations: &[DestinationPicture]) {
     }
     if destinations.is_empty() {
         books.sample(&[], Books::default().difference());
+    }
+}
+
+fn replays(out: &mut Exposition, destinations: &[DestinationPicture]) {
+    let replayed: Count = |d| d.replay.as_ref().map_or(0, |replay| replay.books.delivered);
+    let unread: Count = |d| d.replay.as_ref().map_or(0, |replay| replay.unread);
+    let running: Count = |d| d.replay.as_ref().map_or(0, |replay| u64::from(!replay.is_over));
+    let help = "Events it accepted again in its last replay; the next one begins at 0.";
+    for (name, kind, help, of) in [
+        ("destination_replayed_total", Kind::Counter, help, replayed),
+        ("destination_replay_unread_events", Kind::Gauge, "Records that its replay has not come to.", unread),
+        ("destination_replay_running", Kind::Gauge, "1 while it is sent again what it got before.", running),
+    ] {
+        let mut family = out.family(name, kind, help);
+        for destination in destinations {
+            family.sample(&labels(destination), of(destination));
+        }
     }
 }
 
@@ -241,7 +259,7 @@ mod tests {
 
     use super::*;
     use crate::control::exposition::tests::{Read, parse};
-    use crate::shard::ShardReport;
+    use crate::shard::{ReplayReport, ShardReport};
 
     fn scraped(picture: &Picture) -> HashMap<String, Read> {
         let mut out = Exposition::default();
@@ -284,6 +302,8 @@ mod tests {
         latency.record_n(7, 3).unwrap();
         latency.record(700).unwrap();
         destination.difference = 2;
+        let books = Books { delivered: 6, ..Books::default() };
+        destination.replay = Some(ReplayReport { books, unread: 4, ..ReplayReport::default() });
         picture.destinations.push(destination);
         picture
     }
@@ -323,8 +343,11 @@ mod tests {
     }
 
     #[test]
-    fn states_stalls_refusals_and_books_show() {
+    fn states_stalls_refusals_replays_and_books_show() {
         let read = scraped(&picture());
+        assert_eq!(value(&read, "destination_replayed_total", "a\"b"), 6.0);
+        assert_eq!(value(&read, "destination_replay_unread_events", "a\"b"), 4.0);
+        assert_eq!(value(&read, "destination_replay_running", "a\"b"), 1.0);
         assert_eq!(value(&read, "destination_state", "retrying"), 1.0);
         assert_eq!(value(&read, "destination_state", "active"), 0.0);
         assert_eq!(value(&read, "loop_stall_seconds", "0"), 8.5);

@@ -78,6 +78,7 @@ pub fn serve(node: Node, journal: Journal, path: &Path, surroundings: &Surroundi
         hands: node.hands().clone(),
         watch: Mutex::new(Watch::default()),
         needs_restart: Mutex::new(None),
+        replays: tokio::sync::Mutex::default(),
         orders,
     });
     let mut control = Control {
@@ -387,6 +388,7 @@ mod tests {
             under_way: 0,
             last_success_ms: None,
             last_failure: None,
+            replay: None,
             latency_ms: None,
         }
     }

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use hdrhistogram::Histogram;
 
 use crate::node::{Pause, View};
-use crate::shard::{DestinationReport, ShardReport};
+use crate::shard::{DestinationReport, ReplayReport, ShardReport};
 use crate::stream::books::Books;
 use crate::time::Millis;
 
@@ -50,7 +50,7 @@ pub(super) struct DestinationPicture {
     pub(super) pause: Option<Pause>,
     pub(super) streams: Vec<String>,
     pub(super) books: Books,
-    /// Sum of what each stream's books are out by, so that two errors can't cancel each other.
+    /// Sum of what the books of each stream and of its replay are out by, so that two errors can't cancel each other.
     pub(super) difference: u64,
     pub(super) unread: u64,
     pub(super) lag: Millis,
@@ -63,6 +63,8 @@ pub(super) struct DestinationPicture {
     pub(super) under_way: u64,
     pub(super) last_success_ms: Option<i64>,
     pub(super) last_failure: Option<(i64, String)>,
+    /// The replay that runs, or the last one.
+    pub(super) replay: Option<ReplayReport>,
     /// `None` where nothing was asked for or known.
     pub(super) latency_ms: Option<Histogram<u32>>,
 }
@@ -186,7 +188,7 @@ impl DestinationPicture {
             pause: None,
             streams: vec![report.stream.clone()],
             books: report.books,
-            difference: report.books.difference(),
+            difference: difference(report),
             unread: report.unread,
             lag: report.lag,
             accepted_requests: report.accepted_requests,
@@ -198,6 +200,7 @@ impl DestinationPicture {
             under_way: u64::from(report.under_way),
             last_success_ms: report.last_success_ms,
             last_failure: report.last_failure.clone(),
+            replay: report.replay.clone(),
             latency_ms: None,
         }
     }
@@ -224,6 +227,7 @@ impl DestinationPicture {
             under_way: 0,
             last_success_ms: None,
             last_failure: None,
+            replay: None,
             latency_ms: None,
         }
     }
@@ -242,7 +246,7 @@ impl DestinationPicture {
         }
         self.streams.push(report.stream.clone());
         self.books.add(&report.books);
-        self.difference = self.difference.saturating_add(report.books.difference());
+        self.difference = self.difference.saturating_add(difference(report));
         self.unread += report.unread;
         self.lag = self.lag.max(report.lag);
         self.accepted_requests += report.accepted_requests;
@@ -256,6 +260,21 @@ impl DestinationPicture {
         let at = |failure: &Option<(i64, String)>| failure.as_ref().map(|(at, _)| *at);
         if at(&report.last_failure) > at(&self.last_failure) {
             self.last_failure.clone_from(&report.last_failure);
+        }
+        self.add_replay(report.replay.as_ref());
+    }
+
+    fn add_replay(&mut self, more: Option<&ReplayReport>) {
+        match (&mut self.replay, more) {
+            (Some(sum), Some(more)) => {
+                sum.begun_wall_ms = sum.begun_wall_ms.min(more.begun_wall_ms);
+                sum.books.add(&more.books);
+                sum.unread += more.unread;
+                sum.is_over &= more.is_over;
+                sum.stopped = sum.stopped.take().or_else(|| more.stopped.clone());
+            }
+            (sum @ None, Some(more)) => *sum = Some(more.clone()),
+            (_, None) => {}
         }
     }
 
@@ -271,6 +290,12 @@ impl DestinationPicture {
 /// How bad a state is: what is said of a destination is the worst that any shard says.
 pub(super) fn badness(state: &str) -> usize {
     STATES.iter().position(|known| *known == state).unwrap_or(STATES.len())
+}
+
+/// By how much the books of a stream and of its replay are out.
+fn difference(report: &DestinationReport) -> u64 {
+    let replay = report.replay.as_ref().map_or(0, |replay| replay.books.difference());
+    report.books.difference().saturating_add(replay)
 }
 
 /// For how long a shard has not finished a turn, beyond the time it may sleep.
@@ -346,6 +371,27 @@ mod tests {
         assert_eq!((b.difference, b.failed_requests, b.slow_downs, b.notes, b.streams.len()), (2, 6, 8, 10, 2));
         assert_eq!((a.last_success_ms, a.last_failure.clone()), (Some(4), Some((4, "at 4".to_owned()))));
         assert_eq!(a.latency_ms.as_ref().map(Histogram::len), Some(7));
+    }
+
+    #[test]
+    fn a_replay_runs_until_every_shard_is_through_with_its_part() {
+        let mut picture = Picture::default();
+        let part = |delivered, is_over, stopped: Option<&str>| {
+            let mut report = report("a", "active", 1);
+            let books = Books { judged: delivered, selected: delivered, delivered, ..Books::default() };
+            let stopped = stopped.map(str::to_owned);
+            report.replay =
+                Some(ReplayReport { from_wall_ms: 7, begun_wall_ms: 9, books, unread: 5, is_over, stopped });
+            shard(vec![report])
+        };
+        let mut out = part(3, true, Some("damaged"));
+        out.destinations[0].replay.as_mut().unwrap().books.delivered -= 1;
+        let shards = [shard(vec![report("a", "active", 1)]), part(2, false, None), out];
+        (0..).zip(&shards).for_each(|(at, shard)| picture.add(at, true, shard, Millis::ZERO, Detail::Plain));
+        let replay = picture.destinations[0].replay.clone().unwrap();
+        assert_eq!((replay.from_wall_ms, replay.begun_wall_ms, replay.books.delivered, replay.unread), (7, 9, 4, 10));
+        assert_eq!((replay.is_over, replay.stopped.as_deref()), (false, Some("damaged")));
+        assert_eq!(picture.destinations[0].difference, 1, "the books of replays must balance too");
     }
 
     #[test]

@@ -11,6 +11,7 @@ use crate::config::DestinationId;
 use crate::control::picture::{DestinationPicture, Detail, Picture};
 use crate::control::watch::{Rate, Watch};
 use crate::node::{Pause, View};
+use crate::shard::ReplayReport;
 use crate::stream::books::Books;
 use crate::time::Millis;
 
@@ -154,6 +155,9 @@ pub struct DestinationStatus {
     pub last_success_ms: Option<i64>,
     /// What last went wrong, and when.
     pub last_failure: Option<FailureStatus>,
+    /// The replay that runs, or the last one since the agent started or its settings changed.
+    #[serde(default)]
+    pub replay: Option<ReplayStatus>,
     /// From accepted here to accepted there.
     pub latency: LatencyStatus,
     /// What it will never take; `null` while the store is busy.
@@ -211,6 +215,29 @@ pub struct FailureStatus {
     pub at_ms: i64,
     /// In plain words.
     pub what: String,
+}
+
+/// What a destination is sent again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReplayStatus {
+    /// What was accepted since then; `null` for all that the log holds.
+    pub from_ms: Option<i64>,
+    /// When it began.
+    pub begun_ms: i64,
+    /// `running`, `over`, or `stopped` before its end.
+    pub state: String,
+    /// Why it stopped, on one shard at least.
+    pub cause: Option<String>,
+    /// Events accepted there again.
+    pub delivered: u64,
+    /// Events refused there, now or already before.
+    pub dead_lettered: u64,
+    /// Events given up.
+    pub overflowed: u64,
+    /// Events waiting or under way.
+    pub in_hand: u64,
+    /// Records that it has not come to.
+    pub unread: u64,
 }
 
 /// A distribution of times.
@@ -361,9 +388,41 @@ fn destination_status(
         events_per_second: watch.delivery_rate(&destination.name).events_per_second,
         last_success_ms: destination.last_success_ms,
         last_failure: destination.last_failure.clone().map(|(at_ms, what)| FailureStatus { at_ms, what }),
+        replay: destination.replay.as_ref().map(ReplayStatus::of),
         latency: destination.latency_ms.as_ref().map(LatencyStatus::of).unwrap_or_default(),
         dead_letters,
         streams: destination.streams.clone(),
+    }
+}
+
+impl ReplayStatus {
+    fn of(replay: &ReplayReport) -> ReplayStatus {
+        let state = match (replay.is_over, &replay.stopped) {
+            (false, _) => RUNNING,
+            (true, Some(_)) => "stopped",
+            (true, None) => OVER,
+        };
+        ReplayStatus {
+            from_ms: (replay.from_wall_ms != FROM_THE_OLDEST).then_some(replay.from_wall_ms),
+            begun_ms: replay.begun_wall_ms,
+            state: state.to_owned(),
+            cause: replay.stopped.clone(),
+            delivered: replay.books.delivered,
+            dead_lettered: replay.books.dead_lettered,
+            overflowed: replay.books.overflowed,
+            in_hand: replay.books.in_hand,
+            unread: replay.unread,
+        }
+    }
+
+    /// Whether another one would have to wait.
+    pub(crate) fn is_running(&self) -> bool {
+        self.state == RUNNING
+    }
+
+    /// Whether it has ended without an event.
+    pub(crate) fn has_nothing(&self) -> bool {
+        self.state == OVER && self.delivered + self.dead_lettered + self.overflowed == 0
     }
 }
 
@@ -394,6 +453,11 @@ impl BooksStatus {
     }
 }
 
+const RUNNING: &str = "running";
+const OVER: &str = "over";
+/// The moment since which everything was accepted, even where the clock was wrong.
+pub(super) const FROM_THE_OLDEST: i64 = i64::MIN;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -405,6 +469,19 @@ mod tests {
         assert_eq!(hold_ms(window, 1 << 30, rate(0.0)), 1_800_000);
         assert_eq!(hold_ms(window, 1 << 30, rate(1024.0)), 1_800_000);
         assert_eq!(hold_ms(window, 1_000_000, rate(10_000.0)), 100_000);
+    }
+
+    #[test]
+    fn a_replay_runs_is_over_or_has_stopped_with_a_cause() {
+        let of = |is_over, stopped: Option<&str>| {
+            let stopped = stopped.map(str::to_owned);
+            ReplayStatus::of(&ReplayReport { from_wall_ms: 7, is_over, stopped, ..ReplayReport::default() })
+        };
+        let states = [of(false, None), of(false, Some("torn")), of(true, None), of(true, Some("torn"))];
+        assert_eq!(states.clone().map(|replay| replay.state), ["running", "running", "over", "stopped"]);
+        assert_eq!((states[3].from_ms, states[3].cause.as_deref()), (Some(7), Some("torn")));
+        let whole = ReplayReport { from_wall_ms: FROM_THE_OLDEST, ..ReplayReport::default() };
+        assert_eq!(ReplayStatus::of(&whole).from_ms, None);
     }
 
     #[test]

@@ -35,14 +35,13 @@ use scaidrive_codecs::Index;
 use scaidrive_codecs::own::{Envelope, IntakeChanged, LogDamaged, OwnEvent, SyncFailed};
 use scaidrive_wal::{Log, LogTime, Opened, Room, Seq, WallTime};
 
-pub use inbox::{Command, Mailbox};
+pub use inbox::{Command, Mail, Mailbox};
 pub use place::Place;
 pub use report::{DestinationReport, Published, ReplayReport, ShardReport};
 pub use retention::Holdings;
 
 use self::cursors::CursorQueue;
 use self::door::{Doors, LocalDoor, NoRoom, ShardId, Shelf};
-use self::inbox::Mail;
 use self::intake::{Intake, Moment};
 use self::pass::Passes;
 use self::shelf::ShardShelf;

@@ -33,7 +33,8 @@ impl Shard {
             places.push(place_for(planned, outlet));
         }
         let is_over = stretches.is_empty();
-        *live.replayed.borrow_mut() = Some(ReplayReport { from_wall_ms, is_over, ..ReplayReport::default() });
+        *live.replayed.borrow_mut() =
+            Some(ReplayReport { from_wall_ms, begun_wall_ms: wall_ms, is_over, ..ReplayReport::default() });
         self.set_places(places);
         self.ring();
     }

@@ -56,6 +56,8 @@ pub struct ShardReport {
     pub log_bytes: u64,
     /// Age of the oldest record, by the log clock.
     pub oldest_age: Millis,
+    /// When it was accepted, ms since 1970.
+    pub oldest_wall_ms: Option<i64>,
     /// Why nothing can be taken in, if so.
     pub why_no_room: Option<String>,
     /// Records whose index could not be read.
@@ -112,6 +114,8 @@ pub struct DestinationReport {
 pub struct ReplayReport {
     /// What was accepted since then goes again; ms since 1970.
     pub from_wall_ms: i64,
+    /// When it began, ms since 1970.
+    pub begun_wall_ms: i64,
     /// What became of it so far; the books of replays are no part of the stream's.
     pub books: Books,
     /// Records to be read yet.
@@ -189,6 +193,7 @@ impl Shard {
             segments: log.segments().count() as u64,
             log_bytes: log.segments().map(|info| info.bytes_on_disk.get()).sum(),
             oldest_age: Millis(log_now.since(oldest)),
+            oldest_wall_ms: log.segments().next().map(|info| info.wall_times.0.as_ms()),
             why_no_room: intake.why_no_room().map(str::to_owned),
             unreadable: self.unreadable.get(),
             destinations: destinations.collect(),

@@ -1,4 +1,4 @@
-//! `deadletter edit` and `drop`: what changes dead letters, by way of the running agent.
+//! `deadletter edit`, `replay` and `drop`: what changes dead letters, by way of the running agent.
 
 use std::fs::File;
 use std::io::{self, BufRead, IsTerminal, Read};
@@ -10,8 +10,9 @@ use crate::cli::args::{DeadletterChosenArgs, DeadletterDropArgs, DeadletterEditA
 use crate::cli::client::{Client, path_segment};
 use crate::cli::words::count;
 use crate::cli::{Exit, Failure, Output};
-use crate::control::letters::change::{Chosen, Dropped, LetterName};
+use crate::control::letters::change::{Chosen, Dropped, LetterName, Resent};
 use crate::control::letters::{LetterLine, LetterPage};
+use crate::node::Pause;
 
 /// Puts another event in the place of one that was refused.
 pub(super) fn edit(client: &Client, args: &DeadletterEditArgs, output: &mut Output<'_>) -> Result<Exit, Failure> {
@@ -46,6 +47,36 @@ fn read(path: &Path) -> Result<Vec<u8>, Failure> {
         return Err(failure(Exit::CheckFailed, format!("an event has at most {EVENT_BYTES_MAX} bytes")));
     }
     Ok(event)
+}
+
+/// Sends letters again.
+pub(super) fn resend(client: &Client, args: &DeadletterChosenArgs, output: &mut Output<'_>) -> Result<Exit, Failure> {
+    let (chosen, _) = choose(client, args)?;
+    let path = format!("/v1/deadletters/{}/replay", path_segment(&args.destination));
+    let resent: Resent = client.post(&path, &body(&chosen)?)?;
+    if resent.letters == 0 {
+        output.talk(&format!("{} has no dead letters", resent.destination));
+        return Ok(Exit::Ok);
+    }
+    let (data, talk) = said(&resent);
+    output.data(&data);
+    talk.iter().for_each(|line| output.talk(line));
+    Ok(Exit::Ok)
+}
+
+/// What comes of letters that are sent again.
+fn said(resent: &Resent) -> (String, Vec<String>) {
+    let name = &resent.destination;
+    let data = format!("{} that {name} refused go again, each under its own number", events(resent.letters));
+    let mut talk = vec![format!(
+        "what it takes leaves the store, what it refuses again stays with the newest reply: `scaidrive-siem deadletter list \
+         {name}` shows what is left"
+    )];
+    let waits = |pause: &Pause| {
+        format!("{} has paused it: they wait until `scaidrive-siem destination resume {name}`", pause.who)
+    };
+    talk.extend(resent.pause.as_ref().map(waits));
+    (data, talk)
 }
 
 /// Gives letters up for good, if whoever is asked agrees.
@@ -146,6 +177,16 @@ mod tests {
         {
             assert_eq!(says_yes(&mut typed.as_bytes()), Ok(agrees), "{typed:?}");
         }
+    }
+
+    #[test]
+    fn letters_that_are_sent_again_are_counted_and_those_of_a_paused_destination_wait() {
+        let resent = |letters, pause| Resent { destination: "a".to_owned(), letters, pause };
+        let (data, talk) = said(&resent(3, None));
+        assert_eq!(data, "3 events that a refused go again, each under its own number");
+        assert!(talk[0].ends_with("`scaidrive-siem deadletter list a` shows what is left") && talk.len() == 1);
+        let (_, talk) = said(&resent(1, Some(Pause { who: "uid 0".to_owned(), since_ms: 0 })));
+        assert_eq!(talk[1], "uid 0 has paused it: they wait until `scaidrive-siem destination resume a`");
     }
 
     #[test]

@@ -2,20 +2,25 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use axum::extract::{ConnectInfo, Path, State};
+use axum::extract::{ConnectInfo, Path, Request, State};
 use axum::http::StatusCode;
 use axum::http::header::CACHE_CONTROL;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use serde_json::Value;
 
-use super::{Panel, Problem, Shared, off_the_thread, only_get, only_post};
-use crate::control::destinations::{DestinationWhole, Paused, event, find, pause_value, settings};
+use super::{Panel, Problem, Shared, body, off_the_thread, only_get, only_post};
+use crate::control::destinations::{
+    DestinationWhole, Paused, ReplayWish, Replayed, event, find, pause_value, replay_value, settings,
+};
 use crate::control::socket::Caller;
-use crate::control::status;
+use crate::control::status::{self, DestinationStatus, FROM_THE_OLDEST, ReplayStatus};
 use crate::node::Pause;
 use crate::runtime::clock;
+use crate::shard::ShardReport;
 
 /// Their routes.
 pub(super) fn routes() -> Router<Arc<Panel>> {
@@ -24,6 +29,7 @@ pub(super) fn routes() -> Router<Arc<Panel>> {
         .route("/v1/destinations/{destination}", only_get(get(show)))
         .route("/v1/destinations/{destination}/pause", only_post(post(pause)))
         .route("/v1/destinations/{destination}/resume", only_post(post(resume)))
+        .route("/v1/destinations/{destination}/replay", only_post(post(replay)))
 }
 
 async fn list(State(panel): Shared) -> Response {
@@ -33,13 +39,16 @@ async fn list(State(panel): Shared) -> Response {
 
 async fn show(State(panel): Shared, Path(name): Path<String>) -> Result<Response, Problem> {
     let destination = find(&panel.view.config(), &name)?;
-    let all = status::destinations(&panel.view, &panel.watch(), clock::now());
-    let Some(status) = all.into_iter().find(|status| status.name == name) else {
-        let detail = format!("the shards have not said yet how \"{name}\" is");
-        return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).advise("ask again in a moment"));
-    };
-    let whole = DestinationWhole { settings: settings(&destination), status };
+    let whole = DestinationWhole { settings: settings(&destination), status: status_of(&panel, &name)? };
     Ok(([(CACHE_CONTROL, "no-store")], Json(whole)).into_response())
+}
+
+fn status_of(panel: &Panel, name: &str) -> Result<DestinationStatus, Problem> {
+    let all = status::destinations(&panel.view, &panel.watch(), clock::now());
+    all.into_iter().find(|status| status.name == name).ok_or_else(|| {
+        let detail = format!("the shards have not said yet how \"{name}\" is");
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).advise("ask again in a moment")
+    })
 }
 
 async fn pause(
@@ -84,3 +93,97 @@ fn not_kept(problem: &io::Error) -> Problem {
     Problem::new(StatusCode::INTERNAL_SERVER_ERROR, detail)
         .advise("see that the agent may write to agent.state_dir and that the disk works and has room")
 }
+
+/// Begins a replay, and answers when the shards have said so: who asks next is then told that it runs.
+async fn replay(
+    State(panel): Shared,
+    Path(name): Path<String>,
+    ConnectInfo(caller): ConnectInfo<Caller>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let from_ms = wished(request).await?;
+    let _turn = panel.replays.lock().await;
+    let destination = find(&panel.view.config(), &name)?;
+    let last = status_of(&panel, &name)?.replay;
+    if last.as_ref().is_some_and(ReplayStatus::is_running) {
+        return Err(runs_already(&name));
+    }
+    let before = begun(&panel, &name);
+    panel.hands.replay(destination.id, from_ms.unwrap_or(FROM_THE_OLDEST));
+    let who = caller.to_string();
+    tracing::info!(destination = %name, "a replay was asked for, as {who} wishes");
+    let value = |last: ReplayStatus| replay_value(&last.state, last.from_ms);
+    let values = (last.map_or(Value::Null, value), replay_value("running", from_ms));
+    panel.hands.tell(event(&who, "destination.replay", &destination, values.0, values.1));
+    if !hear(&panel, &name, &before).await {
+        return Err(not_begun(&name));
+    }
+    let status = status_of(&panel, &name)?;
+    let Some(replay) = status.replay else { return Err(not_begun(&name)) };
+    let oldest_ms = panel.view.published.iter().filter_map(|shard| shard.with(|report| report.oldest_wall_ms)).min();
+    Ok(Json(Replayed { destination: name, oldest_ms, replay, pause: status.pause }).into_response())
+}
+
+/// From when on, if the request says so.
+async fn wished(request: Request) -> Result<Option<i64>, Problem> {
+    let bytes = body(request, WISH_MAX).await?;
+    if bytes.is_empty() {
+        return Ok(None);
+    }
+    let bad = |detail, advice| Problem::new(StatusCode::BAD_REQUEST, detail).advise(advice);
+    let ReplayWish { from_ms } = serde_json::from_slice(&bytes).map_err(|problem| {
+        let detail = format!("the request does not say what is to be sent again: {problem}");
+        bad(detail, "send {\"from_ms\": milliseconds since 1970}, or nothing for all that the log holds")
+    })?;
+    match from_ms {
+        Some(from_ms) if from_ms > clock::wall_ms() => {
+            let detail = "there is nothing to send again from a moment that has not come yet".to_owned();
+            Err(bad(detail, "name an earlier moment, or how far back it is to reach, such as 10m"))
+        }
+        from_ms => Ok(from_ms),
+    }
+}
+
+/// When each shard has begun its last replay of a destination.
+fn begun(panel: &Panel, name: &str) -> Vec<Option<i64>> {
+    let of_report = |report: &ShardReport| {
+        let found = report.destinations.iter().find(|known| known.name == name);
+        found.and_then(|known| known.replay.as_ref()).map(|replay| replay.begun_wall_ms)
+    };
+    panel.view.published.iter().map(|shard| shard.with(of_report)).collect()
+}
+
+/// Waits until each shard says that it has begun another replay than the one `before`, but no longer than [`HEAR_MAX`].
+/// Returns whether any has.
+async fn hear(panel: &Panel, name: &str, before: &[Option<i64>]) -> bool {
+    let deadline = Instant::now() + HEAR_MAX;
+    loop {
+        let now = begun(panel, name);
+        let heard = now.iter().zip(before).filter(|(now, before)| now != before).count();
+        if heard == before.len() || Instant::now() >= deadline {
+            return heard > 0;
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+fn runs_already(name: &str) -> Problem {
+    let detail = format!("a replay of \"{name}\" runs, and there is one at a time");
+    Problem::new(StatusCode::CONFLICT, detail).advise(&format!(
+        "ask again when it is over; `scaidrive-siem destination show {name}` shows how far it has come"
+    ))
+}
+
+fn not_begun(name: &str) -> Problem {
+    let detail = format!("no shard has said yet that it begins a replay of \"{name}\"");
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).advise(&format!(
+        "`scaidrive-siem destination show {name}` says whether it began all the same; if not, the agent's own log says why"
+    ))
+}
+
+/// Bytes of a wish at most.
+const WISH_MAX: usize = 1 << 10;
+/// How long the shards may take to say that they begin; each says how it is once a second at least.
+const HEAR_MAX: Duration = Duration::from_secs(3);
+/// How often is looked whether they have.
+const LOOK_EVERY: Duration = Duration::from_millis(20);

@@ -14,7 +14,9 @@ use serde_json::Value;
 use super::{Panel, Problem, Shared, body, number, off_the_thread, only_get, only_post};
 use crate::config::Destination;
 use crate::control::destinations::{event, find};
-use crate::control::letters::change::{Chosen, Dropped, EditError, edit, letter_value, letters_value};
+use crate::control::letters::change::{
+    Chosen, Dropped, EditError, Resent, by_shard, edit, letter_value, letters_value,
+};
 use crate::control::letters::{self, StreamPrefix};
 use crate::control::socket::Caller;
 use crate::deadletter::{DeadLetters, StoreError};
@@ -27,6 +29,7 @@ pub(super) fn routes() -> Router<Arc<Panel>> {
         .route("/v1/deadletters", only_get(get(stores)))
         .route("/v1/deadletters/{destination}", only_get(get(page)))
         .route("/v1/deadletters/{destination}/drop", only_post(post(drop_chosen)))
+        .route("/v1/deadletters/{destination}/replay", only_post(post(resend)))
         .route("/v1/deadletters/{destination}/{stream}/{n}", one)
 }
 
@@ -104,6 +107,37 @@ async fn drop_chosen(
             panel.hands.tell(event(&who, "deadletter.drop", &destination, named, Value::Null));
         }
         Ok(Json(Dropped { destination: name, letters }).into_response())
+    })
+    .await
+}
+
+async fn resend(
+    State(panel): Shared,
+    Path(name): Path<String>,
+    ConnectInfo(caller): ConnectInfo<Caller>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let destination = find(&panel.view.config(), &name)?;
+    let chosen = chosen(request).await?;
+    off_the_thread(move || {
+        let (named, letters) = {
+            let store = open(&panel, &destination)?;
+            let store = store.lock().unwrap_or_else(PoisonError::into_inner);
+            let ids = ids(&chosen, &name, &store)?;
+            let named = letters_value(&StreamPrefix::new(&panel.view.agent_id, &destination), &store, &ids)?;
+            (named, by_shard(&store, &ids)?)
+        };
+        let count = letters.values().map(|letters| letters.len() as u64).sum();
+        if count > 0 {
+            let who = caller.to_string();
+            tracing::info!(destination = %name, "dead letters are sent again, as {who} wishes: {count}");
+            panel.hands.tell(event(&who, "deadletter.replay", &destination, Value::Null, named));
+        }
+        for (shard, letters) in letters {
+            panel.hands.resend(destination.id, shard, letters);
+        }
+        let pause = panel.view.pauses.of(destination.id);
+        Ok(Json(Resent { destination: name, letters: count, pause }).into_response())
     })
     .await
 }

@@ -10,9 +10,11 @@
 //! | `/v1/destinations` | the destinations of it | socket |
 //! | `/v1/destinations/{destination}` | one, with its settings | socket |
 //! | `POST /v1/destinations/{destination}/pause`, `…/resume` | stops sending to it, or goes on | socket |
+//! | `POST /v1/destinations/{destination}/replay` | sends it again what the log holds, or with `{"from_ms"}` what was accepted since then | socket |
 //! | `/v1/deadletters` | the stores | socket |
 //! | `/v1/deadletters/{destination}?after=&limit=` | a page of one store | socket |
 //! | `POST /v1/deadletters/{destination}/drop` | gives letters up for good: `{"up_to": id}`, or `{"letters": [{"stream", "n"}]}` | socket |
+//! | `POST /v1/deadletters/{destination}/replay` | sends letters again, named in the same way | socket |
 //! | `/v1/deadletters/{destination}/{stream}/{n}` | one letter with its event; `PUT` puts another event in its place | socket |
 //! | `POST /v1/reload` | reads the configuration again | socket |
 //!
@@ -59,6 +61,8 @@ pub(super) struct Panel {
     pub(super) watch: Mutex<Watch>,
     /// Settings that wait for a restart, in words.
     pub(super) needs_restart: Mutex<Option<String>>,
+    /// Held while a replay is asked for, until the shards have said that it runs.
+    pub(super) replays: tokio::sync::Mutex<()>,
     /// Leads to whoever owns the node.
     pub(super) orders: mpsc::Sender<Order>,
 }

@@ -5,7 +5,7 @@
 //! under it would pass for the one that was lost; and the destination's scope let that tenant's event through, not
 //! another's. All else may be what was refused, and may change.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use ring::digest::{SHA256, digest};
 use scaidrive_codecs::loss::NumberRanges;
@@ -14,8 +14,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{StreamPrefix, epoch_text};
-use crate::deadletter::{DeadLetters, Letter, StoreError};
+use crate::deadletter::{DeadLetters, Key, Letter, StoreError};
 use crate::ingest::index_line;
+use crate::node::Pause;
 
 /// Which letters of a store are meant.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,6 +44,17 @@ pub struct Dropped {
     pub destination: String,
     /// How many.
     pub letters: u64,
+}
+
+/// What became of letters that are to be sent again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resent {
+    /// The destination's name.
+    pub destination: String,
+    /// How many.
+    pub letters: u64,
+    /// Who has paused the destination, if somebody has: then they wait.
+    pub pause: Option<Pause>,
 }
 
 /// Why an event can't take another's place.
@@ -163,6 +175,27 @@ pub(crate) fn letters_value(
     Ok(json!({"dead_letters": ids.len(), "streams": named, "other_streams": more}))
 }
 
+/// What these letters are found by, oldest first, for each shard that has buried some.
+///
+/// # Errors
+/// When the store can't be read.
+pub(crate) fn by_shard(store: &DeadLetters, ids: &HashSet<u64>) -> Result<BTreeMap<u16, Vec<Key>>, StoreError> {
+    let mut shards: HashMap<[u8; 16], u16> = HashMap::new();
+    let mut letters: BTreeMap<u16, Vec<Key>> = BTreeMap::new();
+    for (id, key) in store.keys().filter(|(id, _)| ids.contains(id)) {
+        let shard = match shards.get(&key.epoch) {
+            Some(shard) => *shard,
+            // One letter of a stream knows the shard of all.
+            None => {
+                let Some(letter) = store.letter(id)? else { continue };
+                *shards.entry(key.epoch).or_insert(letter.shard)
+            }
+        };
+        letters.entry(shard).or_default().push(key);
+    }
+    Ok(letters)
+}
+
 /// A stream's last part, which names its epoch.
 pub(super) fn epoch_of(stream: &str) -> &str {
     stream.rsplit('.').next().unwrap_or_default()
@@ -175,7 +208,7 @@ const STREAMS_NAMED_MAX: usize = 10;
 mod tests {
     use super::*;
     use crate::config::DestinationId;
-    use crate::deadletter::{Key, MAX_BYTES_DEFAULT};
+    use crate::deadletter::MAX_BYTES_DEFAULT;
 
     fn event(id: &str, tenant: &str, more: &str) -> String {
         format!(
@@ -239,6 +272,20 @@ mod tests {
         let text = serde_json::to_string(&Chosen::Letters(vec![name("s", 1)])).unwrap();
         assert_eq!(text, r#"{"letters":[{"stream":"s","n":1}]}"#);
         assert_eq!(serde_json::to_string(&Chosen::UpTo(7)).unwrap(), r#"{"up_to":7}"#);
+    }
+
+    #[test]
+    fn letters_to_be_sent_again_are_grouped_by_the_shard_that_buried_them() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut store = store(&directory);
+        store.put(&[Letter { shard: 0, ..letter(0xcc, 1) }, letter(0xaa, 9)]).unwrap();
+        let key = |epoch, n| Key { epoch: [epoch; 16], n };
+        let letters = by_shard(&store, &HashSet::from([1, 3, 5, 6, 99])).unwrap();
+        assert_eq!(
+            letters,
+            BTreeMap::from([(0, vec![key(0xcc, 1)]), (2, vec![key(0xaa, 1), key(0xbb, 2), key(0xaa, 9)])])
+        );
+        assert_eq!(by_shard(&store, &HashSet::new()).unwrap(), BTreeMap::new());
     }
 
     #[test]
