@@ -24,6 +24,8 @@ pub(super) struct PipeCarrier<'a> {
     connection: Option<SyslogConnection>,
     trail: VecDeque<Written>,
     trail_bytes: usize,
+    /// The peer has shown that it does not confirm the end of a connection, so only time settles what was written.
+    never_confirms: bool,
     scratch: Scratch,
 }
 
@@ -42,6 +44,7 @@ impl<'a> PipeCarrier<'a> {
             connection: None,
             trail: VecDeque::new(),
             trail_bytes: 0,
+            never_confirms: false,
             scratch: Scratch::default(),
         }
     }
@@ -50,17 +53,32 @@ impl<'a> PipeCarrier<'a> {
         loop {
             self.settle_old();
             if self.shard.is_stopping() || self.place.is_closed.get() {
-                return self.finish().await;
+                self.finish().await;
+                return;
             }
             let patience = if self.trail.is_empty() { IDLE_MAX } else { TRAIL_LOOK };
             let closed = closed(&mut self.connection);
             match next_job(self.shard, self.place, patience, closed).await {
                 Next::Job(OutletJob::Events(job)) => self.send_events(job).await,
                 Next::Job(OutletJob::Lone(job)) => self.send_lone(job).await,
-                Next::Again => self.notice_close(),
-                Next::End if self.trail.is_empty() => return self.finish().await,
-                Next::End => {}
+                Next::End if self.trail.is_empty() => {
+                    self.finish().await;
+                    return;
+                }
+                Next::Again | Next::End => {
+                    self.notice_close();
+                    self.hear_at_once().await;
+                }
             }
+        }
+    }
+
+    /// A replay that has written everything, or whoever sent dead letters again, need not wait for time to settle it: a
+    /// connection that ends in good order shows that the peer has read all of it.
+    async fn hear_at_once(&mut self) {
+        let is_awaited = !self.never_confirms && self.place.outlet.borrow().waits_for_the_last_word();
+        if is_awaited && !self.trail.is_empty() && self.connection.is_some() {
+            self.never_confirms = !self.finish().await;
         }
     }
 
@@ -154,14 +172,16 @@ impl<'a> PipeCarrier<'a> {
         }
     }
 
-    /// Ends in good order: our end is closed, and when the peer closes its own it has read everything.
-    async fn finish(&mut self) {
-        let Some(connection) = self.connection.take() else { return };
+    /// Ends in good order: our end is closed, and when the peer closes its own it has read everything. Returns whether it
+    /// has.
+    async fn finish(&mut self) -> bool {
+        let Some(connection) = self.connection.take() else { return false };
         let outcome = match connection.finish(&self.shard.runtime, FINISH_MAX).await {
             Ok(()) => Outcome::Accepted { slow_down: false },
             Err(error) => failed(&error),
         };
         self.resend(&outcome);
+        matches!(outcome, Outcome::Accepted { .. })
     }
 }
 

@@ -87,6 +87,11 @@ impl Letters {
         self.under_way.is_some() || self.unheard > 0
     }
 
+    /// Whether none waits to be sent or is being sent.
+    pub(super) fn have_all_left(&self) -> bool {
+        self.waiting.is_empty() && self.under_way.is_none()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.waiting.is_empty() && !self.is_busy()
     }

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use scaidrive_wal::Record;
 
 use super::letters::{Sending, as_if_alone, fate_of};
-use super::{Condemned, Outlet, WallClock};
+use super::{Condemned, Drain, Outlet, Reading, WallClock};
 use crate::config::Kind;
 use crate::delivery::gate::{Hold, Pass};
 use crate::delivery::sender::{Effect, Job, Outcome, ToDo};
@@ -234,6 +234,14 @@ impl Outlet {
             // However this try ended, an earlier one may have arrived.
             _ => self.own_in_doubt != Some(id) && self.announcer.recall(id),
         };
+    }
+
+    /// Whether everything was sent and somebody waits to hear that it has arrived: a replay at its end, or whoever sent dead
+    /// letters again.
+    pub fn waits_for_the_last_word(&self) -> bool {
+        let has_sent_all = self.sender.oldest_waiting().is_none() && self.letters.have_all_left();
+        let is_awaited = self.reading == Reading::Draining(Drain::Replayed) || self.letters.is_busy();
+        is_awaited && has_sent_all
     }
 
     /// How many carriers may work for it at once.
