@@ -277,20 +277,32 @@ pub fn ack_query(ids: impl IntoIterator<Item = u64>) -> String {
     format!("{{\"acks\":[{}]}}", ids.join(","))
 }
 
+/// Why a question about acknowledgements has no answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unanswered {
+    /// The token has no indexer acknowledgement (code 14), so there is none to wait for.
+    pub is_disabled: bool,
+    /// In the collector's words.
+    pub why: String,
+}
+
 /// The numbers that the answer to [`ack_query`] says are indexed. `false` means not yet, unknown or lost alike.
 ///
 /// # Errors
 /// What the answer says, when it is none. It is never a delivery.
-pub fn acknowledged(reply: &Reply) -> Result<Vec<u64>, String> {
+pub fn acknowledged(reply: &Reply) -> Result<Vec<u64>, Unanswered> {
     #[derive(serde::Deserialize)]
     struct Acks {
         acks: BTreeMap<String, bool>,
     }
-    let words = || Answer::of(reply).words(reply);
+    let unanswered = || {
+        let answer = Answer::of(reply);
+        Unanswered { is_disabled: answer.code == Some(ACK_DISABLED), why: answer.words(reply) }
+    };
     if !(200..300).contains(&reply.status) {
-        return Err(words());
+        return Err(unanswered());
     }
-    let answer: Acks = serde_json::from_slice(&reply.body).map_err(|_| words())?;
+    let answer: Acks = serde_json::from_slice(&reply.body).map_err(|_| unanswered())?;
     Ok(answer.acks.into_iter().filter(|(_, is_indexed)| *is_indexed).filter_map(|(id, _)| id.parse().ok()).collect())
 }
 
@@ -307,6 +319,9 @@ impl<'a> Answer<'a> {
         }
     }
 }
+
+/// "ACK is disabled" (Splunk, "Possible error codes" of HEC).
+const ACK_DISABLED: u32 = 14;
 
 /// Some programs that stand in for HEC answer with the bare word.
 fn is_bare_ok(body: &[u8]) -> bool {

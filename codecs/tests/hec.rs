@@ -419,6 +419,9 @@ fn lesson_22_an_acknowledgement_is_asked_for_by_number_and_only_true_counts() {
         assert!(acknowledged(&reply(status, body)).is_err(), "{status} {body}");
     }
     assert!(acknowledged(&reply(400, r#"{"acks":{"0":true}}"#)).is_err(), "a refusal acknowledges nothing");
+    let is_disabled = |answer: &Reply| acknowledged(answer).is_err_and(|unanswered| unanswered.is_disabled);
+    assert!(is_disabled(&reply(400, r#"{"text":"ACK is disabled","code":14}"#)));
+    assert!(!is_disabled(&reply(503, r#"{"text":"Server is busy","code":9}"#)), "another question may be answered");
     let accepted = reply(200, r#"{"text":"Success","code":0,"ackId":7}"#);
     assert_eq!(hec(None).acknowledgement(&accepted), Some(7));
     assert_eq!(hec(None).acknowledgement(&reply(200, r#"{"text":"Success","code":0}"#)), None);

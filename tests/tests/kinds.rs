@@ -371,11 +371,13 @@ fn a_token_without_acknowledgement_serves_auto_and_is_a_wrong_setting_for_on() {
     let hec = Hec::plain();
     let mut agent = Agent::new();
     agent.add_hec("auto", &hec).set("ack", "\"auto\"").set("filter", ONLY_GENERATED);
-    agent.add_hec("on", &hec).set("ack", "\"on\"").set("filter", ONLY_GENERATED);
+    let demanded = Hec::plain();
+    agent.add_hec("on", &demanded).set("ack", "\"on\"").set("filter", ONLY_GENERATED);
     let ledger = run(&mut agent);
     hec.wait_distinct(ledger.acked.len(), PATIENCE);
     wait_until("the agent says that one is misconfigured", PATIENCE, || {
         let labels = [("destination", "on"), ("state", "misconfigured")];
         agent.metrics().sum("scaidrive_siem_destination_state", &labels) == Some(1.0)
     });
+    assert_eq!(demanded.generated(), 0, "no event goes to a token that can't say what became of it");
 }

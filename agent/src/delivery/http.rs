@@ -3,7 +3,7 @@
 use std::iter::once;
 use std::rc::Rc;
 
-use scaidrive_codecs::hec::{ACK_PATH, CHANNEL_HEADER, EVENT_PATH, ack_query, acknowledged};
+use scaidrive_codecs::hec::{ACK_PATH, CHANNEL_HEADER, EVENT_PATH, Unanswered, ack_query, acknowledged};
 use scaidrive_codecs::http::{Reply, USER_AGENT, write_head};
 use scaidrive_codecs::https::{COUNT_HEADER, IDEMPOTENCY_HEADER, idempotency_key};
 use scaidrive_codecs::{Body, Event, Format, Index, RequestParts, Scratch, Verdict};
@@ -53,6 +53,8 @@ struct AckSession {
     pending: Pending<OutletJob>,
     /// A token without acknowledgement is a wrong setting.
     is_demanded: bool,
+    /// The token has shown that it has acknowledgement.
+    is_confirmed: bool,
 }
 
 /// A request before its head is written.
@@ -152,9 +154,9 @@ impl<'a> HttpCarrier<'a> {
             let body = ack_query(acks.pending.question());
             let answer = self.ask_for_acks(&body).await;
             let (now, Some(acks)) = (self.shard.runtime.now(), &mut self.acks) else { return };
-            let ids = answer.unwrap_or_else(|why| {
+            let ids = answer.unwrap_or_else(|unanswered| {
                 // The next question may be answered; until then nothing is known.
-                tracing::debug!(destination = %self.place.destination.name, "no acknowledgements: {why}");
+                tracing::debug!(destination = %self.place.destination.name, "no acknowledgements: {}", unanswered.why);
                 Vec::new()
             });
             for job in acks.pending.answered(&ids, now) {
@@ -171,14 +173,37 @@ impl<'a> HttpCarrier<'a> {
         }
     }
 
-    async fn ask_for_acks(&mut self, body: &str) -> Result<Vec<u64>, String> {
+    /// Where acknowledgement is demanded, the token shows that it has it before an event goes out: one that has none would
+    /// store every probe.
+    ///
+    /// # Errors
+    /// How whatever was to be sent ends, unsent.
+    async fn confirm_acks(&mut self) -> Result<(), Sent> {
+        if self.acks.as_ref().is_none_or(|acks| !acks.is_demanded || acks.is_confirmed) {
+            return Ok(());
+        }
+        match self.ask_for_acks(&ack_query(once(0))).await {
+            Err(Unanswered { is_disabled: true, why }) => {
+                Err(Sent::answered(misconfigured(format!("{NO_ACKNOWLEDGEMENT}: {why}"))))
+            }
+            // What else is in the way is met again by the event, and judged there.
+            Err(_) => Ok(()),
+            Ok(_) => {
+                self.acks.iter_mut().for_each(|acks| acks.is_confirmed = true);
+                Ok(())
+            }
+        }
+    }
+
+    async fn ask_for_acks(&mut self, body: &str) -> Result<Vec<u64>, Unanswered> {
+        let unasked = |why: String| Unanswered { is_disabled: false, why };
         let kept = self.connection.take().and_then(|mut open| open.connection.is_reusable().then_some(open));
         let mut open = match kept {
             Some(open) => open,
             None => match self.connect().await {
                 Ok(Ok(open)) => open,
-                Ok(Err(outcome)) => return Err(format!("{outcome:?}")),
-                Err(error) => return Err(error.to_string()),
+                Ok(Err(outcome)) => return Err(unasked(format!("{outcome:?}"))),
+                Err(error) => return Err(unasked(error.to_string())),
             },
         };
         let target = self.format.request().path.replace(EVENT_PATH, ACK_PATH);
@@ -187,12 +212,12 @@ impl<'a> HttpCarrier<'a> {
         let headers = [request.headers.clone(), self.session_headers()].concat();
         let whole = Whole { headers, length: body.len(), coding: None, plain: &visit, sent: &visit };
         let written = self.write_head(open.target, &request, &whole).await;
-        written.map_err(|outcome| format!("{outcome:?}"))?;
+        written.map_err(|outcome| unasked(format!("{outcome:?}")))?;
         let runtime = &self.shard.runtime;
         let timeout = self.place.destination.timeouts.request;
         let slices = once(body.as_bytes());
         let reply = transport::exchange(runtime, &mut open.connection, &self.head, slices, timeout, REPLY_MAX).await;
-        let reply = reply.map_err(|error| error.to_string())?;
+        let reply = reply.map_err(|error| unasked(error.to_string()))?;
         if reply.keep_alive {
             self.connection = Some(open);
         }
@@ -228,6 +253,9 @@ impl<'a> HttpCarrier<'a> {
 
     /// Sends one body and says what the reply means. Without items it is an event of the agent's own.
     async fn send(&mut self, body: &Body, items: &[Item<Record>]) -> Sent {
+        if let Err(sent) = self.confirm_acks().await {
+            return sent;
+        }
         let mut sent = self.send_once(body, items).await;
         // Twice at most: once without compression, once with another token.
         for _ in 0..2 {
@@ -309,8 +337,7 @@ impl<'a> HttpCarrier<'a> {
         if let (Some(acks), Verdict::Delivered { .. }) = (&self.acks, &verdict) {
             self.ack_id = self.format.acknowledgement(&reply);
             if acks.is_demanded && self.ack_id.is_none() {
-                let why = "the token has no indexer acknowledgement, which ack = \"on\" demands";
-                verdict = Verdict::Misconfigured { why: why.to_owned() };
+                verdict = Verdict::Misconfigured { why: NO_ACKNOWLEDGEMENT.to_owned() };
             }
         }
         match &verdict {
@@ -458,6 +485,7 @@ impl AckSession {
             cookies: Vec::new(),
             pending: Pending::default(),
             is_demanded: hec.ack == HecAck::On,
+            is_confirmed: false,
         })
     }
 
@@ -489,6 +517,8 @@ impl AckSession {
         }
     }
 }
+
+const NO_ACKNOWLEDGEMENT: &str = "the token has no indexer acknowledgement, which ack = \"on\" demands";
 
 /// A random GUID (RFC 9562, section 5.4).
 fn guid(high: u64, low: u64) -> String {
@@ -599,8 +629,13 @@ mod tests {
 
     #[test]
     fn lesson_21_cookies_are_kept_and_the_newest_of_each_name_is_sent() {
-        let mut session =
-            AckSession { channel: "c".into(), cookies: Vec::new(), pending: Pending::default(), is_demanded: false };
+        let mut session = AckSession {
+            channel: "c".into(),
+            cookies: Vec::new(),
+            pending: Pending::default(),
+            is_demanded: false,
+            is_confirmed: false,
+        };
         let reply = |value: &str| Reply { headers: vec![("set-cookie".into(), value.into())], ..Reply::default() };
         for value in ["AWSALB=one; Path=/; Secure", "AWSALB=one", "other = x"] {
             session.note_cookies(&reply(value));

@@ -1,6 +1,8 @@
 //! What the answers mean for the events, and for what may be sent from now on.
 
-use super::{Batch, Item, Job, Purpose, REFUSALS_MAX, SPARES_MAX, SUSPECT_WAIT, Search, Sender, Suspect, bytes_of};
+use super::{
+    Batch, Item, Job, Limits, Purpose, REFUSALS_MAX, SPARES_MAX, SUSPECT_WAIT, Search, Sender, Suspect, bytes_of,
+};
 use crate::delivery::gate::Hold;
 use crate::delivery::isolation::Isolation;
 use crate::time::{Entropy, Millis};
@@ -343,7 +345,7 @@ impl<T> Sender<T> {
             let mut items: Vec<_> = self.suspects.drain(..).map(|suspect| suspect.item).collect();
             items.extend(self.again.drain(..).flat_map(|(_, batch)| batch.items));
             items.sort_by_key(|item| item.n);
-            for piece in chunks(items, self.limits.max_events).into_iter() {
+            for piece in pieces(items, &self.limits) {
                 self.requeue(Purpose::Ordinary, Batch::of(piece));
             }
         }
@@ -375,13 +377,50 @@ impl<T> Sender<T> {
     }
 }
 
-fn chunks<T>(items: Vec<T>, size: usize) -> Vec<Vec<T>> {
-    let mut pieces: Vec<Vec<T>> = Vec::new();
+/// Batches of what was in several, none larger than a request may be. How long they will be as encoded is not known yet; no
+/// format makes twice as much of an event of ordinary size.
+fn pieces<T>(items: Vec<Item<T>>, limits: &Limits) -> Vec<Vec<Item<T>>> {
+    let mut pieces: Vec<Vec<Item<T>>> = Vec::new();
+    let mut bytes = 0;
     for item in items {
+        let size = item.size as usize;
         match pieces.last_mut() {
-            Some(piece) if piece.len() < size => piece.push(item),
-            _ => pieces.push(vec![item]),
+            Some(piece) if piece.len() < limits.max_events && bytes + size <= limits.max_size / 2 => piece.push(item),
+            _ => {
+                pieces.push(vec![item]);
+                bytes = 0;
+            }
         }
+        bytes += size;
     }
     pieces
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn batches_that_are_put_together_anew_are_bounded_by_count_and_by_size() {
+        let limits = |max_events, max_size| Limits {
+            max_events,
+            max_size,
+            linger: Millis(1_000),
+            in_flight: 1,
+            is_ordered: false,
+            is_pipe: false,
+            queue_bytes: 1 << 20,
+        };
+        let items = |sizes: &[u32]| {
+            let numbered = (1..).zip(sizes);
+            numbered.map(|(n, size)| Item { n, seq: n, logged_at: 0, size: *size, load: () }).collect::<Vec<_>>()
+        };
+        let lens = |items, limits| pieces(items, &limits).iter().map(Vec::len).collect::<Vec<_>>();
+        assert_eq!(lens(items(&[10; 7]), limits(3, 1_000)), [3, 3, 1]);
+        assert_eq!(
+            lens(items(&[40, 40, 40, 300, 40]), limits(100, 200)),
+            [2, 1, 1, 1],
+            "one that is larger goes alone"
+        );
+    }
 }
