@@ -57,8 +57,11 @@ fn write_in_rounds(agent: &Agent, have_arrived: impl Fn() -> usize) -> Ledger {
 trait Restarts {
     /// How many messages it has written since its first start.
     fn count(&self) -> u64;
-    /// Ends it, in order or by SIGKILL, and starts it again.
-    fn restart(&mut self, is_hard: bool);
+    /// Ends it in order.
+    fn stop(&mut self);
+    /// Ends it by SIGKILL.
+    fn kill(&mut self);
+    fn come_up(&mut self);
     fn arrivals(&self) -> Arrivals;
     fn wait_distinct(&self, count: usize);
 }
@@ -84,10 +87,13 @@ fn survives_restarts(
     let mut at_last_start = 0;
     for round in 0..=restarts {
         wait_until("more messages are written", PATIENCE, || receiver.count() > at_last_start + ROUND);
-        if round < restarts {
-            receiver.restart(round % 2 == 1);
-            at_last_start = receiver.count();
+        match round {
+            _ if round == restarts => break,
+            even if even % 2 == 0 => receiver.stop(),
+            _ => receiver.kill(),
         }
+        at_last_start = receiver.count();
+        receiver.come_up();
     }
     producer.stop();
     let ledger = producer.finish(PATIENCE);

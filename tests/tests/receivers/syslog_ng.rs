@@ -49,13 +49,16 @@ impl Restarts for SyslogNg {
         SyslogNg::count(self)
     }
 
-    fn restart(&mut self, is_hard: bool) {
-        if is_hard {
-            self.kill();
-        } else {
-            self.stop();
-        }
-        self.come_up();
+    fn stop(&mut self) {
+        SyslogNg::stop(self);
+    }
+
+    fn kill(&mut self) {
+        SyslogNg::kill(self);
+    }
+
+    fn come_up(&mut self) {
+        SyslogNg::come_up(self);
     }
 
     fn arrivals(&self) -> Arrivals {
