@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use crate::certificates::Identity;
 use crate::ports::free_port;
 
 /// Which runtime the agents of this test run use: `io_uring`, `epoll` or `auto` (default).
@@ -168,8 +169,15 @@ impl Destination {
 
     /// Trusts the authority in `ca_file`.
     pub fn trusting(self, ca_file: &Path) -> Destination {
-        let value = format!("{{ ca_file = {} }}", quoted(&ca_file.display().to_string()));
+        let value = format!("{{ ca_file = {} }}", quoted_path(ca_file));
         self.with("tls", &value)
+    }
+
+    /// Trusts the authority in `ca_file`, and shows the certificate of `client`.
+    pub fn trusting_as(self, ca_file: &Path, client: &Identity) -> Destination {
+        let (ca, certificate) = (quoted_path(ca_file), quoted_path(&client.certificate_file));
+        let key = quoted_path(&client.key_file);
+        self.with("tls", &format!("{{ ca_file = {ca}, cert_file = {certificate}, key_file = {key} }}"))
     }
 }
 
@@ -190,6 +198,10 @@ pub fn quoted(text: &str) -> String {
     }
     out.push('"');
     out
+}
+
+fn quoted_path(path: &Path) -> String {
+    quoted(&path.display().to_string())
 }
 
 /// A TOML array of strings.

@@ -9,8 +9,7 @@ use scaidrive_tests::generator::{Key, Ledger, Producer, Workload, event_line};
 use scaidrive_tests::hec::{Fault, Hec};
 use scaidrive_tests::oracle::{assert_notices_explain, compare, overflow_notices};
 use scaidrive_tests::scenario::{ONLY_GENERATED, PATIENCE, ordered, settle, settle_within, write, write_one};
-use scaidrive_tests::skip::skip;
-use scaidrive_tests::syslog::{Framing, Rsyslog, RsyslogMode, Sink};
+use scaidrive_tests::syslog::{Framing, Sink};
 use scaidrive_tests::wait::{holds_for, wait_until};
 
 const EVENTS: u64 = 5_000;
@@ -296,36 +295,6 @@ fn with_on_full_block_producers_wait_and_nothing_is_lost() {
     report.assert_exactly_once();
     report.assert_ordered();
     assert!(!ledger.waits.is_empty(), "a producer that waits is told why");
-}
-
-#[test]
-fn rsyslog_that_is_stopped_and_started_misses_nothing() {
-    let name = "rsyslog_that_is_stopped_and_started_misses_nothing";
-    if let Some(reason) = Rsyslog::missing(RsyslogMode::Plain) {
-        return skip(name, &reason);
-    }
-    let dir = tempfile::tempdir().unwrap();
-    let mut rsyslog = Rsyslog::start(dir.path(), RsyslogMode::Plain, None);
-    let agent = Agent::with([Destination::syslog("rsyslog", "tcp", rsyslog.address()).with("filter", ONLY_GENERATED)]);
-    let producer = Producer::start(&agent.config.socket, throttled(1, EVENTS));
-    for round in 0..4 {
-        let seen = rsyslog.arrivals().list.len();
-        wait_until("more events at rsyslog", PATIENCE, || {
-            rsyslog.arrivals().list.len() > seen + 200 || producer.is_done()
-        });
-        if round % 2 == 0 {
-            rsyslog.stop();
-        } else {
-            rsyslog.kill();
-        }
-        rsyslog.come_up();
-    }
-    let ledger = producer.finish(PATIENCE);
-    rsyslog.wait_distinct(ledger.acked.len(), PATIENCE);
-    // What was in flight comes again; nothing is missing and no number is given twice.
-    let report = compare(&ledger, &rsyslog.arrivals());
-    report.assert_nothing_lost();
-    report.assert_contiguous();
 }
 
 #[test]

@@ -220,6 +220,12 @@ impl Rsyslog {
         arrivals
     }
 
+    /// How many messages it has written so far.
+    pub fn count(&self) -> u64 {
+        let text = fs::read(self.output()).unwrap_or_default();
+        memchr::memchr_iter(b'\n', &text).count() as u64
+    }
+
     /// Waits until at least `count` different generated events are in its output.
     #[track_caller]
     pub fn wait_distinct(&self, count: usize, within: Duration) {
@@ -283,7 +289,8 @@ fn configuration(dir: &Path, mode: RsyslogMode, identity: Option<(&Identity, &Pa
             module.push_str(" tls.tlslib=\"openssl\"");
         }
     }
-    // A direct queue: a message is in the file before the next one is read, so that a hard kill loses little here.
+    // Nothing waits in rsyslogd: with a direct queue and a file that is written at once, a message is in the file before
+    // the next ones are read, and in RELP before it is answered.
     format!(
         r#"global({global})
 module(load="impstats" interval="1" format="json" resetCounters="off" log.syslog="off" log.file="{dir_text}/rsyslog.stats")

@@ -164,6 +164,12 @@ impl SyslogNg {
         arrivals
     }
 
+    /// How many messages it has written so far.
+    pub fn count(&self) -> u64 {
+        let text = fs::read(self.output()).unwrap_or_default();
+        memchr::memchr_iter(b'\n', &text).count() as u64
+    }
+
     /// Waits until at least `count` different generated events are in its output.
     #[track_caller]
     pub fn wait_distinct(&self, count: usize, within: Duration) {
