@@ -10,7 +10,7 @@ use scaidrive_tests::arrival::{Arrival, Arrivals};
 use scaidrive_tests::generator::{Key, Workload, event_line};
 use scaidrive_tests::hec::{Fault, Hec, Predicate};
 use scaidrive_tests::oracle::{Report, assert_statements_hold, compare, statements};
-use scaidrive_tests::scenario::{ONLY_GENERATED, PATIENCE, ordered, settle, wait_idle, write};
+use scaidrive_tests::scenario::{ONLY_GENERATED, PATIENCE, ordered, settle, wait_idle, write, write_one};
 use scaidrive_tests::skip::skip;
 use scaidrive_tests::syslog::{Framing, Rsyslog, RsyslogMode, Sink};
 use scaidrive_tests::wait::{holds_for, wait_for, wait_until};
@@ -158,6 +158,25 @@ fn a_replay_sends_everything_once_more_under_its_numbers_while_live_events_arriv
 
     run(&agent, &["destination", "replay", "hec"]);
     assert_eq!(wait_replayed(&agent, "hec")["delivered"], 2_100, "without a time it is all that the log holds");
+}
+
+#[test]
+fn a_replay_that_has_met_its_end_has_nothing_left_to_read() {
+    let hec = Hec::plain();
+    let mut agent = Agent::new();
+    ordered(&mut agent, "hec", &hec);
+    // Few events fit into its hands, so it meets the end late: with records of others before it, and new ones behind.
+    agent.config.destination("hec").set("tenants", "[\"tnt-00000\"]").set("batch", "{ max_size = \"16KiB\" }");
+    agent.start();
+    write(&agent, Workload::new(1, 1, 300));
+    hec.wait_distinct(300, PATIENCE);
+    (0..5).for_each(|count| write_one(&agent, Key { run: 2, tenant: 1, count }));
+    wait_idle(&agent, "hec");
+    hec.set_fault(Fault::SlowReply(Duration::from_millis(100)));
+    run(&agent, &["destination", "replay", "hec"]);
+    write(&agent, Workload::new(3, 1, 100));
+    let replay = wait_replayed(&agent, "hec");
+    assert_eq!((&replay["delivered"], &replay["unread"]), (&300.into(), &0.into()));
 }
 
 #[test]
