@@ -39,6 +39,8 @@ fn without_an_agent_only_templates_are_to_be_had() {
         &["destination", "show", "splunk"],
         &["destination", "pause", "splunk"],
         &["destination", "resume", "splunk"],
+        &["destination", "replay", "splunk", "--from", "10m"],
+        &["deadletter", "replay", "splunk", "--all"],
         &["deadletter", "drop", "splunk", "--all", "--yes"],
         &["deadletter", "edit", "splunk", "s", "1", "--file", "/dev/null"],
     ] {
@@ -80,10 +82,8 @@ fn destinations_are_listed_and_shown_without_their_secrets() {
         assert!(show.contains(words), "{words}: {show}");
     }
     assert!(!show.contains("hush") && !whole.to_string().contains("hush"));
-    for args in
-        [["destination", "show", "splnk"], ["destination", "pause", "splnk"], ["destination", "resume", "splnk"]]
-    {
-        let unknown = place.run(&args);
+    for wish in ["show", "pause", "resume", "replay"] {
+        let unknown = place.run(&["destination", wish, "splnk"]);
         assert_mistake(&unknown, 64, "there is no destination \"splnk\"", "admin.sock");
         assert!(talk(&unknown).ends_with("do:    did you mean \"splunk\"?\n"), "{}", talk(&unknown));
     }
@@ -201,6 +201,78 @@ fn a_dead_letter_is_edited_into_a_valid_event_that_is_still_the_same() {
     assert_eq!((&said["before"]["n"], &said["after"]["n"]), (&2.into(), &2.into()));
     assert_ne!(said["before"]["sha256"], said["after"]["sha256"]);
     assert!(!said.to_string().contains("file.download"), "what the event says is not for this trail: {said}");
+}
+
+#[test]
+fn a_replay_begins_at_a_moment_that_was_and_the_audit_trail_says_who_asked_for_it() {
+    let place = Place::new();
+    let agent = place.start();
+    let replay = |from: &str| place.run(&["destination", "replay", "splunk", "--from", from]);
+    for from in ["monday", "10", "2026-05-12"] {
+        assert_mistake(
+            &replay(from),
+            64,
+            &format!("--from is \"{from}\", which is neither a time nor a span"),
+            "command line",
+        );
+    }
+    assert_mistake(&replay("2999-01-01T00:00:00Z"), 64, "a moment that has not come yet", "admin.sock");
+
+    // Nothing was ever delivered to it.
+    let replayed = replay("2026-05-12T14:00:00Z");
+    assert_eq!(replayed.status.code(), Some(0), "{}", talk(&replayed));
+    let nothing = "splunk has settled nothing yet of what was accepted since 2026-05-12T14:00:00.000Z, so nothing is sent again\n";
+    assert_eq!((data(&replayed).as_str(), talk(&replayed).as_str()), (nothing, ""));
+    let shown = shown(&place, "splunk", |status| status["replay"]["state"] == "over");
+    assert_eq!(shown["status"]["replay"]["from_ms"], 1_778_594_400_000_i64);
+    for command in [&["destination", "show", "splunk"][..], &["status"]] {
+        let text = data(&place.run(command));
+        assert!(text.contains("what was accepted since 2026-05-12T14:00:00.000Z: over; 0 accepted"), "{text}");
+    }
+    assert_eq!(place.run(&["destination", "replay", "splunk"]).status.code(), Some(0), "the last one is over");
+    assert_eq!(agent.stop().0, Some(0));
+
+    let trail = trail(&place);
+    let [since, whole] = trail.as_slice() else { panic!("{trail:?}") };
+    assert_eq!((&since["what"], &since["target"]), (&"destination.replay".into(), &"splunk".into()));
+    assert!(since["who"].as_str().unwrap().starts_with("uid "), "{since}");
+    assert_eq!((&since["before"], &since["after"]["from"]), (&Value::Null, &"2026-05-12T14:00:00.000Z".into()));
+    assert_eq!((&whole["before"]["replay"], &whole["after"]["from"]), (&"over".into(), &Value::Null));
+}
+
+#[test]
+fn dead_letters_are_sent_again_by_name_or_all_and_stay_until_they_are_taken() {
+    let place = Place::new();
+    place.bury(&(1..=5).map(|n| letter(n, "bad ip")).collect::<Vec<_>>());
+    let agent = place.start();
+    let stream = "abababababababab";
+    let missing = place.run(&["deadletter", "replay", "splunk", stream, "2", "9"]);
+    assert_mistake(&missing, 64, "has no dead letter for event 9", "admin.sock");
+    let unknown = place.run(&["deadletter", "replay", "splnk", "--all"]);
+    assert_mistake(&unknown, 64, "there is no destination \"splnk\"", "admin.sock");
+    assert!(talk(&unknown).ends_with("do:    did you mean \"splunk\"?\n"), "{}", talk(&unknown));
+    assert_mistake(&place.run(&["deadletter", "replay", "splunk"]), 64, "something is missing", "the command line");
+
+    let resent = place.run(&["deadletter", "replay", "splunk", stream, "2", "4", "2"]);
+    assert_eq!(
+        data(&resent),
+        "2 events that splunk refused go again, each under its own number\n",
+        "{}",
+        talk(&resent)
+    );
+    assert!(talk(&resent).contains("`scaidrive-siem deadletter list splunk` shows what is left"), "{}", talk(&resent));
+    let all = place.run(&["deadletter", "replay", "splunk", "--all"]);
+    assert!(data(&all).starts_with("5 events "), "{}", data(&all));
+    assert_eq!(agent.stop().0, Some(0));
+    let list = place.run(&["deadletter", "list", "--json"]);
+    assert_eq!(serde_json::from_str::<Value>(&data(&list)).unwrap()["total"], 5, "nobody has taken them");
+
+    let trail = trail(&place);
+    let [named, all] = trail.as_slice() else { panic!("{trail:?}") };
+    let ranges = |said: &Value| said["after"]["streams"][0]["ranges"].to_string();
+    assert_eq!((&named["what"], &named["before"]), (&"deadletter.replay".into(), &Value::Null));
+    assert_eq!(ranges(named), r#"[{"from_n":2,"to_n":2},{"from_n":4,"to_n":4}]"#);
+    assert_eq!((&all["after"]["dead_letters"], ranges(all).as_str()), (&5.into(), r#"[{"from_n":1,"to_n":5}]"#));
 }
 
 #[test]

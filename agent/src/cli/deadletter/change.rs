@@ -67,7 +67,9 @@ pub(super) fn resend(client: &Client, args: &DeadletterChosenArgs, output: &mut 
 /// What comes of letters that are sent again.
 fn said(resent: &Resent) -> (String, Vec<String>) {
     let name = &resent.destination;
-    let data = format!("{} that {name} refused go again, each under its own number", events(resent.letters));
+    let go =
+        if resent.letters == 1 { "goes again, under its own number" } else { "go again, each under its own number" };
+    let data = format!("{} that {name} refused {go}", events(resent.letters));
     let mut talk = vec![format!(
         "what it takes leaves the store, what it refuses again stays with the newest reply: `scaidrive-siem deadletter list \
          {name}` shows what is left"

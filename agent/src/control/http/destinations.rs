@@ -159,7 +159,7 @@ async fn hear(panel: &Panel, name: &str, before: &[Option<i64>]) -> bool {
     let deadline = Instant::now() + HEAR_MAX;
     loop {
         let now = begun(panel, name);
-        let heard = now.iter().zip(before).filter(|(now, before)| now != before).count();
+        let heard = now.iter().zip(before).filter(|(now, before)| now.is_some() && now != before).count();
         if heard == before.len() || Instant::now() >= deadline {
             return heard > 0;
         }

@@ -97,10 +97,12 @@ impl Outlet {
         self.replay.as_ref()?.stopped.as_deref()
     }
 
-    /// Records that a replay has yet to read.
+    /// Records that a replay has yet to read. One that has met its end has none, though the last ones before it were not in
+    /// its scope, and so never shown to it.
     pub fn left_to_replay(&self) -> u64 {
-        let Some(replay) = self.replay.as_ref().filter(|replay| replay.stopped.is_none()) else { return 0 };
-        replay.stretch.end.saturating_sub(self.settled.next_seq())
+        let reads = |_: &&Replay| !matches!(self.reading, Reading::Draining(_));
+        let end = self.replay.as_ref().filter(reads).map_or(0, |replay| replay.stretch.end);
+        end.saturating_sub(self.settled.next_seq())
     }
 
     /// A replay ends where the live stream had come to when it was asked for.

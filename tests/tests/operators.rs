@@ -1,0 +1,366 @@
+//! What an operator asks of a running agent is done, and costs no event: pauses, replays, dead letters sent again.
+
+use std::collections::HashMap;
+use std::fs;
+use std::time::Duration;
+
+use scaidrive_tests::agent_config::Destination;
+use scaidrive_tests::agent_process::Agent;
+use scaidrive_tests::arrival::{Arrival, Arrivals};
+use scaidrive_tests::generator::{Key, Workload, event_line};
+use scaidrive_tests::hec::{Fault, Hec, Predicate};
+use scaidrive_tests::oracle::{Report, assert_statements_hold, compare, statements};
+use scaidrive_tests::scenario::{ONLY_GENERATED, PATIENCE, ordered, settle, wait_idle, write, write_one};
+use scaidrive_tests::skip::skip;
+use scaidrive_tests::syslog::{Framing, Rsyslog, RsyslogMode, Sink};
+use scaidrive_tests::wait::{holds_for, wait_for, wait_until};
+use serde_json::Value;
+
+/// Runs one of the binary's commands that has to do its work, and returns what it says as data.
+#[track_caller]
+fn run(agent: &Agent, arguments: &[&str]) -> String {
+    let output = agent.command(arguments);
+    let talk = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{arguments:?}: {talk}");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// A destination with its settings and its status.
+#[track_caller]
+fn show(agent: &Agent, name: &str) -> Value {
+    serde_json::from_str(&run(agent, &["destination", "show", name, "--json"])).expect("the agent answers in JSON")
+}
+
+/// Waits until a replay is over. Returns what the status says of it.
+#[track_caller]
+fn wait_replayed(agent: &Agent, name: &str) -> Value {
+    wait_for("the replay is over", PATIENCE, || {
+        let replay = show(agent, name)["status"]["replay"].clone();
+        (replay["state"] == "over").then_some(replay)
+    })
+}
+
+/// The dead letters of all destinations.
+#[track_caller]
+fn letters(agent: &Agent) -> Vec<Value> {
+    let list: Value = serde_json::from_str(&run(agent, &["deadletter", "list", "--json"])).expect("JSON is listed");
+    list["letters"].as_array().cloned().unwrap_or_default()
+}
+
+/// Waits until so many dead letters fit.
+#[track_caller]
+fn wait_letters(agent: &Agent, count: usize, fits: impl Fn(&Value) -> bool) -> Vec<Value> {
+    wait_for(&format!("{count} dead letters"), PATIENCE, || {
+        let letters = letters(agent);
+        (letters.len() == count && letters.iter().all(&fits)).then_some(letters)
+    })
+}
+
+/// Every generated event of a run, with each stream and number that it arrived under, in order.
+fn numbers(arrivals: &Arrivals, run: u32) -> HashMap<Key, Vec<(&str, u64)>> {
+    let mut numbers: HashMap<Key, Vec<(&str, u64)>> = HashMap::new();
+    let of_run = |arrival: &&Arrival| arrival.key.is_some_and(|key| key.run == run);
+    for arrival in arrivals.list.iter().filter(of_run) {
+        let (Some(key), Some(stream), Some(n)) = (arrival.key, arrival.stream, arrival.n) else { continue };
+        numbers.entry(key).or_default().push((&arrivals.streams[stream as usize], n));
+    }
+    numbers
+}
+
+/// # Panics
+/// When an event of the run did not come exactly `times` times, each time under the same stream and number.
+#[track_caller]
+fn assert_came(arrivals: &Arrivals, run: u32, events: usize, times: usize) {
+    let numbers = numbers(arrivals, run);
+    assert_eq!(numbers.len(), events, "different events of run {run}");
+    for (key, came) in numbers {
+        assert_eq!(came.len(), times, "{key:?} came as {came:?}");
+        assert!(came.iter().all(|number| *number == came[0]), "{key:?} has other numbers: {came:?}");
+    }
+}
+
+#[test]
+fn a_pause_sends_nothing_over_a_reload_and_a_restart_and_its_end_delivers_everything_once() {
+    let hec = Hec::plain();
+    let mut agent = Agent::new();
+    ordered(&mut agent, "hec", &hec);
+    agent.start();
+    let mut ledger = write(&agent, Workload::new(1, 20, 500));
+    hec.wait_distinct(500, PATIENCE);
+    wait_idle(&agent, "hec");
+    run(&agent, &["destination", "pause", "hec"]);
+    wait_until("what was under way has ended", PATIENCE, || agent.metric("destination_requests_under_way", &[]) == 0.0);
+    let before = hec.request_count();
+    let rests = |what: &str| holds_for(what, Duration::from_secs(2), || hec.request_count() == before);
+
+    ledger.merge(write(&agent, Workload::new(2, 20, 1_000)));
+    rests("nothing is sent while it is paused");
+    agent.config.destination("hec").set("batch", "{ max_events = 50 }");
+    agent.reload();
+    wait_until("the reload has taken effect", PATIENCE, || agent.said().contains("batch.max_events"));
+    ledger.merge(write(&agent, Workload::new(3, 20, 500)));
+    rests("nothing is sent after a reload");
+    agent.restart();
+    assert_eq!(agent.state_of("hec"), "paused");
+    ledger.merge(write(&agent, Workload::new(4, 20, 500)));
+    rests("nothing is sent after a restart");
+
+    run(&agent, &["destination", "resume", "hec"]);
+    let report = settle(&ledger, &hec);
+    report.assert_exactly_once();
+    report.assert_ordered();
+    assert_eq!(report.streams.len(), 1, "the numbers go on: {:?}", report.streams.keys());
+    let later = hec.requests().split_off(before as usize);
+    assert!(later.iter().all(|request| request.events <= 50), "what was reloaded meanwhile is in force: {later:?}");
+    wait_until("it is active", PATIENCE, || agent.state_of("hec") == "active");
+    agent.assert_books_balance();
+}
+
+#[test]
+fn a_replay_sends_everything_once_more_under_its_numbers_while_live_events_arrive_once() {
+    let hec = Hec::plain();
+    let mut agent = Agent::new();
+    agent.config.shards = 2;
+    ordered(&mut agent, "hec", &hec);
+    agent.config.destination("hec").set("batch", "{ max_events = 50 }");
+    agent.start();
+    let mut ledger = write(&agent, Workload::new(1, 20, 2_000));
+    settle(&ledger, &hec).assert_exactly_once();
+    wait_idle(&agent, "hec");
+
+    // Twenty requests a shard: the replay takes a while, and what is written meanwhile does not wait for its end.
+    hec.set_fault(Fault::SlowReply(Duration::from_millis(100)));
+    let said = run(&agent, &["destination", "replay", "hec", "--from", "1h"]);
+    assert!(said.starts_with("hec is sent again what was accepted since 20") && said.contains(": running; "), "{said}");
+    let again = agent.command(&["destination", "replay", "hec"]);
+    assert_eq!(again.status.code(), Some(1), "{}", String::from_utf8_lossy(&again.stderr));
+    assert!(String::from_utf8_lossy(&again.stderr).contains("(409): a replay of \"hec\" runs"));
+    ledger.merge(write(&agent, Workload::new(2, 20, 100)));
+    let is_live = |arrival: &Arrival| arrival.key.is_some_and(|key| key.run == 2);
+    hec.wait_distinct(2_100, PATIENCE);
+    assert_eq!(agent.metric("destination_replay_running", &[]), 1.0, "live events did not wait for the replay");
+    let replay = wait_replayed(&agent, "hec");
+    assert_eq!((&replay["delivered"], &replay["unread"], &replay["cause"]), (&2_000.into(), &0.into(), &Value::Null));
+    wait_idle(&agent, "hec");
+
+    let arrivals = hec.arrivals();
+    assert_came(&arrivals, 1, 2_000, 2);
+    assert_came(&arrivals, 2, 100, 1);
+    assert!(!arrivals.list.last().is_some_and(is_live), "the replay goes on behind the live events");
+    let report = compare(&ledger, &arrivals);
+    report.assert_nothing_lost();
+    report.assert_contiguous();
+    assert_eq!((report.streams.len(), report.duplicates.len()), (2, 2_000));
+    assert_statements_hold(&report, &statements(&arrivals));
+    wait_until("all is counted", PATIENCE, || agent.metric("destination_replayed_total", &[]) == 2_000.0);
+    assert_eq!(agent.metric("destination_delivered_total", &[]), 2_100.0, "a replay has books of its own");
+    agent.assert_books_balance();
+
+    run(&agent, &["destination", "replay", "hec"]);
+    assert_eq!(wait_replayed(&agent, "hec")["delivered"], 2_100, "without a time it is all that the log holds");
+}
+
+#[test]
+fn a_replay_that_has_met_its_end_has_nothing_left_to_read() {
+    let hec = Hec::plain();
+    let mut agent = Agent::new();
+    ordered(&mut agent, "hec", &hec);
+    // Few events fit into its hands, so it meets the end late: with records of others before it, and new ones behind.
+    agent.config.destination("hec").set("tenants", "[\"tnt-00000\"]").set("batch", "{ max_size = \"16KiB\" }");
+    agent.start();
+    write(&agent, Workload::new(1, 1, 300));
+    hec.wait_distinct(300, PATIENCE);
+    (0..5).for_each(|count| write_one(&agent, Key { run: 2, tenant: 1, count }));
+    wait_idle(&agent, "hec");
+    hec.set_fault(Fault::SlowReply(Duration::from_millis(100)));
+    run(&agent, &["destination", "replay", "hec"]);
+    write(&agent, Workload::new(3, 1, 100));
+    let replay = wait_replayed(&agent, "hec");
+    assert_eq!((&replay["delivered"], &replay["unread"]), (&300.into(), &0.into()));
+}
+
+#[test]
+fn a_replay_of_a_paused_destination_waits_for_the_end_of_the_pause() {
+    let hec = Hec::plain();
+    let mut agent = Agent::new();
+    ordered(&mut agent, "hec", &hec);
+    agent.start();
+    settle(&write(&agent, Workload::new(1, 20, 500)), &hec);
+    wait_idle(&agent, "hec");
+    run(&agent, &["destination", "pause", "hec"]);
+    let before = hec.request_count();
+    let output = agent.command(&["destination", "replay", "hec"]);
+    let talk = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success() && talk.contains("the replay waits until"), "{talk}");
+    holds_for("nothing is sent", Duration::from_secs(1), || hec.request_count() == before);
+    run(&agent, &["destination", "resume", "hec"]);
+    assert_eq!(wait_replayed(&agent, "hec")["delivered"], 500);
+    assert_came(&hec.arrivals(), 1, 500, 2);
+}
+
+#[test]
+fn a_replay_from_before_a_change_of_filter_gives_the_older_part_an_epoch_that_ends_with_a_true_statement() {
+    let hec = Hec::plain();
+    let mut agent = Agent::new();
+    agent.add_hec("hec", &hec).set("filter", "{ actions = [\"file.*\"] }");
+    agent.start();
+    let mut ledger = write(&agent, Workload::new(1, 20, 1_000));
+    wait_idle(&agent, "hec");
+    agent.config.destination("hec").set("filter", ONLY_GENERATED);
+    agent.reload();
+    let is_final =
+        |arrivals: &Arrivals| statements(arrivals).into_iter().filter(|statement| statement.is_final).count();
+    wait_until("the old stream is closed", PATIENCE, || is_final(&hec.arrivals()) == 1);
+    ledger.merge(write(&agent, Workload::new(2, 20, 500)));
+    wait_until("the second filter's events are there", PATIENCE, || numbers(&hec.arrivals(), 2).len() == 500);
+    wait_idle(&agent, "hec");
+    let live = hec.arrivals().streams.clone();
+    assert_eq!(live.len(), 2, "{live:?}");
+
+    run(&agent, &["destination", "replay", "hec", "--from", "1h"]);
+    assert_eq!(wait_replayed(&agent, "hec")["delivered"], 1_500);
+    wait_until("the epoch of the replay is closed", PATIENCE, || is_final(&hec.arrivals()) == 2);
+    let arrivals = hec.arrivals();
+    assert_came(&arrivals, 2, 500, 2);
+    let [own] = arrivals.streams[2..].as_ref() else { panic!("{:?}", arrivals.streams) };
+    let older = numbers(&arrivals, 1).into_values().filter(|came| came.iter().any(|(stream, _)| stream == own)).count();
+    assert_eq!(older, 1_000, "the older part goes by the new filter");
+    let report = compare(&ledger, &arrivals);
+    report.assert_nothing_lost();
+    report.assert_contiguous();
+    let said = statements(&arrivals);
+    assert_statements_hold(&report, &said);
+    let last = said.iter().rfind(|statement| statement.is_final && statement.stream == *own).unwrap();
+    assert_eq!((last.range.end, report.streams[own].max), (1_001, 1_000), "it covers the whole epoch");
+    agent.assert_books_balance();
+}
+
+/// An agent with two events that its destination has refused, `bad` as long as it says nothing of being mended.
+fn with_two_refused(hec: &Hec, bad: [Key; 2]) -> Agent {
+    hec.set_fault(refusing(&bad));
+    let mut agent = Agent::new();
+    ordered(&mut agent, "hec", hec);
+    agent.start();
+    write(&agent, Workload::new(1, 1, 200));
+    hec.wait_distinct(198, PATIENCE);
+    let found = wait_letters(&agent, 2, |letter| letter["attempts"] == 1);
+    assert!(found.iter().all(|letter| letter["reason"].as_str().unwrap().contains("Invalid data format")), "{found:?}");
+    agent
+}
+
+fn refusing(bad: &[Key]) -> Fault {
+    let ids: Vec<String> = bad.iter().map(|key| key.event_id()).collect();
+    let is_bad = move |event: &[u8]| {
+        let text = String::from_utf8_lossy(event);
+        ids.iter().any(|id| text.contains(id)) && !text.contains(MENDED)
+    };
+    Fault::RefuseEvents { when: Predicate::new(is_bad), names_event: false, keeps_prefix: false }
+}
+
+const MENDED: &str = "\"mended\":true";
+
+#[track_caller]
+fn whole(hec: &Hec) -> Report {
+    let keys = (0..200).map(|count| Key { run: 1, tenant: 0, count }).collect();
+    let ledger = scaidrive_tests::generator::Ledger { acked: keys, ..Default::default() };
+    compare(&ledger, &hec.arrivals())
+}
+
+#[test]
+fn dead_letters_sent_again_arrive_under_their_own_numbers_and_those_refused_again_stay_with_the_newest_reply() {
+    let hec = Hec::plain();
+    let bad = [Key { run: 1, tenant: 0, count: 50 }, Key { run: 1, tenant: 0, count: 120 }];
+    let agent = with_two_refused(&hec, bad);
+    let missing: Vec<u64> = whole(&hec).streams.values().next().unwrap().holes().into_iter().flatten().collect();
+    assert_eq!(missing.len(), 2);
+
+    hec.set_fault(refusing(&bad[1..]));
+    let said = run(&agent, &["deadletter", "replay", "hec", "--all"]);
+    assert_eq!(said, "2 events that hec refused go again, each under its own number\n");
+    let left = wait_letters(&agent, 1, |letter| letter["attempts"] == 2);
+    let stream = left[0]["stream"].as_str().unwrap().to_owned();
+    let n = left[0]["n"].to_string();
+    assert_eq!(n, missing[1].to_string());
+    let arrivals = hec.arrivals();
+    assert_eq!(numbers(&arrivals, 1)[&bad[0]], [(stream.as_str(), missing[0])]);
+
+    // The other one is mended by hand.
+    let line = String::from_utf8(event_line(bad[1], 600)).unwrap();
+    let file = agent.dir().join("mended.json");
+    fs::write(&file, line.replace("\"payload\":{", &format!("\"payload\":{{{MENDED},"))).unwrap();
+    run(&agent, &["deadletter", "edit", "hec", &stream, &n, "--file", file.to_str().unwrap()]);
+    let said = run(&agent, &["deadletter", "replay", "hec", &stream, &n]);
+    assert_eq!(said, "1 event that hec refused goes again, under its own number\n");
+    wait_letters(&agent, 0, |_| true);
+    assert_eq!(numbers(&hec.arrivals(), 1)[&bad[1]], [(stream.as_str(), missing[1])]);
+    let report = whole(&hec);
+    report.assert_nothing_lost();
+    report.assert_contiguous();
+    assert_eq!(report.duplicates, [], "nothing else went again");
+    hec.assert_no_violations();
+    let nothing = agent.command(&["deadletter", "replay", "hec", "--all"]);
+    assert_eq!(String::from_utf8_lossy(&nothing.stderr), "hec has no dead letters\n");
+    agent.assert_books_balance();
+}
+
+#[test]
+fn dead_letters_of_a_paused_destination_wait_and_those_that_were_not_sent_yet_outlive_a_restart() {
+    let hec = Hec::plain();
+    let bad = [Key { run: 1, tenant: 0, count: 3 }, Key { run: 1, tenant: 0, count: 199 }];
+    let mut agent = with_two_refused(&hec, bad);
+    hec.set_fault(Fault::None);
+    run(&agent, &["destination", "pause", "hec"]);
+    let output = agent.command(&["deadletter", "replay", "hec", "--all"]);
+    let talk = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success() && talk.contains("has paused it: they wait until"), "{talk}");
+    let before = hec.request_count();
+    holds_for("nothing is sent", Duration::from_secs(1), || hec.request_count() == before);
+    agent.restart();
+    assert_eq!(letters(&agent).len(), 2, "what was asked for is forgotten, the letters are not");
+    run(&agent, &["deadletter", "replay", "hec", "--all"]);
+    run(&agent, &["destination", "resume", "hec"]);
+    wait_letters(&agent, 0, |_| true);
+    let report = whole(&hec);
+    report.assert_nothing_lost();
+    report.assert_contiguous();
+    assert_eq!(report.duplicates, []);
+}
+
+#[test]
+fn a_replay_over_plain_syslog_arrives_under_the_same_numbers() {
+    let sink = Sink::start(Framing::OctetCounting, None, true);
+    let destination = Destination::syslog("sink", "tcp", sink.address()).with("filter", ONLY_GENERATED);
+    let mut agent = Agent::with([destination]);
+    let ledger = write(&agent, Workload::new(1, 20, 500));
+    sink.wait_distinct(500, PATIENCE);
+    // Nothing answers: what was written counts as read when the connection has ended in good order.
+    agent.restart();
+    assert_came(&sink.arrivals(), 1, 500, 1);
+    run(&agent, &["destination", "replay", "sink", "--from", "1h"]);
+    assert_eq!(wait_replayed(&agent, "sink")["delivered"], 500, "the replay's own connection ends in good order too");
+    assert_came(&sink.arrivals(), 1, 500, 2);
+    compare(&ledger, &sink.arrivals()).assert_contiguous();
+    sink.assert_no_errors();
+    agent.assert_books_balance();
+}
+
+#[test]
+fn a_replay_over_relp_arrives_under_the_same_numbers() {
+    let name = "a_replay_over_relp_arrives_under_the_same_numbers";
+    if let Some(reason) = Rsyslog::missing(RsyslogMode::Relp) {
+        return skip(name, &reason);
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let rsyslog = Rsyslog::start(dir.path(), RsyslogMode::Relp, None);
+    let destination = Destination::syslog("rsyslog", "relp", rsyslog.address()).with("filter", ONLY_GENERATED);
+    let agent = Agent::with([destination]);
+    let ledger = write(&agent, Workload::new(1, 20, 500));
+    rsyslog.wait_distinct(500, PATIENCE);
+    wait_until("all is answered", PATIENCE, || agent.metric("destination_delivered_total", &[]) == 500.0);
+    run(&agent, &["destination", "replay", "rsyslog", "--from", "1h"]);
+    assert_eq!(wait_replayed(&agent, "rsyslog")["delivered"], 500);
+    wait_until("each came again", PATIENCE, || rsyslog.arrivals().list.len() >= 1_000);
+    assert_came(&rsyslog.arrivals(), 1, 500, 2);
+    compare(&ledger, &rsyslog.arrivals()).assert_contiguous();
+    agent.assert_books_balance();
+}
