@@ -220,6 +220,8 @@ const REFUSALS_MAX: u32 = 20;
 const SUSPECT_WAIT: Millis = Millis(30_000);
 /// Emptied buffers kept for reuse.
 const SPARES_MAX: usize = 8;
+/// An event with more than one part in so many of a batch's bytes is the first to be tried alone.
+const BULK_SHARE: u64 = 8;
 /// A destination that refuses a request as too large is still sent requests of this size.
 const LEARNED_SIZE_MIN: usize = 4 * 1024;
 
@@ -601,14 +603,15 @@ impl<T> Sender<T> {
                 search.is_testing = true;
                 Some(self.send(Purpose::Test, Batch::of(items)))
             }
-            Next::Over { poison, mut put_by, has_accepted, was_alone } => {
+            Next::Over { poison, put_by, has_accepted, was_alone } => {
                 let search = self.search.take()?;
                 // A batch is too large for all its events together: only one that was too large alone is at fault.
                 let poison = match (poison, search.too_large) {
                     (poison @ Some(_), Some(_)) if was_alone => poison,
                     (spared, Some(size)) => {
                         self.learned_size = (size / 2).max(LEARNED_SIZE_MIN);
-                        put_by.splice(0..0, spared);
+                        // Beside others it would have them refused again; alone it shows whether it fits.
+                        self.requeue(Purpose::Ordinary, Batch::of(spared.into_iter().collect()));
                         None
                     }
                     (poison, None) => poison,
@@ -737,6 +740,7 @@ impl<T> Sender<T> {
             self.requeue(job.purpose, job.batch);
         } else {
             let too_large = is_too_large.then_some(job.batch.body.len());
+            let offender = if is_too_large { bulk_of(&job.batch.items) } else { offender };
             let isolation = Isolation::new(job.batch.items, offender);
             self.search = Some(Search { isolation, is_testing: false, why, too_large });
         }
@@ -843,6 +847,13 @@ fn take_lost<T>(batch: &mut Batch<T>, is_lost: &impl Fn(&Item<T>) -> bool, given
 
 fn bytes_of<T>(batch: &Batch<T>) -> usize {
     batch.items.iter().map(|item| item.size as usize).sum()
+}
+
+/// The event that takes so much of a batch that it may well be too large by itself.
+fn bulk_of<T>(items: &[Item<T>]) -> Option<usize> {
+    let all: u64 = items.iter().map(|item| u64::from(item.size)).sum();
+    let (position, largest) = items.iter().enumerate().max_by_key(|(_, item)| item.size)?;
+    (u64::from(largest.size) > all / BULK_SHARE).then_some(position)
 }
 
 fn chunks<T>(items: Vec<T>, size: usize) -> Vec<Vec<T>> {
