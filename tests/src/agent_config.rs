@@ -60,6 +60,8 @@ impl AgentConfig {
             destinations: Vec::new(),
         };
         config.set_buffer("max_size", "\"512MiB\"").set_buffer("segment_size", "\"8MiB\"");
+        // A twentieth of a large disk is more than these tests need.
+        config.set_buffer("min_free", "{ percent = 0 }");
         config
     }
 

@@ -1,7 +1,8 @@
 //! What the answers mean for the events, and for what may be sent from now on.
 
 use super::{
-    Batch, Item, Job, Limits, Purpose, REFUSALS_MAX, SPARES_MAX, SUSPECT_WAIT, Search, Sender, Suspect, bytes_of,
+    BULK_SHARE, Batch, Item, Job, Limits, Purpose, REFUSALS_MAX, SPARES_MAX, SUSPECT_WAIT, Search, Sender, Suspect,
+    bytes_of,
 };
 use crate::delivery::gate::Hold;
 use crate::delivery::isolation::Isolation;
@@ -236,6 +237,7 @@ impl<T> Sender<T> {
             self.requeue(job.purpose, job.batch);
         } else {
             let too_large = is_too_large.then_some(job.batch.body.len());
+            let offender = if is_too_large { bulk_of(&job.batch.items) } else { offender };
             let isolation = Isolation::new(job.batch.items, offender);
             self.search = Some(Search { isolation, is_testing: false, why, too_large });
         }
@@ -375,6 +377,13 @@ impl<T> Sender<T> {
             }
         }
     }
+}
+
+/// The event that takes so much of a batch that it may well be too large by itself.
+fn bulk_of<T>(items: &[Item<T>]) -> Option<usize> {
+    let all: u64 = items.iter().map(|item| u64::from(item.size)).sum();
+    let (position, largest) = items.iter().enumerate().max_by_key(|(_, item)| item.size)?;
+    (u64::from(largest.size) > all / BULK_SHARE).then_some(position)
 }
 
 /// Batches of what was in several, none larger than a request may be. How long they will be as encoded is not known yet; no

@@ -144,14 +144,15 @@ impl<T> Sender<T> {
                 search.is_testing = true;
                 Some(self.send(Purpose::Test, Batch::of(items)))
             }
-            Next::Over { poison, mut put_by, has_accepted, was_alone } => {
+            Next::Over { poison, put_by, has_accepted, was_alone } => {
                 let search = self.search.take()?;
                 // A batch is too large for all its events together: only one that was too large alone is at fault.
                 let poison = match (poison, search.too_large) {
                     (poison @ Some(_), Some(_)) if was_alone => poison,
                     (spared, Some(size)) => {
                         self.learned_size = (size / 2).max(LEARNED_SIZE_MIN);
-                        put_by.splice(0..0, spared);
+                        // Beside others it would have them refused again; alone it shows whether it fits.
+                        self.requeue(Purpose::Ordinary, Batch::of(spared.into_iter().collect()));
                         None
                     }
                     (poison, None) => poison,

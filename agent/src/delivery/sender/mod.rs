@@ -166,6 +166,8 @@ const REFUSALS_MAX: u32 = 20;
 const SUSPECT_WAIT: Millis = Millis(30_000);
 /// Emptied buffers kept for reuse.
 const SPARES_MAX: usize = 8;
+/// An event with more than one part in so many of a batch's bytes is the first to be tried alone.
+const BULK_SHARE: u64 = 8;
 /// A destination that refuses a request as too large is still sent requests of this size.
 const LEARNED_SIZE_MIN: usize = 4 * 1024;
 

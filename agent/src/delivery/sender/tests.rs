@@ -59,16 +59,18 @@ impl World {
     }
 
     fn offer(&mut self, count: u64) {
-        for _ in 0..count {
-            self.offered += 1;
-            let n = self.offered;
-            let item = Item { n, seq: n, logged_at: self.now.0, size: 10, load: () };
-            let encode = |_: &Item<()>, _: u32, body: &mut Body| {
-                body.push_glue(b"0123456789");
-                Ok(())
-            };
-            assert!(self.sender.offer(item, self.now, 0, encode).is_ok());
-        }
+        (0..count).for_each(|_| self.offer_one(10));
+    }
+
+    fn offer_one(&mut self, size: u32) {
+        self.offered += 1;
+        let n = self.offered;
+        let item = Item { n, seq: n, logged_at: self.now.0, size, load: () };
+        let encode = |_: &Item<()>, _: u32, body: &mut Body| {
+            body.push_glue(b"0123456789");
+            Ok(())
+        };
+        assert!(self.sender.offer(item, self.now, 0, encode).is_ok());
     }
 
     fn settle(&mut self, job: Job<()>, outcome: Outcome) {
@@ -153,6 +155,28 @@ fn a_batch_that_is_too_large_condemns_no_event_of_it() {
         let answer = |job: &Job<()>| if job.batch.items.len() > max { too_large() } else { accept() };
         world.run(Millis::from_secs(60), &mut |job, _| answer(job));
         assert_eq!((world.dead.len(), world.delivered.len()), (0, 500), "at most {max} events in a request");
+    }
+}
+
+#[test]
+fn an_event_that_is_too_large_by_itself_is_found_by_its_size_or_else_by_halves() {
+    for (size, bound) in [(5_000, 3), (20, 11)] {
+        for large in 1..=500 {
+            let mut world = World::new(Limits { is_ordered: true, ..LIMITS }, 5);
+            world.offer(large - 1);
+            world.offer_one(size);
+            world.offer(500 - large);
+            world.run(Millis::from_secs(20), &mut |job, _| {
+                let has_it = job.batch.items.iter().any(|item| item.n == large);
+                if has_it { Outcome::TooLarge { why: "413".into() } } else { accept() }
+            });
+            world.offer(1);
+            world.run(Millis::from_secs(20), &mut |_, _| accept());
+            assert_eq!((world.dead.as_slice(), world.delivered.len()), (&[large][..], 500));
+            assert!(world.delivered.is_sorted(), "log order is kept");
+            // Beside the batch itself and the event after it.
+            assert!(world.requests - 2 <= bound, "{} requests for event {large} of {size} bytes", world.requests);
+        }
     }
 }
 

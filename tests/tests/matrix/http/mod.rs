@@ -76,7 +76,7 @@ fn fill(row: &'static Row, events: u64, rng: Rng) -> Vec<Cell> {
 fn step(run: &mut Result<Run, String>, act: impl FnOnce(&mut Run) -> Result<String, String>) -> Found {
     let judged = match run {
         Ok(run) => caught(|| act(run)),
-        Err(why) => return Found::Broken(format!("not reached: {}", why.lines().next().unwrap_or_default())),
+        Err(why) => return Found::Broken(format!("not reached: {}", beginning(why))),
     };
     match judged {
         Ok(Ok(cost)) => Found::Held(cost),
@@ -93,6 +93,11 @@ fn step(run: &mut Result<Run, String>, act: impl FnOnce(&mut Run) -> Result<Stri
 /// Runs something and makes words of a panic.
 fn caught<T>(run: impl FnOnce() -> T) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(run)).map_err(|panic| words(&*panic))
+}
+
+/// The first lines, in one.
+fn beginning(text: &str) -> String {
+    text.lines().take(2).collect::<Vec<_>>().join(" ")
 }
 
 fn words(panic: &(dyn Any + Send)) -> String {
