@@ -15,7 +15,6 @@ mod seen;
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Mutex;
 use std::thread;
 
 use scaidrive_tests::matrix::{Cell, Found};
@@ -25,30 +24,20 @@ use columns::COLUMNS;
 use rows::{ROWS, Row};
 use run::Run;
 
-/// Rows that run at the same time: most of a run is waiting.
-const AT_ONCE: usize = 4;
 /// Fewer events for a destination would not fill the batches of a share.
 const EVENTS_MIN: u64 = 8_000;
 /// The column behind the faults.
 const BOOKS: &str = "books";
 
-/// The whole half of the matrix, with `events` events for each destination, or [`EVENTS_MIN`] if those are more.
+/// The whole half of the matrix, with `events` events for each destination, or [`EVENTS_MIN`] if those are more. All rows
+/// run at the same time: most of a run is waiting.
 pub(crate) fn cells(events: u64) -> Vec<Cell> {
     let (events, seed) = (events.max(EVENTS_MIN), seed(20_261_122));
-    let waiting = Mutex::new(ROWS.iter().enumerate());
-    let filled = Mutex::new(vec![Vec::new(); ROWS.len()]);
-    let next = || waiting.lock().expect("no holder panics").next();
     thread::scope(|scope| {
-        for _ in 0..AT_ONCE {
-            scope.spawn(|| {
-                while let Some((place, row)) = next() {
-                    let cells = fill(row, events, Rng::new(seed ^ mix(place as u64)));
-                    filled.lock().expect("no holder panics")[place] = cells;
-                }
-            });
-        }
-    });
-    filled.into_inner().expect("no holder panics").concat()
+        let begin = |(place, row)| scope.spawn(move || fill(row, events, Rng::new(seed ^ mix(place))));
+        let rows: Vec<_> = (0..).zip(ROWS).map(begin).collect();
+        rows.into_iter().flat_map(|row| row.join().expect("a row's panics are its cells' words")).collect()
+    })
 }
 
 /// The cells of one row. After a panic the rest of it is not reached.

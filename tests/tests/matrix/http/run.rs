@@ -310,11 +310,9 @@ fn check_report(report: &Report, repeats: bool) -> Result<(), String> {
     if let Some(stranger) = report.strangers.first() {
         return Err(format!("{stranger:?} arrived and should not have"));
     }
-    match report.duplicates.first() {
-        Some(first) if !repeats || !first.same_number => {
-            Err(format!("{} events came twice, the first: {first:?}", report.duplicates.len()))
-        }
-        _ => Ok(()),
+    match report.duplicates.iter().find(|duplicate| !repeats || !duplicate.same_number) {
+        Some(wrong) => Err(format!("{} events came twice, one of them: {wrong:?}", report.duplicates.len())),
+        None => Ok(()),
     }
 }
 
