@@ -10,7 +10,7 @@ use scaidrive_tests::arrival::{Arrival, Arrivals};
 use scaidrive_tests::generator::{Key, Workload, event_line};
 use scaidrive_tests::hec::{Fault, Hec, Predicate};
 use scaidrive_tests::oracle::{Report, assert_statements_hold, compare, statements};
-use scaidrive_tests::scenario::{ONLY_GENERATED, PATIENCE, ordered, settle, wait_idle, write, write_one};
+use scaidrive_tests::scenario::{ONLY_GENERATED, PATIENCE, ordered, settle, write, write_one};
 use scaidrive_tests::skip::skip;
 use scaidrive_tests::syslog::{Framing, Rsyslog, RsyslogMode, Sink};
 use scaidrive_tests::wait::{holds_for, wait_for, wait_until};
@@ -29,6 +29,18 @@ fn run(agent: &Agent, arguments: &[&str]) -> String {
 #[track_caller]
 fn show(agent: &Agent, name: &str) -> Value {
     serde_json::from_str(&run(agent, &["destination", "show", name, "--json"])).expect("the agent answers in JSON")
+}
+
+/// Waits until the agent knows that a stream has delivered so many events, and that there are no others: from then on a
+/// replay has all of them.
+#[track_caller]
+fn wait_delivered(agent: &Agent, name: &str, events: usize) {
+    let labels = [("destination", name)];
+    wait_until(&format!("{name} has settled {events} events"), PATIENCE, || {
+        let metrics = agent.metrics();
+        let metric = |name: &str| metrics.sum(&format!("scaidrive_siem_destination_{name}"), &labels);
+        metric("delivered_total") == Some(events as f64) && metric("unread_events") == Some(0.0)
+    });
 }
 
 /// Waits until a replay is over. Returns what the status says of it.
@@ -86,8 +98,7 @@ fn a_pause_sends_nothing_over_a_reload_and_a_restart_and_its_end_delivers_everyt
     ordered(&mut agent, "hec", &hec);
     agent.start();
     let mut ledger = write(&agent, Workload::new(1, 20, 500));
-    hec.wait_distinct(500, PATIENCE);
-    wait_idle(&agent, "hec");
+    wait_delivered(&agent, "hec", 500);
     run(&agent, &["destination", "pause", "hec"]);
     wait_until("what was under way has ended", PATIENCE, || agent.metric("destination_requests_under_way", &[]) == 0.0);
     let before = hec.request_count();
@@ -126,7 +137,7 @@ fn a_replay_sends_everything_once_more_under_its_numbers_while_live_events_arriv
     agent.start();
     let mut ledger = write(&agent, Workload::new(1, 20, 2_000));
     settle(&ledger, &hec).assert_exactly_once();
-    wait_idle(&agent, "hec");
+    wait_delivered(&agent, "hec", 2_000);
 
     // Twenty requests a shard: the replay takes a while, and what is written meanwhile does not wait for its end.
     hec.set_fault(Fault::SlowReply(Duration::from_millis(100)));
@@ -141,7 +152,7 @@ fn a_replay_sends_everything_once_more_under_its_numbers_while_live_events_arriv
     assert_eq!(agent.metric("destination_replay_running", &[]), 1.0, "live events did not wait for the replay");
     let replay = wait_replayed(&agent, "hec");
     assert_eq!((&replay["delivered"], &replay["unread"], &replay["cause"]), (&2_000.into(), &0.into(), &Value::Null));
-    wait_idle(&agent, "hec");
+    wait_delivered(&agent, "hec", 2_100);
 
     let arrivals = hec.arrivals();
     assert_came(&arrivals, 1, 2_000, 2);
@@ -153,7 +164,7 @@ fn a_replay_sends_everything_once_more_under_its_numbers_while_live_events_arriv
     assert_eq!((report.streams.len(), report.duplicates.len()), (2, 2_000));
     assert_statements_hold(&report, &statements(&arrivals));
     wait_until("all is counted", PATIENCE, || agent.metric("destination_replayed_total", &[]) == 2_000.0);
-    assert_eq!(agent.metric("destination_delivered_total", &[]), 2_100.0, "a replay has books of its own");
+    assert_eq!(agent.metric("destination_delivered_total", &[]), 2_100.0, "what was replayed is not counted twice");
     agent.assert_books_balance();
 
     run(&agent, &["destination", "replay", "hec"]);
@@ -169,14 +180,18 @@ fn a_replay_that_has_met_its_end_has_nothing_left_to_read() {
     agent.config.destination("hec").set("tenants", "[\"tnt-00000\"]").set("batch", "{ max_size = \"16KiB\" }");
     agent.start();
     write(&agent, Workload::new(1, 1, 300));
-    hec.wait_distinct(300, PATIENCE);
-    (0..5).for_each(|count| write_one(&agent, Key { run: 2, tenant: 1, count }));
-    wait_idle(&agent, "hec");
-    hec.set_fault(Fault::SlowReply(Duration::from_millis(100)));
-    run(&agent, &["destination", "replay", "hec"]);
-    write(&agent, Workload::new(3, 1, 100));
-    let replay = wait_replayed(&agent, "hec");
-    assert_eq!((&replay["delivered"], &replay["unread"]), (&300.into(), &0.into()));
+    // Where its hands are just full at the end nothing shows, so it has three tries.
+    for round in 2..5 {
+        let before = 300 + 90 * (round as usize - 2);
+        hec.set_fault(Fault::None);
+        (0..5).for_each(|count| write_one(&agent, Key { run: 1, tenant: round, count }));
+        wait_delivered(&agent, "hec", before);
+        hec.set_fault(Fault::SlowReply(Duration::from_millis(100)));
+        run(&agent, &["destination", "replay", "hec"]);
+        write(&agent, Workload::new(round, 1, 90));
+        let replay = wait_replayed(&agent, "hec");
+        assert_eq!((&replay["delivered"], &replay["unread"]), (&before.into(), &0.into()));
+    }
 }
 
 #[test]
@@ -185,8 +200,8 @@ fn a_replay_of_a_paused_destination_waits_for_the_end_of_the_pause() {
     let mut agent = Agent::new();
     ordered(&mut agent, "hec", &hec);
     agent.start();
-    settle(&write(&agent, Workload::new(1, 20, 500)), &hec);
-    wait_idle(&agent, "hec");
+    write(&agent, Workload::new(1, 20, 500));
+    wait_delivered(&agent, "hec", 500);
     run(&agent, &["destination", "pause", "hec"]);
     let before = hec.request_count();
     let output = agent.command(&["destination", "replay", "hec"]);
@@ -205,15 +220,15 @@ fn a_replay_from_before_a_change_of_filter_gives_the_older_part_an_epoch_that_en
     agent.add_hec("hec", &hec).set("filter", "{ actions = [\"file.*\"] }");
     agent.start();
     let mut ledger = write(&agent, Workload::new(1, 20, 1_000));
-    wait_idle(&agent, "hec");
+    let is_of_files = |key: &&Key| String::from_utf8_lossy(&event_line(**key, 600)).contains("\"action\":\"file.");
+    wait_delivered(&agent, "hec", ledger.acked.iter().filter(is_of_files).count());
     agent.config.destination("hec").set("filter", ONLY_GENERATED);
     agent.reload();
     let is_final =
         |arrivals: &Arrivals| statements(arrivals).into_iter().filter(|statement| statement.is_final).count();
     wait_until("the old stream is closed", PATIENCE, || is_final(&hec.arrivals()) == 1);
     ledger.merge(write(&agent, Workload::new(2, 20, 500)));
-    wait_until("the second filter's events are there", PATIENCE, || numbers(&hec.arrivals(), 2).len() == 500);
-    wait_idle(&agent, "hec");
+    wait_delivered(&agent, "hec", 500);
     let live = hec.arrivals().streams.clone();
     assert_eq!(live.len(), 2, "{live:?}");
 
@@ -356,7 +371,7 @@ fn a_replay_over_relp_arrives_under_the_same_numbers() {
     let agent = Agent::with([destination]);
     let ledger = write(&agent, Workload::new(1, 20, 500));
     rsyslog.wait_distinct(500, PATIENCE);
-    wait_until("all is answered", PATIENCE, || agent.metric("destination_delivered_total", &[]) == 500.0);
+    wait_delivered(&agent, "rsyslog", 500);
     run(&agent, &["destination", "replay", "rsyslog", "--from", "1h"]);
     assert_eq!(wait_replayed(&agent, "rsyslog")["delivered"], 500);
     wait_until("each came again", PATIENCE, || rsyslog.arrivals().list.len() >= 1_000);
