@@ -285,7 +285,7 @@ fn whole(hec: &Hec) -> Report {
 fn dead_letters_sent_again_arrive_under_their_own_numbers_and_those_refused_again_stay_with_the_newest_reply() {
     let hec = Hec::plain();
     let bad = [Key { run: 1, tenant: 0, count: 50 }, Key { run: 1, tenant: 0, count: 120 }];
-    let agent = with_two_refused(&hec, bad);
+    let mut agent = with_two_refused(&hec, bad);
     let missing: Vec<u64> = whole(&hec).streams.values().next().unwrap().holes().into_iter().flatten().collect();
     assert_eq!(missing.len(), 2);
 
@@ -315,6 +315,14 @@ fn dead_letters_sent_again_arrive_under_their_own_numbers_and_those_refused_agai
     hec.assert_no_violations();
     let nothing = agent.command(&["deadletter", "replay", "hec", "--all"]);
     assert_eq!(String::from_utf8_lossy(&nothing.stderr), "hec has no dead letters\n");
+
+    // What the notices named stays explained.
+    agent.config.destination("hec").set("filter", "{ actions = [\"file.*\"] }");
+    agent.reload();
+    wait_until("the stream is closed", PATIENCE, || statements(&hec.arrivals()).iter().any(|said| said.is_final));
+    let said = statements(&hec.arrivals());
+    assert_eq!(said.iter().map(|statement| statement.explained).sum::<u64>(), 2);
+    assert_statements_hold(&whole(&hec), &said);
     agent.assert_books_balance();
 }
 

@@ -1,7 +1,8 @@
 //! Statements: what a stream vouches for, so that a reader of the SIEM can prove completeness.
 //!
 //! A statement names a range of numbers that are all settled and how many of them notices explain:
-//! `end - from = distinct(n) + explained` holds in the SIEM for the range of each statement by itself.
+//! `end - from = distinct(n) + explained` holds in the SIEM for the range of each statement by itself, where a number that a
+//! notice names is explained and not counted again when it arrives after all (a dead letter sent again, a replay).
 //!
 //! Always true:
 //! - The ranges of a stream's statements follow each other: each begins where the last accepted one ended.
