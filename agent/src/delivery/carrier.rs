@@ -292,3 +292,32 @@ const NOTICE_SIZES: [(usize, usize); 4] = [(usize::MAX, usize::MAX), (20, 20), (
 pub(super) const IDLE_MAX: Millis = Millis::from_secs(60);
 /// How long a peer may take to confirm the end of a connection.
 const FINISH_MAX: Millis = Millis(1_500);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transport::Stage;
+
+    #[test]
+    fn connectors_7_4_what_stands_in_the_way_is_tried_again_and_what_is_set_wrong_is_held() {
+        use FailureKind::{Closed, Credentials, Local, Protocol, Refused, TimedOut, Unreachable, Untrusted};
+        for (row, stage, kind, expected) in [
+            ("DNS failure", Stage::Resolve, Unreachable, Hold::Unreachable),
+            ("connect refused", Stage::Connect, Unreachable, Hold::Unreachable),
+            ("connect timeout", Stage::Connect, TimedOut, Hold::Unreachable),
+            ("write error, reset", Stage::Write, Closed, Hold::Unreachable),
+            ("EOF seen on read", Stage::Reply, Closed, Hold::Unreachable),
+            ("write blocked", Stage::Write, TimedOut, Hold::Unreachable),
+            ("TLS alert", Stage::Tls, Untrusted, Hold::Misconfigured),
+            ("500 on open", Stage::Reply, Refused, Hold::Misconfigured),
+            ("the proxy wants credentials", Stage::Proxy, Credentials, Hold::Credentials),
+            ("another protocol", Stage::Reply, Protocol, Hold::Trouble),
+            ("no descriptors left", Stage::Connect, Local, Hold::Unreachable),
+        ] {
+            let error = TransportError { stage, kind, outcome_unknown: false, what: row.to_owned() };
+            let Outcome::Retry { hold, after: None, why } = failed(&error) else { panic!("{row} is tried again") };
+            assert_eq!(hold, expected, "{row}");
+            assert!(why.contains(row), "{why}");
+        }
+    }
+}

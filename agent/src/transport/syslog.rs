@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn a_receiver_that_takes_nothing_is_given_up() {
+    fn connectors_7_4_a_receiver_that_takes_nothing_is_given_up() {
         on_each_side(|runtime| async move {
             let (address, server) = serve_once(|socket| {
                 std::thread::sleep(Duration::from_millis(900));
@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reset_is_seen_while_waiting() {
+    fn connectors_7_4_a_reset_is_seen_while_waiting() {
         for seed in 0..20 {
             in_a_world(
                 seed,
