@@ -87,9 +87,10 @@ impl Outlet {
         self.replay.as_ref().is_some_and(|replay| replay.stretch.is_of_live_epoch)
     }
 
-    /// Whether it is a replay that has nothing more to do.
+    /// Whether it is a replay that has nothing more to do. One that has last words waits with them for a pause's end.
     pub fn has_replayed(&self) -> bool {
-        self.reading == Reading::Draining(Drain::Replayed) && self.settled.is_empty() && !self.is_busy()
+        let may_end = self.is_mute() || !self.is_paused;
+        self.reading == Reading::Draining(Drain::Replayed) && self.settled.is_empty() && !self.is_busy() && may_end
     }
 
     /// Why a replay ended before its end.

@@ -1,0 +1,165 @@
+//! What operators ask for at an awkward moment, each on a machine of its own.
+
+use std::rc::Rc;
+
+use scaidrive_siem::config::DestinationId;
+use scaidrive_siem::runtime::virtual_time::World;
+use scaidrive_siem::shard::{Command, Place};
+use scaidrive_siem::time::Millis;
+
+use crate::agent::{Life, Machine, Setup};
+use crate::chance::Dice;
+use crate::oracle;
+use crate::producer::{self, Habit, Produced};
+use crate::receiver::{Mode, Siem};
+use crate::sample::{Spec, Wants};
+
+/// An agent with one shard and one destination, which takes everything.
+struct Scene {
+    world: World,
+    dice: Dice,
+    machine: Rc<Machine>,
+    siem: Rc<Siem>,
+    spec: Spec,
+    produced: Rc<Produced>,
+}
+
+impl Scene {
+    fn new(setup: Setup, spec: impl Fn(Spec) -> Spec) -> Scene {
+        let (world, dice) = (World::new(7), Dice::new(7));
+        let plain = Spec {
+            name: "hec-0".into(),
+            port: 9000,
+            is_syslog: false,
+            is_ordered: false,
+            is_gzip: false,
+            in_flight: 2,
+            max_events: 20,
+            bytes_per_day: None,
+            tenants: Vec::new(),
+            wants: Wants::All,
+        };
+        let spec = spec(plain);
+        let siem = Siem::new(&spec, &world, &dice);
+        let machine = Machine::new(setup, 7, &dice);
+        machine.start(&world, std::slice::from_ref(&spec));
+        Scene { world, dice, machine, siem, spec, produced: Rc::default() }
+    }
+
+    fn produce(&self, number: u64, events: u64, pause_ms: u64) {
+        let habit = Habit { events, pause_ms, poison_percent: 0 };
+        producer::start(&self.world, &self.machine, &self.produced, number, habit, &self.dice);
+    }
+
+    fn life(&self) -> Rc<Life> {
+        self.machine.life().unwrap()
+    }
+
+    fn live(&self) -> Rc<Place> {
+        self.life().shards[0].places().into_iter().find(|place| !place.is_replay()).unwrap()
+    }
+
+    fn replays(&self) -> usize {
+        self.life().shards[0].places().iter().filter(|place| place.is_replay()).count()
+    }
+
+    fn command(&self, command: impl Fn(DestinationId) -> Command) {
+        self.machine.command(&self.life(), || command(DestinationId::from_text(&self.spec.name)));
+    }
+
+    fn pause(&self, is_paused: bool) {
+        self.command(|destination| Command::Pause { destination, is_paused });
+    }
+
+    fn replay_all(&self) {
+        self.command(|destination| Command::Replay { destination, from_wall_ms: i64::MIN });
+    }
+
+    /// Another filter, and so another epoch.
+    fn change_filter(&mut self) {
+        self.spec.wants = Wants::NotUser("svc_backup");
+        self.siem.expect(&self.spec);
+        self.machine.reload(std::slice::from_ref(&self.spec));
+    }
+
+    /// Lets time pass.
+    fn rest(&self, ms: u64) {
+        self.world.run_until(self.world.now().plus(Millis(ms)));
+    }
+
+    /// Runs until `is_so`, with the books checked at every step.
+    #[track_caller]
+    fn until(&self, what: &str, patience: Millis, mut is_so: impl FnMut(&Scene) -> bool) {
+        let deadline = self.world.now().plus(patience);
+        let mut has_come = false;
+        self.world.run_while(deadline, || {
+            oracle::check_books(&self.life()).unwrap();
+            has_come = is_so(self);
+            !has_come
+        });
+        assert!(has_come, "{what}: not within {patience}");
+    }
+}
+
+fn setup(window: u64, segments: u64) -> Setup {
+    Setup { shards: 1, window: Millis(window), segments, dead_letter_bytes: 1 << 20, sync_ms: 20 }
+}
+
+#[test]
+fn a_replay_with_an_epoch_of_its_own_goes_on_past_events_that_have_grown_too_old() {
+    let mut scene = Scene::new(setup(8_000, 64), |spec| spec);
+    scene.produce(1, 200, 20);
+    scene.until("everything is acknowledged", Millis(10_000), |scene| scene.produced.finished.get() == 1);
+    scene.change_filter();
+    scene.until("the first events are too old, and the log still holds them", Millis(20_000), |scene| {
+        scene.world.now() >= Millis(8_500)
+    });
+    let before = scene.siem.held.borrow().streams.len();
+    scene.replay_all();
+    scene.until("the replay runs", Millis(2_000), |scene| scene.replays() > 0);
+    scene.until("the replay ends", Millis(10_000), |scene| scene.replays() == 0);
+    assert!(scene.siem.held.borrow().streams.len() > before, "what was young enough came under an epoch of its own");
+}
+
+#[test]
+fn a_destination_that_is_paused_while_a_notice_waits_to_be_sent_does_not_keep_the_log() {
+    let scene = Scene::new(setup(8_000, 8), |spec| spec);
+    scene.siem.mode.set(Mode::Busy);
+    scene.produce(1, 3_000, 20);
+    scene.until("events are given up", Millis(30_000), |scene| scene.live().outlet.borrow().books().overflowed > 0);
+    scene.siem.mode.set(Mode::Obliging);
+    scene.until("a notice is made", Millis(40_000), |scene| !scene.live().outlet.borrow().may_give_up());
+    scene.pause(true);
+    scene.until("everything is acknowledged", Millis(120_000), |scene| scene.produced.finished.get() == 1);
+}
+
+#[test]
+fn a_destination_that_has_used_up_its_day_does_not_keep_the_log() {
+    let scene = Scene::new(setup(8_000, 8), |spec| Spec { bytes_per_day: Some("1MiB"), ..spec });
+    scene.produce(1, 6_000, 10);
+    scene.until("everything is acknowledged", Millis(120_000), |scene| scene.produced.finished.get() == 1);
+}
+
+#[test]
+fn nothing_is_said_to_a_paused_destination_not_even_that_a_replay_is_over() {
+    let mut scene = Scene::new(setup(60_000, 64), |spec| spec);
+    scene.produce(1, 100, 20);
+    scene.until("everything is acknowledged", Millis(10_000), |scene| scene.produced.finished.get() == 1);
+    scene.rest(1_000);
+    let from_wall_ms = scene.life().runtime.wall_ms();
+    scene.rest(1_000);
+    scene.change_filter();
+    scene.rest(5_000);
+    scene.pause(true);
+    scene.rest(1_000);
+    let told = scene.siem.held.borrow().told.len();
+    // Before the new epoch there is something to read, and nothing to send.
+    scene.command(|destination| Command::Replay { destination, from_wall_ms });
+    scene.until("the replay runs", Millis(2_000), |scene| scene.replays() > 0);
+    scene.rest(20_000);
+    assert_eq!(scene.siem.held.borrow().told.len(), told);
+    scene.pause(false);
+    scene.until("the replay ends", Millis(5_000), |scene| scene.replays() == 0);
+    scene.rest(1_000);
+    assert_eq!(scene.siem.held.borrow().told.len(), told + 1, "its epoch's last statement");
+}
