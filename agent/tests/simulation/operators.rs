@@ -163,3 +163,23 @@ fn nothing_is_said_to_a_paused_destination_not_even_that_a_replay_is_over() {
     scene.rest(1_000);
     assert_eq!(scene.siem.held.borrow().told.len(), told + 1, "its epoch's last statement");
 }
+
+#[test]
+fn a_replay_with_an_epoch_of_its_own_ends_once() {
+    let mut scene = Scene::new(setup(600_000, 64), |spec| spec);
+    scene.produce(1, 100, 20);
+    scene.until("everything is acknowledged", Millis(10_000), |scene| scene.produced.finished.get() == 1);
+    scene.rest(1_000);
+    scene.change_filter();
+    scene.rest(5_000);
+    let told = scene.siem.held.borrow().told.len();
+    scene.replay_all();
+    scene.until("the replay runs", Millis(2_000), |scene| scene.replays() > 0);
+    scene.until("the replay ends", Millis(5_000), |scene| scene.replays() == 0);
+    scene.rest(20_000);
+    assert_eq!(scene.siem.held.borrow().told.len(), told + 1, "one last statement");
+    let replay = scene.life().published[0].report().destinations[0].replay.clone().unwrap();
+    assert!(replay.is_over && replay.books.difference() == 0);
+    let stated = scene.siem.held.borrow().streams.values().map(|numbers| numbers.len() as u64).min();
+    assert_eq!(Some(replay.books.delivered), stated, "counted once: what came under its epoch");
+}

@@ -106,9 +106,11 @@ impl Outlet {
         end.saturating_sub(self.settled.next_seq())
     }
 
-    /// A replay ends where the live stream had come to when it was asked for.
+    /// A replay ends where the live stream had come to when it was asked for; one that has said its last words does not end
+    /// again.
     pub(super) fn end_replay(&mut self) {
-        let is_over = |replay: &Replay| self.settled.next_seq() >= replay.stretch.end;
+        let is_reading = !matches!(self.reading, Reading::Draining(_));
+        let is_over = |replay: &Replay| is_reading && self.settled.next_seq() >= replay.stretch.end;
         if self.replay.as_ref().is_some_and(is_over) {
             self.drain_for(Drain::Replayed);
         }
