@@ -47,7 +47,10 @@ impl Scene {
     }
 
     fn produce(&self, number: u64, events: u64, pause_ms: u64) {
-        let habit = Habit { events, pause_ms, poison_percent: 0 };
+        self.produce_some(number, Habit { events, pause_ms, poison_percent: 0 });
+    }
+
+    fn produce_some(&self, number: u64, habit: Habit) {
         producer::start(&self.world, &self.machine, &self.produced, number, habit, &self.dice);
     }
 
@@ -182,4 +185,30 @@ fn a_replay_with_an_epoch_of_its_own_ends_once() {
     assert!(replay.is_over && replay.books.difference() == 0);
     let stated = scene.siem.held.borrow().streams.values().map(|numbers| numbers.len() as u64).min();
     assert_eq!(Some(replay.books.delivered), stated, "counted once: what came under its epoch");
+}
+
+#[test]
+fn a_dead_letter_that_waits_to_be_sent_again_goes_once_however_often_it_is_wished() {
+    let scene = Scene::new(setup(600_000, 64), |spec| spec);
+    scene.produce_some(1, Habit { events: 100, pause_ms: 20, poison_percent: 5 });
+    scene.until("everything is settled", Millis(60_000), |scene| {
+        let books = scene.live().outlet.borrow().books();
+        scene.produced.finished.get() == 1 && books.selected >= 100 && books.in_hand == 0
+    });
+    let resend = |scene: &Scene| {
+        let letters: Vec<_> = scene.machine.letters("hec-0").iter().map(|letter| letter.key).collect();
+        assert!(!letters.is_empty());
+        scene.command(|destination| Command::Resend { destination, letters: letters.clone() });
+        scene.rest(500);
+    };
+    let attempts =
+        |scene: &Scene| -> Vec<u32> { scene.machine.letters("hec-0").iter().map(|letter| letter.attempts).collect() };
+    scene.pause(true);
+    (0..5).for_each(|_| resend(&scene));
+    scene.pause(false);
+    scene.rest(5_000);
+    assert!(attempts(&scene).iter().all(|attempts| *attempts == 2), "{:?}", attempts(&scene));
+    resend(&scene);
+    scene.rest(5_000);
+    assert!(attempts(&scene).iter().all(|attempts| *attempts == 3), "when it was tried, it may be wished again");
 }
