@@ -6,6 +6,7 @@ use scaidrive_siem::config::DestinationId;
 use scaidrive_siem::runtime::virtual_time::World;
 use scaidrive_siem::shard::{Command, Place};
 use scaidrive_siem::time::Millis;
+use scaidrive_wal::Disk;
 
 use crate::agent::{Life, Machine, Setup};
 use crate::chance::Dice;
@@ -76,6 +77,27 @@ impl Scene {
 
     fn replay_all(&self) {
         self.command(|destination| Command::Replay { destination, from_wall_ms: i64::MIN });
+    }
+
+    /// A few events are refused for good.
+    fn bury_some(&self) {
+        self.produce_some(1, Habit { events: 100, pause_ms: 20, poison_percent: 5 });
+        self.until("everything is settled", Millis(60_000), |scene| {
+            let books = scene.live().outlet.borrow().books();
+            scene.produced.finished.get() == 1 && books.selected >= 100 && books.in_hand == 0
+        });
+        assert!(!self.attempts().is_empty());
+    }
+
+    /// How often each dead letter was sent.
+    fn attempts(&self) -> Vec<u32> {
+        self.machine.letters(&self.spec.name).iter().map(|letter| letter.attempts).collect()
+    }
+
+    fn resend_all(&self) {
+        let letters: Vec<_> = self.machine.letters(&self.spec.name).iter().map(|letter| letter.key).collect();
+        self.command(|destination| Command::Resend { destination, letters: letters.clone() });
+        self.rest(500);
     }
 
     /// Another filter, and so another epoch.
@@ -190,25 +212,52 @@ fn a_replay_with_an_epoch_of_its_own_ends_once() {
 #[test]
 fn a_dead_letter_that_waits_to_be_sent_again_goes_once_however_often_it_is_wished() {
     let scene = Scene::new(setup(600_000, 64), |spec| spec);
-    scene.produce_some(1, Habit { events: 100, pause_ms: 20, poison_percent: 5 });
-    scene.until("everything is settled", Millis(60_000), |scene| {
-        let books = scene.live().outlet.borrow().books();
-        scene.produced.finished.get() == 1 && books.selected >= 100 && books.in_hand == 0
-    });
-    let resend = |scene: &Scene| {
-        let letters: Vec<_> = scene.machine.letters("hec-0").iter().map(|letter| letter.key).collect();
-        assert!(!letters.is_empty());
-        scene.command(|destination| Command::Resend { destination, letters: letters.clone() });
-        scene.rest(500);
-    };
-    let attempts =
-        |scene: &Scene| -> Vec<u32> { scene.machine.letters("hec-0").iter().map(|letter| letter.attempts).collect() };
+    scene.bury_some();
     scene.pause(true);
-    (0..5).for_each(|_| resend(&scene));
+    (0..5).for_each(|_| scene.resend_all());
     scene.pause(false);
     scene.rest(5_000);
-    assert!(attempts(&scene).iter().all(|attempts| *attempts == 2), "{:?}", attempts(&scene));
-    resend(&scene);
+    assert!(scene.attempts().iter().all(|attempts| *attempts == 2), "{:?}", scene.attempts());
+    scene.resend_all();
     scene.rest(5_000);
-    assert!(attempts(&scene).iter().all(|attempts| *attempts == 3), "when it was tried, it may be wished again");
+    assert!(scene.attempts().iter().all(|attempts| *attempts == 3), "when it was tried, it may be wished again");
+}
+
+#[test]
+fn a_destination_that_is_removed_while_it_rests_gets_its_last_statement_and_no_dead_letter() {
+    let scene = Scene::new(setup(600_000, 64), |spec| spec);
+    scene.bury_some();
+    scene.rest(5_000);
+    scene.pause(true);
+    scene.resend_all();
+    let told = scene.siem.held.borrow().told.len();
+    scene.machine.reload(&[]);
+    scene.rest(60_000);
+    assert!(scene.siem.held.borrow().told.len() > told);
+    assert!(scene.attempts().iter().all(|attempts| *attempts == 1), "{:?}", scene.attempts());
+}
+
+#[test]
+fn a_replay_with_an_epoch_of_its_own_goes_on_behind_damage() {
+    let mut scene = Scene::new(setup(600_000, 64), |spec| spec);
+    scene.produce(1, 400, 20);
+    scene.until("everything is acknowledged", Millis(20_000), |scene| scene.produced.finished.get() == 1);
+    scene.rest(5_000);
+    scene.machine.kill(&scene.world);
+    // Segments are called by their first record.
+    let disk = &scene.machine.disks[0];
+    let names = disk.list().unwrap().into_iter().map(|file| file.name);
+    let oldest = names.filter(|name| name.ends_with(".seg")).min().unwrap();
+    disk.damage(&oldest, 20_000, 0x10);
+    scene.machine.start(&scene.world, std::slice::from_ref(&scene.spec));
+    scene.rest(1_000);
+    scene.change_filter();
+    scene.rest(5_000);
+    scene.replay_all();
+    scene.rest(20_000);
+    let replay = scene.life().published[0].report().destinations[0].replay.clone().unwrap();
+    assert_eq!((replay.is_over, replay.stopped), (true, None));
+    let selected = scene.produced.acked.borrow().values().filter(|event| scene.spec.selects(event)).count() as u64;
+    // What is damaged is a record, or a few.
+    assert!(replay.books.delivered < selected && replay.books.delivered + 10 > selected, "{:?}", replay.books);
 }
