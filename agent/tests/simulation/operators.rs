@@ -261,3 +261,48 @@ fn a_replay_with_an_epoch_of_its_own_goes_on_behind_damage() {
     // What is damaged is a record, or a few.
     assert!(replay.books.delivered < selected && replay.books.delivered + 10 > selected, "{:?}", replay.books);
 }
+
+#[test]
+fn dead_letters_that_wait_to_be_sent_again_go_over_to_changed_settings() {
+    let mut scene = Scene::new(setup(600_000, 64), |spec| spec);
+    scene.bury_some();
+    scene.pause(true);
+    scene.resend_all();
+    scene.change_filter();
+    scene.rest(5_000);
+    assert!(scene.attempts().iter().all(|attempts| *attempts == 1), "it is paused: {:?}", scene.attempts());
+    scene.pause(false);
+    scene.rest(5_000);
+    assert!(scene.attempts().iter().all(|attempts| *attempts == 2), "{:?}", scene.attempts());
+}
+
+#[test]
+fn a_replay_that_ends_with_its_settings_keeps_neither_the_log_nor_the_next_replay() {
+    let mut scene = Scene::new(setup(8_000, 8), |spec| spec);
+    scene.produce(1, 3_000, 20);
+    scene.rest(4_000);
+    scene.pause(true);
+    scene.replay_all();
+    scene.until("the replay runs", Millis(2_000), |scene| scene.replays() == 1);
+    scene.change_filter();
+    scene.until("the replay has ended", Millis(2_000), |scene| scene.replays() == 0);
+    scene.until("everything is acknowledged", Millis(120_000), |scene| scene.produced.finished.get() == 1);
+    scene.pause(false);
+    scene.rest(5_000);
+    scene.replay_all();
+    let replay = |scene: &Scene| scene.life().published[0].report().destinations[0].replay.clone();
+    scene.until("another is over", Millis(30_000), |scene| replay(scene).is_some_and(|replay| replay.is_over));
+}
+
+#[test]
+fn a_replay_of_a_paused_destination_keeps_no_producer_waiting() {
+    let scene = Scene::new(setup(600_000, 8), |spec| spec);
+    scene.produce(1, 3_000, 20);
+    scene.rest(4_000);
+    scene.pause(true);
+    scene.replay_all();
+    scene.until("the replay runs", Millis(2_000), |scene| scene.replays() == 1);
+    scene.until("everything is acknowledged", Millis(120_000), |scene| scene.produced.finished.get() == 1);
+    scene.pause(false);
+    scene.until("the replay ends", Millis(30_000), |scene| scene.replays() == 0);
+}
