@@ -163,11 +163,16 @@ fn said(paused: &Paused) -> (String, Option<String>) {
             None => (format!("{name} was not paused"), None),
         };
     };
-    let waits = format!(
-        "its events wait in the log for {} (buffer.window) while there is room; then the oldest are passed over, and \
-         announced",
-        span(paused.window_ms)
-    );
+    let waits = if paused.holds_producers {
+        "its events wait in the log; when that is full, producers have to wait too (required, and buffer.on_full is block)"
+            .to_owned()
+    } else {
+        format!(
+            "its events wait in the log for {} (buffer.window) while there is room; then the oldest are passed over, and \
+             announced",
+            span(paused.window_ms)
+        )
+    };
     if paused.is_changed {
         (format!("{name} is paused, also over restarts, until `scaidrive-siem destination resume {name}`"), Some(waits))
     } else {
@@ -282,8 +287,13 @@ mod tests {
         let pause = Some(Pause { who: "uid 0".to_owned(), since_ms: 0 });
         let paused = |is_changed, before: &Option<Pause>, after: &Option<Pause>| {
             let (before, after) = (before.clone(), after.clone());
-            said(&Paused { destination: "a".to_owned(), is_changed, before, after, window_ms: 1_800_000 })
+            let (destination, window_ms, holds_producers) = ("a".to_owned(), 1_800_000, false);
+            Paused { destination, is_changed, before, after, window_ms, holds_producers }
         };
+        let holding = Paused { holds_producers: true, ..paused(true, &None, &pause) };
+        assert!(said(&holding).1.unwrap().contains("producers have to wait too"));
+        let paused =
+            |is_changed, before: &Option<Pause>, after: &Option<Pause>| said(&paused(is_changed, before, after));
         let (data, talk) = paused(true, &None, &pause);
         assert!(data.starts_with("a is paused, also over restarts, until `scaidrive-siem destination resume a`"));
         assert!(talk.unwrap().contains("wait in the log for 30 m (buffer.window)"));

@@ -33,6 +33,8 @@ pub struct Paused {
     pub after: Option<Pause>,
     /// How long events stay in the log for it.
     pub window_ms: u64,
+    /// Whether producers wait for it rather than it losing events.
+    pub holds_producers: bool,
 }
 
 /// What is to be sent again.

@@ -47,7 +47,7 @@ use self::pass::Passes;
 use self::shelf::ShardShelf;
 use crate::config::{Destination, DestinationId, OnFull};
 use crate::credentials::Credentials;
-use crate::deadletter::DeadLetters;
+use crate::deadletter::{DeadLetters, Key};
 use crate::delivery::allowance::Allowance;
 use crate::delivery::carrier;
 use crate::delivery::outlet::{FLAG_OWN, Reading};
@@ -131,6 +131,8 @@ pub struct Shard {
     touched: RefCell<Vec<Rc<Place>>>,
     /// Destinations that an operator has paused.
     paused: RefCell<HashSet<DestinationId>>,
+    /// Dead letters that are to be sent again and have not been tried yet.
+    resending: RefCell<HashSet<(DestinationId, Key)>>,
     tenants: Rc<RefCell<TenantBooks>>,
     plan: RefCell<Arc<Plan>>,
     published: Arc<Published>,
@@ -202,6 +204,7 @@ impl Shard {
             places: RefCell::new(Vec::new()),
             touched: RefCell::new(Vec::new()),
             paused: RefCell::default(),
+            resending: RefCell::default(),
             tenants: Rc::new(RefCell::new(TenantBooks::default())),
             plan: RefCell::new(Arc::clone(&plan)),
             published,

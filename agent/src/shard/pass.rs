@@ -12,7 +12,7 @@ use scaidrive_wal::{Position, Read, Record, Seq};
 
 use super::Shard;
 use super::tenants::TenantTable;
-use crate::delivery::outlet::{Drain, Reading};
+use crate::delivery::outlet::Reading;
 
 /// The passes of one shard.
 pub(super) struct Passes {
@@ -235,7 +235,6 @@ impl Shard {
             if outlet.reading == who {
                 outlet.passed_to(missing.end);
                 outlet.damaged(missing.start.get()..missing.end.get());
-                outlet.drain_for(Drain::NewEpoch);
                 drop(outlet);
                 self.touch(place);
             }

@@ -8,7 +8,7 @@ use super::report::ReplayReport;
 use crate::config::Destination;
 use crate::deadletter::DeadLetters;
 use crate::delivery::allowance::Allowance;
-use crate::delivery::outlet::{Outlet, OutletJob};
+use crate::delivery::outlet::{Lone, LoneJob, Outlet, OutletJob};
 use crate::delivery::route::Route;
 use crate::time::Millis;
 
@@ -88,7 +88,8 @@ impl Place {
             OutletJob::Events(job) => {
                 (job.batch.items.len() as u64, job.batch.items.iter().map(|item| u64::from(item.size)).sum())
             }
-            OutletJob::Lone(_) => (1, 0),
+            OutletJob::Lone(LoneJob { what: Lone::Letter(sending), .. }) => (1, sending.letter.raw.len() as u64),
+            OutletJob::Lone(LoneJob { what: Lone::Own(_), .. }) => (1, 0),
         };
         let said = allowance.lock().unwrap_or_else(PoisonError::into_inner).spend(events, bytes, now, wall_ms);
         if let Some(words) = said {

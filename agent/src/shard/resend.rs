@@ -1,6 +1,6 @@
 //! Dead letters on a shard that are sent once more: read from the store in pages, and dropped there when they were taken.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::rc::Rc;
 use std::sync::{Arc, PoisonError};
 
@@ -13,9 +13,23 @@ use crate::stream::name::StreamName;
 use crate::time::Millis;
 
 impl Shard {
-    /// Sends a destination these dead letters again, each under its own number.
-    pub(super) fn resend(self: &Rc<Self>, destination: DestinationId, letters: Vec<Key>) {
-        self.runtime.spawn(Box::pin(resend(Rc::clone(self), destination, letters.into())));
+    /// Sends a destination these dead letters again, each under its own number. Those that wait for it already, or are under
+    /// way, go once.
+    pub(super) fn resend(self: &Rc<Self>, destination: DestinationId, mut letters: Vec<Key>) {
+        letters.retain(|key| self.resending.borrow_mut().insert((destination, *key)));
+        let shard = Rc::clone(self);
+        self.runtime.spawn(Box::pin(async move {
+            let mut letters = letters.into();
+            resend(&shard, destination, &mut letters).await;
+            shard.may_be_wished_again(destination, letters);
+        }));
+    }
+
+    fn may_be_wished_again(&self, destination: DestinationId, letters: impl IntoIterator<Item = Key>) {
+        let mut resending = self.resending.borrow_mut();
+        for key in letters {
+            resending.remove(&(destination, key));
+        }
     }
 
     /// The name of the stream that a letter's number belongs to.
@@ -25,12 +39,13 @@ impl Shard {
     }
 }
 
-async fn resend(shard: Rc<Shard>, destination: DestinationId, mut letters: VecDeque<Key>) {
+/// Takes from `letters` what has been tried, or is not in the store any more.
+async fn resend(shard: &Rc<Shard>, destination: DestinationId, letters: &mut VecDeque<Key>) {
     while !letters.is_empty() && !shard.is_stopping() {
         // Other settings bring another place; what its predecessor had not tried yet goes there.
         let Some(place) = shard.live(destination) else { return };
-        let page: Vec<Key> = letters.drain(..letters.len().min(PAGE)).collect();
-        let (page, later) = read(&shard, &place, page).await;
+        let keys: Vec<Key> = letters.drain(..letters.len().min(PAGE)).collect();
+        let (page, later) = read(shard, &place, keys.clone()).await;
         later.into_iter().rev().for_each(|key| letters.push_front(key));
         let sending = |letter: Letter| Sending::new(shard.stream_of(&place, &letter), letter);
         let sendings: Vec<Rc<Sending>> = page.into_iter().map(sending).collect();
@@ -50,7 +65,9 @@ async fn resend(shard: Rc<Shard>, destination: DestinationId, mut letters: VecDe
                 None => letters.push_front(sending.letter.key),
             }
         }
-        keep(&shard, &place, tried).await;
+        keep(shard, &place, tried).await;
+        let again: HashSet<Key> = letters.iter().take(keys.len()).copied().collect();
+        shard.may_be_wished_again(destination, keys.into_iter().filter(|key| !again.contains(key)));
     }
 }
 

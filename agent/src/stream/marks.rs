@@ -16,7 +16,8 @@ pub struct Mark {
     pub wall_ms: i64,
 }
 
-/// The marks of one epoch: at least one a minute at first, fewer over a long window; at most [`MARKS_MAX`].
+/// The marks of one epoch, close enough that little of what the log holds lies before the first that can be used: by time
+/// and by records, fewer over a long window and a long log; at most [`MARKS_MAX`].
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Marks(Vec<Mark>);
 
@@ -32,7 +33,10 @@ impl Marks {
         let gap = (last.wall_ms.saturating_sub(first.wall_ms) / MARKS_WANTED).max(GAP_MIN_MS);
         // A wall clock that was set back makes a mark too: without it nothing would for as long.
         let is_time = wall_ms.abs_diff(last.wall_ms) >= gap.unsigned_abs();
-        if !is_time || checkpoint.next_seq <= last.seq {
+        // A log that is filled in less than a minute would otherwise have none that can be used.
+        let gap = ((last.seq - first.seq) / MARKS_WANTED.unsigned_abs()).max(GAP_MIN_RECORDS);
+        let is_far = checkpoint.next_seq >= last.seq.saturating_add(gap);
+        if !(is_time || is_far) || checkpoint.next_seq <= last.seq {
             return false;
         }
         if self.0.len() == MARKS_MAX {
@@ -67,11 +71,12 @@ impl Marks {
 }
 
 /// Marks of an epoch at most.
-const MARKS_MAX: usize = 64;
-/// A long window is covered by about as many.
+const MARKS_MAX: usize = 128;
+/// A long window is covered by about as many, and so is a long log.
 const MARKS_WANTED: i64 = 32;
-/// Between two marks there is at least this long.
+/// Two marks are so far apart in time, or in records.
 const GAP_MIN_MS: i64 = 60_000;
+const GAP_MIN_RECORDS: u64 = 256;
 
 #[cfg(test)]
 mod tests {
@@ -116,6 +121,20 @@ mod tests {
         marks.trimmed(25);
         assert_eq!(marks.beginning_after(5, -1), None);
         assert_eq!(marks.before(0, 25).map(|mark| mark.seq), Some(30));
+    }
+
+    #[test]
+    fn a_log_that_is_filled_within_a_minute_can_be_counted_from_near_its_beginning() {
+        const HELD: u64 = 50_000;
+        let mut marks = Marks::at(&checkpoint(1, 1), 0);
+        for seq in (1..1_000_000).step_by(100) {
+            marks.passed(&checkpoint(seq, seq), 0);
+            let first_seq = seq.saturating_sub(HELD).max(1);
+            marks.trimmed(first_seq);
+            assert!(marks.0.len() <= MARKS_MAX);
+            let from = marks.before(i64::MIN, first_seq).map_or(u64::MAX, |mark| mark.seq);
+            assert!(from <= first_seq + HELD / 8, "{from} in a log from {first_seq} to {seq}");
+        }
     }
 
     #[test]

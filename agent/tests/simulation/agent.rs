@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 use scaidrive_siem::config::{Config, Destination, OnFull, Surroundings};
 use scaidrive_siem::credentials::Credentials;
 use scaidrive_siem::deadletter::{DeadLetters, Letter};
+use scaidrive_siem::delivery::allowance::Allowance;
 use scaidrive_siem::ingest::{Intake, Settings, Window};
 use scaidrive_siem::runtime::Runtime;
 use scaidrive_siem::runtime::virtual_time::World;
@@ -187,7 +188,9 @@ impl Machine {
             known.push((spec.clone(), Arc::clone(&destination)));
             let dead_letters = self.store(&destination);
             let credentials = Credentials::new(&destination, |_| None);
-            destinations.push(Planned { destination, dead_letters, credentials, allowance: None });
+            let allow = |limit| Arc::new(Mutex::new(Allowance::new(limit, Millis::ZERO)));
+            let allowance = destination.rate_limit.map(allow);
+            destinations.push(Planned { destination, dead_letters, credentials, allowance });
         }
         Arc::new(Plan { destinations, window: self.setup.window, on_full: OnFull::DropOldest })
     }

@@ -9,6 +9,7 @@
 //! | `agent.rs` | the agent under test on its simulated machine |
 //! | `producer.rs`, `receiver.rs` | the world around it |
 //! | `sample.rs` | events and destinations, and what each wants |
+//! | `operators.rs` | what operators ask for at an awkward moment |
 //! | `oracle.rs` | what must be true |
 
 // A seed that fails says what it is made of.
@@ -17,6 +18,7 @@
 
 mod agent;
 mod chance;
+mod operators;
 mod oracle;
 mod producer;
 mod receiver;

@@ -57,6 +57,7 @@ pub struct Spec {
     pub is_gzip: bool,
     pub in_flight: u64,
     pub max_events: u64,
+    pub bytes_per_day: Option<&'static str>,
     /// Empty for everyone's.
     pub tenants: Vec<&'static str>,
     pub wants: Wants,
@@ -93,6 +94,7 @@ impl Spec {
             is_gzip: dice.happens(40),
             in_flight: dice.within(1, 5),
             max_events: dice.within(1, 40),
+            bytes_per_day: None,
             tenants: if dice.happens(30) { vec![dice.pick(&TENANTS)] } else { Vec::new() },
             wants: Wants::any(dice),
         }
@@ -134,8 +136,12 @@ impl Spec {
                  compression = \"{compression}\"\nordered = {is_ordered}\n"
             ) + &if *is_ordered { String::new() } else { format!("in_flight = {in_flight}\n") }
         };
+        let rate_limit = match self.bytes_per_day {
+            None => String::new(),
+            Some(bytes) => format!("rate_limit = {{ bytes_per_day = \"{bytes}\" }}\n"),
+        };
         format!(
-            "[[destination]]\nname = \"{name}\"\n{kind}{tenants}{filter}\
+            "[[destination]]\nname = \"{name}\"\n{kind}{tenants}{filter}{rate_limit}\
              batch = {{ max_events = {max_events}, max_size = \"16KiB\", linger = \"50ms\" }}\n\
              timeouts = {{ connect = \"1s\", request = \"3s\" }}\n"
         )

@@ -13,6 +13,7 @@ use axum::{Json, Router};
 use serde_json::Value;
 
 use super::{Panel, Problem, Shared, body, off_the_thread, only_get, only_post};
+use crate::config::OnFull;
 use crate::control::destinations::{
     DestinationWhole, Paused, ReplayWish, Replayed, event, find, pause_value, replay_value, settings,
 };
@@ -83,7 +84,8 @@ async fn rest(panel: Arc<Panel>, name: String, caller: Caller, rests: bool) -> R
             panel.hands.tell(event(&who, what, &destination, values.0, values.1));
         }
         let window_ms = config.buffer.window.0;
-        Ok(Json(Paused { destination: name, is_changed, before, after, window_ms }).into_response())
+        let holds_producers = destination.required && config.buffer.on_full == OnFull::Block;
+        Ok(Json(Paused { destination: name, is_changed, before, after, window_ms, holds_producers }).into_response())
     })
     .await
 }

@@ -16,9 +16,10 @@ impl Outlet {
         self.sender.has_room() || (must_go && self.may_give_up())
     }
 
-    /// Whether events may be given up now.
+    /// Whether events may be given up now: not while a notice is about to go. One that has to wait as long as somebody
+    /// wishes, or for another day, is no reason to keep the log; the next notice tells what is given up meanwhile.
     pub fn may_give_up(&self) -> bool {
-        !self.is_telling
+        !self.is_telling || self.is_at_rest() || self.halted.is_some()
     }
 
     /// Judges one event of its scope. `is_given_up` says that the event is too old, or must make room: if it is
@@ -93,7 +94,7 @@ impl Outlet {
     /// Returns whether there was any.
     pub fn give_up(&mut self, logged_before: u64, seq_end: u64, tenants: &mut TenantBooks) -> bool {
         let is_lost = |item: &Item<Record>| item.logged_at < logged_before || item.seq < seq_end;
-        if self.is_telling || !self.sender.oldest_waiting().is_some_and(is_lost) {
+        if !self.may_give_up() || !self.sender.oldest_waiting().is_some_and(is_lost) {
             return false;
         }
         let mut given_up = Vec::new();

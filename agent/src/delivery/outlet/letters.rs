@@ -83,6 +83,11 @@ impl Letters {
         }
     }
 
+    /// Those that wait stay in the store.
+    pub(super) fn leave_the_rest(&mut self) {
+        self.waiting.clear();
+    }
+
     pub(super) fn is_busy(&self) -> bool {
         self.under_way.is_some() || self.unheard > 0
     }

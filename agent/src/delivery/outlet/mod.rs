@@ -360,11 +360,18 @@ impl Outlet {
         }
     }
 
-    /// Records with these seqs are missing where it reads.
+    /// Records with these seqs are missing where it reads: another epoch begins behind them. A replay that gives numbers of
+    /// its own goes on, because nobody has any to compare them with.
     pub fn damaged(&mut self, seqs: Range<u64>) {
-        if self.is_replay() {
-            return self.stop_replay(&seqs);
+        match (self.is_replay(), self.is_mute()) {
+            (true, false) => return,
+            (true, true) => self.stop_replay(&seqs),
+            (false, _) => self.misses(seqs),
         }
+        self.drain_for(Drain::NewEpoch);
+    }
+
+    fn misses(&mut self, seqs: Range<u64>) {
         let is_full = self.missing.len() >= MISSING_MAX;
         match self.missing.last_mut() {
             Some(last) if is_full => last.seqs.end = seqs.end,
@@ -393,7 +400,7 @@ impl Outlet {
     }
 
     /// The destination is gone: what is in hand, and the `unread` records behind it, are written off, and the last
-    /// statement says so. Only announcements go out from now on.
+    /// statement says so. Only announcements go out from now on, also where somebody has paused it.
     pub fn abandon(&mut self, unread: u64, now: Millis, entropy: &mut dyn Entropy) {
         let mut in_hand = Vec::new();
         self.sender.give_up(|_| true, &mut in_hand);
@@ -404,6 +411,7 @@ impl Outlet {
         // Its cursor is removed with it, so nothing has to be durable before it is said.
         self.announcer.durable(self.announcer.revision());
         self.given_up_end = 0;
+        self.letters.leave_the_rest();
         // What is still in requests is written off too: its outcome changes nothing any more.
         self.settled = Settled::at(self.settled.checkpoint());
         self.reading = Reading::Draining(Drain::Replaced);

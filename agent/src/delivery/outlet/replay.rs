@@ -87,9 +87,10 @@ impl Outlet {
         self.replay.as_ref().is_some_and(|replay| replay.stretch.is_of_live_epoch)
     }
 
-    /// Whether it is a replay that has nothing more to do.
+    /// Whether it is a replay that has nothing more to do. One that has last words waits with them for a pause's end.
     pub fn has_replayed(&self) -> bool {
-        self.reading == Reading::Draining(Drain::Replayed) && self.settled.is_empty() && !self.is_busy()
+        let may_end = self.is_mute() || !self.is_paused;
+        self.reading == Reading::Draining(Drain::Replayed) && self.settled.is_empty() && !self.is_busy() && may_end
     }
 
     /// Why a replay ended before its end.
@@ -105,9 +106,11 @@ impl Outlet {
         end.saturating_sub(self.settled.next_seq())
     }
 
-    /// A replay ends where the live stream had come to when it was asked for.
+    /// A replay ends where the live stream had come to when it was asked for; one that has said its last words does not end
+    /// again.
     pub(super) fn end_replay(&mut self) {
-        let is_over = |replay: &Replay| self.settled.next_seq() >= replay.stretch.end;
+        let is_reading = !matches!(self.reading, Reading::Draining(_));
+        let is_over = |replay: &Replay| is_reading && self.settled.next_seq() >= replay.stretch.end;
         if self.replay.as_ref().is_some_and(is_over) {
             self.drain_for(Drain::Replayed);
         }

@@ -257,6 +257,10 @@ impl Outlet {
             self.is_telling = true;
             self.cursor.is_dirty = true;
             self.cursor.is_urgent = true;
+            if self.is_replay() {
+                // It has no cursor, and nobody goes on with its epoch after a restart: there is nothing to wait for.
+                self.announcer.durable(self.announcer.revision());
+            }
         }
     }
 

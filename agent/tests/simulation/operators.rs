@@ -1,0 +1,308 @@
+//! What operators ask for at an awkward moment, each on a machine of its own.
+
+use std::rc::Rc;
+
+use scaidrive_siem::config::DestinationId;
+use scaidrive_siem::runtime::virtual_time::World;
+use scaidrive_siem::shard::{Command, Place};
+use scaidrive_siem::time::Millis;
+use scaidrive_wal::Disk;
+
+use crate::agent::{Life, Machine, Setup};
+use crate::chance::Dice;
+use crate::oracle;
+use crate::producer::{self, Habit, Produced};
+use crate::receiver::{Mode, Siem};
+use crate::sample::{Spec, Wants};
+
+/// An agent with one shard and one destination, which takes everything.
+struct Scene {
+    world: World,
+    dice: Dice,
+    machine: Rc<Machine>,
+    siem: Rc<Siem>,
+    spec: Spec,
+    produced: Rc<Produced>,
+}
+
+impl Scene {
+    fn new(setup: Setup, spec: impl Fn(Spec) -> Spec) -> Scene {
+        let (world, dice) = (World::new(7), Dice::new(7));
+        let plain = Spec {
+            name: "hec-0".into(),
+            port: 9000,
+            is_syslog: false,
+            is_ordered: false,
+            is_gzip: false,
+            in_flight: 2,
+            max_events: 20,
+            bytes_per_day: None,
+            tenants: Vec::new(),
+            wants: Wants::All,
+        };
+        let spec = spec(plain);
+        let siem = Siem::new(&spec, &world, &dice);
+        let machine = Machine::new(setup, 7, &dice);
+        machine.start(&world, std::slice::from_ref(&spec));
+        Scene { world, dice, machine, siem, spec, produced: Rc::default() }
+    }
+
+    fn produce(&self, number: u64, events: u64, pause_ms: u64) {
+        self.produce_some(number, Habit { events, pause_ms, poison_percent: 0 });
+    }
+
+    fn produce_some(&self, number: u64, habit: Habit) {
+        producer::start(&self.world, &self.machine, &self.produced, number, habit, &self.dice);
+    }
+
+    fn life(&self) -> Rc<Life> {
+        self.machine.life().unwrap()
+    }
+
+    fn live(&self) -> Rc<Place> {
+        self.life().shards[0].places().into_iter().find(|place| !place.is_replay()).unwrap()
+    }
+
+    fn replays(&self) -> usize {
+        self.life().shards[0].places().iter().filter(|place| place.is_replay()).count()
+    }
+
+    fn command(&self, command: impl Fn(DestinationId) -> Command) {
+        self.machine.command(&self.life(), || command(DestinationId::from_text(&self.spec.name)));
+    }
+
+    fn pause(&self, is_paused: bool) {
+        self.command(|destination| Command::Pause { destination, is_paused });
+    }
+
+    fn replay_all(&self) {
+        self.command(|destination| Command::Replay { destination, from_wall_ms: i64::MIN });
+    }
+
+    /// A few events are refused for good.
+    fn bury_some(&self) {
+        self.produce_some(1, Habit { events: 100, pause_ms: 20, poison_percent: 5 });
+        self.until("everything is settled", Millis(60_000), |scene| {
+            let books = scene.live().outlet.borrow().books();
+            scene.produced.finished.get() == 1 && books.selected >= 100 && books.in_hand == 0
+        });
+        assert!(!self.attempts().is_empty());
+    }
+
+    /// How often each dead letter was sent.
+    fn attempts(&self) -> Vec<u32> {
+        self.machine.letters(&self.spec.name).iter().map(|letter| letter.attempts).collect()
+    }
+
+    fn resend_all(&self) {
+        let letters: Vec<_> = self.machine.letters(&self.spec.name).iter().map(|letter| letter.key).collect();
+        self.command(|destination| Command::Resend { destination, letters: letters.clone() });
+        self.rest(500);
+    }
+
+    /// Another filter, and so another epoch.
+    fn change_filter(&mut self) {
+        self.spec.wants = Wants::NotUser("svc_backup");
+        self.siem.expect(&self.spec);
+        self.machine.reload(std::slice::from_ref(&self.spec));
+    }
+
+    /// Lets time pass.
+    fn rest(&self, ms: u64) {
+        self.world.run_until(self.world.now().plus(Millis(ms)));
+    }
+
+    /// Runs until `is_so`, with the books checked at every step.
+    #[track_caller]
+    fn until(&self, what: &str, patience: Millis, mut is_so: impl FnMut(&Scene) -> bool) {
+        let deadline = self.world.now().plus(patience);
+        let mut has_come = false;
+        self.world.run_while(deadline, || {
+            oracle::check_books(&self.life()).unwrap();
+            has_come = is_so(self);
+            !has_come
+        });
+        assert!(has_come, "{what}: not within {patience}");
+    }
+}
+
+fn setup(window: u64, segments: u64) -> Setup {
+    Setup { shards: 1, window: Millis(window), segments, dead_letter_bytes: 1 << 20, sync_ms: 20 }
+}
+
+#[test]
+fn a_replay_with_an_epoch_of_its_own_goes_on_past_events_that_have_grown_too_old() {
+    let mut scene = Scene::new(setup(8_000, 64), |spec| spec);
+    scene.produce(1, 200, 20);
+    scene.until("everything is acknowledged", Millis(10_000), |scene| scene.produced.finished.get() == 1);
+    scene.change_filter();
+    scene.until("the first events are too old, and the log still holds them", Millis(20_000), |scene| {
+        scene.world.now() >= Millis(8_500)
+    });
+    let before = scene.siem.held.borrow().streams.len();
+    scene.replay_all();
+    scene.until("the replay runs", Millis(2_000), |scene| scene.replays() > 0);
+    scene.until("the replay ends", Millis(10_000), |scene| scene.replays() == 0);
+    assert!(scene.siem.held.borrow().streams.len() > before, "what was young enough came under an epoch of its own");
+}
+
+#[test]
+fn a_destination_that_is_paused_while_a_notice_waits_to_be_sent_does_not_keep_the_log() {
+    let scene = Scene::new(setup(8_000, 8), |spec| spec);
+    scene.siem.mode.set(Mode::Busy);
+    scene.produce(1, 3_000, 20);
+    scene.until("events are given up", Millis(30_000), |scene| scene.live().outlet.borrow().books().overflowed > 0);
+    scene.siem.mode.set(Mode::Obliging);
+    scene.until("a notice is made", Millis(40_000), |scene| !scene.live().outlet.borrow().may_give_up());
+    scene.pause(true);
+    scene.until("everything is acknowledged", Millis(120_000), |scene| scene.produced.finished.get() == 1);
+}
+
+#[test]
+fn a_destination_that_has_used_up_its_day_does_not_keep_the_log() {
+    let scene = Scene::new(setup(8_000, 8), |spec| Spec { bytes_per_day: Some("1MiB"), ..spec });
+    scene.produce(1, 6_000, 10);
+    scene.until("everything is acknowledged", Millis(120_000), |scene| scene.produced.finished.get() == 1);
+}
+
+#[test]
+fn nothing_is_said_to_a_paused_destination_not_even_that_a_replay_is_over() {
+    let mut scene = Scene::new(setup(60_000, 64), |spec| spec);
+    scene.produce(1, 100, 20);
+    scene.until("everything is acknowledged", Millis(10_000), |scene| scene.produced.finished.get() == 1);
+    scene.rest(1_000);
+    let from_wall_ms = scene.life().runtime.wall_ms();
+    scene.rest(1_000);
+    scene.change_filter();
+    scene.rest(5_000);
+    scene.pause(true);
+    scene.rest(1_000);
+    let told = scene.siem.held.borrow().told.len();
+    // Before the new epoch there is something to read, and nothing to send.
+    scene.command(|destination| Command::Replay { destination, from_wall_ms });
+    scene.until("the replay runs", Millis(2_000), |scene| scene.replays() > 0);
+    scene.rest(20_000);
+    assert_eq!(scene.siem.held.borrow().told.len(), told);
+    scene.pause(false);
+    scene.until("the replay ends", Millis(5_000), |scene| scene.replays() == 0);
+    scene.rest(1_000);
+    assert_eq!(scene.siem.held.borrow().told.len(), told + 1, "its epoch's last statement");
+}
+
+#[test]
+fn a_replay_with_an_epoch_of_its_own_ends_once() {
+    let mut scene = Scene::new(setup(600_000, 64), |spec| spec);
+    scene.produce(1, 100, 20);
+    scene.until("everything is acknowledged", Millis(10_000), |scene| scene.produced.finished.get() == 1);
+    scene.rest(1_000);
+    scene.change_filter();
+    scene.rest(5_000);
+    let told = scene.siem.held.borrow().told.len();
+    scene.replay_all();
+    scene.until("the replay runs", Millis(2_000), |scene| scene.replays() > 0);
+    scene.until("the replay ends", Millis(5_000), |scene| scene.replays() == 0);
+    scene.rest(20_000);
+    assert_eq!(scene.siem.held.borrow().told.len(), told + 1, "one last statement");
+    let replay = scene.life().published[0].report().destinations[0].replay.clone().unwrap();
+    assert!(replay.is_over && replay.books.difference() == 0);
+    let stated = scene.siem.held.borrow().streams.values().map(|numbers| numbers.len() as u64).min();
+    assert_eq!(Some(replay.books.delivered), stated, "counted once: what came under its epoch");
+}
+
+#[test]
+fn a_dead_letter_that_waits_to_be_sent_again_goes_once_however_often_it_is_wished() {
+    let scene = Scene::new(setup(600_000, 64), |spec| spec);
+    scene.bury_some();
+    scene.pause(true);
+    (0..5).for_each(|_| scene.resend_all());
+    scene.pause(false);
+    scene.rest(5_000);
+    assert!(scene.attempts().iter().all(|attempts| *attempts == 2), "{:?}", scene.attempts());
+    scene.resend_all();
+    scene.rest(5_000);
+    assert!(scene.attempts().iter().all(|attempts| *attempts == 3), "when it was tried, it may be wished again");
+}
+
+#[test]
+fn a_destination_that_is_removed_while_it_rests_gets_its_last_statement_and_no_dead_letter() {
+    let scene = Scene::new(setup(600_000, 64), |spec| spec);
+    scene.bury_some();
+    scene.rest(5_000);
+    scene.pause(true);
+    scene.resend_all();
+    let told = scene.siem.held.borrow().told.len();
+    scene.machine.reload(&[]);
+    scene.rest(60_000);
+    assert!(scene.siem.held.borrow().told.len() > told);
+    assert!(scene.attempts().iter().all(|attempts| *attempts == 1), "{:?}", scene.attempts());
+}
+
+#[test]
+fn a_replay_with_an_epoch_of_its_own_goes_on_behind_damage() {
+    let mut scene = Scene::new(setup(600_000, 64), |spec| spec);
+    scene.produce(1, 400, 20);
+    scene.until("everything is acknowledged", Millis(20_000), |scene| scene.produced.finished.get() == 1);
+    scene.rest(5_000);
+    scene.machine.kill(&scene.world);
+    // Segments are called by their first record.
+    let disk = &scene.machine.disks[0];
+    let names = disk.list().unwrap().into_iter().map(|file| file.name);
+    let oldest = names.filter(|name| name.ends_with(".seg")).min().unwrap();
+    disk.damage(&oldest, 20_000, 0x10);
+    scene.machine.start(&scene.world, std::slice::from_ref(&scene.spec));
+    scene.rest(1_000);
+    scene.change_filter();
+    scene.rest(5_000);
+    scene.replay_all();
+    scene.rest(20_000);
+    let replay = scene.life().published[0].report().destinations[0].replay.clone().unwrap();
+    assert_eq!((replay.is_over, replay.stopped), (true, None));
+    let selected = scene.produced.acked.borrow().values().filter(|event| scene.spec.selects(event)).count() as u64;
+    // What is damaged is a record, or a few.
+    assert!(replay.books.delivered < selected && replay.books.delivered + 10 > selected, "{:?}", replay.books);
+}
+
+#[test]
+fn dead_letters_that_wait_to_be_sent_again_go_over_to_changed_settings() {
+    let mut scene = Scene::new(setup(600_000, 64), |spec| spec);
+    scene.bury_some();
+    scene.pause(true);
+    scene.resend_all();
+    scene.change_filter();
+    scene.rest(5_000);
+    assert!(scene.attempts().iter().all(|attempts| *attempts == 1), "it is paused: {:?}", scene.attempts());
+    scene.pause(false);
+    scene.rest(5_000);
+    assert!(scene.attempts().iter().all(|attempts| *attempts == 2), "{:?}", scene.attempts());
+}
+
+#[test]
+fn a_replay_that_ends_with_its_settings_keeps_neither_the_log_nor_the_next_replay() {
+    let mut scene = Scene::new(setup(8_000, 8), |spec| spec);
+    scene.produce(1, 3_000, 20);
+    scene.rest(4_000);
+    scene.pause(true);
+    scene.replay_all();
+    scene.until("the replay runs", Millis(2_000), |scene| scene.replays() == 1);
+    scene.change_filter();
+    scene.until("the replay has ended", Millis(2_000), |scene| scene.replays() == 0);
+    scene.until("everything is acknowledged", Millis(120_000), |scene| scene.produced.finished.get() == 1);
+    scene.pause(false);
+    scene.rest(5_000);
+    scene.replay_all();
+    let replay = |scene: &Scene| scene.life().published[0].report().destinations[0].replay.clone();
+    scene.until("another is over", Millis(30_000), |scene| replay(scene).is_some_and(|replay| replay.is_over));
+}
+
+#[test]
+fn a_replay_of_a_paused_destination_keeps_no_producer_waiting() {
+    let scene = Scene::new(setup(600_000, 8), |spec| spec);
+    scene.produce(1, 3_000, 20);
+    scene.rest(4_000);
+    scene.pause(true);
+    scene.replay_all();
+    scene.until("the replay runs", Millis(2_000), |scene| scene.replays() == 1);
+    scene.until("everything is acknowledged", Millis(120_000), |scene| scene.produced.finished.get() == 1);
+    scene.pause(false);
+    scene.until("the replay ends", Millis(30_000), |scene| scene.replays() == 0);
+}
