@@ -365,9 +365,9 @@ pub struct LogExportArgs {
 pub const CONFIG_DEFAULT: &str = "/etc/scaidrive-siem/agent.toml";
 
 const EXIT_HELP: &str = "\
-Exits with 0 when all is well, with 1 when it is not with what was looked at or handed over, with 64 for a command line
-that can't be used, 69 when the agent does not answer, 70 for a fault of the agent, 74 when reading or writing failed,
-77 when this user may not, 78 for a configuration that can't be used.";
+Exits with 0 when all is well, with 1 when what was looked at or handed over is not, with 64 for a command line that \
+can't be used, 69 when something needed is not there, such as a running agent, 70 for a fault of the agent, 74 when \
+reading or writing failed, 77 when this user may not, 78 for a configuration that can't be used.";
 
 const EMIT_HELP: &str = "Exits with 0 when every event is durable, with 1 when some were refused, with 69 when nobody \
 listens.
@@ -393,8 +393,8 @@ Examples:
 
 const TEMPLATE_HELP: &str = "The JSON alone goes to standard output, what to do with it to standard error.
 
-A Sentinel destination must name a rule before there is one: write rule = \"dcr-00000000000000000000000000000000\" and
-any url, print the template, deploy it, and put its outputs in their place.";
+A Sentinel destination must name a rule before there is one: write \
+rule = \"dcr-00000000000000000000000000000000\" and any url, print the template, deploy it, and put its outputs in their place.";
 
 /// The version and what drives the shards with `runtime = "auto"`.
 const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (runtime: io_uring where the system allows it, else epoll)");
