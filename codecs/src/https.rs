@@ -315,7 +315,7 @@ const IDEMPOTENCY_BYTES: usize = 16;
 const ELSEWHERE: [(&str, &str); 8] = [
     ("content-type", "`content_type` sets it"),
     ("content-encoding", "`compression` sets it"),
-    ("authorization", "it is a credential; set `auth`"),
+    ("authorization", "it is a credential: set `bearer_token`, `user`, `oauth` or `secret_headers`"),
     ("user-agent", "it names this program"),
     ("connection", "connections are the agent's business"),
     ("idempotency-key", "it is made for each batch"),

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand};
 
 /// Ships ScaiDrive audit events to your SIEM, with a proof that they are complete.
@@ -11,7 +12,8 @@ use clap::{Args, Parser, Subcommand};
     version = VERSION,
     subcommand_required = true,
     arg_required_else_help = true,
-    propagate_version = true
+    propagate_version = true,
+    after_help = EXIT_HELP
 )]
 pub struct Cli {
     /// The configuration; destinations.d is looked for beside it
@@ -161,7 +163,7 @@ pub struct DestinationListArgs {
 #[derive(Debug, Args)]
 pub struct DestinationShowArgs {
     /// The destination's name
-    #[arg(value_name = "DESTINATION")]
+    #[arg(value_name = "DESTINATION", value_parser = NonEmptyStringValueParser::new())]
     pub destination: String,
     /// Answer in JSON
     #[arg(long)]
@@ -172,7 +174,7 @@ pub struct DestinationShowArgs {
 #[derive(Debug, Args)]
 pub struct DestinationNameArgs {
     /// The destination's name
-    #[arg(value_name = "DESTINATION")]
+    #[arg(value_name = "DESTINATION", value_parser = NonEmptyStringValueParser::new())]
     pub destination: String,
 }
 
@@ -181,7 +183,7 @@ pub struct DestinationNameArgs {
 #[command(after_help = REPLAY_HELP)]
 pub struct DestinationReplayArgs {
     /// The destination's name
-    #[arg(value_name = "DESTINATION")]
+    #[arg(value_name = "DESTINATION", value_parser = NonEmptyStringValueParser::new())]
     pub destination: String,
     /// Only what was accepted since this time (RFC 3339), or so long ago, such as 10m; else all that the log holds
     #[arg(long, value_name = "TIME|SPAN")]
@@ -193,7 +195,7 @@ pub struct DestinationReplayArgs {
 #[command(after_help = TEMPLATE_HELP)]
 pub struct DestinationTemplateArgs {
     /// The destination's name
-    #[arg(value_name = "DESTINATION")]
+    #[arg(value_name = "DESTINATION", value_parser = NonEmptyStringValueParser::new())]
     pub destination: String,
     /// For `elastic`: whose template it is to be; opensearch if requests are signed for AWS, else elasticsearch
     #[arg(long, value_name = "FLAVOR", value_parser = ["elasticsearch", "opensearch"])]
@@ -233,10 +235,10 @@ pub struct DeadletterListArgs {
 #[derive(Debug, Args)]
 pub struct DeadletterShowArgs {
     /// The destination's name
-    #[arg(value_name = "DESTINATION")]
+    #[arg(value_name = "DESTINATION", value_parser = NonEmptyStringValueParser::new())]
     pub destination: String,
     /// The stream, as `list` shows it
-    #[arg(value_name = "STREAM")]
+    #[arg(value_name = "STREAM", value_parser = NonEmptyStringValueParser::new())]
     pub stream: String,
     /// The event's number in the stream
     #[arg(value_name = "N")]
@@ -248,12 +250,13 @@ pub struct DeadletterShowArgs {
 
 /// Arguments of `deadletter edit`.
 #[derive(Debug, Args)]
+#[command(after_help = EDIT_HELP)]
 pub struct DeadletterEditArgs {
     /// The destination's name
-    #[arg(value_name = "DESTINATION")]
+    #[arg(value_name = "DESTINATION", value_parser = NonEmptyStringValueParser::new())]
     pub destination: String,
     /// The stream, as `list` shows it
-    #[arg(value_name = "STREAM")]
+    #[arg(value_name = "STREAM", value_parser = NonEmptyStringValueParser::new())]
     pub stream: String,
     /// The event's number in the stream
     #[arg(value_name = "N")]
@@ -286,7 +289,7 @@ pub struct DeadletterReplayArgs {
 #[derive(Debug, Args)]
 pub struct DeadletterChosenArgs {
     /// The destination's name
-    #[arg(value_name = "DESTINATION")]
+    #[arg(value_name = "DESTINATION", value_parser = NonEmptyStringValueParser::new())]
     pub destination: String,
     /// The stream, as `list` shows it
     #[arg(value_name = "STREAM", required_unless_present = "all")]
@@ -361,12 +364,24 @@ pub struct LogExportArgs {
 /// Where packages put the configuration.
 pub const CONFIG_DEFAULT: &str = "/etc/scaidrive-siem/agent.toml";
 
+const EXIT_HELP: &str = "\
+Exits with 0 when all is well, with 1 when what was looked at or handed over is not, with 64 for a command line that \
+can't be used, 69 when something needed is not there, such as a running agent, 70 for a fault of the agent, 74 when \
+reading or writing failed, 77 when this user may not, 78 for a configuration that can't be used.";
+
 const EMIT_HELP: &str = "Exits with 0 when every event is durable, with 1 when some were refused, with 69 when nobody \
 listens.
 
 Examples:
   scaidrive-siem emit events.ndjson
   scaidrive-siem emit --tenant tnt_1 --category DATA_ACCESS --action file.download --user alice --payload '{\"n\":1}'";
+
+const EDIT_HELP: &str = "\
+Example; `show` writes the event alone to standard output:
+  scaidrive-siem deadletter show splunk-prod STREAM N > event.json
+  vi event.json
+  scaidrive-siem deadletter edit splunk-prod STREAM N --file event.json
+  scaidrive-siem deadletter replay splunk-prod STREAM N";
 
 const REPLAY_HELP: &str =
     "Delivery of new events goes on meanwhile. One replay of a destination runs at a time; that of a \
@@ -378,8 +393,8 @@ Examples:
 
 const TEMPLATE_HELP: &str = "The JSON alone goes to standard output, what to do with it to standard error.
 
-A Sentinel destination must name a rule before there is one: write rule = \"dcr-00000000000000000000000000000000\" and
-any url, print the template, deploy it, and put its outputs in their place.";
+A Sentinel destination must name a rule before there is one: write \
+rule = \"dcr-00000000000000000000000000000000\" and any url, print the template, deploy it, and put its outputs in their place.";
 
 /// The version and what drives the shards with `runtime = "auto"`.
 const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (runtime: io_uring where the system allows it, else epoll)");

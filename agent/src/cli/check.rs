@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use super::args::CheckArgs;
 use super::exit::Exit;
 use super::output::Output;
-use crate::config::{Config, Destination, Kind, Problem, Surroundings, Weight};
+use crate::config::{Config, Destination, Kind, Problem, SplunkHec, Surroundings, SyslogTransport, Weight};
 
 /// Checks the configuration at `path`.
 pub(crate) fn run(path: &Path, args: &CheckArgs, surroundings: &Surroundings, output: &mut Output<'_>) -> Exit {
@@ -70,25 +70,34 @@ fn described(destination: &Destination) -> Vec<String> {
     };
     let secrets = destination.secrets();
     let secret: String = secrets.iter().map(|(key, secret)| format!(", {key} from {}", secret.source())).collect();
+    let compression = match value("compression").as_str() {
+        "none" => "no compression".to_owned(),
+        by => format!("{by} compression"),
+    };
     let how = match &destination.kind {
-        Kind::SplunkHec(hec) => format!("sourcetype {}, {} compression", hec.sourcetype, value("compression")),
+        Kind::SplunkHec(hec) => format!("sourcetype {}, {}, {compression}", hec.sourcetype, index(hec)),
         Kind::Sentinel(_) => format!(
-            "{}, {}, {} compression",
+            "{}, {}, {compression}",
             value("api"),
             if value("api") == "data_collector" { value("log_type") } else { value("stream") },
-            value("compression")
         ),
-        Kind::Elastic(elastic) => format!(
-            "{} in {}, documents called by {}, {} compression",
-            value("op"),
-            elastic.target,
-            value("document_id"),
-            value("compression")
-        ),
-        Kind::Datadog(_) => format!("service {}, {} compression", value("service"), value("compression")),
-        Kind::SumoLogic(_) => format!("category {}, {} compression", value("source_category"), value("compression")),
-        Kind::Https(_) => format!("{}, body {}, {} compression", value("method"), value("body"), value("compression")),
-        Kind::Syslog(_) => format!("{} framing, facility {}, {}", value("framing"), value("facility"), value("msg")),
+        Kind::Elastic(elastic) => {
+            let ids = match value("document_id").as_str() {
+                "none" => "without ids, so that a retry may write twice".to_owned(),
+                by => format!("called by {by}"),
+            };
+            format!("{} in {}, documents {ids}, {compression}", value("op"), elastic.target)
+        }
+        Kind::Datadog(_) => format!("service {}, {compression}", value("service")),
+        Kind::SumoLogic(_) => format!("category {}, {compression}", value("source_category")),
+        Kind::Https(_) => format!("{}, body {}, {compression}", value("method"), value("body")),
+        Kind::Syslog(syslog) => {
+            let framing = match syslog.transport {
+                SyslogTransport::Tcp | SyslogTransport::Tls => format!("{} framing, ", value("framing")),
+                SyslogTransport::Udp | SyslogTransport::Relp | SyslogTransport::RelpTls => String::new(),
+            };
+            format!("{framing}facility {}, {}", value("facility"), value("msg"))
+        }
     };
     let order = if destination.ordered {
         "in order".to_owned()
@@ -115,6 +124,16 @@ fn described(destination: &Destination) -> Vec<String> {
         lines.push("  required: producers wait for it with on_full = \"block\"".to_owned());
     }
     lines
+}
+
+/// Where Splunk keeps the events.
+fn index(hec: &SplunkHec) -> String {
+    let usual = hec.index.as_ref().map_or_else(|| "the token's own index".to_owned(), |index| format!("index {index}"));
+    match hec.indexes.len() {
+        0 => usual,
+        1 => format!("{usual} and 1 rule for others"),
+        rules => format!("{usual} and {rules} rules for others"),
+    }
 }
 
 /// Scope and filter in words.

@@ -96,7 +96,7 @@ fn show(source: &Source, args: &DeadletterShowArgs, output: &mut Output<'_>) -> 
     let destination = source.destination(&args.destination)?;
     let letter = source.whole(&destination, &args.stream, args.n)?;
     if args.json {
-        output.json(&json!(letter));
+        output.json_as_kept(&letter);
         return Ok(Exit::Ok);
     }
     let line = &letter.line;

@@ -58,6 +58,14 @@ impl<'w> Output<'w> {
         self.data(&format!("{value:#}"));
     }
 
+    /// The same for a value that holds JSON as text: that stays as it is, to the last digit of its numbers.
+    pub fn json_as_kept(&mut self, value: &impl serde::Serialize) {
+        match serde_json::to_string_pretty(value) {
+            Ok(text) => self.data(&text),
+            Err(problem) => self.note(Err(problem.into())),
+        }
+    }
+
     /// Writes the help or another text that clap has set, as data or as talk.
     pub(crate) fn styled(&mut self, text: &clap::builder::StyledStr, is_data: bool) {
         let (stream, colour) =
@@ -151,6 +159,19 @@ mod tests {
             output.data("line");
             assert_eq!(output.finish(Exit::Ok), exit);
         }
+    }
+
+    #[test]
+    fn json_that_is_kept_as_text_keeps_its_numbers_and_the_order_of_its_members() {
+        #[derive(serde::Serialize)]
+        struct Letter {
+            event: Box<serde_json::value::RawValue>,
+        }
+        let event = r#"{"z":123456789012345678901234567890,"a":1.10}"#;
+        let letter = Letter { event: serde_json::from_str(event).unwrap() };
+        let (mut data, mut talk) = (Vec::new(), Vec::new());
+        Output::new(&mut data, &mut talk, Colour::default()).json_as_kept(&letter);
+        assert_eq!(String::from_utf8(data).unwrap(), format!("{{\n  \"event\": {event}\n}}\n"));
     }
 
     #[test]

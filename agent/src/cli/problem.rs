@@ -68,12 +68,22 @@ fn usage_advice(error: &clap::Error) -> String {
         .collect();
     let written = context(error, ContextKind::InvalidSubcommand).join(" ");
     if let Some(meant) = nearest(&written, meant.iter().map(String::as_str)).or(meant.first().map(String::as_str)) {
-        return format!("did you mean `{meant}`? `scaidrive-siem --help` shows all there is");
+        return format!("did you mean `{meant}`? `{} --help` shows all there is", command(error));
     }
     match context(error, ContextKind::ValidValue).as_slice() {
-        [] => "`scaidrive-siem --help` shows all there is".to_owned(),
+        [] => format!("`{} --help` shows all there is", command(error)),
         valid => format!("it takes one of {}", valid.join(", ")),
     }
+}
+
+/// The command that was meant, as far as it was understood: the first words of how it is used.
+fn command(error: &clap::Error) -> String {
+    let usage = match error.get(ContextKind::Usage) {
+        Some(ContextValue::StyledStr(usage)) => usage.to_string(),
+        _ => String::new(),
+    };
+    let words = usage.split_whitespace().skip(2).take_while(|word| word.starts_with(|c: char| c.is_ascii_lowercase()));
+    ["scaidrive-siem"].into_iter().chain(words).collect::<Vec<_>>().join(" ")
 }
 
 fn context(error: &clap::Error, kind: ContextKind) -> Vec<String> {

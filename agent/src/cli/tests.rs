@@ -112,7 +112,7 @@ host = "syslog.example.com"
         destinations,
         r#"destination "splunk": splunk_hec at https://splunk.example.com:8088, token from file DIR/destinations.d/../token
   gets   tenants tnt_1, tnt_2; categories SECURITY; not paths /tmp/**
-  sends  sourcetype scaidrive:audit, gzip compression; nearly in order, 4 requests at a time for each shard
+  sends  sourcetype scaidrive:audit, the token's own index, gzip compression; nearly in order, 4 requests at a time for each shard
   batch  500 events or 512KiB, linger 1s
 
 destination "syslog": syslog at tls://syslog.example.com:6514
@@ -121,6 +121,47 @@ destination "syslog": syslog at tls://syslog.example.com:6514
   batch  500 events or 512KiB, linger 1s
 "#
     );
+}
+
+#[test]
+fn check_names_the_indexes_and_no_framing_where_there_is_none_to_choose() {
+    let beside = r#"[[destination]]
+name = "splunk"
+type = "splunk_hec"
+url = "https://splunk.example.com:8088"
+token = { file = "../token" }
+index = "main"
+indexes = [{ index = "acme", tenants = ["acme"] }]
+
+[[destination]]
+name = "relp"
+type = "syslog"
+transport = "relp_tls"
+host = "syslog.example.com"
+
+[[destination]]
+name = "elastic"
+type = "elastic"
+url = "https://elastic.example.com"
+document_id = "none"
+compression = "none"
+"#;
+    let ran = check("", beside, &[]);
+    for words in [
+        "sends  sourcetype scaidrive:audit, index main and 1 rule for others, gzip compression;",
+        "sends  facility local0, json;",
+        "documents without ids, so that a retry may write twice, no compression;",
+    ] {
+        assert!(ran.data.contains(words), "{words}: {}", ran.data);
+    }
+}
+
+#[test]
+fn check_does_not_miss_destinations_in_a_file_that_cannot_be_read() {
+    for main in ["[[destination]\n", "[destination]\nname = \"a\"\n"] {
+        let ran = check(main, "", &[]);
+        assert!(ran.exit == Exit::Config && !ran.talk.contains("no destination is configured"), "{}", ran.talk);
+    }
 }
 
 #[test]
@@ -149,7 +190,11 @@ fn a_command_line_that_cannot_be_understood_exits_64_in_three_lines() {
         (&["chekc"][..], "there is no command `chekc`", "did you mean `check`?"),
         (&["deadleter", "list"], "there is no command `deadleter`", "did you mean `deadletter`?"),
         (&["check", "--jsno"], "`--jsno` is not known here", "did you mean `--json`?"),
-        (&["deadletter", "show", "a"], "something is missing: <STREAM>, <N>", "--help"),
+        (
+            &["deadletter", "show", "a"],
+            "something is missing: <STREAM>, <N>",
+            "`scaidrive-siem deadletter show --help`",
+        ),
         (&["deadletter", "show", "a", "b", "c"], "<N> can't be \"c\"", "--help"),
         (&["destination", "puase", "a"], "there is no command `puase`", "did you mean `pause`?"),
         (
@@ -160,6 +205,7 @@ fn a_command_line_that_cannot_be_understood_exits_64_in_three_lines() {
         (&["deadletter", "drop", "a", "s"], "something is missing: <N>...", "--help"),
         (&["deadletter", "drop", "a"], "something is missing: <STREAM>, <N>...", "--help"),
         (&["deadletter", "edit", "a", "s", "1"], "something is missing: --file <FILE>", "--help"),
+        (&["destination", "show", ""], "<DESTINATION> needs a value", "--help"),
         (&["demo", "--rate", "0"], "--rate <N> can't be \"0\"", "--help"),
         (&["check", "--config"], "--config <FILE> needs a value", "--help"),
     ] {

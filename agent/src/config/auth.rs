@@ -143,6 +143,15 @@ impl Auth {
         Auth::Header { key, name: name.to_owned(), prefix, secret }
     }
 
+    /// The header that is ours to set, where it is one.
+    pub(super) fn header_name(&self) -> Option<&str> {
+        match self {
+            Auth::Header { name, .. } => Some(name),
+            Auth::Basic { .. } | Auth::OAuth(_) => Some("Authorization"),
+            _ => None,
+        }
+    }
+
     /// Every secret with the key that names it.
     #[must_use]
     pub fn secrets(&self) -> Vec<(&'static str, &Secret)> {

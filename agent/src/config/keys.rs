@@ -129,11 +129,11 @@ impl Shape {
             Shape::Mode => "write file permissions as three octal digits after a zero, like \"0660\"".to_owned(),
             Shape::Address => "write an IP address and a port, like \"127.0.0.1:8910\" or \"[::1]:8910\"".to_owned(),
             Shape::Host => "write a host name or an IP address, without a scheme or a port".to_owned(),
-            Shape::Url => "write it like \"https://splunk.example.com:8088\"".to_owned(),
+            Shape::Url => "write it like \"https://siem.example.com:8088\"".to_owned(),
             Shape::Path => "write a path in quotes".to_owned(),
             Shape::Texts => "write a list of texts, like [\"a\", \"b\"]".to_owned(),
             Shape::Uids => "write a list of user ids, like [1001, 1002]".to_owned(),
-            Shape::Statuses => "write a list of HTTP statuses, like [200, 202]".to_owned(),
+            Shape::Statuses => "write a list of HTTP statuses from 100 to 599, like [200, 202]".to_owned(),
             Shape::Tables(_) => "write a list of tables, like [{ … }, { … }]".to_owned(),
             Shape::Secret => SECRET_ADVICE.to_owned(),
             Shape::Table(_) => "write a table: its keys in braces, or under a heading in brackets".to_owned(),
@@ -384,18 +384,18 @@ pub(super) const fn proxy() -> Key {
 }
 
 pub(crate) const FILTER: &[Key] = &[
-    key("categories", Shape::Texts, Default::Texts(&["*"]), "Categories to send; all when absent."),
+    key("categories", Shape::Texts, Default::Texts(&["*"]), "Categories to send; all when absent or empty."),
     key(
         "actions",
         Shape::Texts,
         Default::Texts(&["*"]),
-        "Actions to send, `*` standing for any part; all when absent.",
+        "Actions to send, `*` standing for any part; all when absent or empty.",
     ),
     key(
         "severities",
         Shape::Texts,
         Default::Texts(&["*"]),
-        "Severities to send; all when absent. One that nobody knows always passes.",
+        "Severities to send; all when absent or empty. One that nobody knows always passes.",
     ),
     key(
         "excluded_users",

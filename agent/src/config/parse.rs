@@ -62,7 +62,9 @@ pub(crate) fn assemble(
         let Some(tree) = tree else { continue };
         sections.extend(destinations_of(&Section::root(source, tree.get_ref(), DESTINATION_FILE, problems)));
     }
-    if sections.is_empty() {
+    // What can't be read is told elsewhere, and may hold destinations.
+    let is_whole = root.as_ref().is_some_and(|root| !root.has("destination")) && trees.iter().all(Option::is_some);
+    if sections.is_empty() && is_whole {
         let place = Place { key: "destination".to_owned(), ..Place::file(&main.path) };
         let what = "no destination is configured: events are taken in, kept for the window and sent nowhere";
         problems.warn(place, what, "add a [[destination]]");

@@ -43,11 +43,9 @@ pub(crate) fn destination(mut section: Section<'_>, node: &str, surroundings: &S
         common.timeouts.request = usual;
     }
     if ordered && section.has("in_flight") && in_flight? > 1 {
-        return section.refuse(
-            "in_flight",
-            &in_flight?.to_string(),
-            "is more than 1, and ordered = true allows no more",
-        );
+        let what = format!("`in_flight` is {}, and ordered = true allows one request at a time", in_flight?);
+        section.problems().error(section.place("in_flight"), what, "take it out, or write ordered = false");
+        return None;
     }
     let compression = if parsed.kind.reads_compressed() { compression? } else { Compression::None };
     Some(Destination {
@@ -147,6 +145,11 @@ fn rate_limit(section: &Section<'_>) -> Option<Option<RateLimit>> {
     let (bytes, bytes_per_day) =
         (section.optional("bytes", Section::size), section.optional("bytes_per_day", Section::size));
     let warn_at = section.count("warn_at");
+    if section.has("warn_at") && !section.has("bytes_per_day") {
+        let what = "`warn_at` is set without `bytes_per_day`, of which it is a share";
+        section.problems().error(section.place("warn_at"), what, "add bytes_per_day, or take it out");
+        return None;
+    }
     let limit =
         RateLimit { events: events?, bytes: bytes?, bytes_per_day: bytes_per_day?, warn_at_percent: warn_at? as u8 };
     Some(is_written.then_some(limit))

@@ -100,7 +100,7 @@ impl<'a> Section<'a> {
             sections.push(Section {
                 tables: vec![keys],
                 entries: Some(entries),
-                path: describe(position, entries),
+                path: self.path_of(&describe(position, entries)),
                 joiner: " ",
                 offset: Some(item.span().start),
                 source: self.source,
@@ -218,7 +218,11 @@ impl<'a> Section<'a> {
                 let value = u64::from_str_radix(number.as_str(), number.radix()).ok();
                 match value.filter(|value| (min..=max).contains(value)) {
                     Some(value) => Some(value),
-                    None => self.refuse(name, &number.to_string(), "is not allowed"),
+                    None => {
+                        let what = format!("`{name}` is {number}, which is not allowed");
+                        self.problems.error(self.place(name), what, self.allowed(name));
+                        None
+                    }
                 }
             }
             Some(other) => self.mismatch(name, other),
@@ -280,7 +284,9 @@ impl<'a> Section<'a> {
             Ok(url) => Some(url),
             Err(why) if found.contains(['@', '?']) => {
                 let what = format!("`{name}` is an address which {why}");
-                self.problems.error(self.place(name), what, self.allowed(name));
+                let has_query = found.contains('?') && self.knows("query");
+                let advice = if has_query { QUERY_ADVICE.to_owned() } else { self.allowed(name) };
+                self.problems.error(self.place(name), what, advice);
                 None
             }
             Err(why) => self.refuse(name, &found, why),
@@ -358,11 +364,11 @@ impl<'a> Section<'a> {
                 Some(number) => numbers.push(number),
                 None => {
                     let place = self.place_at(Some(item.span().start), name);
-                    self.problems.error(
-                        place,
-                        format!("`{name}` holds {}", kind_of(item.get_ref())),
-                        self.allowed(name),
-                    );
+                    let what = match item.get_ref() {
+                        DeValue::Integer(number) => format!("`{name}` holds {number}, which is not allowed"),
+                        other => format!("`{name}` holds {}", kind_of(other)),
+                    };
+                    self.problems.error(place, what, self.allowed(name));
                 }
             }
         }
@@ -511,6 +517,8 @@ fn kind_of(value: &DeValue<'_>) -> &'static str {
     }
 }
 
+/// Where a query goes that stands in an address.
+const QUERY_ADVICE: &str = "write what follows the question mark as query = \"…\"";
 /// Longest value shown in a problem, in characters.
 const SHOWN_MAX: usize = 80;
 /// Longest text in a list, in bytes: a path that the file system could hold.

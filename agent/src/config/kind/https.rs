@@ -187,16 +187,19 @@ fn shape(section: &Section<'_>) -> Option<https::Shape> {
 fn template(section: &Section<'_>) -> Option<(Option<String>, Option<String>)> {
     let inline = section.optional("template", Section::text)?;
     let Some(path) = section.optional("template_file", Section::path)? else { return Some((inline, None)) };
-    let problem = |what: String| {
-        section.problems().error(section.place("template_file"), what, "name a file that this user may read");
+    let problem = |what: String, advice: &str| {
+        section.problems().error(section.place("template_file"), what, advice);
         None
     };
     if inline.is_some() {
-        return problem("`template_file` stands beside template".to_owned());
+        return problem("`template_file` stands beside template".to_owned(), "take one of them out");
     }
     match fs::read_to_string(&path) {
         Ok(text) => Some((Some(text.trim_end().to_owned()), Some(path.display().to_string()))),
-        Err(error) => problem(format!("the template in {} cannot be read: {error}", path.display())),
+        Err(error) => {
+            let what = format!("the template in {} cannot be read: {error}", path.display());
+            problem(what, "name a file that this user may read")
+        }
     }
 }
 
@@ -240,6 +243,11 @@ fn auth(reading: &Reading<'_>) -> Option<Vec<Auth>> {
         if let Err(problem) = write_head(&mut Vec::new(), "POST", "/", "host", [(name.as_str(), "")], 0) {
             let advice = "each request has this header already; name another";
             section.problems().error(header.place("name"), problem.to_string(), advice);
+            return None;
+        }
+        if all.iter().filter_map(Auth::header_name).any(|other| other.eq_ignore_ascii_case(&name)) {
+            let what = format!("`name` is \"{name}\", and another credential sets that header");
+            section.problems().error(header.place("name"), what, "take one of them out");
             return None;
         }
         all.push(Auth::header("secret_headers", &name, "", value));

@@ -1,5 +1,6 @@
 //! Splunk's HTTP Event Collector.
 
+use scaidrive_codecs::filter::FilterSpec;
 use scaidrive_codecs::hec::{EVENT_PATH, HecSettings, IndexRule};
 
 use super::super::auth::Auth;
@@ -132,8 +133,35 @@ fn indexes(section: &Section<'_>) -> Option<Vec<IndexRule>> {
         section.problems().error(section.place("indexes"), what, advice);
         return None;
     }
-    let rules: Vec<IndexRule> = rules.iter().filter_map(index_rule).collect();
-    (rules.len() == count).then_some(rules)
+    let read: Vec<IndexRule> = rules.iter().filter_map(index_rule).collect();
+    if read.len() < count {
+        return None;
+    }
+    if let Some(all) = read.iter().position(takes_all)
+        && let Some(unreached) = rules.get(all + 1)
+    {
+        let what = format!("no event gets as far as this rule: number {} takes them all", all + 1);
+        section.problems().warn(unreached.place("index"), what, "put the rule for all events last");
+    }
+    Some(read)
+}
+
+fn takes_all(rule: &IndexRule) -> bool {
+    rule.tenants == ["*"] && narrowed_by(&rule.filter).next().is_none()
+}
+
+/// The entries of a filter that leave something out.
+fn narrowed_by(filter: &FilterSpec) -> impl Iterator<Item = (&'static str, &[String])> {
+    [
+        ("categories", &filter.categories),
+        ("actions", &filter.actions),
+        ("severities", &filter.severities),
+        ("excluded_users", &filter.excluded_users),
+        ("excluded_paths", &filter.excluded_paths),
+    ]
+    .into_iter()
+    .map(|(name, entries)| (name, entries.as_slice()))
+    .filter(|(_, entries)| !entries.is_empty() && *entries != ["*"])
 }
 
 fn index_rule(section: &Section<'_>) -> Option<IndexRule> {
@@ -144,18 +172,9 @@ fn index_rule(section: &Section<'_>) -> Option<IndexRule> {
 
 /// A rule as people read it.
 fn rule_text(rule: &IndexRule) -> String {
-    let filter = &rule.filter;
     let mut text = format!("{} for tenants {}", rule.index, list(&rule.tenants));
-    for (name, entries) in [
-        ("categories", &filter.categories),
-        ("actions", &filter.actions),
-        ("severities", &filter.severities),
-        ("excluded_users", &filter.excluded_users),
-        ("excluded_paths", &filter.excluded_paths),
-    ] {
-        if !entries.is_empty() && entries != &["*"] {
-            text = format!("{text}, {name} {}", list(entries));
-        }
+    for (name, entries) in narrowed_by(&rule.filter) {
+        text = format!("{text}, {name} {}", list(entries));
     }
     text
 }

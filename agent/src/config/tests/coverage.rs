@@ -235,6 +235,7 @@ fn beside(kind: &str, path: &str) -> (&'static [&'static str], &'static str) {
     const PROXY: &str = "proxy.url = \"http://a:1\"\nproxy.user = \"a\"\nproxy.password = { env = \"TOKEN\" }\n";
     match (kind, path) {
         (_, path) if path.starts_with("proxy.") => (&[], PROXY),
+        (_, "rate_limit.warn_at") => (&[], "rate_limit.bytes_per_day = \"7MiB\"\n"),
         ("syslog", "utc_offset") => (&[], "header = \"rfc3164\"\n"),
         ("sentinel", "api" | "workspace_id" | "workspace_key" | "log_type" | "resource_id") => (INGESTION, COLLECTOR),
         ("sentinel", "client_certificate.cert_file") => (&["client_secret"], "client_certificate.key_file = \"/k\"\n"),

@@ -26,7 +26,7 @@ fn each_shape_is_checked_where_it_stands() {
     refused("[agent]\n\nnode = \"a b\"", "agent.node", 3, "\"a b\", which is not allowed", "letters, digits");
     refused("[agent]\nnode = 7", "agent.node", 2, "is a whole number", "letters");
     refused("[agent]\ntenant = \"\"", "agent.tenant", 2, "\"\"", "1 to 256 bytes");
-    refused("[agent]\nshards = 0", "agent.shards", 2, "\"0\", which is not allowed", "from 1 to 64");
+    refused("[agent]\nshards = 0", "agent.shards", 2, "is 0, which is not allowed", "from 1 to 64");
     refused("[agent]\nshards = \"many\"", "agent.shards", 2, "\"many\"", "\"auto\" or a whole number");
     refused("[agent]\nshards = 1.5", "agent.shards", 2, "a number with a fraction", "whole number");
     refused("[agent]\nruntime = \"iouring\"", "agent.runtime", 2, "\"iouring\"", "did you mean \"io_uring\"?");
@@ -44,7 +44,13 @@ fn each_shape_is_checked_where_it_stands() {
     );
     refused("[buffer]\nsegment_size = \"1048577B\"", "buffer.segment_size", 2, "not a multiple of 4KiB", "");
     refused("[ingest]\nunix = { mode = \"660\" }", "ingest.unix.mode", 2, "not a file mode", "\"0660\"");
-    refused("[ingest]\nunix = { allow_uids = [1, -1] }", "ingest.unix.allow_uids", 2, "whole number", "[1001, 1002]");
+    refused(
+        "[ingest]\nunix = { allow_uids = [1, -1] }",
+        "ingest.unix.allow_uids",
+        2,
+        "-1, which is not allowed",
+        "[1001, 1002]",
+    );
     refused("[ingest]\nunix = 1", "ingest.unix", 2, "is a whole number", "braces");
     refused("[admin]\nlisten = \"localhost:1\"", "admin.listen", 2, "not an address", "127.0.0.1");
     refused("[log]\nlevel = \"warning\"", "log.level", 2, "\"warning\"", "did you mean \"warn\"?");
@@ -105,7 +111,13 @@ fn an_index_rule_of_splunk_speaks_of_tenants_and_filters_as_a_destination_does()
     assert_eq!(shown, words);
 
     let wrong = |rule: &str, key: &str, what: &str, advice: &str| {
-        refused(&format!("{SPLUNK}indexes = [{rule}]"), &format!("indexes number 1 {key}"), 7, what, advice);
+        refused(
+            &format!("{SPLUNK}indexes = [{rule}]"),
+            &format!("destination \"splunk\" indexes number 1 {key}"),
+            7,
+            what,
+            advice,
+        );
     };
     wrong("{ tenants = [\"a\"] }", "index", "`index` is missing", "add it");
     wrong("{ index = \"no spaces\" }", "index", "is not allowed", "letters");
@@ -227,10 +239,10 @@ fn encryption_is_missed_where_it_is_missing() {
 fn addresses_of_destinations_are_checked() {
     let with = |url: &str| SPLUNK.replace("https://splunk.example.com:8088", url);
     let key = "destination \"splunk\" url";
-    refused(&with("splunk:8088"), key, 5, "\"splunk:8088\", which has no scheme", "https://splunk.example.com:8088");
+    refused(&with("splunk:8088"), key, 5, "\"splunk:8088\", which has no scheme", "https://siem.example.com:8088");
     refused(&with("https://u:p@host"), key, 5, "an address which carries a user or a password", "");
     refused(&SYSLOG.replace("syslog.example.com", "a/b"), "destination \"syslog\" host", 5, "not a host name", "");
-    refused(&format!("{SYSLOG}port = 70000"), "destination \"syslog\" port", 6, "\"70000\"", "from 1 to 65535");
+    refused(&format!("{SYSLOG}port = 70000"), "destination \"syslog\" port", 6, "is 70000, which", "from 1 to 65535");
     let (config, _) = read(&format!("{SYSLOG}transport = \"tcp\"")).unwrap();
     assert_eq!(config.destinations[0].kind.address(), "tcp://syslog.example.com:514");
 }
@@ -255,7 +267,7 @@ fn order_allows_one_request_at_a_time() {
     let (config, _) = read(&format!("{SPLUNK}ordered = true")).unwrap();
     assert_eq!(config.destinations[0].in_flight_max, 1);
     let text = format!("{SPLUNK}ordered = true\nin_flight = 2");
-    refused(&text, "destination \"splunk\" in_flight", 8, "more than 1", "");
+    refused(&text, "destination \"splunk\" in_flight", 8, "one request at a time", "ordered = false");
     refused(
         &format!("{SYSLOG}ordered = false"),
         "destination \"syslog\" ordered",
@@ -486,11 +498,58 @@ fn what_a_kind_knows_better_is_refused_in_its_words() {
         "Name: value",
     );
     refused(&format!("{HTTPS}success = [404]"), "destination \"https\" success", 6, "404", "");
-    refused(&format!("{HTTPS}success = [1000]"), "destination \"https\" success", 6, "whole number", "HTTP statuses");
+    refused(
+        &format!("{HTTPS}success = [1000]"),
+        "destination \"https\" success",
+        6,
+        "1000, which is not allowed",
+        "statuses from 100",
+    );
     refused(&format!("{HTTPS}wrap_key = \"x\""), "destination \"https\" wrap_key", 6, "body is not \"wrapped\"", "");
     refused(&format!("{SUMO}fields = [\"env\"]"), "destination \"sumo\" fields", 6, "has no `=`", "name=value");
     let (config, _) = read(&format!("{HTTPS}body = \"single\"")).unwrap();
     assert_eq!(config.destinations[0].batch.max_events, 1, "one event a request is what the form says");
+}
+
+#[test]
+fn advice_is_about_the_mistake_that_was_made() {
+    let https = |text: &str, key: &str, line: usize, what: &str, advice: &str| {
+        refused(&format!("{HTTPS}{text}"), &format!("destination \"https\" {key}"), line, what, advice);
+    };
+    https("template = \"1\"\ntemplate_file = \"x\"", "template_file", 7, "beside template", "take one of them out");
+    https("rate_limit = { warn_at = 50 }", "rate_limit.warn_at", 6, "without `bytes_per_day`", "add bytes_per_day");
+    https("headers = [\"Authorization: x\"]", "headers", 6, "set `bearer_token`", "");
+    let text = HTTPS.replace("/events", "/events?key=1");
+    refused(&text, "destination \"https\" url", 5, "has a query", "as query = ");
+    let text = SPLUNK.replace("8088", "8088/?key=1");
+    refused(&text, "destination \"splunk\" url", 5, "has a query", "write it like");
+}
+
+#[test]
+fn a_header_is_set_by_one_credential() {
+    let header = |name: &str| format!("{{ name = \"{name}\", value = {{ env = \"TOKEN\" }} }}");
+    let key = "destination \"https\" secret_headers number 2 name";
+    let text = format!("{HTTPS}secret_headers = [{}, {}]", header("X-Key"), header("x-key"));
+    refused(&text, key, 6, "another credential sets", "take one of them out");
+    let key = key.replace('2', "1");
+    let text = format!("{HTTPS}bearer_token = {{ env = \"TOKEN\" }}\nsecret_headers = [{}]", header("authorization"));
+    refused(&text, &key, 7, "another credential sets", "take one of them out");
+    let text = format!("{HTTPS}secret_headers = [{}, {}]", header("X-Key"), header("Authorization"));
+    assert!(read(&text).is_ok());
+}
+
+#[test]
+fn a_rule_for_an_index_that_no_event_gets_to_is_pointed_out() {
+    let rules = |rules: &str| format!("{SPLUNK}indexes = [{rules}]");
+    let words = "number 1 takes them all";
+    warned(&rules("{ index = \"a\" }, { index = \"b\" }"), "destination \"splunk\" indexes number 2 index", words);
+    for fine in [
+        "{ index = \"a\", tenants = [\"t\"] }, { index = \"b\" }",
+        "{ index = \"a\", filter = { severities = [\"critical\"] } }, { index = \"b\" }",
+    ] {
+        let (_, warnings) = read(&rules(fine)).unwrap();
+        assert!(warnings.iter().all(|warning| !warning.what.contains("as far as this rule")), "{warnings:#?}");
+    }
 }
 
 #[test]
