@@ -345,15 +345,31 @@ impl Default for Agent {
     }
 }
 
+impl Agent {
+    /// How its destinations are, as it tells an operator; nothing when it does not run.
+    fn last_status(&self) -> String {
+        if !self.config_path().exists() {
+            return String::new();
+        }
+        let mut command = Command::new(binary());
+        command.args(["status", "--json", "--config"]).arg(self.config_path()).stdin(Stdio::null());
+        command.output().map_or_else(|_| String::new(), |output| String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+}
+
 impl Drop for Agent {
     fn drop(&mut self) {
+        let status = std::thread::panicking().then(|| self.last_status());
         self.kill();
-        if std::thread::panicking() {
+        if let Some(status) = status {
             // Straight to the descriptor, so that it stands beside the panic's own text.
             let said = self.said();
             let lines: Vec<&str> = said.lines().collect();
             let text = lines[lines.len().saturating_sub(LAST_WORDS)..].join("\n");
-            let _ = io::Write::write_all(&mut io::stderr(), format!("the agent's last words:\n{text}\n").as_bytes());
+            let _ = io::Write::write_all(
+                &mut io::stderr(),
+                format!("the agent's last words:\n{text}\n{status}\n").as_bytes(),
+            );
         } else {
             for start in 1..=self.starts {
                 let said = fs::read_to_string(self.log_path(start)).unwrap_or_default();

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use scaidrive_tests::agent_config::{Destination, quoted_list};
 use scaidrive_tests::agent_process::Agent;
 use scaidrive_tests::generator::{Key, Ledger, Producer, Workload, event_line};
-use scaidrive_tests::hec::{Fault, Hec};
+use scaidrive_tests::hec::{Fault, Hec, Predicate};
 use scaidrive_tests::oracle::{assert_notices_explain, compare, overflow_notices};
 use scaidrive_tests::scenario::{ONLY_GENERATED, PATIENCE, ordered, settle, settle_within, write, write_one};
 use scaidrive_tests::syslog::{Framing, Sink};
@@ -315,4 +315,31 @@ fn what_a_syslog_peer_took_and_never_read_is_sent_again() {
     report.assert_nothing_lost();
     report.assert_contiguous();
     sink.assert_no_errors();
+}
+
+#[test]
+fn a_notice_that_is_refused_holds_up_no_event() {
+    let hec = Hec::plain();
+    let poison = Key { run: 1, tenant: 0, count: 3 };
+    let id = poison.event_id();
+    // A filter on the way that knows one word: the notice quotes the reply, which quotes the event.
+    let is_bad = move |event: &[u8]| {
+        let text = String::from_utf8_lossy(event);
+        text.contains(&id) || text.contains("siem.events_refused")
+    };
+    hec.set_fault(Fault::RefuseEvents { when: Predicate::new(is_bad), names_event: false, keeps_prefix: false });
+    let mut agent = Agent::new();
+    agent.add_hec("hec", &hec).set("filter", ONLY_GENERATED);
+    agent.start();
+    write(&agent, Workload::new(1, 1, 10));
+    hec.wait_distinct(9, PATIENCE);
+    wait_until("the notice is refused", PATIENCE, || {
+        let labels = [("destination", "hec"), ("state", "active_with_errors")];
+        agent.metrics().sum("scaidrive_siem_destination_state", &labels) == Some(1.0)
+    });
+    for run in 2..5 {
+        write(&agent, Workload::new(run, 1, 10));
+        hec.wait_distinct(9 + 10 * (run as usize - 1), Duration::from_secs(10));
+    }
+    agent.assert_books_balance();
 }

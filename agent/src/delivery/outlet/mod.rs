@@ -85,6 +85,8 @@ pub struct Outlet {
     own_written: Vec<[u8; 16]>,
     /// An announcement that may have arrived although no answer said so: it must stay as it is.
     own_in_doubt: Option<[u8; 16]>,
+    /// An announcement was refused, in these words: events have the way to themselves until then.
+    own_refused: Option<(Millis, String)>,
     /// A notice has been made and has not been tried yet. Until then nothing more is given up, so that it tells all.
     is_telling: bool,
     /// Numbers delivered before a restart, ahead of the cursor it found: they are not sent again.
@@ -247,6 +249,7 @@ impl Outlet {
             own_under_way: false,
             own_written: Vec::new(),
             own_in_doubt: None,
+            own_refused: None,
             is_telling: false,
             ahead: Vec::new(),
             has_walked: false,
@@ -440,7 +443,12 @@ impl Outlet {
                 _ if self.is_paused => ("paused", None),
                 _ if self.is_resting => ("draining", None),
                 Some(why) => ("throttled", Some(why.clone())),
-                None => (state, self.notice.clone()),
+                None => match &self.own_refused {
+                    Some((_, why)) => {
+                        ("active_with_errors", Some(format!("it refuses what the agent tells it: {why}")))
+                    }
+                    None => (state, self.notice.clone()),
+                },
             };
         };
         let state = match closed.hold {

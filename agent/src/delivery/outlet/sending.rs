@@ -67,8 +67,9 @@ impl Outlet {
             return Wish::Wait;
         }
         self.announce(now, entropy);
-        let mut until = None;
-        if !self.own_under_way
+        let mut until = self.own_waits(now);
+        if until.is_none()
+            && !self.own_under_way
             && let Some(announcement) = self.announcer.front_beyond(&self.own_written)
         {
             let id = announcement.id();
@@ -81,7 +82,7 @@ impl Outlet {
         }
         if self.announcer.holds_back(&self.own_written) || self.is_giving_up() {
             if let Pass::NotBefore(moment) = self.sender.may_send_lone(now) {
-                until = Some(moment);
+                until = until.max(Some(moment));
             }
             return until.map_or(Wish::Wait, Wish::WaitUntil);
         }
@@ -206,21 +207,23 @@ impl Outlet {
         };
         self.tally.note(&outcome, wall_ms);
         match &job.what {
-            Lone::Own(id) => self.own_settled(*id, &outcome, may_have_arrived),
+            Lone::Own(id) => self.own_settled(*id, &outcome, may_have_arrived, now),
             Lone::Letter(sending) => self.letters.heard(sending, fate_of(&outcome)),
         }
         // How it was answered was heard when it was parked; an acknowledgement is no news of how the destination is now.
-        let is_refused = matches!(outcome, Outcome::Refused { .. } | Outcome::TooLarge { .. });
+        let is_refused = matches!(outcome, Outcome::Refused { .. } | Outcome::TooLarge { .. } | Outcome::Apart { .. });
         match &job.what {
             _ if job.is_parked => {}
             // What was refused once may be refused again; that there is an answer shows that the way is free.
             Lone::Letter(_) if is_refused => self.sender.reached(),
+            // A notice may quote the very words for which an event was refused. That is no reason to hold back events.
+            Lone::Own(_) if is_refused && !job.was_probe => {}
             _ => self.sender.lone_settled(&outcome, job.was_probe, now, entropy),
         }
         self.wake.notify();
     }
 
-    fn own_settled(&mut self, id: [u8; 16], outcome: &Outcome, may_have_arrived: bool) {
+    fn own_settled(&mut self, id: [u8; 16], outcome: &Outcome, may_have_arrived: bool, now: Millis) {
         match self.own_written.iter().position(|written| *written == id) {
             Some(at) => drop(self.own_written.remove(at)),
             None => self.own_under_way = false,
@@ -229,6 +232,13 @@ impl Outlet {
         if may_have_arrived {
             self.own_in_doubt = Some(id);
         }
+        self.own_refused = match outcome {
+            Outcome::Refused { why, .. } | Outcome::TooLarge { why } | Outcome::Apart { why, .. } => {
+                Some((now.plus(OWN_AGAIN), why.clone()))
+            }
+            Outcome::Accepted { .. } => None,
+            Outcome::AcceptedBut { .. } | Outcome::Retry { .. } => self.own_refused.take(),
+        };
         self.cursor.is_dirty |= match outcome {
             Outcome::Accepted { .. } => self.announcer.accepted(id),
             // However this try ended, an earlier one may have arrived.
@@ -252,7 +262,9 @@ impl Outlet {
     /// Makes what is due to be said, when it could be sent now: a notice tells everything that was lost until then.
     pub(super) fn announce(&mut self, now: Millis, entropy: &mut dyn Entropy) {
         // A notice that is not sent would only keep more from being given up, and so told.
-        let may_send = !self.is_at_rest() && matches!(self.sender.may_send_lone(now), Pass::Free | Pass::AsProbe(_));
+        let may_send = !self.is_at_rest()
+            && self.own_waits(now).is_none()
+            && matches!(self.sender.may_send_lone(now), Pass::Free | Pass::AsProbe(_));
         if may_send && !self.is_mute() && self.has_walked && self.announcer.make_due(now, entropy) {
             self.is_telling = true;
             self.cursor.is_dirty = true;
@@ -262,6 +274,11 @@ impl Outlet {
                 self.announcer.durable(self.announcer.revision());
             }
         }
+    }
+
+    /// Until when announcements wait, because one was refused.
+    fn own_waits(&self, now: Millis) -> Option<Millis> {
+        self.own_refused.as_ref().map(|(until, _)| *until).filter(|until| now < *until)
     }
 
     /// Whether the cursor has yet to pass what was given up.
@@ -300,3 +317,6 @@ impl Outlet {
         }
     }
 }
+
+/// After an announcement was refused, events have the way to themselves for so long, their probes above all.
+const OWN_AGAIN: Millis = Millis::from_secs(60);
