@@ -515,3 +515,51 @@ fn a_late_acknowledgement_does_not_open_what_was_closed_since() {
     let ToDo::WaitUntil(moment) = world.sender.next(world.now) else { panic!("it asked to be left alone") };
     assert!(moment.since(world.now) >= Millis::from_secs(500));
 }
+
+#[test]
+fn lesson_14_after_any_number_of_refusals_and_with_any_order_of_replies_everything_goes_on() {
+    for refusals in 0..45 {
+        for seed in 1..=40 {
+            let mut world = World::new(LIMITS, seed * 100 + refusals);
+            world.offer(500);
+            world.run(Millis::from_secs(10), &mut |_, _| accept());
+            let (mut under_way, mut answered, mut written) = (Vec::new(), 0, 500);
+            let end = world.now.plus(Millis::from_secs(3_600));
+            while world.sender.held_events() > 0 || written < 2_000 {
+                assert!(world.now < end, "{refusals} refusals, seed {seed}: {} held", world.sender.held_events());
+                if written < 2_000 && world.prng.below(4) == 0 {
+                    let some = 1 + world.prng.below(100).min(1_999 - written);
+                    world.offer(some);
+                    written += some;
+                }
+                let todo = world.sender.next(world.now);
+                let mut effects = Vec::new();
+                world.sender.condemned(&mut effects);
+                world.apply(effects);
+                let until = match todo {
+                    ToDo::Send(job) => {
+                        under_way.push(job);
+                        continue;
+                    }
+                    ToDo::WaitUntil(until) => Some(until),
+                    ToDo::Wait => None,
+                };
+                if !under_way.is_empty() {
+                    let at = world.prng.below(under_way.len() as u64) as usize;
+                    answered += 1;
+                    let outcome = if answered <= refusals { refuse() } else { accept() };
+                    world.settle(under_way.swap_remove(at), outcome);
+                } else if let Some(until) = until {
+                    world.now = until.max(world.now.plus(Millis(1)));
+                } else {
+                    let held = world.sender.held_events();
+                    assert!(
+                        held == 0,
+                        "{refusals} refusals, seed {seed}: {held} held, nothing under way, nothing to do"
+                    );
+                }
+            }
+            world.assert_all_accounted_for();
+        }
+    }
+}
