@@ -48,7 +48,7 @@ use rustls::ServerConfig;
 
 use crate::arrival::{Arrival, Arrivals};
 use crate::ports::free_port;
-use crate::wait::wait_until;
+use crate::wait::{try_wait_for, wait_until};
 use server::{Listening, Shared};
 use store::Store;
 
@@ -289,10 +289,12 @@ impl<R: Rules + ?Sized> Receiver<R> {
     /// Waits until at least `count` different generated events were taken.
     #[track_caller]
     pub fn wait_distinct(&self, count: usize, within: Duration) {
-        wait_until(
-            &format!("{count} different events at the {} receiver (it has {})", self.rules.name(), self.generated()),
-            within,
-            || self.generated() >= count && self.distinct() >= count,
+        let are_here = || (self.generated() >= count && self.distinct() >= count).then_some(());
+        let (name, seconds) = (self.rules.name(), within.as_secs_f64());
+        assert!(
+            try_wait_for(within, are_here).is_some(),
+            "not within {seconds} s: {count} different events at the {name} receiver; it has {}",
+            self.distinct()
         );
     }
 

@@ -150,7 +150,9 @@ fn it_holds_one_document_for_each_acknowledged_event_after_20_kills_of_the_agent
                 scope.spawn(|| restart(&mut node, round == 2));
             }
             for _ in 0..KILLS / (RESTARTS + 1) {
+                let before = producer.acked();
                 thread::sleep(Duration::from_millis(rng.below(2_000)));
+                wait_until("events flow again", PATIENCE, || producer.acked() > before);
                 agent.kill();
                 agent.start();
             }
