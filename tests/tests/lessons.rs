@@ -324,8 +324,11 @@ fn lesson_15_the_oldest_gives_way_and_lesson_46_the_loss_is_a_security_event() {
     assert_eq!(*place, 0, "the notice comes first");
     assert_eq!(notice["category"], "SECURITY");
     scaidrive_tests::oracle::assert_notices_explain(&report, &overflow_notices(&arrivals), &arrivals.streams[0]);
-    let overflowed = agent.metric("destination_overflowed_total", &[("destination", "hec")]);
-    assert_eq!(overflowed, report.missing.len() as f64, "lesson 16: metric and truth agree");
+    // What is published is a moment old.
+    wait_until("lesson 16: metric and truth agree", PATIENCE, || {
+        let overflowed = agent.metric("destination_overflowed_total", &[("destination", "hec")]);
+        overflowed == report.missing.len() as f64
+    });
 }
 
 #[test]

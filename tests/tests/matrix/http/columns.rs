@@ -183,11 +183,12 @@ fn judge_throttled(_: &Row, _: &Share, seen: &Seen) -> Result<String, String> {
     }
 }
 
-/// What was under way is too large too; after that the agent has learned its lesson.
+/// What was under way is too large too, then a half of each, and what was put by beside that half; after that the agent has
+/// learned its lesson.
 fn judge_large(_: &Row, _: &Share, seen: &Seen) -> Result<String, String> {
     let refused: Vec<usize> =
         seen.requests.iter().filter(|request| request.status == 413).map(|request| request.events).collect();
-    if refused.len() > UNDER_WAY_MAX {
+    if refused.len() > 3 * UNDER_WAY_MAX {
         return Err(format!("{} requests were too large", refused.len()));
     }
     let bound = refused.iter().map(|n| search_bound(*n)).sum();
