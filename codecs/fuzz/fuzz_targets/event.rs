@@ -38,10 +38,10 @@ fn check(raw: &[u8], found: &Index, value: &Value) {
     found.encode(&mut stored);
     assert_eq!(Index::decode(&stored).unwrap(), *found);
     let stamp = Stamp { node: "n", stream: "s", n: 1 };
-    let labels = HecSettings { path: String::from("/"), host: "h".into(), source: "s".into(), sourcetype: "t".into(), index: None };
+    let labels = HecSettings { path: String::from("/"), host: "h".into(), source: "s".into(), sourcetype: "t".into(), index: None, indexes: Vec::new() };
     let (mut body, mut scratch) = (Body::new(), Scratch::default());
     let entry = Entry { item: 0, stamp: Some(&stamp), now_ms: 0 };
-    Hec::new(&labels).encode(&event, &entry, &mut body, &mut scratch).unwrap();
+    Hec::new(&labels).unwrap().encode(&event, &entry, &mut body, &mut scratch).unwrap();
     let sent: Value = serde_json::from_slice(&joined(&body, raw)).unwrap();
     assert_eq!(sent["event"], *value);
     assert_eq!(sent["fields"]["event_id"], value["event_id"]);

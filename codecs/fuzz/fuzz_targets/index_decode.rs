@@ -27,10 +27,10 @@ fuzz_target!(|input: (&[u8], &[u8])| {
         Filter::compile(&FilterSpec { excluded_paths: vec!["/tmp/**".into()], ..FilterSpec::default() }).unwrap();
     filter.selects(&event, &mut scratch);
     let stamp = Stamp { node: "n", stream: "s", n: 1 };
-    let labels = HecSettings { path: String::from("/"), host: String::new(), source: String::new(), sourcetype: String::new(), index: None };
+    let labels = HecSettings { path: String::from("/"), host: String::new(), source: String::new(), sourcetype: String::new(), index: None, indexes: Vec::new() };
     let mut body = Body::new();
     let entry = Entry { item: 0, stamp: Some(&stamp), now_ms: 0 };
-    Hec::new(&labels).encode(&event, &entry, &mut body, &mut scratch).unwrap();
+    Hec::new(&labels).unwrap().encode(&event, &entry, &mut body, &mut scratch).unwrap();
     let rule = SentinelSettings { dcr: format!("dcr-{:032}", 0), stream: STREAM.into() };
     let receiver = HttpsSettings {
         method: Method::Post,
