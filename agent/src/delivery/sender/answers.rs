@@ -57,6 +57,13 @@ pub enum Outcome {
     },
 }
 
+/// How a request was refused.
+enum Refusal {
+    Whole { offender: Option<usize> },
+    TooLarge,
+    Apart { groups: Vec<usize> },
+}
+
 /// What became of events.
 #[derive(Debug)]
 pub enum Effect<T> {
@@ -119,9 +126,13 @@ impl<T> Sender<T> {
             // How it was answered was heard when it was parked; this is no news of how the destination is now.
             Outcome::Retry { .. } if job.is_parked => self.put_back(job),
             Outcome::Accepted { slow_down } => self.on_accepted(job, slow_down, effects),
-            Outcome::Refused { offender, why } => self.on_refused(job, offender, why, false, now, entropy, effects),
-            Outcome::TooLarge { why } => self.on_refused(job, None, why, true, now, entropy, effects),
-            Outcome::Apart { groups, why } => self.on_apart(job, &groups, why, now, entropy, effects),
+            Outcome::Refused { offender, why } => {
+                self.on_refused(job, &Refusal::Whole { offender }, why, now, entropy, effects);
+            }
+            Outcome::TooLarge { why } => self.on_refused(job, &Refusal::TooLarge, why, now, entropy, effects),
+            Outcome::Apart { groups, why } => {
+                self.on_refused(job, &Refusal::Apart { groups }, why, now, entropy, effects);
+            }
             Outcome::AcceptedBut { refused, again, slow_down, note: _ } => {
                 self.on_accepted_but(job, refused, &again, slow_down, now, effects);
                 if !again.is_empty() {
@@ -143,16 +154,17 @@ impl<T> Sender<T> {
         self.condemn(0, effects);
     }
 
+    /// A request of this number was accepted: what was refused before it is a dead letter, or goes once more where its refusal
+    /// may have had nothing to do with it.
     fn condemn(&mut self, accepted: u64, effects: &mut Vec<Effect<T>>) {
-        let mut index = 0;
-        while index < self.suspects.len() {
-            if self.suspects[index].since <= accepted {
-                let Suspect { item, why, .. } = self.suspects.remove(index);
+        let condemned: Vec<_> = self.suspects.extract_if(.., |suspect| suspect.since <= accepted).collect();
+        for Suspect { item, why, is_doubtful, .. } in condemned {
+            if is_doubtful {
+                self.requeue(Purpose::Retrial, Batch::of(vec![item]));
+            } else {
                 self.held_bytes -= item.size as usize;
                 self.held_events -= 1;
                 effects.push(Effect::DeadLetter(item, why));
-            } else {
-                index += 1;
             }
         }
     }
@@ -200,13 +212,11 @@ impl<T> Sender<T> {
         effects.push(Effect::Delivered(items));
     }
 
-    #[allow(clippy::too_many_arguments)]
     fn on_refused(
         &mut self,
         job: Job<T>,
-        offender: Option<usize>,
+        refusal: &Refusal,
         why: String,
-        is_too_large: bool,
         now: Millis,
         entropy: &mut dyn Entropy,
         effects: &mut Vec<Effect<T>>,
@@ -215,11 +225,23 @@ impl<T> Sender<T> {
             self.put_back(job);
             return self.misconfigured(why, now, entropy);
         }
+        match refusal {
+            Refusal::Whole { offender } => self.on_refused_whole(job, *offender, false, why, now),
+            Refusal::TooLarge => self.on_refused_whole(job, None, true, why, now),
+            Refusal::Apart { groups } => self.on_apart(job, groups, &why, now),
+        }
+        self.condemn(0, effects);
+    }
+
+    fn on_refused_whole(&mut self, job: Job<T>, offender: Option<usize>, is_too_large: bool, why: String, now: Millis) {
+        // More than one thing is refused: perhaps everything is, for a while.
+        self.suspects.iter_mut().filter(|suspect| suspect.since > 0).for_each(|suspect| suspect.is_doubtful = true);
         if job.purpose == Purpose::Test {
             match &mut self.search {
                 Some(search) => {
                     search.is_testing = false;
                     search.why = why;
+                    search.refusals += 1;
                     if is_too_large {
                         search.too_large.get_or_insert(job.batch.body.len());
                     }
@@ -228,7 +250,8 @@ impl<T> Sender<T> {
                 None => self.requeue(Purpose::Ordinary, job.batch),
             }
         } else if job.batch.items.len() == 1 {
-            self.suspect(job.batch.items, &why, now);
+            let is_doubtful = self.refused_in_a_row > 1;
+            self.suspect(job.purpose, job.batch.items, &why, is_doubtful, now);
         } else if job.purpose == Purpose::PutBy {
             // Both sides of a split were refused: one at a time shows soonest whether anything is accepted at all.
             self.burst = 1;
@@ -239,9 +262,8 @@ impl<T> Sender<T> {
             let too_large = is_too_large.then_some(job.batch.body.len());
             let offender = if is_too_large { bulk_of(&job.batch.items) } else { offender };
             let isolation = Isolation::new(job.batch.items, offender);
-            self.search = Some(Search { isolation, is_testing: false, why, too_large });
+            self.search = Some(Search { isolation, is_testing: false, why, refusals: 1, too_large });
         }
-        self.condemn(0, effects);
     }
 
     /// Counts a refusal. True when so many have come, with nothing accepted between, that the fault is not the events'.
@@ -256,27 +278,19 @@ impl<T> Sender<T> {
         is_beyond
     }
 
-    /// These were refused with nothing but their like beside them, and wait for evidence.
-    fn suspect(&mut self, items: Vec<Item<T>>, why: &str, now: Millis) {
-        let (since, again_at) = (self.sent + 1, now.plus(SUSPECT_WAIT));
-        let suspects = items.into_iter().map(|item| Suspect { item, why: why.to_owned(), since, again_at });
+    /// These were refused with nothing but their like beside them, and wait for evidence. What is refused a second time, with
+    /// something accepted between, has it against it already.
+    fn suspect(&mut self, purpose: Purpose, items: Vec<Item<T>>, why: &str, is_doubtful: bool, now: Millis) {
+        let is_retrial = purpose == Purpose::Retrial;
+        let (since, again_at) = (if is_retrial { 0 } else { self.sent + 1 }, now.plus(SUSPECT_WAIT));
+        let is_doubtful = is_doubtful && !is_retrial;
+        let suspects =
+            items.into_iter().map(|item| Suspect { item, why: why.to_owned(), since, is_doubtful, again_at });
         self.suspects.extend(suspects);
     }
 
     /// Each group goes by itself; where there is one only, it is the one that is refused.
-    fn on_apart(
-        &mut self,
-        job: Job<T>,
-        groups: &[usize],
-        why: String,
-        now: Millis,
-        entropy: &mut dyn Entropy,
-        effects: &mut Vec<Effect<T>>,
-    ) {
-        if self.is_beyond_events() {
-            self.put_back(job);
-            return self.misconfigured(why, now, entropy);
-        }
+    fn on_apart(&mut self, job: Job<T>, groups: &[usize], why: &str, now: Millis) {
         if job.purpose == Purpose::Test {
             self.abandon_search();
         }
@@ -288,11 +302,11 @@ impl<T> Sender<T> {
             apart[*group].push(item);
         }
         if let [_] = apart.as_slice() {
-            apart.into_iter().for_each(|items| self.suspect(items, &why, now));
+            // The reply says which part it refuses: that leaves no doubt.
+            apart.into_iter().for_each(|items| self.suspect(job.purpose, items, why, false, now));
         } else {
             apart.into_iter().for_each(|items| self.requeue(Purpose::Ordinary, Batch::of(items)));
         }
-        self.condemn(0, effects);
     }
 
     fn on_accepted_but(
@@ -326,7 +340,7 @@ impl<T> Sender<T> {
             if let Some((_, why)) = refused.next_if(|(at, _)| *at == position) {
                 // The rest of the same request was taken: that is the evidence.
                 let since = if taken > 0 { 0 } else { self.sent + 1 };
-                self.suspects.push(Suspect { item, why, since, again_at: now.plus(SUSPECT_WAIT) });
+                self.suspects.push(Suspect { item, why, since, is_doubtful: false, again_at: now.plus(SUSPECT_WAIT) });
             } else if again.contains(&position) {
                 later.push(item);
             } else {

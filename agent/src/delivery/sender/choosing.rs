@@ -130,7 +130,6 @@ impl<T> Sender<T> {
             (_, batch) = self.bounded(purpose, batch);
         }
         self.gate.probe_sent();
-        let purpose = if batch.items.len() > 1 { purpose } else { Purpose::Ordinary };
         ToDo::Send(self.send(purpose, batch))
     }
 
@@ -160,7 +159,9 @@ impl<T> Sender<T> {
                 if let Some(item) = poison {
                     // With an acceptance in the search the evidence is there already; the next one will apply it.
                     let since = if has_accepted { 0 } else { self.sent + 1 };
-                    self.suspects.push(Suspect { item, why: search.why, since, again_at: Millis::ZERO });
+                    let is_doubtful = !has_accepted && self.refused_in_a_row > search.refusals;
+                    let suspect = Suspect { item, why: search.why, since, is_doubtful, again_at: Millis::ZERO };
+                    self.suspects.push(suspect);
                 }
                 if !put_by.is_empty() {
                     let purpose = if has_accepted { Purpose::Ordinary } else { Purpose::PutBy };

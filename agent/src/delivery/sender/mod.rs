@@ -7,7 +7,8 @@
 //! - every event offered is in exactly one place: the open batch, a waiting batch, a request, a search for poison,
 //!   or among the suspects; and it leaves through exactly one [`Effect`] or [`Sender::give_up`];
 //! - nothing is dead-lettered before the destination has accepted something that was sent *after* it refused that
-//!   event: a receiver that refuses everything costs no dead letter;
+//!   event: a receiver that refuses everything costs no dead letter, not even while it is being mended: what was not the
+//!   only thing refused goes once more before it is condemned;
 //! - what is sent again is sent before anything newer.
 
 mod answers;
@@ -104,6 +105,8 @@ enum Purpose {
     Test,
     /// Everything that a search without any acceptance put by.
     PutBy,
+    /// An event that was refused alone while other things were refused too, once more after something was accepted.
+    Retrial,
 }
 
 /// See the module.
@@ -143,6 +146,8 @@ struct Search<T> {
     isolation: Isolation<Item<T>>,
     is_testing: bool,
     why: String,
+    /// Requests refused so far, the first included.
+    refusals: u32,
     too_large: Option<usize>,
 }
 
@@ -152,6 +157,8 @@ struct Suspect<T> {
     why: String,
     /// An acceptance counts as evidence against it when it was sent at or after this number.
     since: u64,
+    /// It was not the only thing refused: what was in the way then may have had nothing to do with it.
+    is_doubtful: bool,
     /// Not sent again before this moment, if nothing else brings evidence.
     again_at: Millis,
 }
