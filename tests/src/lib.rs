@@ -13,7 +13,7 @@
 //! | [`oracle`] | the comparison of both ends: missing, repeated, out of order, stated and explained |
 //! | [`matrix`] | destinations against faults, as a table |
 //! | [`http`], [`tls`], [`metrics`] | plain clients of HTTP and TLS, and what a scrape says |
-//! | [`scenario`] | steps that many tests share |
+//! | [`scenario`], [`stalls`] | steps that many tests share; which task held a shard's loop for too long |
 //! | [`slow_sync`], [`small_disk`], [`seccomp`] | the machine, misbehaving |
 //!
 //! A test that needs what this machine does not have says so through [`skip`].
@@ -47,6 +47,7 @@ pub mod sentinel;
 pub mod skip;
 pub mod slow_sync;
 pub mod small_disk;
+pub mod stalls;
 pub mod sumo;
 pub mod syslog;
 pub mod tls;

@@ -7,7 +7,8 @@ use super::client::{Client, Sockets};
 use super::words::{count, moment, size, span, table};
 use super::{Exit, Failure, Output};
 use crate::config::Surroundings;
-use crate::control::status::{DestinationStatus, ReplayStatus, Status};
+use crate::control::status::{DestinationStatus, ReplayStatus, ShardStatus, StallStatus, Status};
+use crate::runtime::STALL_TOLD;
 
 /// Asks the agent and shows what it says.
 pub(super) fn run(
@@ -65,6 +66,7 @@ fn lines(status: &Status, now_ms: i64) -> Vec<String> {
     lines.extend(
         stalled.map(|shard| format!("         shard {} has not moved for {}", shard.shard, span(shard.stalled_ms))),
     );
+    lines.extend(status.shards.iter().flat_map(long_stalls));
     lines.extend(agent.needs_restart.iter().map(|waits| format!("note     {waits}")));
     lines.push(String::new());
     if status.destinations.is_empty() {
@@ -168,6 +170,15 @@ fn next(destination: &DestinationStatus) -> String {
     next.to_owned()
 }
 
+/// The tasks that have held a shard's loop for long enough to be noticed.
+fn long_stalls(shard: &ShardStatus) -> impl Iterator<Item = String> {
+    let long = |stall: &&StallStatus| u128::from(stall.longest_ms) >= STALL_TOLD.as_millis();
+    shard.stalls.iter().filter(long).map(|stall| {
+        let longest = span(stall.longest_ms);
+        format!("         shard {}: {} has held the loop for {longest}, while all else waited", shard.shard, stall.task)
+    })
+}
+
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
@@ -238,6 +249,16 @@ pub(super) mod tests {
              \x20 next: it is tried again by itself, with growing pauses; events wait here for 29 m more before the oldest is \
              given up"
         );
+    }
+
+    #[test]
+    fn a_task_that_held_the_loop_is_named_when_people_could_have_noticed() {
+        let mut status = sample("active");
+        let stall = |task: &str, longest_ms| StallStatus { task: task.to_owned(), count: 3, sum_ms: 1_700, longest_ms };
+        status.shards[0].stalls = vec![stall("turn", 249), stall("delivery", 1_250)];
+        let text = lines(&status, 0).join("\n");
+        assert!(text.contains("shard 0: delivery has held the loop for 1.2 s"), "{text}");
+        assert!(!text.contains("turn has held"), "{text}");
     }
 
     #[test]

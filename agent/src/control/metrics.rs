@@ -7,6 +7,7 @@ use crate::control::memory::Memory;
 use crate::control::picture::{DestinationPicture, Detail, Picture, STATES, ShardPicture};
 use crate::ingest::IngestStats;
 use crate::node::View;
+use crate::runtime::STALL_BOUNDS;
 use crate::stream::books::Books;
 use crate::time::Millis;
 
@@ -108,9 +109,22 @@ fn shards(out: &mut Exposition, shards: &[ShardPicture]) {
         turns.sample(&[("shard", number)], shard.turns);
     }
     let help = "For how long a shard's loop has not turned, beyond the time it may sleep.";
-    let mut stalls = out.family("loop_stall_seconds", Kind::Gauge, help);
+    let mut overdue = out.family("loop_overdue_seconds", Kind::Gauge, help);
     for (number, shard) in numbers.iter().zip(shards) {
-        stalls.sample(&[("shard", number)], seconds(shard.stalled));
+        overdue.sample(&[("shard", number)], seconds(shard.stalled));
+    }
+    let help = "Times that one task held a shard's loop for 0.5 ms or more, while all others waited.";
+    let mut stalls = out.family("loop_stall_seconds", Kind::Histogram, help);
+    for (number, shard) in numbers.iter().zip(shards) {
+        for (task, held) in shard.stalls.each() {
+            let [shard, task] = [("shard", number.as_str()), ("task", task.text())];
+            for (bound, count) in STALL_BOUNDS.iter().zip(held.cumulative()) {
+                stalls.with_suffix("_bucket", &[shard, task, ("le", &bound.as_secs_f64().to_string())], count);
+            }
+            stalls.with_suffix("_bucket", &[shard, task, ("le", "+Inf")], held.count());
+            stalls.with_suffix("_sum", &[shard, task], held.sum.as_secs_f64());
+            stalls.with_suffix("_count", &[shard, task], held.count());
+        }
     }
 }
 
@@ -256,9 +270,11 @@ const BOUNDS_MS: [u64; 14] = [5, 10, 20, 50, 100, 250, 500, 1_000, 2_500, 5_000,
 #[cfg(test)]
 mod tests {
     use std::collections::HashMap;
+    use std::time::Duration;
 
     use super::*;
-    use crate::control::exposition::tests::{Read, parse};
+    use crate::control::exposition::tests::{Read, Sample, parse};
+    use crate::runtime::TaskName;
     use crate::shard::{ReplayReport, ShardReport};
 
     fn scraped(picture: &Picture) -> HashMap<String, Read> {
@@ -343,6 +359,26 @@ mod tests {
     }
 
     #[test]
+    fn each_task_that_held_a_loop_is_a_histogram_of_its_own() {
+        let mut picture = picture();
+        picture.shards[1].stalls.add(TaskName::Ingest, Duration::from_millis(300));
+        picture.shards[1].stalls.add(TaskName::Ingest, Duration::from_millis(2));
+        let read = scraped(&picture);
+        let samples = &read["scaidrive_siem_loop_stall_seconds"].samples;
+        let of = |suffix: &str, shard: &str, task: &str| -> Vec<f64> {
+            let is = |label: &(String, String), key: &str, value: &str| label.0 == key && label.1 == value;
+            let has = |sample: &&Sample, key: &str, value: &str| sample.1.iter().any(|label| is(label, key, value));
+            let found = samples.iter().filter(|sample| sample.0.ends_with(suffix));
+            found.filter(|sample| has(sample, "shard", shard) && has(sample, "task", task)).map(|(.., n)| *n).collect()
+        };
+        assert_eq!(of("_bucket", "1", "ingest"), [1.0, 1.0, 1.0, 1.0, 2.0, 2.0]);
+        assert_eq!(of("_sum", "1", "ingest"), [0.302]);
+        assert_eq!(of("_count", "1", "ingest"), [2.0]);
+        assert_eq!(of("_bucket", "0", "ingest"), [0.0; 6]);
+        assert_eq!(of("_count", "1", "turn"), [0.0]);
+    }
+
+    #[test]
     fn states_stalls_refusals_replays_and_books_show() {
         let read = scraped(&picture());
         assert_eq!(value(&read, "destination_replayed_total", "a\"b"), 6.0);
@@ -350,8 +386,8 @@ mod tests {
         assert_eq!(value(&read, "destination_replay_running", "a\"b"), 1.0);
         assert_eq!(value(&read, "destination_state", "retrying"), 1.0);
         assert_eq!(value(&read, "destination_state", "active"), 0.0);
-        assert_eq!(value(&read, "loop_stall_seconds", "0"), 8.5);
-        assert_eq!(value(&read, "loop_stall_seconds", "1"), 0.0);
+        assert_eq!(value(&read, "loop_overdue_seconds", "0"), 8.5);
+        assert_eq!(value(&read, "loop_overdue_seconds", "1"), 0.0);
         assert_eq!(value(&read, "ingest_refused_total", "syntax"), 1.0);
         assert_eq!(value(&read, "books_difference", "a\"b"), 2.0);
         assert_eq!(value(&scraped(&Picture::default()), "books_difference", ""), 0.0);

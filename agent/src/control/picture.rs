@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use hdrhistogram::Histogram;
 
 use crate::node::{Pause, View};
+use crate::runtime::Stalls;
 use crate::shard::{DestinationReport, ReplayReport, ShardReport};
 use crate::stream::books::Books;
 use crate::time::Millis;
@@ -36,6 +37,7 @@ pub(super) struct ShardPicture {
     pub(super) oldest_age: Millis,
     pub(super) why_no_room: Option<String>,
     pub(super) unreadable: u64,
+    pub(super) stalls: Stalls,
 }
 
 /// One destination, over all shards.
@@ -120,6 +122,7 @@ impl Picture {
             oldest_age: report.oldest_age,
             why_no_room: report.why_no_room.clone(),
             unreadable: report.unreadable,
+            stalls: report.stalls,
         });
         for (at, destination) in report.destinations.iter().enumerate() {
             let is_it = |known: &DestinationPicture| known.name == destination.name;

@@ -3,6 +3,7 @@
 //! Times that end in `_ms` are milliseconds: since 1970 for moments (`since_ms`, `at_ms`), else spans.
 
 use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
@@ -11,6 +12,7 @@ use crate::config::DestinationId;
 use crate::control::picture::{DestinationPicture, Detail, Picture};
 use crate::control::watch::{Rate, Watch};
 use crate::node::{Pause, View};
+use crate::runtime::{Held, TaskName};
 use crate::shard::ReplayReport;
 use crate::stream::books::Books;
 use crate::time::Millis;
@@ -107,6 +109,9 @@ pub struct ShardStatus {
     pub is_active: bool,
     /// For how long its loop has stood still.
     pub stalled_ms: u64,
+    /// The tasks that have held its loop.
+    #[serde(default)]
+    pub stalls: Vec<StallStatus>,
     /// First record held.
     pub first_seq: u64,
     /// First number not yet durable.
@@ -117,6 +122,19 @@ pub struct ShardStatus {
     pub segments: u64,
     /// Records whose index could not be read.
     pub unreadable: u64,
+}
+
+/// The tasks of one name on one shard that have held its loop, each time for 0.5 ms or more, since the agent started.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct StallStatus {
+    /// What they work at: `turn`, `ingest`, `delivery` or `upkeep`.
+    pub task: String,
+    /// How often.
+    pub count: u64,
+    /// For how long together.
+    pub sum_ms: u64,
+    /// The longest.
+    pub longest_ms: u64,
 }
 
 /// One destination, over all shards.
@@ -351,6 +369,7 @@ fn shard_status(shard: &crate::control::picture::ShardPicture) -> ShardStatus {
         shard: shard.number,
         is_active: shard.is_active,
         stalled_ms: shard.stalled.0,
+        stalls: shard.stalls.each().filter_map(|(task, held)| StallStatus::of(task, held)).collect(),
         first_seq: shard.first_seq,
         durable_end: shard.durable_end,
         next_seq: shard.next_seq,
@@ -392,6 +411,16 @@ fn destination_status(
         latency: destination.latency_ms.as_ref().map(LatencyStatus::of).unwrap_or_default(),
         dead_letters,
         streams: destination.streams.clone(),
+    }
+}
+
+impl StallStatus {
+    /// None where no task of that name has held the loop.
+    fn of(task: TaskName, held: &Held) -> Option<StallStatus> {
+        let ms = |span: Duration| span.as_millis() as u64;
+        let count = held.count();
+        let (sum_ms, longest_ms) = (ms(held.sum), ms(held.longest));
+        (count > 0).then(|| StallStatus { task: task.text().to_owned(), count, sum_ms, longest_ms })
     }
 }
 

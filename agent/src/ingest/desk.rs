@@ -10,6 +10,7 @@ use crate::ingest::lines::{HEAD_MAX, Line};
 use crate::ingest::quarantine::{Drain, Entry};
 use crate::ingest::stats::{CUT_OFF, IngestStats, TOO_LONG};
 use crate::ingest::{Intake, index_line, short, too_long};
+use crate::runtime::TaskName;
 use crate::shard::door::{Batch, Done, LocalDoor, Packed, WhenFull};
 
 /// Who is at the other end of a socket, as the kernel says.
@@ -150,9 +151,12 @@ impl Desk {
 
     fn drain_elsewhere(&self, drain: Drain) {
         let runtime = self.door.runtime().clone();
-        self.door.runtime().spawn(Box::pin(async move {
-            // A job that panicked or was not taken leaves its lines to the next one.
-            let _ = runtime.offload(Box::new(|| drain.run())).await;
-        }));
+        self.door.runtime().spawn(
+            TaskName::Ingest,
+            Box::pin(async move {
+                // A job that panicked or was not taken leaves its lines to the next one.
+                let _ = runtime.offload(Box::new(|| drain.run())).await;
+            }),
+        );
     }
 }

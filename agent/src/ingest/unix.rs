@@ -17,6 +17,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::ingest::Intake;
 use crate::ingest::connection::{Peer, serve};
+use crate::runtime::TaskName;
 use crate::shard::door::{Doors, LocalDoor, ShardId};
 
 /// Most producers connected to the socket at once. More are told so and closed.
@@ -194,10 +195,13 @@ fn hand_over(
         };
         let door = door.clone();
         let runtime = door.runtime().clone();
-        runtime.spawn(Box::pin(async move {
-            serve(door, stream, peer, intake).await;
-            drop(seat);
-        }));
+        runtime.spawn(
+            TaskName::Ingest,
+            Box::pin(async move {
+                serve(door, stream, peer, intake).await;
+                drop(seat);
+            }),
+        );
     };
     doors.hand_over(to, Box::new(job));
 }

@@ -14,7 +14,9 @@ use futures_io::{AsyncRead, AsyncWrite, IoSlice};
 use crate::runtime::clock;
 use crate::runtime::helpers::Helpers;
 use crate::runtime::tasks::{self, Tasks};
-use crate::runtime::{Backend, KEEPALIVE_IDLE, Main, Panicked, Pending, Ready, Runtime, SLEEP_MAX, Stream, Task};
+use crate::runtime::{
+    Backend, KEEPALIVE_IDLE, Main, Panicked, Pending, Ready, Runtime, SLEEP_MAX, Stalls, Stream, Task, TaskName,
+};
 use crate::sys;
 use crate::time::Millis;
 
@@ -49,8 +51,12 @@ impl Runtime for Epoll {
         clock::entropy()
     }
 
-    fn spawn(&self, task: Task) {
-        self.tasks.spawn(task);
+    fn spawn(&self, name: TaskName, task: Task) {
+        self.tasks.spawn(name, task);
+    }
+
+    fn stalls(&self) -> Stalls {
+        self.tasks.stalls()
     }
 
     fn sleep(&self, wait: Millis) -> Pending<()> {

@@ -14,6 +14,7 @@ pub(crate) mod clock;
 mod epoll;
 mod helpers;
 mod probe;
+mod stalls;
 mod tasks;
 mod uring;
 #[cfg(any(test, feature = "sim"))]
@@ -38,6 +39,7 @@ use std::time::Duration;
 use futures_io::{AsyncRead, AsyncWrite};
 
 pub use crate::runtime::probe::{Choice, ChooseError, choose};
+pub use crate::runtime::stalls::{Held, STALL_BOUNDS, STALL_TOLD, Stalls, TaskName};
 use crate::time::Millis;
 
 /// A future that lives on one shard's thread.
@@ -60,8 +62,12 @@ pub trait Runtime {
     /// 64 random bits, fit for identifiers.
     fn entropy(&self) -> u64;
 
-    /// Runs `task` beside the others. It is dropped when the shard ends; a panic in it ends the shard.
-    fn spawn(&self, task: Task);
+    /// Runs `task` beside the others; `name` says who held the loop when a poll of it takes long. It is dropped when the
+    /// shard ends; a panic in it ends the shard.
+    fn spawn(&self, name: TaskName, task: Task);
+
+    /// Which tasks have held the loop, and for how long; the shard's main task is [`TaskName::Turn`].
+    fn stalls(&self) -> Stalls;
 
     /// Resolves after `wait`. May be dropped at any time; nothing of it stays behind.
     fn sleep(&self, wait: Millis) -> Pending<()>;

@@ -12,6 +12,7 @@ use std::task::{Poll, Waker};
 use async_executor::LocalExecutor;
 use futures_lite::future::{self, FutureExt};
 
+use crate::runtime::stalls::{LoopWatch, Stalls, TaskName};
 use crate::runtime::{Panicked, Task};
 
 /// The tasks of one shard. The list itself is owned by [`drive`], so that the tasks end when it does although they
@@ -20,6 +21,7 @@ use crate::runtime::{Panicked, Task};
 pub(super) struct Tasks {
     list: Weak<LocalExecutor<'static>>,
     first_panic: Rc<RefCell<FirstPanic>>,
+    watch: LoopWatch,
 }
 
 #[derive(Default)]
@@ -31,22 +33,27 @@ struct FirstPanic {
 impl Tasks {
     pub(super) fn new() -> (Rc<LocalExecutor<'static>>, Tasks) {
         let list = Rc::new(LocalExecutor::new());
-        let tasks = Tasks { list: Rc::downgrade(&list), first_panic: Rc::default() };
+        let tasks = Tasks { list: Rc::downgrade(&list), first_panic: Rc::default(), watch: LoopWatch::new() };
         (list, tasks)
     }
 
     /// Adds a task; after the shard's end it is dropped.
-    pub(super) fn spawn(&self, task: Task) {
+    pub(super) fn spawn(&self, name: TaskName, task: Task) {
         let Some(list) = self.list.upgrade() else {
             return;
         };
-        let first_panic = Rc::clone(&self.first_panic);
+        let (first_panic, watch) = (Rc::clone(&self.first_panic), self.watch.clone());
         let watched = async move {
-            if let Err(payload) = AssertUnwindSafe(task).catch_unwind().await {
+            if let Err(payload) = watch.timed(name, AssertUnwindSafe(task).catch_unwind()).await {
                 first_panic.borrow_mut().note(Panicked::caught("a task of the shard", &*payload));
             }
         };
         list.spawn(watched).detach();
+    }
+
+    /// Who held the loop, and for how long.
+    pub(super) fn stalls(&self) -> Stalls {
+        self.watch.stalls()
     }
 
     /// Resolves when a task has panicked.
@@ -89,6 +96,7 @@ pub(super) async fn drive(
             .await
             .map_err(|payload| Panicked::caught("the shard's main task", &*payload))
     };
+    let main = tasks.watch.timed(TaskName::Turn, main);
     let watch = async { Err(tasks.panicked().await) };
-    list.run(future::or(watch, main)).await
+    tasks.watch.over(list.run(future::or(watch, main))).await
 }

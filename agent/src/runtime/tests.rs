@@ -58,15 +58,18 @@ fn tasks_run_beside_each_other_and_end_with_the_shard() {
     for dropped in on_each_side(|runtime| async move {
         let dropped = Arc::new(Mutex::new(false));
         let (flag, kept) = (Flag(Arc::clone(&dropped)), Rc::clone(&runtime));
-        runtime.spawn(Box::pin(async move {
-            // Never ends, and holds the runtime it runs on.
-            let _held = (flag, kept);
-            future::pending::<()>().await;
-        }));
+        runtime.spawn(
+            TaskName::Turn,
+            Box::pin(async move {
+                // Never ends, and holds the runtime it runs on.
+                let _held = (flag, kept);
+                future::pending::<()>().await;
+            }),
+        );
         let counted = Rc::new(Cell::new(0));
         for _ in 0..1000 {
             let counted = Rc::clone(&counted);
-            runtime.spawn(Box::pin(async move { counted.set(counted.get() + 1) }));
+            runtime.spawn(TaskName::Turn, Box::pin(async move { counted.set(counted.get() + 1) }));
         }
         while counted.get() < 1000 {
             runtime.sleep(Millis(1)).await;
@@ -88,10 +91,13 @@ fn sleeps_wake_in_order_and_may_be_dropped() {
         let order = Rc::new(RefCell::new(Vec::new()));
         for wait in [120, 20, 70] {
             let (order, runtime_here) = (Rc::clone(&order), Rc::clone(&runtime));
-            runtime.spawn(Box::pin(async move {
-                runtime_here.sleep(Millis(wait)).await;
-                order.borrow_mut().push(wait);
-            }));
+            runtime.spawn(
+                TaskName::Turn,
+                Box::pin(async move {
+                    runtime_here.sleep(Millis(wait)).await;
+                    order.borrow_mut().push(wait);
+                }),
+            );
         }
         let before = runtime.now();
         runtime.sleep(Millis(300)).await;
@@ -242,10 +248,13 @@ fn wakers_that_outlive_their_shard_do_no_harm() {
     for waker in on_each_side(|runtime| async move {
         let slot = Rc::new(RefCell::new(None));
         let inside = Rc::clone(&slot);
-        runtime.spawn(Box::pin(poll_fn(move |cx| {
-            *inside.borrow_mut() = Some(cx.waker().clone());
-            Poll::Pending
-        })));
+        runtime.spawn(
+            TaskName::Turn,
+            Box::pin(poll_fn(move |cx| {
+                *inside.borrow_mut() = Some(cx.waker().clone());
+                Poll::Pending
+            })),
+        );
         runtime.sleep(Millis(5)).await;
         slot.take().unwrap()
     }) {
@@ -270,7 +279,7 @@ fn lesson_52_a_panic_in_offloaded_work_is_an_error_and_the_shard_goes_on() {
 fn a_panic_in_a_task_is_reported_by_the_shard() {
     for side in sides() {
         let spawned = start(side, "t-panic".into(), |runtime| {
-            runtime.spawn(Box::pin(async { panic!("the books do not balance") }));
+            runtime.spawn(TaskName::Turn, Box::pin(async { panic!("the books do not balance") }));
             Box::pin(future::pending())
         });
         let error = spawned.unwrap().join().unwrap_err();
@@ -279,6 +288,61 @@ fn a_panic_in_a_task_is_reported_by_the_shard() {
         let main = start(side, "t-panic".into(), |_| Box::pin(async { panic!("main fell over") }));
         let error = main.unwrap().join().unwrap_err();
         assert!(error.message.contains("main fell over"), "{error}");
+    }
+}
+
+#[test]
+fn a_task_that_blocks_is_reported_under_its_name() {
+    const BLOCKED: Duration = Duration::from_millis(50);
+    for (before, after) in on_each_side(|runtime| async move {
+        runtime.sleep(Millis(1)).await;
+        let before = runtime.stalls();
+        let sleeper = Rc::clone(&runtime);
+        runtime.spawn(
+            TaskName::Delivery,
+            Box::pin(async move {
+                // Not in its first poll, so that it comes from the reactor.
+                sleeper.sleep(Millis(5)).await;
+                thread::sleep(BLOCKED);
+            }),
+        );
+        runtime.sleep(Millis(100)).await;
+        (before, runtime.stalls())
+    }) {
+        let longest = |stalls: &Stalls, wanted| stalls.each().find(|(name, _)| *name == wanted).unwrap().1.longest;
+        assert!(longest(&before, TaskName::Delivery) < BLOCKED, "{before:?}");
+        assert!(longest(&after, TaskName::Delivery) >= BLOCKED, "{after:?}");
+        assert_eq!(after.longest().unwrap().0, TaskName::Delivery, "{after:?}");
+    }
+}
+
+#[test]
+fn a_shards_own_work_that_blocks_is_reported_as_its_turn() {
+    const BLOCKED: Duration = Duration::from_millis(50);
+    for stalls in on_each_side(|runtime| async move {
+        thread::sleep(BLOCKED);
+        future::yield_now().await;
+        runtime.stalls()
+    }) {
+        let (name, longest) = stalls.longest().unwrap();
+        assert!(name == TaskName::Turn && longest >= BLOCKED, "{stalls:?}");
+    }
+}
+
+/// The system may take the thread away from a quick poll too; from one of many rounds it does not.
+#[test]
+fn a_loop_that_waits_or_is_quick_has_nothing_to_report() {
+    for quiet in on_each_side(|runtime| async move {
+        let mut quiet = 0;
+        for _ in 0..50 {
+            let before = runtime.stalls();
+            runtime.spawn(TaskName::Ingest, Box::pin(async { future::yield_now().await }));
+            runtime.sleep(Millis(10)).await;
+            quiet += u32::from(runtime.stalls() == before);
+        }
+        quiet
+    }) {
+        assert!(quiet > 0, "each round of waiting counts as a stall");
     }
 }
 
@@ -326,10 +390,13 @@ fn shards_that_have_ended_leave_no_descriptors_and_no_threads() {
                 let listener = TcpListener::bind("127.0.0.1:0").unwrap();
                 let stream = runtime.connect(listener.local_addr().unwrap()).await.unwrap();
                 let sleeper = Rc::clone(&runtime);
-                runtime.spawn(Box::pin(async move {
-                    let _kept = stream;
-                    sleeper.sleep(Millis::from_secs(3600)).await;
-                }));
+                runtime.spawn(
+                    TaskName::Turn,
+                    Box::pin(async move {
+                        let _kept = stream;
+                        sleeper.sleep(Millis::from_secs(3600)).await;
+                    }),
+                );
                 offload_value(&runtime, || ()).await.unwrap();
             });
         };
@@ -364,11 +431,14 @@ fn a_busy_shard_still_hears_its_timers_and_sockets() {
         let address = listener.local_addr().unwrap();
         let echo = thread::spawn(move || echo_all(listener.accept().unwrap().0));
         let mut stream = runtime.connect(address).await.unwrap();
-        runtime.spawn(Box::pin(async {
-            loop {
-                future::yield_now().await;
-            }
-        }));
+        runtime.spawn(
+            TaskName::Turn,
+            Box::pin(async {
+                loop {
+                    future::yield_now().await;
+                }
+            }),
+        );
         let started = runtime.now();
         for _ in 0..100 {
             runtime.sleep(Millis(1)).await;
@@ -402,10 +472,13 @@ async fn while_idle(runtime: Rc<dyn Runtime>) -> Activity {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut stream = runtime.connect(listener.local_addr().unwrap()).await.unwrap();
     let far = Rc::clone(&runtime);
-    runtime.spawn(Box::pin(async move { far.sleep(Millis::from_secs(3600)).await }));
-    runtime.spawn(Box::pin(async move {
-        let _ = stream.read(&mut [0; 1]).await;
-    }));
+    runtime.spawn(TaskName::Turn, Box::pin(async move { far.sleep(Millis::from_secs(3600)).await }));
+    runtime.spawn(
+        TaskName::Turn,
+        Box::pin(async move {
+            let _ = stream.read(&mut [0; 1]).await;
+        }),
+    );
     runtime.sleep(Millis(50)).await;
     let before = Activity::so_far();
     runtime.sleep(IDLE).await;

@@ -20,7 +20,9 @@ use glommio::{LocalExecutor, LocalExecutorBuilder};
 use crate::runtime::clock;
 use crate::runtime::helpers::Helpers;
 use crate::runtime::tasks::{self, Tasks};
-use crate::runtime::{Backend, KEEPALIVE_IDLE, Main, Panicked, Pending, Ready, Runtime, SLEEP_MAX, Stream, Task};
+use crate::runtime::{
+    Backend, KEEPALIVE_IDLE, Main, Panicked, Pending, Ready, Runtime, SLEEP_MAX, Stalls, Stream, Task, TaskName,
+};
 use crate::sys;
 use crate::time::Millis;
 
@@ -88,8 +90,12 @@ impl Runtime for Uring {
         clock::entropy()
     }
 
-    fn spawn(&self, task: Task) {
-        self.tasks.spawn(task);
+    fn spawn(&self, name: TaskName, task: Task) {
+        self.tasks.spawn(name, task);
+    }
+
+    fn stalls(&self) -> Stalls {
+        self.tasks.stalls()
     }
 
     fn sleep(&self, wait: Millis) -> Pending<()> {

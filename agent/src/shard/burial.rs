@@ -8,13 +8,13 @@ use scaidrive_codecs::own::{DeadLettersFull, OwnEvent};
 use super::{Place, Shard};
 use crate::deadletter::{Kept, Key, Letter};
 use crate::delivery::outlet::Condemned;
-use crate::runtime::offload_value;
+use crate::runtime::{TaskName, offload_value};
 use crate::time::Millis;
 
 impl Shard {
     /// Puts an event that a destination refused for good into its store; it is settled when it is there.
     pub fn bury(self: &Rc<Self>, place: &Rc<Place>, condemned: Condemned) {
-        self.runtime.spawn(Box::pin(bury(Rc::clone(self), Rc::clone(place), condemned)));
+        self.runtime.spawn(TaskName::Upkeep, Box::pin(bury(Rc::clone(self), Rc::clone(place), condemned)));
     }
 
     /// A destination's dead-letter store has no room: said once an hour.

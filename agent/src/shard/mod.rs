@@ -52,7 +52,7 @@ use crate::delivery::allowance::Allowance;
 use crate::delivery::carrier;
 use crate::delivery::outlet::{FLAG_OWN, Reading};
 use crate::notify::Notify;
-use crate::runtime::Runtime;
+use crate::runtime::{Runtime, TaskName};
 use crate::stream::books::TenantBooks;
 use crate::time::{Entropy, Millis};
 
@@ -502,7 +502,7 @@ impl Shard {
     fn tend(self: &Rc<Self>, place: &Rc<Place>) {
         if place.wants_carrier() && !place.is_closed.get() && !self.is_stopping() {
             place.carriers.set(place.carriers.get() + 1);
-            self.runtime.spawn(Box::pin(carrier::carry(Rc::clone(self), Rc::clone(place))));
+            self.runtime.spawn(TaskName::Delivery, Box::pin(carrier::carry(Rc::clone(self), Rc::clone(place))));
         }
     }
 

@@ -9,6 +9,7 @@ use super::{Chance, Place, Plan, Planned, Shard};
 use crate::delivery::encoder::Encoder;
 use crate::delivery::outlet::{Drain, Outlet, Reading, Start};
 use crate::delivery::route::Route;
+use crate::runtime::TaskName;
 use crate::time::Millis;
 
 impl Shard {
@@ -25,7 +26,7 @@ impl Shard {
                     let is_new = place.outlet.borrow().reading != Reading::Draining(Drain::Replaced);
                     if is_new {
                         place.outlet.borrow_mut().drain_for(Drain::Replaced);
-                        self.runtime.spawn(Box::pin(replace(Rc::clone(self), Rc::clone(place))));
+                        self.runtime.spawn(TaskName::Upkeep, Box::pin(replace(Rc::clone(self), Rc::clone(place))));
                     }
                     places.push(Rc::clone(place));
                 }
@@ -36,7 +37,7 @@ impl Shard {
             if !plan.destinations.iter().any(|planned| planned.destination.id == place.destination.id) {
                 // Now, because the same destination may be there again before its last words are said.
                 self.log.borrow_mut().remove_cursor(place.outlet.borrow().key());
-                self.runtime.spawn(Box::pin(retire(Rc::clone(self), Rc::clone(place))));
+                self.runtime.spawn(TaskName::Upkeep, Box::pin(retire(Rc::clone(self), Rc::clone(place))));
             }
         }
         for replay in replays {

@@ -7,6 +7,7 @@ use super::replan::{place_for, say_last_words};
 use super::{Chance, Place, ReplayReport, Shard};
 use crate::config::DestinationId;
 use crate::delivery::outlet::Outlet;
+use crate::runtime::TaskName;
 
 impl Shard {
     /// Sends a destination again what the log still holds of the time since `from_wall_ms`. One replay at a time: while one
@@ -68,6 +69,6 @@ impl Shard {
         let now = self.runtime.now();
         replay.outlet.borrow_mut().abandon(0, now, &mut Chance(&*self.runtime));
         let (shard, replay) = (Rc::clone(self), Rc::clone(replay));
-        self.runtime.spawn(Box::pin(async move { say_last_words(&shard, &replay).await }));
+        self.runtime.spawn(TaskName::Upkeep, Box::pin(async move { say_last_words(&shard, &replay).await }));
     }
 }

@@ -7,6 +7,7 @@ use hdrhistogram::Histogram;
 
 use super::{Place, Shard};
 use crate::delivery::outlet::Outlet;
+use crate::runtime::Stalls;
 use crate::stream::books::Books;
 use crate::time::Millis;
 
@@ -62,6 +63,8 @@ pub struct ShardReport {
     pub why_no_room: Option<String>,
     /// Records whose index could not be read.
     pub unreadable: u64,
+    /// Which of its tasks have held its loop, and for how long.
+    pub stalls: Stalls,
     /// Each destination.
     pub destinations: Vec<DestinationReport>,
 }
@@ -196,6 +199,7 @@ impl Shard {
             oldest_wall_ms: log.segments().next().map(|info| info.wall_times.0.as_ms()),
             why_no_room: intake.why_no_room().map(str::to_owned),
             unreadable: self.unreadable.get(),
+            stalls: self.runtime.stalls(),
             destinations: destinations.collect(),
         }
     }

@@ -8,7 +8,7 @@ use super::{Place, Shard};
 use crate::config::DestinationId;
 use crate::deadletter::{Key, Letter, Tried};
 use crate::delivery::outlet::Sending;
-use crate::runtime::offload_value;
+use crate::runtime::{TaskName, offload_value};
 use crate::stream::name::StreamName;
 use crate::time::Millis;
 
@@ -18,11 +18,14 @@ impl Shard {
     pub(super) fn resend(self: &Rc<Self>, destination: DestinationId, mut letters: Vec<Key>) {
         letters.retain(|key| self.resending.borrow_mut().insert((destination, *key)));
         let shard = Rc::clone(self);
-        self.runtime.spawn(Box::pin(async move {
-            let mut letters = letters.into();
-            resend(&shard, destination, &mut letters).await;
-            shard.may_be_wished_again(destination, letters);
-        }));
+        self.runtime.spawn(
+            TaskName::Upkeep,
+            Box::pin(async move {
+                let mut letters = letters.into();
+                resend(&shard, destination, &mut letters).await;
+                shard.may_be_wished_again(destination, letters);
+            }),
+        );
     }
 
     fn may_be_wished_again(&self, destination: DestinationId, letters: impl IntoIterator<Item = Key>) {

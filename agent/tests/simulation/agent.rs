@@ -11,8 +11,8 @@ use scaidrive_siem::credentials::Credentials;
 use scaidrive_siem::deadletter::{DeadLetters, Letter};
 use scaidrive_siem::delivery::allowance::Allowance;
 use scaidrive_siem::ingest::{Intake, Settings, Window};
-use scaidrive_siem::runtime::Runtime;
 use scaidrive_siem::runtime::virtual_time::World;
+use scaidrive_siem::runtime::{Runtime, TaskName};
 use scaidrive_siem::shard::door::{Doors, Inbox, ShardId};
 use scaidrive_siem::shard::{Command, Holdings, Identity, Mailbox, Parts, Plan, Planned, Published, Shard};
 use scaidrive_siem::time::Millis;
@@ -122,10 +122,13 @@ impl Machine {
             };
             let shard = Shard::new(Rc::clone(&runtime), parts);
             let (runs, ended) = (Rc::clone(&shard), Rc::clone(&ended));
-            runtime.spawn(Box::pin(async move {
-                runs.run().await;
-                ended.set(ended.get() + 1);
-            }));
+            runtime.spawn(
+                TaskName::Turn,
+                Box::pin(async move {
+                    runs.run().await;
+                    ended.set(ended.get() + 1);
+                }),
+            );
             shards.push(shard);
         }
         let settings = Settings {
@@ -225,42 +228,48 @@ impl Machine {
     fn help(&self, runtime: &Rc<dyn Runtime>, syncer: Syncer, mut keeper: Keeper) {
         let (time, dice, steps) = (Rc::clone(runtime), self.dice.clone(), Rc::clone(&self.helper_steps));
         let sync_ms = self.setup.sync_ms;
-        runtime.spawn(Box::pin(async move {
-            let mut idle = 0;
-            loop {
-                steps.set(steps.get() + 1);
-                let Some(job) = syncer.begin() else {
-                    idle += 1;
-                    time.sleep(nap(&dice, idle)).await;
-                    continue;
-                };
-                idle = 0;
-                time.sleep(Millis(dice.within(0, sync_ms))).await;
-                let result = job.execute();
-                time.sleep(Millis(dice.within(0, 3))).await;
-                let pause = if result.is_err() { Millis(1_000) } else { Millis(0) };
-                syncer.finish(job, result);
-                time.sleep(pause).await;
-            }
-        }));
-        let (time, dice, steps) = (Rc::clone(runtime), self.dice.clone(), Rc::clone(&self.helper_steps));
-        runtime.spawn(Box::pin(async move {
-            let (mut retry_at, mut idle) = (Millis::ZERO, 0);
-            loop {
-                steps.set(steps.get() + 1);
-                if time.now() >= retry_at {
-                    keeper.retry();
-                    retry_at = time.now().plus(Millis(1_000));
-                }
-                if keeper.step() {
+        runtime.spawn(
+            TaskName::Upkeep,
+            Box::pin(async move {
+                let mut idle = 0;
+                loop {
+                    steps.set(steps.get() + 1);
+                    let Some(job) = syncer.begin() else {
+                        idle += 1;
+                        time.sleep(nap(&dice, idle)).await;
+                        continue;
+                    };
                     idle = 0;
-                    time.sleep(Millis(dice.within(0, 4))).await;
-                } else {
-                    idle += 1;
-                    time.sleep(nap(&dice, idle)).await;
+                    time.sleep(Millis(dice.within(0, sync_ms))).await;
+                    let result = job.execute();
+                    time.sleep(Millis(dice.within(0, 3))).await;
+                    let pause = if result.is_err() { Millis(1_000) } else { Millis(0) };
+                    syncer.finish(job, result);
+                    time.sleep(pause).await;
                 }
-            }
-        }));
+            }),
+        );
+        let (time, dice, steps) = (Rc::clone(runtime), self.dice.clone(), Rc::clone(&self.helper_steps));
+        runtime.spawn(
+            TaskName::Upkeep,
+            Box::pin(async move {
+                let (mut retry_at, mut idle) = (Millis::ZERO, 0);
+                loop {
+                    steps.set(steps.get() + 1);
+                    if time.now() >= retry_at {
+                        keeper.retry();
+                        retry_at = time.now().plus(Millis(1_000));
+                    }
+                    if keeper.step() {
+                        idle = 0;
+                        time.sleep(Millis(dice.within(0, 4))).await;
+                    } else {
+                        idle += 1;
+                        time.sleep(nap(&dice, idle)).await;
+                    }
+                }
+            }),
+        );
     }
 }
 

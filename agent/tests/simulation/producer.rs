@@ -9,8 +9,8 @@ use futures_lite::future::or;
 use futures_lite::io::split;
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use scaidrive_siem::ingest::connection::{Peer, serve};
-use scaidrive_siem::runtime::Runtime;
 use scaidrive_siem::runtime::virtual_time::{Network, World};
+use scaidrive_siem::runtime::{Runtime, TaskName};
 use scaidrive_siem::time::Millis;
 use serde_json::Value;
 
@@ -81,7 +81,7 @@ impl Producer {
             let shard = self.dice.within(0, life.shards.len() as u64) as usize;
             let peer = Peer { uid: 7, pid: None };
             let door = life.shards[shard].door();
-            life.runtime.spawn(Box::pin(serve(door, far, peer, life.intake.clone())));
+            life.runtime.spawn(TaskName::Ingest, Box::pin(serve(door, far, peer, life.intake.clone())));
             drop(life);
             let (from, to) = split(near);
             or(self.hear(from), self.write(to)).await;

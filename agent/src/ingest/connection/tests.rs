@@ -18,7 +18,7 @@ use crate::ingest::double::{TestInbox, TestShelf};
 use crate::ingest::ledger::Window;
 use crate::ingest::lines::READ_SIZE;
 use crate::ingest::{IngestStats, Settings};
-use crate::runtime::{Backend, Panicked, Runtime, Task};
+use crate::runtime::{Backend, Panicked, Runtime, Stalls, Task, TaskName};
 use crate::shard::door::Doors;
 
 /// Time that the test moves; helper jobs run at once.
@@ -41,8 +41,11 @@ impl Runtime for TestRuntime {
     fn entropy(&self) -> u64 {
         4
     }
-    fn spawn(&self, task: Task) {
+    fn spawn(&self, _: TaskName, task: Task) {
         self.spawned.borrow_mut().push(task);
+    }
+    fn stalls(&self) -> Stalls {
+        Stalls::default()
     }
     fn sleep(&self, wait: Millis) -> Pending<()> {
         let (now, until) = (self.now.clone(), self.now.get() + wait.0);

@@ -24,7 +24,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
-use crate::runtime::{Backend, Panicked, Pending, Runtime, Stream, Task};
+use crate::runtime::{Backend, Panicked, Pending, Runtime, Stalls, Stream, Task, TaskName};
 use crate::time::Millis;
 use network::Wires;
 
@@ -329,8 +329,13 @@ impl Runtime for Virtual {
         self.sim.entropy.next()
     }
 
-    fn spawn(&self, task: Task) {
+    fn spawn(&self, _name: TaskName, task: Task) {
         self.sim.spawn(Rc::clone(&self.life), task);
+    }
+
+    /// Time stands still while a task is polled.
+    fn stalls(&self) -> Stalls {
+        Stalls::default()
     }
 
     fn sleep(&self, wait: Millis) -> Pending<()> {

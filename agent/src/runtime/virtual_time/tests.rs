@@ -4,7 +4,7 @@ use futures_lite::future::{self, yield_now};
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
-use crate::runtime::offload_value;
+use crate::runtime::{TaskName, offload_value};
 
 const SERVER: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::new(192, 0, 2, 7), 514));
 
@@ -30,18 +30,21 @@ fn busy_run(seed: u64) -> (u64, Vec<(u64, usize)>) {
     for node in 0..5 {
         let runtime = world.runtime(&format!("node-{node}"));
         let log = Rc::clone(&log);
-        runtime.clone().spawn(Box::pin(async move {
-            let mut stream = runtime.connect(SERVER).await.unwrap();
-            for round in 0..20 {
-                runtime.sleep(Millis(runtime.entropy() % 50)).await;
-                stream.write_all(&vec![node as u8; 1000]).await.unwrap();
-                let mut back = vec![0; 1000];
-                stream.read_exact(&mut back).await.unwrap();
-                assert!(back.iter().all(|byte| *byte == node as u8));
-                offload_value(&runtime, move || round).await.unwrap();
-                log.borrow_mut().push((runtime.now().0, node));
-            }
-        }));
+        runtime.clone().spawn(
+            TaskName::Turn,
+            Box::pin(async move {
+                let mut stream = runtime.connect(SERVER).await.unwrap();
+                for round in 0..20 {
+                    runtime.sleep(Millis(runtime.entropy() % 50)).await;
+                    stream.write_all(&vec![node as u8; 1000]).await.unwrap();
+                    let mut back = vec![0; 1000];
+                    stream.read_exact(&mut back).await.unwrap();
+                    assert!(back.iter().all(|byte| *byte == node as u8));
+                    offload_value(&runtime, move || round).await.unwrap();
+                    log.borrow_mut().push((runtime.now().0, node));
+                }
+            }),
+        );
     }
     world.run_until(Millis::from_secs(60));
     (world.trace(), log.take())
@@ -278,10 +281,13 @@ fn a_killed_node_drops_its_tasks_and_its_peers_notice() {
     let (mut near, mut far) = world.network().pair();
     let runtime = world.runtime("a");
     let late = Rc::clone(&runtime);
-    runtime.spawn(Box::pin(async move {
-        near.read(&mut [0; 1]).await.unwrap();
-        unreachable!("killed before anything came");
-    }));
+    runtime.spawn(
+        TaskName::Turn,
+        Box::pin(async move {
+            near.read(&mut [0; 1]).await.unwrap();
+            unreachable!("killed before anything came");
+        }),
+    );
     let ran = Arc::new(AtomicBool::new(false));
     let job_ran = Arc::clone(&ran);
     drop(runtime.offload(Box::new(move || job_ran.store(true, Ordering::Relaxed))));
@@ -292,14 +298,14 @@ fn a_killed_node_drops_its_tasks_and_its_peers_notice() {
         sees.set(true);
     }));
     world.kill("a");
-    late.spawn(Box::pin(async { panic!("a dead node runs nothing") }));
+    late.spawn(TaskName::Turn, Box::pin(async { panic!("a dead node runs nothing") }));
     world.run_until(Millis(100));
     assert!(noticed.get() && !ran.load(Ordering::Relaxed));
     assert_eq!(world.task_count(), 0);
 
     let reborn = Rc::new(Cell::new(false));
     let lives = Rc::clone(&reborn);
-    world.runtime("a").spawn(Box::pin(async move { lives.set(true) }));
+    world.runtime("a").spawn(TaskName::Turn, Box::pin(async move { lives.set(true) }));
     world.run_until(Millis(101));
     assert!(reborn.get());
 }
@@ -356,10 +362,13 @@ fn a_dropped_world_lets_go_of_everything() {
     let dropped = Rc::new(Cell::new(false));
     let world = World::new(1);
     let (flag, runtime) = (Flag(Rc::clone(&dropped)), world.runtime("a"));
-    runtime.clone().spawn(Box::pin(async move {
-        let _held = (flag, Rc::clone(&runtime));
-        runtime.sleep(Millis::from_secs(1_000_000)).await;
-    }));
+    runtime.clone().spawn(
+        TaskName::Turn,
+        Box::pin(async move {
+            let _held = (flag, Rc::clone(&runtime));
+            runtime.sleep(Millis::from_secs(1_000_000)).await;
+        }),
+    );
     world.run_until(Millis(1));
     let sim = Rc::downgrade(&world.sim);
     drop(world);
