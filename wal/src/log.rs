@@ -191,9 +191,13 @@ impl Log {
         let done = active.populate.done.load(Ordering::Acquire) as usize;
         let ahead = self.shared.options.populate_ahead as usize;
         if done < active.limit && done < end + ahead / 2 {
-            let wanted = (end + ahead).min(active.limit + FOOTER_LEN) as u32;
-            active.populate.wanted.store(wanted, Ordering::Release);
-            self.shared.keeper_signal.raise();
+            // One wish at a time, so that the keeper is woken once for a stretch and makes it present in one go.
+            let wished = active.populate.wanted.load(Ordering::Relaxed) as usize;
+            if wished <= done || wished < end {
+                let wanted = (end + ahead).min(active.limit + FOOTER_LEN) as u32;
+                active.populate.wanted.store(wanted, Ordering::Release);
+                self.shared.keeper_signal.raise();
+            }
             if end > done {
                 return Err(AppendError::WaitForKeeper);
             }
@@ -206,6 +210,9 @@ impl Log {
         let padding = size - head.len as usize;
         writer.store(active.at + head.len as usize, &[0; 8][..padding]);
         writer.publish(end);
+        // The keeper touched these pages on another processor. The next record, most likely much like this one, finds their
+        // lines here by the time its event is parsed.
+        writer.fetch(end, size);
         active.tally.add(active.at, &head);
         active.at = end;
         self.appended += size as u64;
