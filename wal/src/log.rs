@@ -497,3 +497,36 @@ const TIDY_EVERY_MS: u64 = 100;
 
 /// The directory behind a log, for the code that opens it.
 pub(crate) type DynDisk = Arc<dyn Disk>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::budget::Budget;
+    use crate::mapped::MappedDisk;
+
+    #[test]
+    fn the_keeper_is_wished_for_once_a_stretch() {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = Arc::new(MappedDisk::open(&dir.path().join("log")).unwrap());
+        let none = ByteCount::new(0);
+        let options = Options { populate_ahead: 1 << 16, min_free: none, min_free_percent: 0, ..Options::default() };
+        let (mut log, _) = Log::open(disk, options, Budget::new(4), WallTime::default(), &mut || 7).unwrap();
+        let (_, mut keeper) = log.helpers();
+        while keeper.step() {}
+        let record =
+            NewRecord { wall: WallTime::default(), tenant_hash: 1, flags: 0, index: &[], payload: &[1; 1_000] };
+        for _ in 0..3 {
+            // The keeper sleeps until the log has used up what is present.
+            let mut wishes = Vec::new();
+            while log.append(&record, LogTime::default()).is_ok() {
+                let active = log.active.as_ref().unwrap();
+                wishes.push(active.populate.wanted.load(Ordering::Acquire));
+            }
+            let before = wishes[0];
+            wishes.retain(|wish| *wish != before);
+            wishes.dedup();
+            assert_eq!(wishes.len(), 1, "{wishes:?}");
+            while keeper.step() {}
+        }
+    }
+}
