@@ -13,6 +13,7 @@ use crate::json::unescaped;
 use crate::severity::Severity;
 use crate::time::parse_rfc3339;
 
+mod marks;
 mod scan;
 
 pub(crate) use scan::after_string;
@@ -134,15 +135,28 @@ pub fn index(raw: &[u8]) -> Result<Index, Refusal> {
     if raw.len() > EVENT_BYTES_MAX {
         return Err(Refusal::TooLong { bytes: raw.len() });
     }
-    std::str::from_utf8(raw).map_err(|error| Refusal::NotUtf8 { at: error.valid_up_to() })?;
     if raw.first() != Some(&b'{') {
+        is_utf8(raw)?;
         return Err(Refusal::NotAnObject);
     }
-    let mut found = Found::default();
     let mut scanner = Scanner::new(raw);
+    let judged = judge(&mut scanner);
+    if judged.is_err() || !scanner.is_ascii() {
+        is_utf8(raw)?;
+    }
+    judged
+}
+
+/// Judges everything but the encoding.
+fn judge(scanner: &mut Scanner<'_>) -> Result<Index, Refusal> {
+    let mut found = Found::default();
     scanner.object(|scanner, key| found.member(scanner, key))?;
     scanner.end()?;
-    found.finish(raw)
+    found.finish(scanner.raw())
+}
+
+fn is_utf8(raw: &[u8]) -> Result<(), Refusal> {
+    std::str::from_utf8(raw).map(|_| ()).map_err(|error| Refusal::NotUtf8 { at: error.valid_up_to() })
 }
 
 /// Makes one line of an event: line breaks between tokens become spaces.

@@ -60,8 +60,7 @@ pub fn write_number(number: u64, out: &mut Vec<u8>) {
 /// How many bytes at the start of `bytes` are plain string content: no quote, no backslash, no control character.
 ///
 /// Looks at eight bytes at a time. In each word the lowest marked byte is exact; marks above it may be borrow from it.
-#[inline(always)]
-pub(crate) fn plain_length(bytes: &[u8]) -> usize {
+fn plain_length(bytes: &[u8]) -> usize {
     let (words, tail) = bytes.as_chunks::<8>();
     for (nth, word) in words.iter().enumerate() {
         let marks = marked(u64::from_le_bytes(*word));

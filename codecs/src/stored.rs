@@ -53,10 +53,9 @@ pub enum IndexError {
 impl Index {
     /// Appends the index to `out`, at most [`INDEX_BYTES_MAX`] bytes.
     pub fn encode(&self, out: &mut Vec<u8>) {
-        let start = out.len();
-        out.resize(start + INDEX_BYTES_MAX, 0);
-        let used = bincode::encode_into_slice(self, &mut out[start..], CONFIG);
-        out.truncate(start + used.expect("the largest index fits INDEX_BYTES_MAX"));
+        let mut bytes = [0; INDEX_BYTES_MAX];
+        let used = bincode::encode_into_slice(self, &mut bytes, CONFIG);
+        out.extend_from_slice(&bytes[..used.expect("the largest index fits INDEX_BYTES_MAX")]);
     }
 
     /// Reads an index back.
@@ -76,15 +75,11 @@ impl Index {
 impl Encode for Index {
     fn encode<E: Encoder>(&self, encoder: &mut E) -> Result<(), EncodeError> {
         let mut block = [0u8; BLOCK_MAX];
-        let mut used = 0;
         let is_narrow = self.spans.iter().all(|span| span.end <= u32::from(u16::MAX));
-        let width = if is_narrow { NARROW } else { WIDE };
-        for span in Field::ALL.iter().filter_map(|field| self.span(*field)) {
-            for number in [span.start, span.end - span.start] {
-                block[used..used + width].copy_from_slice(&number.to_le_bytes()[..width]);
-                used += width;
-            }
-        }
+        let (width, used) = match is_narrow {
+            true => (NARROW, put_spans::<NARROW>(self, &mut block)),
+            false => (WIDE, put_spans::<WIDE>(self, &mut block)),
+        };
         FORMAT.encode(encoder)?;
         self.severity.code().encode(encoder)?;
         (width as u8).encode(encoder)?;
@@ -118,6 +113,22 @@ impl<Context> Decode<Context> for Index {
         let spans = spans.ok_or(DecodeError::Other("a span that overflows"))?;
         Ok(Index { spans, present, escaped, severity, timestamp_ms })
     }
+}
+
+/// Writes the spans to the front of `block` and says how many bytes they take. The width is a constant, so that each
+/// number is one store.
+fn put_spans<const WIDTH: usize>(index: &Index, block: &mut [u8; BLOCK_MAX]) -> usize {
+    let (numbers, _) = block.as_chunks_mut::<WIDTH>();
+    let (pairs, _) = numbers.as_chunks_mut::<2>();
+    let present = Field::ALL.iter().filter_map(|field| index.span(*field));
+    let mut count = 0;
+    for (pair, span) in pairs.iter_mut().zip(present) {
+        for (place, number) in pair.iter_mut().zip([span.start, span.end - span.start]) {
+            place.copy_from_slice(&number.to_le_bytes()[..WIDTH]);
+        }
+        count += 1;
+    }
+    count * 2 * WIDTH
 }
 
 fn spans<const WIDTH: usize>(block: &[u8; BLOCK_MAX], present: u16) -> Option<[Span; Field::COUNT]> {

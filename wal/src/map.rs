@@ -169,9 +169,9 @@ impl Region {
         if self.is_bad() { Err(io::Error::other(BAD_TEXT)) } else { Ok(()) }
     }
 
-    /// Makes what was stored in `start..end` durable, and leaves the pages around it alone: what the keeper made present
-    /// ahead of the writer is neither written nor protected against writing, as a sync of the whole file would. The
-    /// range must end at or below the frontier.
+    /// Makes what was stored in `start..end` durable, and leaves pages far from it alone: most of what the keeper made
+    /// present ahead of the writer is neither written nor protected against writing, as a sync of the whole file would.
+    /// The range must end at or below the frontier.
     ///
     /// # Errors
     /// As for [`Region::sync`].
@@ -181,9 +181,10 @@ impl Region {
                 assert!(end <= self.frontier());
                 let first = start - start % PAGE;
                 // Cleaning a page that is mapped for writing interrupts every processor that runs a thread of ours, page by
-                // page. Pages that will never be written again are let go of first, with one interrupt for all of them;
-                // their bytes stay in the page cache, where the sync finds them.
-                self.forget(first, end);
+                // page. The pages are let go of first, with one interrupt for all of them; their bytes stay in the page
+                // cache, where the sync finds them. So are the pages right ahead of the writer: the folio in which the range
+                // ends is cleaned whole, and the writer faults on them once either way.
+                self.forget(first, end + FOLIO);
                 // `msync` with MS_SYNC is `fdatasync` for the bytes of a range: the same path in the kernel, the same errors.
                 map.flush_range(start, end - start)?;
                 self.populate_read(first, end / PAGE * PAGE);
@@ -322,6 +323,20 @@ impl Writer {
         assert!(at >= self.region.frontier.load(Ordering::Relaxed));
         self.region.copy_in(at, bytes);
     }
+
+    /// Asks for the `len` bytes at `at` to be in this processor's cache when they are written in a moment.
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
+    pub(crate) fn fetch(&self, at: usize, len: usize) {
+        use std::arch::x86_64::{_MM_HINT_ET0, _mm_prefetch};
+        for line in (at..self.region.len.min(at + len)).step_by(CACHE_LINE) {
+            // SAFETY: `line` lies inside the mapping; a hint reads and writes nothing.
+            unsafe { _mm_prefetch::<_MM_HINT_ET0>(self.region.base.as_ptr().add(line).cast()) };
+        }
+    }
+
+    /// No such hint is known here.
+    #[cfg(not(all(target_arch = "x86_64", not(miri))))]
+    pub(crate) fn fetch(&self, _at: usize, _len: usize) {}
 
     /// Lets everyone read up to `frontier`, which does not go back.
     pub(crate) fn publish(&mut self, frontier: usize) {
@@ -493,6 +508,10 @@ static PREVIOUS_FLAGS: AtomicUsize = AtomicUsize::new(0);
 const MAPPINGS_MAX: usize = 4096;
 /// Bytes in a page, on every machine this runs on or smaller than there.
 pub(crate) const PAGE: usize = 4096;
+/// Pages that the page cache keeps, and cleans, together: with the usual read-ahead of 128 KiB no folio of a file is larger.
+const FOLIO: usize = 128 << 10;
+#[cfg(all(target_arch = "x86_64", not(miri)))]
+const CACHE_LINE: usize = 64;
 const BAD_TEXT: &str = "a page of the mapped segment could not be read or written";
 
 #[cfg(test)]

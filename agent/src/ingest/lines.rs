@@ -8,7 +8,7 @@
 use memchr::memchr;
 
 /// Most bytes asked for in one read.
-pub const READ_SIZE: usize = 64 * 1024;
+pub const READ_SIZE: usize = 128 * 1024;
 
 /// How much of a line over the limit is kept for people to recognise it by, in bytes.
 pub const HEAD_MAX: usize = 4 * 1024;

@@ -1,14 +1,17 @@
 //! The JSON scanner under the index: checks the grammar of RFC 8259 and says where strings lie.
 //!
-//! The bytes are known to be UTF-8 before the scan begins. White space is space and tab only: a line break is refused.
+//! White space is space and tab only: a line break is refused. Whether the bytes are UTF-8 is not judged here, but
+//! [`Scanner::is_ascii`] says when that needs no looking: outside strings the grammar has ASCII only, and the inside of
+//! every string is walked over.
 
+use super::marks::Marks;
 use super::{DEPTH_MAX, Refusal};
-use crate::json::plain_length;
 
 /// A place in the event's bytes that only moves forward.
 pub(super) struct Scanner<'a> {
     raw: &'a [u8],
     at: usize,
+    marks: Marks<'a>,
 }
 
 /// A string, without its quotes.
@@ -31,7 +34,12 @@ impl Text {
 
 impl<'a> Scanner<'a> {
     pub(super) fn new(raw: &'a [u8]) -> Scanner<'a> {
-        Scanner { raw, at: 0 }
+        Scanner { raw, at: 0, marks: Marks::new(raw) }
+    }
+
+    /// Whether all that was scanned is ASCII.
+    pub(super) fn is_ascii(&self) -> bool {
+        self.marks.is_ascii()
     }
 
     pub(super) fn raw(&self) -> &'a [u8] {
@@ -99,7 +107,7 @@ impl<'a> Scanner<'a> {
     #[inline(always)]
     pub(super) fn string(&mut self) -> Result<Text, Refusal> {
         let start = self.at + 1;
-        let end = start + plain_length(&self.raw[start..]);
+        let end = self.marks.next(start);
         if self.raw.get(end) != Some(&b'"') {
             self.at = end;
             return self.rest_of_string(start);
@@ -118,7 +126,7 @@ impl<'a> Scanner<'a> {
                 Some(_) => return Err(self.expected("allowed inside a string without an escape")),
                 None => return Err(self.expected("the `\"` that ends a string")),
             }
-            self.at += plain_length(&self.raw[self.at..]);
+            self.at = self.marks.next(self.at);
         }
         let end = self.at;
         self.at += 1;
