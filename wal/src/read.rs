@@ -8,7 +8,7 @@ use crate::format::RecordHead;
 use crate::number::{LogTime, Seq, WallTime};
 use crate::shared::{Grant, Mapped};
 
-/// Where a reader is. Only ever moves forward.
+/// Where a reader is. Only ever moves forward, unless it is told to return.
 #[derive(Clone, Debug)]
 pub struct Position {
     pub(crate) seq: Seq,
@@ -34,6 +34,14 @@ impl Position {
     /// In front of the record `seq`.
     pub fn at(seq: Seq) -> Position {
         Position { seq, place: None }
+    }
+
+    /// Goes back to stand in front of `record`, which it has just given.
+    pub fn return_to(&mut self, record: &Record) {
+        self.seq = record.seq();
+        if let Some(place) = &mut self.place {
+            place.offset = record.at;
+        }
     }
 
     /// The next record that this position will give, if it exists.
