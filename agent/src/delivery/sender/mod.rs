@@ -116,6 +116,10 @@ pub struct Sender<T> {
     burst: usize,
     open: Batch<T>,
     opened_at: Millis,
+    /// When the open batch may go although it is not full; it has not asked yet while there is none.
+    slot: Option<Millis>,
+    /// Whoever asked last was told to wait for the open batch, and nothing but that batch has changed since.
+    is_gathering: bool,
     ready: VecDeque<Batch<T>>,
     again: VecDeque<(Purpose, Batch<T>)>,
     search: Option<Search<T>>,
@@ -181,6 +185,8 @@ impl<T> Sender<T> {
             limits,
             open: Batch::default(),
             opened_at: Millis::ZERO,
+            slot: None,
+            is_gathering: false,
             ready: VecDeque::new(),
             again: VecDeque::new(),
             search: None,
@@ -212,6 +218,11 @@ impl<T> Sender<T> {
     /// Their bytes as received.
     pub fn held_bytes(&self) -> usize {
         self.held_bytes
+    }
+
+    /// Whether somebody waits for the open batch, so that one more event in it is no news to them.
+    pub fn is_gathering(&self) -> bool {
+        self.is_gathering
     }
 
     /// Requests under way.
@@ -346,6 +357,8 @@ impl<T> Sender<T> {
     }
 
     fn close_open(&mut self) {
+        self.slot = None;
+        self.is_gathering = false;
         let items = self.spare_items.pop().unwrap_or_default();
         let body = self.spare_bodies.pop().unwrap_or_default();
         let fresh = Batch { items, body, encoded_ms: 0, is_encoded: true };
