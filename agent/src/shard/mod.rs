@@ -56,6 +56,7 @@ use crate::notify::Notify;
 use crate::runtime::Runtime;
 use crate::stream::books::TenantBooks;
 use crate::time::{Entropy, Millis};
+use crate::transport::Gzip;
 
 /// Who this agent is.
 #[derive(Clone, Debug)]
@@ -123,6 +124,8 @@ pub struct Shard {
     pub identity: Identity,
     /// How often it sends small requests.
     pub pace: RefCell<Pace>,
+    /// Compresses bodies, one at a time.
+    pub gzip: RefCell<Gzip>,
     id: ShardId,
     mailbox: Arc<Mailbox>,
     doors: Doors,
@@ -198,6 +201,7 @@ impl Shard {
         let shard = Rc::new(Shard {
             identity,
             pace: RefCell::default(),
+            gzip: RefCell::default(),
             id,
             mailbox,
             doors,
