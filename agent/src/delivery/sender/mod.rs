@@ -169,7 +169,7 @@ const REFUSALS_MAX: u32 = 20;
 /// How long a lone refused event waits for evidence before it is tried again.
 const SUSPECT_WAIT: Millis = Millis(30_000);
 /// Emptied buffers kept for reuse.
-const SPARES_MAX: usize = 8;
+const SPARES_MAX: usize = 4;
 /// An event with more than one part in so many of a batch's bytes is the first to be tried alone.
 const BULK_SHARE: u64 = 8;
 /// A destination that refuses a request as too large is still sent requests of this size.
