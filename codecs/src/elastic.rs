@@ -367,13 +367,14 @@ enum Item<'a> {
     Done(Outcome<'a>),
 }
 
+/// Boxed is what few have: there are as many of these as events in a request.
 #[derive(serde::Deserialize)]
 struct Outcome<'a> {
     status: u16,
     #[serde(default, borrow)]
-    error: Option<Cause<'a>>,
+    error: Option<Box<Cause<'a>>>,
     #[serde(default, borrow)]
-    failure_store: Option<Words<'a>>,
+    failure_store: Option<Box<Words<'a>>>,
 }
 
 /// The answer to a request that failed as a whole.
@@ -471,9 +472,9 @@ fn percent_encoded(text: &str) -> String {
     encoded
 }
 
-/// `filter_path=took,errors,items.*._id,items.*.status,items.*.error.type,items.*.error.reason,items.*.failure_store`,
+/// `filter_path=took,errors,items.*.status,items.*.error.type,items.*.error.reason,items.*.failure_store`,
 /// with `*` and `,` percent-encoded as a signature demands.
-const BULK_QUERY: &str = "filter_path=took%2Cerrors%2Citems.%2A._id%2Citems.%2A.status%2Citems.%2A.error.type%2Citems.%2A.error.reason%2Citems.%2A.failure_store";
+const BULK_QUERY: &str = "filter_path=took%2Cerrors%2Citems.%2A.status%2Citems.%2A.error.type%2Citems.%2A.error.reason%2Citems.%2A.failure_store";
 /// Bytes of a dataset or a namespace in a data stream's name.
 const SCHEME_PART_MAX: usize = 100;
 const CLUSTER_BLOCK: &str = "cluster_block_exception";

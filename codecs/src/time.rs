@@ -215,10 +215,15 @@ fn civil(days: i64) -> (i64, i64, i64) {
     (era * 400 + year_of_era + i64::from(month <= 2), month, day)
 }
 
-fn pad(number: i64, width: u32, out: &mut Vec<u8>) {
-    for place in (0..width).rev() {
-        out.push(b'0' + (number / 10_i64.pow(place) % 10) as u8);
+/// Appends the last `width` decimal digits of `number`, at most 4 of them.
+fn pad(number: i64, width: usize, out: &mut Vec<u8>) {
+    let mut digits = [b'0'; 4];
+    let mut rest = number;
+    for digit in digits[..width].iter_mut().rev() {
+        *digit += (rest % 10) as u8;
+        rest /= 10;
     }
+    out.extend_from_slice(&digits[..width]);
 }
 
 const DAY: i64 = 86_400;

@@ -61,7 +61,7 @@ fn the_request_names_the_target_and_asks_for_what_verdicts_need() {
     assert_eq!(path, "/es/%C3%BCber%2Baudit/_bulk");
     assert_eq!(
         query.replace("%2C", ",").replace("%2A", "*"),
-        "filter_path=took,errors,items.*._id,items.*.status,items.*.error.type,items.*.error.reason,items.*.failure_store"
+        "filter_path=took,errors,items.*.status,items.*.error.type,items.*.error.reason,items.*.failure_store"
     );
     assert!(!query.contains(['*', ',']));
     assert_eq!(request.headers, [("Content-Type".to_owned(), "application/x-ndjson".to_owned())]);

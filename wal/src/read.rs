@@ -4,11 +4,11 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
-use crate::format::RecordHead;
+use crate::format::{RECORD_HEADER, RecordHead, aligned};
 use crate::number::{LogTime, Seq, WallTime};
 use crate::shared::{Grant, Mapped};
 
-/// Where a reader is. Only ever moves forward.
+/// Where a reader is. Only ever moves forward, unless it is told to return.
 #[derive(Clone, Debug)]
 pub struct Position {
     pub(crate) seq: Seq,
@@ -34,6 +34,14 @@ impl Position {
     /// In front of the record `seq`.
     pub fn at(seq: Seq) -> Position {
         Position { seq, place: None }
+    }
+
+    /// Goes back to stand in front of `record`, which it has just given.
+    pub fn return_to(&mut self, record: &Record) {
+        self.seq = record.seq();
+        if let Some(place) = &mut self.place {
+            place.offset = record.at as usize;
+        }
     }
 
     /// The next record that this position will give, if it exists.
@@ -64,56 +72,68 @@ pub enum Read {
 }
 
 /// A record whose checksum was found right when it was read. Keeps its segment from being rewritten.
+///
+/// Whoever delivers has thousands of them in hand, so it holds no more of the header than is asked for.
 #[derive(Clone)]
 pub struct Record {
-    pub(crate) mapped: Arc<Mapped>,
-    pub(crate) at: usize,
-    pub(crate) head: RecordHead,
+    mapped: Arc<Mapped>,
+    seq: Seq,
+    log_time: LogTime,
+    wall: WallTime,
+    tenant_hash: u64,
+    /// Where it begins in its segment, and its length without padding.
+    at: u32,
+    len: u32,
+    index_len: u32,
+    flags: u16,
 }
 
 impl Record {
+    pub(crate) fn new(mapped: Arc<Mapped>, at: usize, head: &RecordHead) -> Record {
+        let RecordHead { seq, log_time, wall, tenant_hash, len, index_len, flags, .. } = *head;
+        Record { mapped, seq, log_time, wall, tenant_hash, at: at as u32, len, index_len, flags }
+    }
+
     /// Its number.
     pub fn seq(&self) -> Seq {
-        self.head.seq
+        self.seq
     }
 
     /// When it was appended, by the log clock.
     pub fn log_time(&self) -> LogTime {
-        self.head.log_time
+        self.log_time
     }
 
     /// When it was appended, by the machine's clock.
     pub fn wall(&self) -> WallTime {
-        self.head.wall
+        self.wall
     }
 
     /// The tenant's hash as the caller gave it.
     pub fn tenant_hash(&self) -> u64 {
-        self.head.tenant_hash
+        self.tenant_hash
     }
 
     /// Flags as the caller gave them.
     pub fn flags(&self) -> u16 {
-        self.head.flags
+        self.flags
     }
 
     /// The index as the caller gave it.
     pub fn index(&self) -> &[u8] {
-        let start = self.at + crate::format::RECORD_HEADER;
-        let end = self.at + self.head.payload_at();
-        self.mapped.region.bytes(start, end)
+        let start = self.at as usize + RECORD_HEADER;
+        self.mapped.region.bytes(start, start + self.index_len as usize)
     }
 
     /// The payload as the caller gave it, straight from the mapping.
     pub fn payload(&self) -> &[u8] {
-        let start = self.at + self.head.payload_at();
-        let end = self.at + self.head.len as usize;
-        self.mapped.region.bytes(start, end)
+        let at = self.at as usize;
+        self.mapped.region.bytes(at + RECORD_HEADER + self.index_len as usize, at + self.len as usize)
     }
 
     /// Bytes that this record takes in its segment.
     pub fn stored_len(&self) -> usize {
-        crate::format::aligned(self.head.len as usize)
+        aligned(self.len as usize)
     }
 
     /// Says that the kernel could not read this record's bytes, as `EFAULT` from a send shows.
@@ -125,6 +145,6 @@ impl Record {
 impl fmt::Debug for Record {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Without index and payload: they are somebody's data.
-        f.debug_struct("Record").field("seq", &self.head.seq).field("len", &self.head.len).finish_non_exhaustive()
+        f.debug_struct("Record").field("seq", &self.seq).field("len", &self.len).finish_non_exhaustive()
     }
 }

@@ -116,8 +116,7 @@ impl Log {
         if head.kind != Kind::Event {
             return Step::Moved;
         }
-        let mapped = mapped.clone();
-        Step::Done(Read::Record(Record { mapped, at, head }))
+        Step::Done(Read::Record(Record::new(mapped.clone(), at, &head)))
     }
 
     /// The bytes at the place are no record: goes to the next place where one may start, as far as the

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use common::{Driven, seq, small};
 use proptest::prelude::*;
 use scaidrive_wal::sim::SimDisk;
-use scaidrive_wal::{Options, Seq};
+use scaidrive_wal::{Options, Position, Read, Seq};
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
@@ -52,7 +52,17 @@ proptest! {
         let from = (from as u64 % count) + 1;
         let (rest, _) = log.read_all(seq(from));
         let rest: Vec<u64> = rest.iter().map(|record| record.seq().get()).collect();
-        prop_assert_eq!(rest, seqs.into_iter().filter(|number| *number >= from).collect::<Vec<_>>());
+        prop_assert_eq!(rest, seqs.iter().copied().filter(|number| *number >= from).collect::<Vec<_>>());
+        let (mut position, mut again) = (Position::at(Seq::FIRST), Vec::new());
+        while let read @ (Read::Record(_) | Read::Damage { .. }) = log.read(&mut position) {
+            let Read::Record(record) = read else { continue };
+            position.return_to(&record);
+            prop_assert_eq!(position.seq(), record.seq());
+            let Read::Record(same) = log.read(&mut position) else { panic!("{record:?} is not there again") };
+            prop_assert_eq!(same.payload(), record.payload());
+            again.push(same.seq().get());
+        }
+        prop_assert_eq!(again, seqs);
     }
 }
 

@@ -283,7 +283,7 @@ impl DestinationPicture {
 
     fn add_latency(&mut self, more: &Histogram<u32>) {
         match &mut self.latency_ms {
-            // Both have the same bounds, so nothing is out of them.
+            // The sum grows with what is added, so nothing is out of its bounds.
             Some(sum) => drop(sum.add(more)),
             None => self.latency_ms = Some(more.clone()),
         }

@@ -72,8 +72,8 @@ pub(super) async fn next_job(
     let wish = if let Some(halt) = halt {
         Wish::WaitUntil(now.plus(halt))
     } else {
-        let mut tenants = shard.tenants().borrow_mut();
-        place.outlet.borrow_mut().wish(now, &mut Chance(&*shard.runtime), &mut condemned, &mut tenants)
+        let (mut tenants, mut pace) = (shard.tenants().borrow_mut(), shard.pace.borrow_mut());
+        place.outlet.borrow_mut().wish(now, &mut Chance(&*shard.runtime), &mut condemned, &mut tenants, &mut pace)
     };
     if place.outlet.borrow().wants_cursor_now() {
         shard.touch_and_ring(place);

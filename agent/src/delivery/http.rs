@@ -295,7 +295,7 @@ impl<'a> HttpCarrier<'a> {
         match compression {
             _ if self.place.route.wants_uncompressed() => return None,
             Compression::None => return None,
-            Compression::Gzip => transport::gzip(pieces, GZIP_LEVEL, &mut self.zipped),
+            Compression::Gzip => self.shard.gzip.borrow_mut().pack(pieces, GZIP_LEVEL, &mut self.zipped),
             Compression::Zstd => transport::zstd(pieces, ZSTD_LEVEL, &mut self.zipped),
         }
         Some(compression.name())

@@ -15,15 +15,20 @@ pub(super) struct CursorQueue {
 }
 
 impl Shard {
-    /// Cursors: what the disk has is heard, what is due is written and synced, and what else changed is noted.
-    pub(super) fn write_cursors(&self, now: Millis) {
-        self.hear_of_cursors();
+    /// Cursors: what the disk has is heard, what is due is written and synced, and what else changed is noted. Only those
+    /// that were `settled` in this turn can have changed, or have become free to be written again.
+    pub(super) fn write_cursors(&self, now: Millis, settled: &[Rc<Place>]) {
+        let mut changed = self.hear_of_cursors();
         let is_time = now >= self.next_cursors.get();
         if is_time {
             self.next_cursors.set(now.plus(CURSORS_EVERY));
+            changed = self.places();
+        } else {
+            changed.extend_from_slice(settled);
         }
+        changed.retain(|place| place.has_cursor.get());
         let mut whose = Vec::new();
-        let due = self.cursor_bodies(|place, outlet| {
+        let due = bodies_of(&changed, |place, outlet| {
             let body = outlet.cursor_body(is_time)?;
             whose.push(Rc::clone(place));
             Some(body)
@@ -38,34 +43,37 @@ impl Shard {
                 }
             }
         }
-        let notes = self.cursor_bodies(|_, outlet| outlet.cursor_note());
+        let notes = bodies_of(&changed, |_, outlet| outlet.cursor_note());
         if !notes.is_empty() {
             log.note_cursors(&borrowed(&notes));
         }
     }
 
-    fn hear_of_cursors(&self) {
+    /// Returns those whose cursors are not under way any more.
+    fn hear_of_cursors(&self) -> Vec<Rc<Place>> {
+        let mut heard = Vec::new();
         let log = self.log.borrow();
         let written = log.cursors_written();
         let is_durable = log.cursor_error().is_none();
         for (_, places) in self.cursors.borrow_mut().under_way.extract_if(.., |(ticket, _)| *ticket <= written) {
             for place in places {
                 place.outlet.borrow_mut().cursor_written(is_durable);
+                heard.push(place);
             }
         }
+        heard
     }
+}
 
-    fn cursor_bodies(
-        &self,
-        mut body_of: impl FnMut(&Rc<Place>, &mut Outlet) -> Option<Vec<u8>>,
-    ) -> Vec<(CursorKey, Vec<u8>)> {
-        let places = self.places.borrow();
-        let body = |place: &Rc<Place>| {
-            let mut outlet = place.outlet.borrow_mut();
-            Some((outlet.key(), body_of(place, &mut outlet)?))
-        };
-        places.iter().filter_map(body).collect()
-    }
+fn bodies_of(
+    places: &[Rc<Place>],
+    mut body_of: impl FnMut(&Rc<Place>, &mut Outlet) -> Option<Vec<u8>>,
+) -> Vec<(CursorKey, Vec<u8>)> {
+    let body = |place: &Rc<Place>| {
+        let mut outlet = place.outlet.borrow_mut();
+        Some((outlet.key(), body_of(place, &mut outlet)?))
+    };
+    places.iter().filter_map(body).collect()
 }
 
 fn borrowed(bodies: &[(CursorKey, Vec<u8>)]) -> Vec<(CursorKey, &[u8])> {

@@ -38,7 +38,7 @@ impl Shard {
         while self.runtime.now() < deadline {
             self.log.borrow().rearm_waker();
             self.next_cursors.set(Millis::ZERO);
-            self.write_cursors(self.runtime.now());
+            self.write_cursors(self.runtime.now(), &[]);
             if self.cursors.borrow().under_way.is_empty() {
                 break;
             }

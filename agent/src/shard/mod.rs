@@ -51,10 +51,12 @@ use crate::deadletter::{DeadLetters, Key};
 use crate::delivery::allowance::Allowance;
 use crate::delivery::carrier;
 use crate::delivery::outlet::{FLAG_OWN, Reading};
+use crate::delivery::pace::Pace;
 use crate::notify::Notify;
 use crate::runtime::{Runtime, TaskName};
 use crate::stream::books::TenantBooks;
 use crate::time::{Entropy, Millis};
+use crate::transport::Gzip;
 
 /// Who this agent is.
 #[derive(Clone, Debug)]
@@ -120,6 +122,10 @@ pub struct Shard {
     pub runtime: Rc<dyn Runtime>,
     /// Who the agent is.
     pub identity: Identity,
+    /// How often it sends small requests.
+    pub pace: RefCell<Pace>,
+    /// Compresses bodies, one at a time.
+    pub gzip: RefCell<Gzip>,
     id: ShardId,
     mailbox: Arc<Mailbox>,
     doors: Doors,
@@ -194,6 +200,8 @@ impl Shard {
         }));
         let shard = Rc::new(Shard {
             identity,
+            pace: RefCell::default(),
+            gzip: RefCell::default(),
             id,
             mailbox,
             doors,
@@ -371,8 +379,9 @@ impl Shard {
         }
         self.make_room();
         let has_more = self.read_passes();
-        self.settle_places(is_time);
-        self.write_cursors(now);
+        let settled = self.settle_places(is_time);
+        self.write_cursors(now, &settled);
+        self.keep_for_touched(settled);
         self.publish(is_time);
         has_more
     }
@@ -460,13 +469,16 @@ impl Shard {
         Ok(())
     }
 
-    /// Lets what happened since the last turn take effect: cursors move, announcements are made, carriers wake.
-    fn settle_places(self: &Rc<Self>, all: bool) {
-        let touched = self.touched.take();
-        let places = self.places.borrow().clone();
-        let list = if all { &places } else { &touched };
+    /// Lets what happened since the last turn take effect: cursors move, announcements are made, carriers wake. Returns
+    /// the places that it looked at.
+    fn settle_places(self: &Rc<Self>, all: bool) -> Vec<Rc<Place>> {
+        let mut list = self.touched.take();
+        if all {
+            list.drain(..).for_each(|place| place.is_touched.set(false));
+            list.extend_from_slice(&self.places.borrow());
+        }
         let mut replayed = Vec::new();
-        for place in list {
+        for place in &list {
             place.is_touched.set(false);
             if place.is_closed.get() {
                 continue;
@@ -479,7 +491,7 @@ impl Shard {
             outlet.advance(self.must_go.get(), self.now.get(), &mut Chance(&*self.runtime));
             if was_draining
                 && outlet.reading == Reading::Waiting
-                && let Some(at) = places.iter().position(|other| Rc::ptr_eq(other, place))
+                && let Some(at) = self.places.borrow().iter().position(|other| Rc::ptr_eq(other, place))
             {
                 self.waits_again(at as u32, outlet.next_seq());
                 self.ring();
@@ -491,10 +503,15 @@ impl Shard {
             self.tend(place);
         }
         self.end_replays(&replayed);
-        if all {
-            for place in &touched {
-                place.is_touched.set(false);
-            }
+        list
+    }
+
+    /// Keeps an emptied list for what is touched from now on, so that turns allocate nothing.
+    fn keep_for_touched(&self, mut list: Vec<Rc<Place>>) {
+        list.clear();
+        let mut touched = self.touched.borrow_mut();
+        if touched.is_empty() {
+            *touched = list;
         }
     }
 

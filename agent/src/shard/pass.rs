@@ -2,6 +2,7 @@
 //!
 //! Outlets that are level read with the tail pass. One that fills up stays behind at its place, and the catch-up pass
 //! takes it along when it comes by: it starts at the oldest waiting place with room, runs to the end, and begins again.
+//! A pass reads for somebody: when the last one leaves it, it stops there, and goes on from there if that one comes back.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -17,6 +18,7 @@ use crate::delivery::outlet::Reading;
 /// The passes of one shard.
 pub(super) struct Passes {
     tail: Position,
+    /// Where the catch-up pass is; while nobody reads with it, where the last one left it.
     catch_up: Option<Position>,
     /// Outlets that wait at their own place, by place.
     waiting: BTreeSet<(Seq, u32)>,
@@ -34,6 +36,8 @@ enum Stop {
     SliceUsed,
     /// The keeper brings in what comes next.
     Wait,
+    /// Nobody reads with it any more.
+    Deserted,
 }
 
 impl Passes {
@@ -83,36 +87,49 @@ impl Shard {
 
     fn read_tail(self: &Rc<Self>, passes: &mut Passes) -> Stop {
         let end = self.log.borrow().ack_end();
-        let places = self.places.borrow();
-        if !places.iter().any(|place| place.outlet.borrow().reading == Reading::AtTail) {
+        if !self.is_read_by_any(Reading::AtTail) {
             // Nobody reads here: who comes level later will find the pass at the end.
-            passes.tail = Position::at(end.max(passes.tail.seq()));
+            if passes.tail.seq() < end {
+                passes.tail = Position::at(end);
+            }
             return Stop::AtEnd;
         }
-        drop(places);
         let mut tail = passes.tail.clone();
         let stop = self.read_slice(passes, &mut tail, end, Reading::AtTail);
+        if stop == Stop::Deserted {
+            passes.catch_up.get_or_insert_with(|| tail.clone());
+        }
         passes.tail = tail;
         stop
     }
 
     fn read_catch_up(self: &Rc<Self>, passes: &mut Passes) -> Stop {
-        let mut position = match passes.catch_up.take() {
-            Some(position) => position,
-            None => match self.first_joiner(passes) {
-                Some(seq) => Position::at(seq.max(self.log.borrow().first_seq())),
-                None => return Stop::AtEnd,
-            },
-        };
+        if passes.catch_up.is_none() && passes.waiting.is_empty() {
+            return Stop::AtEnd;
+        }
+        if !self.is_read_by_any(Reading::CatchingUp) {
+            let Some(seq) = self.first_joiner(passes) else { return Stop::AtEnd };
+            if passes.catch_up.as_ref().is_none_or(|position| position.seq() != seq) {
+                passes.catch_up = Some(Position::at(seq.max(self.log.borrow().first_seq())));
+            }
+        }
+        let Some(mut position) = passes.catch_up.take() else { return Stop::AtEnd };
         let end = passes.tail.seq();
         let stop = self.read_slice(passes, &mut position, end, Reading::CatchingUp);
-        if stop != Stop::AtEnd && position.seq() < end {
+        if stop == Stop::AtEnd || position.seq() >= end {
+            self.come_level(passes, position, end);
+        } else {
             passes.catch_up = Some(position);
-            return stop;
+            if stop != Stop::Deserted {
+                return stop;
+            }
         }
-        self.come_level(passes, end);
         // Those that stayed behind meanwhile are for the next pass, in the next turn.
         if self.first_joiner(passes).is_some() { Stop::SliceUsed } else { Stop::AtEnd }
+    }
+
+    fn is_read_by_any(&self, who: Reading) -> bool {
+        self.places.borrow().iter().any(|place| place.outlet.borrow().reading == who)
     }
 
     /// The oldest place whose outlet may be taken along.
@@ -126,7 +143,11 @@ impl Shard {
     }
 
     /// The catch-up pass is at the tail: whoever came along reads there from now on.
-    fn come_level(&self, passes: &mut Passes, seq: Seq) {
+    fn come_level(&self, passes: &mut Passes, position: Position, seq: Seq) {
+        if position.seq() == seq {
+            // It knows its place, where the tail pass may have none if nobody read with it.
+            passes.tail = position;
+        }
         for place in self.places.borrow().iter() {
             let mut outlet = place.outlet.borrow_mut();
             if outlet.reading == Reading::CatchingUp {
@@ -142,7 +163,7 @@ impl Shard {
     }
 
     fn read_slice(self: &Rc<Self>, passes: &mut Passes, position: &mut Position, end: Seq, who: Reading) -> Stop {
-        for _ in 0..SLICE_EVENTS {
+        for _ in 0..self.slice_of(who) {
             let here = position.seq();
             let read = self.log.borrow_mut().read(position, end);
             // Who waits between here and what was read has nothing to see in between: there are holes only.
@@ -158,7 +179,13 @@ impl Shard {
                 self.take_along(passes, here..joins_before);
             }
             match read {
-                Read::Record(record) => self.show(passes, &record, who),
+                Read::Record(record) => {
+                    let has_left = self.show(passes, &record, who);
+                    if has_left && !self.is_read_by_any(who) {
+                        position.return_to(&record);
+                        return Stop::Deserted;
+                    }
+                }
                 Read::Damage { missing } => self.missing(missing, who),
                 Read::Trimmed { .. } => {}
                 Read::End => return Stop::AtEnd,
@@ -166,6 +193,14 @@ impl Shard {
             }
         }
         Stop::SliceUsed
+    }
+
+    /// Events that this pass may read in one turn. Those who are level do not wait long for those who are behind.
+    fn slice_of(&self, who: Reading) -> usize {
+        match who == Reading::CatchingUp && self.is_read_by_any(Reading::AtTail) {
+            true => SLICE_EVENTS / 4,
+            false => SLICE_EVENTS,
+        }
     }
 
     /// Outlets that wait in this stretch, and have room, come along from here.
@@ -190,12 +225,13 @@ impl Shard {
         }
     }
 
-    /// Shows a record to every outlet of this pass in whose scope it is.
-    fn show(self: &Rc<Self>, passes: &mut Passes, record: &Record, who: Reading) {
+    /// Shows a record to every outlet of this pass in whose scope it is. Returns whether one has left the pass.
+    fn show(self: &Rc<Self>, passes: &mut Passes, record: &Record, who: Reading) -> bool {
         let Ok(index) = Index::decode(record.index()) else {
             self.unreadable.set(self.unreadable.get() + 1);
-            return;
+            return false;
         };
+        let mut has_left = false;
         let event = Event::new(record.payload(), &index);
         let places = self.places.borrow();
         let Passes { tenants, scratch, waiting, tenant, .. } = passes;
@@ -216,6 +252,7 @@ impl Shard {
                 outlet.passed_to(record.seq());
                 outlet.reading = Reading::Waiting;
                 waiting.insert((record.seq(), *at));
+                has_left = true;
                 continue;
             }
             let condemned = outlet.judge(record, &event, is_given_up, self.now.get(), scratch, &mut books);
@@ -225,6 +262,7 @@ impl Shard {
                 self.bury(place, condemned);
             }
         }
+        has_left
     }
 
     /// Records are missing: what was selected before them is settled first, then another epoch begins behind them.

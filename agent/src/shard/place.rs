@@ -32,6 +32,8 @@ pub struct Place {
     pub is_closed: Cell<bool>,
     /// Something happened since the last turn that the turn must look at.
     pub is_touched: Cell<bool>,
+    /// Whether its cursor is kept: it is one of the shard's places.
+    pub has_cursor: Cell<bool>,
     /// How its last replay went, in a live stream that has had one; those that run add to it.
     pub replayed: RefCell<Option<ReplayReport>>,
     /// Not before this moment is a full dead-letter store announced again.
@@ -56,6 +58,7 @@ impl Place {
             idle: Cell::new(0),
             is_closed: Cell::new(false),
             is_touched: Cell::new(false),
+            has_cursor: Cell::new(false),
             replayed: RefCell::new(None),
             next_full_store: Cell::new(None),
         })
@@ -104,6 +107,10 @@ impl Place {
         // One that rests has nothing to do for a new carrier, which would only end and ask for the next.
         let has_work = !outlet.is_empty() || outlet.announcer().front().is_some() || outlet.has_letters();
         if outlet.is_at_rest() || !has_work {
+            return false;
+        }
+        let has_lone = outlet.announcer().front().is_some() || outlet.has_letters();
+        if self.idle.get() > 0 && outlet.sender().is_gathering() && !has_lone {
             return false;
         }
         outlet.wake.notify();

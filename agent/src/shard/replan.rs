@@ -15,7 +15,7 @@ use crate::time::Millis;
 impl Shard {
     /// Works by another plan from now on. Unchanged destinations keep their connections and their place.
     pub fn replan(self: &Rc<Self>, plan: Arc<Plan>) {
-        let (replays, old): (Vec<_>, Vec<_>) = self.places.take().into_iter().partition(|place| place.is_replay());
+        let (replays, old): (Vec<_>, Vec<_>) = self.places().into_iter().partition(|place| place.is_replay());
         let mut places = Vec::new();
         for planned in &plan.destinations {
             let same = old.iter().find(|place| place.destination.id == planned.destination.id);
@@ -99,6 +99,11 @@ impl Shard {
             (at, outlet.reading, outlet.next_seq())
         });
         self.passes.borrow_mut().places_changed(waits);
+        self.places.borrow().iter().for_each(|place| place.has_cursor.set(false));
+        for place in &places {
+            place.has_cursor.set(true);
+            self.touch(place);
+        }
         *self.places.borrow_mut() = places;
     }
 

@@ -146,7 +146,8 @@ impl Shard {
         if !at_once && now < self.next_publish.get() {
             return;
         }
-        self.next_publish.set(now.plus(PUBLISH_EVERY));
+        let places = Millis(self.places.borrow().len() as u64);
+        self.next_publish.set(now.plus(PUBLISH_EVERY.max(places)));
         let report = self.snapshot(now);
         *self.published.lock() = report;
     }
@@ -213,5 +214,5 @@ fn replay(live: &Place, places: &[Rc<Place>]) -> Option<ReplayReport> {
     Some(report)
 }
 
-/// Between two snapshots there is at least this long.
+/// Between two snapshots there is at least this long, and a millisecond for each destination.
 const PUBLISH_EVERY: Millis = Millis(200);

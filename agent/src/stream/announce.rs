@@ -336,7 +336,7 @@ mod tests {
         }
 
         fn settle(&mut self, n: u64) {
-            let Some((seq, _)) = self.settled.state(n) else {
+            let Some(seq) = self.settled.seq(n) else {
                 return;
             };
             match self.fate(seq) {

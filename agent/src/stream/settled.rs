@@ -46,17 +46,6 @@ impl Checkpoint {
     }
 }
 
-/// Where one event stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
-    /// Not in any request.
-    Waiting,
-    /// In a request without a verdict.
-    InFlight,
-    /// Done with.
-    Settled(Settlement),
-}
-
 /// Which way an event was lost to the destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lost {
@@ -97,7 +86,8 @@ struct Item {
     seq: u64,
     /// Events filtered between the item before this one and this one, until the checkpoint has counted them.
     filtered_before: u64,
-    state: State,
+    /// Nothing while it is in hand.
+    settled: Option<Settlement>,
 }
 
 impl<L> Settled<L> {
@@ -124,7 +114,7 @@ impl<L> Settled<L> {
         let n = self.next_n();
         self.pass_to(seq + 1);
         let filtered_before = std::mem::take(&mut self.filtered_after);
-        self.items.push_back(Item { seq, filtered_before, state: State::Waiting });
+        self.items.push_back(Item { seq, filtered_before, settled: None });
         self.in_hand += 1;
         n
     }
@@ -135,30 +125,12 @@ impl<L> Settled<L> {
         self.judged_end = next_seq;
     }
 
-    /// The event is in a request from now on.
-    ///
-    /// # Errors
-    /// When the number is settled already or was never given; nothing is changed.
-    pub fn in_flight(&mut self, n: u64) -> Result<(), MarkError> {
-        self.unsettled(n)?.state = State::InFlight;
-        Ok(())
-    }
-
-    /// The request ended without a verdict on the event; it waits again.
-    ///
-    /// # Errors
-    /// As [`Settled::in_flight`].
-    pub fn waiting(&mut self, n: u64) -> Result<(), MarkError> {
-        self.unsettled(n)?.state = State::Waiting;
-        Ok(())
-    }
-
     /// The destination accepted the event.
     ///
     /// # Errors
-    /// As [`Settled::in_flight`].
+    /// When the number is settled already or was never given; nothing is changed.
     pub fn delivered(&mut self, n: u64) -> Result<(), MarkError> {
-        self.unsettled(n)?.state = State::Settled(Settlement::Delivered);
+        self.unsettled(n)?.settled = Some(Settlement::Delivered);
         self.in_hand -= 1;
         Ok(())
     }
@@ -166,9 +138,9 @@ impl<L> Settled<L> {
     /// The destination will not get the event. `detail` comes back from [`Settled::advance`] when the cursor passes it.
     ///
     /// # Errors
-    /// As [`Settled::in_flight`].
+    /// As [`Settled::delivered`].
     pub fn lost(&mut self, n: u64, lost: Lost, detail: L) -> Result<(), MarkError> {
-        self.unsettled(n)?.state = State::Settled(lost.into());
+        self.unsettled(n)?.settled = Some(lost.into());
         self.in_hand -= 1;
         self.lost.insert(n, detail);
         Ok(())
@@ -183,7 +155,7 @@ impl<L> Settled<L> {
             self.checkpoint.books.judged += filtered;
             self.checkpoint.books.filtered += filtered;
             self.checkpoint.next_seq = front.seq;
-            let State::Settled(settlement) = front.state else {
+            let Some(settlement) = front.settled else {
                 return self.checkpoint;
             };
             let n = self.checkpoint.next_n;
@@ -237,7 +209,7 @@ impl<L> Settled<L> {
     pub fn delivered_ahead(&self, max: usize) -> Vec<Range<u64>> {
         let mut ranges: Vec<Range<u64>> = Vec::new();
         for (n, item) in (self.checkpoint.next_n..).zip(&self.items) {
-            if item.state != State::Settled(Settlement::Delivered) {
+            if item.settled != Some(Settlement::Delivered) {
                 continue;
             }
             let is_full = ranges.len() == max;
@@ -250,15 +222,11 @@ impl<L> Settled<L> {
         ranges
     }
 
-    /// Where event `n` stands and its seq; `None` when the cursor has passed it or no event has the number.
-    pub fn state(&self, n: u64) -> Option<(u64, State)> {
+    /// The seq of event `n`, for tests; `None` when the cursor has passed it or no event has the number.
+    #[cfg(test)]
+    pub(crate) fn seq(&self, n: u64) -> Option<u64> {
         let at = n.checked_sub(self.checkpoint.next_n)?;
-        self.items.get(usize::try_from(at).ok()?).map(|item| (item.seq, item.state))
-    }
-
-    /// Seq and state of the first number that the cursor has not passed.
-    pub fn front(&self) -> Option<(u64, State)> {
-        self.items.front().map(|item| (item.seq, item.state))
+        self.items.get(usize::try_from(at).ok()?).map(|item| item.seq)
     }
 
     fn unsettled(&mut self, n: u64) -> Result<&mut Item, MarkError> {
@@ -266,10 +234,7 @@ impl<L> Settled<L> {
             return Err(MarkError::AlreadySettled { n });
         };
         let item = usize::try_from(at).ok().and_then(|at| self.items.get_mut(at)).ok_or(MarkError::NotGiven { n })?;
-        match item.state {
-            State::Settled(_) => Err(MarkError::AlreadySettled { n }),
-            State::Waiting | State::InFlight => Ok(item),
-        }
+        if item.settled.is_some() { Err(MarkError::AlreadySettled { n }) } else { Ok(item) }
     }
 
     fn take_lost(&mut self, n: u64, settlement: Settlement) -> Option<(Lost, L)> {
@@ -302,8 +267,6 @@ mod tests {
     #[derive(Clone, Copy, Debug)]
     enum Step {
         Judge,
-        Send { pick: usize },
-        Retry { pick: usize },
         Settle { pick: usize, way: u8 },
         Advance,
         Restart,
@@ -312,8 +275,6 @@ mod tests {
     fn step() -> impl Strategy<Value = Step> {
         prop_oneof![
             6 => Just(Step::Judge),
-            2 => any::<usize>().prop_map(|pick| Step::Send { pick }),
-            1 => any::<usize>().prop_map(|pick| Step::Retry { pick }),
             6 => (any::<usize>(), 0u8..3).prop_map(|(pick, way)| Step::Settle { pick, way }),
             2 => Just(Step::Advance),
             1 => Just(Step::Restart),
@@ -379,8 +340,6 @@ mod tests {
                             }
                         }
                     }
-                    Step::Send { pick } => { let _ = settled.in_flight(picked(pick)); }
-                    Step::Retry { pick } => { let _ = settled.waiting(picked(pick)); }
                     Step::Settle { pick, way } => {
                         let n = picked(pick);
                         let (result, settlement) = match way {
@@ -461,7 +420,6 @@ mod tests {
         settled.lost(n, Lost::Overflowed, "gone").unwrap();
         assert_eq!(settled.delivered(n), Err(MarkError::AlreadySettled { n }));
         settled.advance(|_, _, _| {});
-        assert_eq!(settled.in_flight(n), Err(MarkError::AlreadySettled { n }));
         assert_eq!(settled.delivered(n + 1), Err(MarkError::NotGiven { n: n + 1 }));
         assert_eq!(settled.in_hand(), 0);
     }

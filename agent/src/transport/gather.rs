@@ -54,7 +54,8 @@ pub(super) struct Gather<'a, S> {
 
 impl<'a, S: Iterator<Item = &'a [u8]>> Gather<'a, S> {
     pub(super) fn new(slices: S) -> Self {
-        Gather { slices, window: Vec::with_capacity(WINDOW), first: 0, is_flushed: false, sent: 0 }
+        let most = slices.size_hint().1.unwrap_or(WINDOW).min(WINDOW);
+        Gather { slices, window: Vec::with_capacity(most), first: 0, is_flushed: false, sent: 0 }
     }
 
     /// Bytes handed to the connection so far.

@@ -24,7 +24,7 @@ use std::io;
 pub use connect::{Connection, Endpoint, connect};
 pub use datagram::{DatagramError, DatagramSocket};
 pub use gather::{WriteError, write_slices};
-pub use gzip::gzip;
+pub use gzip::Gzip;
 pub use http::exchange;
 pub use proxy::Proxy;
 pub use relp::{Answers, RelpConnection};

@@ -157,13 +157,15 @@ impl<'a> PipeCarrier<'a> {
         }
     }
 
-    /// What was written long enough ago, with enough written after it, is taken as read.
+    /// What was written long enough ago, with enough written after it, is taken as read; and so is what has more after it
+    /// than any two kernels hold between them, because then the peer's program has taken it.
     fn settle_old(&mut self) {
         let now = self.shard.runtime.now();
         while let Some(oldest) = self.trail.front() {
             let age = now.since(oldest.at);
-            let is_followed = self.trail_bytes - oldest.bytes >= TRAIL_BYTES;
-            if age < TRAIL_AGE || !(is_followed || age >= self.shard.trail_age_max()) {
+            let followed_by = self.trail_bytes - oldest.bytes;
+            let is_old = age >= TRAIL_AGE && (followed_by >= TRAIL_BYTES || age >= self.shard.trail_age_max());
+            if !is_old && followed_by < TRAIL_BYTES_MAX {
                 return;
             }
             let Some(written) = self.trail.pop_front() else { return };
@@ -196,5 +198,7 @@ async fn closed(connection: &mut Option<SyslogConnection>) {
 /// How long and how much written is kept, as long as the peer may not have read it.
 const TRAIL_AGE: Millis = Millis::from_secs(5);
 const TRAIL_BYTES: usize = 8 << 20;
+/// However short a time ago it was: otherwise this and the time above would bound the rate.
+const TRAIL_BYTES_MAX: usize = 64 << 20;
 /// How often the trail is looked at.
 const TRAIL_LOOK: Millis = Millis::from_secs(1);

@@ -126,7 +126,7 @@ impl Outlet {
         self.settle_for_tenant(item, Settlement::Delivered, tenants);
         self.tally.delivered_bytes += u64::from(item.size);
         if let Some(wall_ms) = wall_ms {
-            self.tally.latency_ms.saturating_record(u64::try_from(wall_ms - item.load.wall().as_ms()).unwrap_or(0));
+            self.tally.arrived(u64::try_from(wall_ms - item.load.wall().as_ms()).unwrap_or(0));
         }
     }
 

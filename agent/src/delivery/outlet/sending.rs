@@ -9,6 +9,7 @@ use super::letters::{Sending, as_if_alone, fate_of};
 use super::{Condemned, Drain, Outlet, Reading, WallClock};
 use crate::config::Kind;
 use crate::delivery::gate::{Hold, Pass};
+use crate::delivery::pace::Pace;
 use crate::delivery::sender::{Effect, Job, Outcome, ToDo};
 use crate::stream::announce::Announcement;
 use crate::stream::books::TenantBooks;
@@ -62,6 +63,7 @@ impl Outlet {
         entropy: &mut dyn Entropy,
         condemned: &mut Vec<Condemned>,
         tenants: &mut TenantBooks,
+        pace: &mut Pace,
     ) -> Wish {
         if self.is_at_rest() {
             return Wish::Wait;
@@ -91,17 +93,13 @@ impl Outlet {
         {
             return wish;
         }
-        let todo = self.sender.next(now);
+        let todo = self.sender.next(now, pace);
         let mut effects = Vec::new();
         self.sender.condemned(&mut effects);
         self.apply(effects, None, condemned, tenants);
         match todo {
             ToDo::Send(job) => {
                 self.letters.batch_went();
-                for item in &job.batch.items {
-                    // The mark is for people who look; the sender knows where each event is.
-                    let _ = self.settled.in_flight(item.n);
-                }
                 Wish::Send(OutletJob::Events(job))
             }
             ToDo::WaitUntil(moment) => {

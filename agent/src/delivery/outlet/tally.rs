@@ -24,14 +24,15 @@ pub struct Tally {
     pub last_success_ms: Option<i64>,
     /// Wall time and words of the last failure.
     pub last_failure: Option<(i64, String)>,
-    /// Accepted here to accepted there, in milliseconds, since the start.
+    /// Accepted here to accepted there, in milliseconds, an hour at most, since the start.
     pub latency_ms: Histogram<u32>,
 }
 
 impl Default for Tally {
     fn default() -> Tally {
-        // From a millisecond to an hour, to two digits: 24 KiB for each destination and shard.
-        let latency_ms = Histogram::new_with_bounds(1, 3_600_000, 2).expect("the bounds are in order");
+        // To two digits, and as large as the longest time makes it: 2 KiB up to a second, 8 KiB up to an hour.
+        let mut latency_ms = Histogram::new_with_bounds(1, 2, 2).expect("the bounds are in order");
+        latency_ms.auto(true);
         Tally {
             accepted_requests: 0,
             refused_requests: 0,
@@ -47,6 +48,12 @@ impl Default for Tally {
 }
 
 impl Tally {
+    /// Counts an event that took `ms` milliseconds.
+    pub(super) fn arrived(&mut self, ms: u64) {
+        // Below an hour the histogram can always grow.
+        let _ = self.latency_ms.record(ms.min(LATENCY_MAX_MS));
+    }
+
     /// Counts how a request ended.
     pub(super) fn note(&mut self, outcome: &Outcome, wall_ms: i64) {
         match outcome {
@@ -80,3 +87,6 @@ impl Tally {
         }
     }
 }
+
+/// Times are told apart up to an hour.
+const LATENCY_MAX_MS: u64 = 3_600_000;

@@ -90,6 +90,7 @@ impl<T> Sender<T> {
     /// next requests go.
     pub fn park(&mut self, job: &mut Job<T>, slow_down: bool) {
         assert!(!job.is_parked, "a request is accepted once");
+        self.is_gathering = false;
         job.is_parked = true;
         self.under_way -= 1;
         self.parked += 1;
@@ -116,6 +117,7 @@ impl<T> Sender<T> {
         entropy: &mut dyn Entropy,
         effects: &mut Vec<Effect<T>>,
     ) {
+        self.is_gathering = false;
         if job.is_parked {
             self.parked -= 1;
             self.parked_bytes -= bytes_of(&job.batch);

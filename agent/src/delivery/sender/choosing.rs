@@ -3,6 +3,7 @@
 use super::{Batch, Job, LEARNED_SIZE_MIN, PARKED_MAX, Purpose, REFUSALS_MAX, Sender, Suspect};
 use crate::delivery::gate::{Hold, Pass};
 use crate::delivery::isolation::Next;
+use crate::delivery::pace::Pace;
 use crate::time::Millis;
 
 /// What to do now.
@@ -17,8 +18,9 @@ pub enum ToDo<T> {
 }
 
 impl<T> Sender<T> {
-    /// What to do at `now`.
-    pub fn next(&mut self, now: Millis) -> ToDo<T> {
+    /// What to do at `now`. A batch that is not full takes a slot of `pace`.
+    pub fn next(&mut self, now: Millis, pace: &mut Pace) -> ToDo<T> {
+        self.is_gathering = false;
         match self.gate.pass(now) {
             Pass::AwaitProbe => return ToDo::Wait,
             Pass::NotBefore(until) => return ToDo::WaitUntil(until),
@@ -38,7 +40,7 @@ impl<T> Sender<T> {
         if out >= self.lane.width() || self.parked >= PARKED_MAX {
             return ToDo::Wait;
         }
-        self.next_ordinary(now)
+        self.next_ordinary(now, pace)
     }
 
     fn send(&mut self, purpose: Purpose, batch: Batch<T>) -> Job<T> {
@@ -47,15 +49,21 @@ impl<T> Sender<T> {
         Job { batch, purpose, number: self.sent, is_parked: false }
     }
 
-    fn next_ordinary(&mut self, now: Millis) -> ToDo<T> {
+    fn next_ordinary(&mut self, now: Millis, pace: &mut Pace) -> ToDo<T> {
         if let Some((purpose, batch)) = self.again.pop_front() {
             let (purpose, batch) = self.bounded(purpose, batch);
             return ToDo::Send(self.send(purpose, batch));
         }
         if self.ready.is_empty() && !self.open.items.is_empty() {
             let lingers_until = self.opened_at.plus(self.limits.linger);
-            if self.under_way > 0 && !self.limits.is_pipe && now < lingers_until {
-                return ToDo::WaitUntil(lingers_until);
+            let is_company_due = self.under_way > 0 && !self.limits.is_pipe;
+            let goes_at = match is_company_due && now < lingers_until {
+                true => lingers_until,
+                false => lingers_until.min(*self.slot.get_or_insert_with(|| pace.slot(now))),
+            };
+            if now < goes_at {
+                self.is_gathering = true;
+                return ToDo::WaitUntil(goes_at);
             }
             self.close_open();
         }

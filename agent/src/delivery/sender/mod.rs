@@ -119,6 +119,10 @@ pub struct Sender<T> {
     burst: usize,
     open: Batch<T>,
     opened_at: Millis,
+    /// When the open batch may go although it is not full; it has not asked yet while there is none.
+    slot: Option<Millis>,
+    /// Whoever asked last was told to wait for the open batch, and nothing but that batch has changed since.
+    is_gathering: bool,
     ready: VecDeque<Batch<T>>,
     again: VecDeque<(Purpose, Batch<T>)>,
     search: Option<Search<T>>,
@@ -172,7 +176,7 @@ const REFUSALS_MAX: u32 = 20;
 /// How long a lone refused event waits for evidence before it is tried again.
 const SUSPECT_WAIT: Millis = Millis(30_000);
 /// Emptied buffers kept for reuse.
-const SPARES_MAX: usize = 8;
+const SPARES_MAX: usize = 4;
 /// An event with more than one part in so many of a batch's bytes is the first to be tried alone.
 const BULK_SHARE: u64 = 8;
 /// A destination that refuses a request as too large is still sent requests of this size.
@@ -188,6 +192,8 @@ impl<T> Sender<T> {
             limits,
             open: Batch::default(),
             opened_at: Millis::ZERO,
+            slot: None,
+            is_gathering: false,
             ready: VecDeque::new(),
             again: VecDeque::new(),
             search: None,
@@ -219,6 +225,11 @@ impl<T> Sender<T> {
     /// Their bytes as received.
     pub fn held_bytes(&self) -> usize {
         self.held_bytes
+    }
+
+    /// Whether somebody waits for the open batch, so that one more event in it is no news to them.
+    pub fn is_gathering(&self) -> bool {
+        self.is_gathering
     }
 
     /// Requests under way.
@@ -353,6 +364,8 @@ impl<T> Sender<T> {
     }
 
     fn close_open(&mut self) {
+        self.slot = None;
+        self.is_gathering = false;
         let items = self.spare_items.pop().unwrap_or_default();
         let body = self.spare_bodies.pop().unwrap_or_default();
         let fresh = Batch { items, body, encoded_ms: 0, is_encoded: true };

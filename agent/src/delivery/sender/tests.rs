@@ -6,6 +6,7 @@ use scaidrive_codecs::Body;
 
 use super::{Effect, Item, Job, Limits, Outcome, Sender, ToDo};
 use crate::delivery::gate::Hold;
+use crate::delivery::pace::Pace;
 use crate::time::{Entropy, Millis};
 
 struct Prng(u64);
@@ -89,11 +90,16 @@ impl World {
         }
     }
 
+    /// What to do, with no other destination in the way.
+    fn next(&mut self) -> ToDo<()> {
+        self.sender.next(self.now, &mut Pace::default())
+    }
+
     /// Sends one request after the other until there is nothing to do for `patience`.
     fn run(&mut self, patience: Millis, answer: &mut dyn FnMut(&Job<()>, &mut Prng) -> Outcome) {
         let end = self.now.plus(patience);
         while self.now < end {
-            let todo = self.sender.next(self.now);
+            let todo = self.next();
             let mut effects = Vec::new();
             self.sender.condemned(&mut effects);
             self.apply(effects);
@@ -343,7 +349,7 @@ fn every_event_is_settled_exactly_once_whatever_the_destination_answers_and_what
                     world.offer(count);
                 }
                 3..=5 => {
-                    if let ToDo::Send(job) = world.sender.next(world.now) {
+                    if let ToDo::Send(job) = world.next() {
                         jobs.push(job);
                     }
                 }
@@ -397,7 +403,7 @@ fn lesson_10_requests_under_way_and_bytes_in_hand_stay_bounded_under_a_storm_of_
         if world.sender.has_room() {
             world.offer(100);
         }
-        if let ToDo::Send(job) = world.sender.next(world.now) {
+        if let ToDo::Send(job) = world.next() {
             jobs.push(job);
         }
         assert!(world.sender.under_way() <= 4);
@@ -415,7 +421,7 @@ fn lesson_10_requests_under_way_and_bytes_in_hand_stay_bounded_under_a_storm_of_
 fn lesson_20_a_lone_event_is_sent_at_once_when_nothing_is_under_way() {
     let mut world = World::new(LIMITS, 6);
     world.offer(1);
-    assert!(matches!(world.sender.next(world.now), ToDo::Send(job) if job.batch.items.len() == 1));
+    assert!(matches!(world.next(), ToDo::Send(job) if job.batch.items.len() == 1));
 }
 
 #[test]
@@ -434,21 +440,21 @@ fn lesson_31_the_size_limit_is_that_of_the_encoded_body() {
 fn lesson_27_items_that_could_not_be_taken_now_wait_before_they_go_again_alone() {
     let mut world = World::new(LIMITS, 8);
     world.offer(10);
-    let ToDo::Send(job) = world.sender.next(world.now) else { panic!("a batch is sent at once") };
+    let ToDo::Send(job) = world.next() else { panic!("a batch is sent at once") };
     assert_eq!(job.batch.items.len(), 10);
     let outcome = Outcome::AcceptedBut { refused: Vec::new(), again: vec![2, 5], slow_down: true, note: None };
     world.settle(job, outcome);
     assert_eq!((world.delivered.len(), world.sender.lane_width()), (8, 1));
-    let ToDo::WaitUntil(moment) = world.sender.next(world.now) else { panic!("the same would happen again at once") };
+    let ToDo::WaitUntil(moment) = world.next() else { panic!("the same would happen again at once") };
     assert!(moment.since(world.now) >= Millis(500));
     world.now = moment;
-    let ToDo::Send(job) = world.sender.next(world.now) else { panic!("now they go again") };
+    let ToDo::Send(job) = world.next() else { panic!("now they go again") };
     assert_eq!(job.batch.items.iter().map(|item| item.n).collect::<Vec<_>>(), [3, 6]);
 }
 
 /// A batch that was accepted, and whose acknowledgement comes later.
 fn parked(world: &mut World) -> Job<()> {
-    let ToDo::Send(mut job) = world.sender.next(world.now) else { panic!("there is something to send") };
+    let ToDo::Send(mut job) = world.next() else { panic!("there is something to send") };
     world.sender.park(&mut job, false);
     job
 }
@@ -474,7 +480,7 @@ fn in_log_order_nothing_goes_before_the_acknowledgement_of_what_went_before() {
     world.offer(1);
     let job = parked(&mut world);
     world.offer(1);
-    assert!(matches!(world.sender.next(world.now), ToDo::Wait));
+    assert!(matches!(world.next(), ToDo::Wait));
     let lost = Outcome::Retry { hold: Hold::Trouble, after: None, why: String::from("never acknowledged") };
     world.settle(job, lost);
     world.run(Millis::from_secs(5), &mut |_, _| accept());
@@ -487,7 +493,7 @@ fn a_search_goes_on_while_its_tests_wait_for_their_acknowledgements() {
     world.offer(8);
     let mut waiting = Vec::new();
     for _ in 0..40 {
-        match world.sender.next(world.now) {
+        match world.next() {
             ToDo::Send(job) if job.batch.items.iter().any(|item| item.n == 3) => world.settle(job, refuse()),
             ToDo::Send(mut job) => {
                 world.sender.park(&mut job, false);
@@ -508,11 +514,11 @@ fn a_late_acknowledgement_does_not_open_what_was_closed_since() {
     world.offer(1);
     let job = parked(&mut world);
     world.offer(1);
-    let ToDo::Send(next) = world.sender.next(world.now) else { panic!("the next goes") };
+    let ToDo::Send(next) = world.next() else { panic!("the next goes") };
     let after = Some(Millis::from_secs(600));
     world.settle(next, Outcome::Retry { hold: Hold::Throttled, after, why: String::from("429") });
     world.settle(job, accept());
-    let ToDo::WaitUntil(moment) = world.sender.next(world.now) else { panic!("it asked to be left alone") };
+    let ToDo::WaitUntil(moment) = world.next() else { panic!("it asked to be left alone") };
     assert!(moment.since(world.now) >= Millis::from_secs(500));
 }
 
@@ -532,7 +538,7 @@ fn lesson_14_after_any_number_of_refusals_and_with_any_order_of_replies_everythi
                     world.offer(some);
                     written += some;
                 }
-                let todo = world.sender.next(world.now);
+                let todo = world.next();
                 let mut effects = Vec::new();
                 world.sender.condemned(&mut effects);
                 world.apply(effects);
@@ -579,4 +585,38 @@ fn a_real_poison_event_among_things_that_were_refused_for_a_while_costs_one_requ
     world.run(Millis::from_secs(60), &mut |job, _| refuse_poison(job, |n| n == 2));
     assert_eq!((world.dead.as_slice(), world.delivered.len()), (&[2][..], 4));
     world.assert_all_accounted_for();
+}
+
+#[test]
+fn a_batch_that_is_not_full_waits_for_its_slot_and_takes_along_what_comes_meanwhile() {
+    let mut world = World::new(LIMITS, 12);
+    let mut pace = Pace::default();
+    while pace.slot(world.now) == world.now {}
+    world.offer(1);
+    let ToDo::WaitUntil(slot) = world.sender.next(world.now, &mut pace) else { panic!("no slot is free") };
+    assert!(slot > world.now && slot < world.now.plus(LIMITS.linger));
+    assert!(world.sender.is_gathering());
+    world.offer(3);
+    assert!(world.sender.is_gathering(), "whoever waits need not hear of one more");
+    world.now = slot;
+    let ToDo::Send(job) = world.sender.next(world.now, &mut pace) else { panic!("its slot has come") };
+    assert_eq!(job.batch.items.len(), 4);
+    assert!(!world.sender.is_gathering());
+    world.settle(job, accept());
+    world.offer(501);
+    assert!(!world.sender.is_gathering());
+    let ToDo::Send(job) = world.sender.next(world.now, &mut pace) else { panic!("a full batch needs no slot") };
+    assert_eq!(job.batch.items.len(), 500);
+}
+
+#[test]
+fn no_batch_waits_for_a_slot_longer_than_for_company() {
+    let mut world = World::new(LIMITS, 13);
+    let mut pace = Pace::default();
+    while pace.slot(world.now) < world.now.plus(Millis::from_secs(60)) {}
+    world.offer(1);
+    let ToDo::WaitUntil(moment) = world.sender.next(world.now, &mut pace) else { panic!("no slot is free") };
+    assert_eq!(moment, world.now.plus(LIMITS.linger));
+    world.now = moment;
+    assert!(matches!(world.sender.next(world.now, &mut pace), ToDo::Send(_)));
 }
