@@ -1,27 +1,68 @@
-//! What the agent costs: one question a scenario, each with its method and a figure expected before measuring.
+//! What the agent costs, and what others cost: scenarios as data, run side by side, with a report.
 //!
-//! `cargo run --release -p scaidrive-bench -- [cost|latency|idle]…` runs the scenarios named, or all of them, against
-//! the release build of the agent, and prints a line a figure. Nothing is asserted here: figures depend on the machine,
-//! so each is printed beside a naive program measured in the same run, or beside its promise.
+//! | room | what it does |
+//! |---|---|
+//! | [`scenario`] | says what is measured, what was expected, what has to be reached |
+//! | [`contender`] | configures and starts the programs that are measured |
+//! | [`load`] | makes events and writes them |
+//! | [`receiver`] | takes what is delivered, counts, checks and times it |
+//! | [`measure`] | reads processor time, memory, disk, system calls, allocations |
+//! | [`runner`] | brings these together: rounds, A B A B, medians and spread |
+//! | [`naive_loop`] | the floor |
+//! | [`machine`] | which processors, which kernel, what a sync takes |
 
-mod cost;
-mod idle;
-mod latency;
-mod naive;
-mod sink;
-mod workload;
+mod contender;
+mod load;
+mod machine;
+mod measure;
+mod naive_loop;
+mod receiver;
+mod runner;
+mod scenario;
 
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
+use clap::{Parser, Subcommand};
+
+use scenario::table;
+
+#[derive(Parser)]
+#[command(name = "scaidrive-bench", about = "What the agent costs, and what others cost")]
+struct Cli {
+    #[command(subcommand)]
+    command: Action,
+}
+
+#[derive(Subcommand)]
+enum Action {
+    /// Runs the scenarios named, or all, and prints a line a figure.
+    Run { names: Vec<String> },
+    /// Lists the scenarios.
+    List,
+    /// The floor, as a program of its own.
+    #[command(hide = true)]
+    NaiveLoop { listen: PathBuf, to: String, log: PathBuf },
+}
+
 fn main() -> ExitCode {
-    let names: Vec<String> = std::env::args().skip(1).collect();
-    let unknown = names.iter().find(|name| !SCENARIOS.iter().any(|(known, _)| known == name));
-    if let Some(unknown) = unknown {
-        say(&format!(
-            "error: there is no scenario `{unknown}`\nwhere: the command line\ndo:    name one of cost, latency, idle, or none for all"
-        ));
-        return ExitCode::from(64);
+    match Cli::parse().command {
+        Action::NaiveLoop { listen, to, log } => match naive_loop::run(&listen, &to, &log) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                say(&format!("error: {error}"));
+                ExitCode::FAILURE
+            }
+        },
+        Action::List => {
+            table::ALL.iter().for_each(|scenario| say(&format!("{:<24} {}", scenario.name, scenario.question)));
+            ExitCode::SUCCESS
+        }
+        Action::Run { names } => run(&names),
     }
+}
+
+fn run(names: &[String]) -> ExitCode {
     if std::env::var_os(scaidrive_tests::agent_process::BINARY).is_none() {
         match build() {
             // SAFETY: no other thread runs yet.
@@ -34,9 +75,25 @@ fn main() -> ExitCode {
             }
         }
     }
-    for (name, run) in SCENARIOS {
-        if names.is_empty() || names.iter().any(|asked| asked == name) {
-            run();
+    let _ = machine::pin(2);
+    let work = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/bench-work");
+    std::fs::create_dir_all(&work).expect("the target folder can be written");
+    for scenario in
+        table::ALL.iter().filter(|scenario| names.is_empty() || names.iter().any(|name| name == scenario.name))
+    {
+        for _ in 0..scenario.rounds {
+            for case in scenario.cases {
+                match runner::run_once(scenario, case, &work) {
+                    Ok(figures) => {
+                        let shown: Vec<String> = figures
+                            .iter()
+                            .map(|(metric, value)| format!("{} {}", metric.title(), metric.show(*value)))
+                            .collect();
+                        say(&format!("{}: {}: {}", scenario.name, case.label, shown.join(", ")));
+                    }
+                    Err(problem) => say(&format!("{}: {}: {problem}", scenario.name, case.label)),
+                }
+            }
         }
     }
     ExitCode::SUCCESS
@@ -49,7 +106,7 @@ pub(crate) fn say(line: &str) {
 }
 
 /// Builds the release agent and says where it is.
-fn build() -> Result<std::path::PathBuf, String> {
+fn build() -> Result<PathBuf, String> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let arguments = ["build", "--release", "--quiet", "-p", "scaidrive-siem"];
     let status = Command::new(cargo).args(arguments).status().map_err(|problem| problem.to_string())?;
@@ -59,5 +116,3 @@ fn build() -> Result<std::path::PathBuf, String> {
     let this = std::env::current_exe().map_err(|problem| problem.to_string())?;
     Ok(this.with_file_name("scaidrive-siem"))
 }
-
-const SCENARIOS: [(&str, fn()); 3] = [("cost", cost::run), ("latency", latency::run), ("idle", idle::run)];
