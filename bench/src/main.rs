@@ -78,23 +78,12 @@ fn run(names: &[String]) -> ExitCode {
     let _ = machine::pin(2);
     let work = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/bench-work");
     std::fs::create_dir_all(&work).expect("the target folder can be written");
+    let lab = runner::Lab { work, is_quick: false };
+    let versions = runner::versions();
     for scenario in
         table::ALL.iter().filter(|scenario| names.is_empty() || names.iter().any(|name| name == scenario.name))
     {
-        for _ in 0..scenario.rounds {
-            for case in scenario.cases {
-                match runner::run_once(scenario, case, &work) {
-                    Ok(figures) => {
-                        let shown: Vec<String> = figures
-                            .iter()
-                            .map(|(metric, value)| format!("{} {}", metric.title(), metric.show(*value)))
-                            .collect();
-                        say(&format!("{}: {}: {}", scenario.name, case.label, shown.join(", ")));
-                    }
-                    Err(problem) => say(&format!("{}: {}: {problem}", scenario.name, case.label)),
-                }
-            }
-        }
+        runner::run(scenario, &lab, &versions);
     }
     ExitCode::SUCCESS
 }

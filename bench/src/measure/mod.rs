@@ -10,6 +10,10 @@
 //! | [`latency`] | times from intended to arrived | HdrHistogram |
 //! | [`statistics`] | medians and spread over rounds | |
 
+pub(crate) mod allocations;
 pub(crate) mod cpu;
 pub(crate) mod disk;
 pub(crate) mod latency;
+pub(crate) mod memory;
+pub(crate) mod statistics;
+pub(crate) mod syscalls;

@@ -25,6 +25,7 @@ pub(crate) mod tally;
 use std::io::Read;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -34,10 +35,11 @@ pub(crate) use tally::Tally;
 
 use crate::scenario::{Kind, Wire};
 
-/// A receiver on a loopback port.
+/// A receiver on a loopback port. It listens until it is dropped; a connection ends with its client.
 pub(crate) struct Receiver {
     pub(crate) address: SocketAddr,
     pub(crate) tally: Arc<Tally>,
+    is_over: Arc<AtomicBool>,
 }
 
 impl Receiver {
@@ -49,14 +51,18 @@ impl Receiver {
         let listener = TcpListener::bind(address)?;
         let address = listener.local_addr()?;
         let tally = Arc::new(Tally::default());
-        let shared = Arc::clone(&tally);
+        let is_over = Arc::new(AtomicBool::new(false));
+        let (shared, told) = (Arc::clone(&tally), Arc::clone(&is_over));
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
+                if told.load(Ordering::Relaxed) {
+                    return;
+                }
                 let (tally, tls) = (Arc::clone(&shared), tls.clone());
                 thread::spawn(move || serve(stream, wire, tls, &tally));
             }
         });
-        Ok(Receiver { address, tally })
+        Ok(Receiver { address, tally, is_over })
     }
 
     /// Waits until `events` different events have arrived, or nothing has for `patience`. Says whether they have.
@@ -75,6 +81,14 @@ impl Receiver {
             thread::sleep(LOOK_EVERY);
         }
         true
+    }
+}
+
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        self.is_over.store(true, Ordering::Relaxed);
+        // The listening thread looks when somebody connects.
+        let _ = TcpStream::connect(self.address);
     }
 }
 

@@ -91,8 +91,19 @@ impl Setup {
     pub(crate) const PLAIN: Setup =
         Setup { destinations: Destinations::One, runtime: Runtime::Auto, shards: 1, buffer_mib: 256 };
 
+    /// The same with other destinations.
     pub(crate) const fn to(destinations: Destinations) -> Setup {
         Setup { destinations, ..Setup::PLAIN }
+    }
+
+    /// The same on one runtime.
+    pub(crate) const fn on(runtime: Runtime) -> Setup {
+        Setup { runtime, ..Setup::PLAIN }
+    }
+
+    /// The same with another buffer.
+    pub(crate) const fn holding(buffer_mib: u64) -> Setup {
+        Setup { buffer_mib, ..Setup::PLAIN }
     }
 }
 
@@ -116,6 +127,8 @@ pub(crate) enum Destinations {
 pub(crate) enum Load {
     /// As fast as the contender takes it.
     Flood(Flood),
+    /// The same, with system calls and allocations counted instead of time, which counting would spoil.
+    Counted(Flood),
     /// At a fixed rate, with the time at which each event should have been written.
     Paced(Paced),
     /// A few events, then nothing.
@@ -147,4 +160,61 @@ pub(crate) struct Paced {
     pub(crate) seconds: u32,
     /// Events a second that the loudest tenant writes beside, from a producer of its own.
     pub(crate) loudest: u32,
+    /// Whether another program writes to the same disk and syncs all the while.
+    pub(crate) is_hammered: bool,
+}
+
+/// What a quick run leaves of a load: enough to see whether something is far off, not enough to publish.
+const QUICK: u64 = 8;
+
+impl Load {
+    /// The same in little time.
+    pub(crate) fn quick(self) -> Load {
+        match self {
+            Load::Flood(flood) => Load::Flood(flood.quick()),
+            Load::Counted(flood) => Load::Counted(flood.quick()),
+            Load::Paced(paced) => Load::Paced(Paced { seconds: paced.seconds.min(2), ..paced }),
+            Load::Idle { seconds } => Load::Idle { seconds: seconds.min(4) },
+            Load::CatchUp { events, live } => Load::CatchUp { events: events / 2 / QUICK, live },
+            Load::Backlog { events } => Load::Backlog { events: events / 4 / QUICK },
+            Load::Append { rate, seconds } => Load::Append { rate, seconds: seconds.min(3) },
+        }
+    }
+
+    /// How much of what, in words.
+    pub(crate) fn words(self) -> String {
+        match self {
+            Load::Flood(flood) => flood.words(),
+            Load::Counted(flood) => format!("{}, counted", flood.words()),
+            Load::Paced(paced) => {
+                let loud = if paced.loudest > 0 {
+                    format!(", the loudest tenant {} beside", paced.loudest)
+                } else {
+                    String::new()
+                };
+                let hammered = if paced.is_hammered { ", another writer at the disk" } else { "" };
+                format!("{} events/s for {} s{loud}{hammered}", paced.rate, paced.seconds)
+            }
+            Load::Idle { seconds } => format!("nothing for {seconds} s after a few events"),
+            Load::CatchUp { events, live: 0 } => format!("{events} events written during an outage"),
+            Load::CatchUp { events, live } => {
+                format!("{events} events written during an outage, {live} events/s to another destination")
+            }
+            Load::Backlog { events } => format!("{events} undelivered events in the log"),
+            Load::Append { rate, seconds } => format!("{rate} appends/s for {seconds} s, another writer at the disk"),
+        }
+    }
+}
+
+impl Flood {
+    fn quick(self) -> Flood {
+        Flood { warm_up: self.warm_up / QUICK, events: self.events / QUICK, ..self }
+    }
+
+    fn words(self) -> String {
+        format!(
+            "{} events after {} to warm up, {} per write, {} producers",
+            self.events, self.warm_up, self.per_write, self.producers
+        )
+    }
 }

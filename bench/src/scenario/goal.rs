@@ -19,6 +19,9 @@ pub(crate) enum Metric {
     LatencyMax,
     /// How late producers could write, 99 % of events, in milliseconds.
     HeldBackP99,
+    /// Latency of a second destination before and while the first one catches up, in milliseconds.
+    LiveP99Before,
+    LiveP99During,
     /// Share of one processor, in per cent.
     CpuShare,
     /// Anonymous memory at its highest and the program's own pages, in MiB.
@@ -56,6 +59,8 @@ impl Metric {
             Metric::LatencyP999 => "latency p99.9",
             Metric::LatencyMax => "latency max",
             Metric::HeldBackP99 => "producers held back p99",
+            Metric::LiveP99Before => "live p99 before",
+            Metric::LiveP99During => "live p99 during",
             Metric::CpuShare => "CPU",
             Metric::Memory => "memory",
             Metric::MemoryGrowth => "memory growth",
@@ -80,6 +85,8 @@ impl Metric {
             | Metric::LatencyP999
             | Metric::LatencyMax
             | Metric::HeldBackP99
+            | Metric::LiveP99Before
+            | Metric::LiveP99During
             | Metric::Ready
             | Metric::LoopStall => "ms",
             Metric::CpuShare => "%",
@@ -163,6 +170,8 @@ pub(crate) enum Bound {
     Value(f64),
     /// So many times another case's figure.
     Times(f64, &'static str),
+    /// So many times another figure of the same case.
+    TimesOwn(f64, Metric),
     /// So many times the best figure among other programs that did the same job.
     TimesBestRival(f64),
     /// So many times one `fdatasync` of this disk, in milliseconds.
@@ -208,6 +217,7 @@ impl Goal {
         let bound = match self.bound {
             Bound::Value(value) => Some(value),
             Bound::Times(factor, case) => figures.median(case, self.metric).map(|of| of * factor),
+            Bound::TimesOwn(factor, metric) => figures.median(self.of, metric).map(|of| of * factor),
             Bound::TimesBestRival(factor) => figures.best_rival(self.metric, self.sense).map(|best| best * factor),
             Bound::DiskSyncTimes(factor) => Some(figures.disk_sync_ms() * factor),
             Bound::DiskSyncPlus(ms) => Some(figures.disk_sync_ms() + ms),
@@ -233,6 +243,7 @@ impl fmt::Display for Goal {
         match self.bound {
             Bound::Value(value) => write!(f, "{}", self.metric.show(value)),
             Bound::Times(factor, case) => write!(f, "{} × {case}", factor_text(factor)),
+            Bound::TimesOwn(factor, metric) => write!(f, "{} × its {}", factor_text(factor), metric.title()),
             Bound::TimesBestRival(factor) => write!(f, "{} × the best rival", factor_text(factor)),
             Bound::DiskSyncTimes(factor) => write!(f, "{} × one fdatasync", factor_text(factor)),
             Bound::DiskSyncPlus(ms) => write!(f, "one fdatasync and {ms} ms"),
