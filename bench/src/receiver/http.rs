@@ -13,7 +13,7 @@ pub(super) fn serve(stream: impl Read + Write, kind: Kind, tally: &Tally) {
         if head.expects_continue && connection.stream.write_all(CONTINUE).is_err() {
             return;
         }
-        let mut body = Body { tally, arrival: tally.arrival(), gzip: head.is_gzip.then(Vec::new), lines: 0 };
+        let mut body = Body { arrival: tally.arrival(), gzip: head.is_gzip.then(Vec::new), lines: 0 };
         if connection.body(&head.length, |piece| body.take(piece)).is_none() {
             return;
         }
@@ -68,7 +68,6 @@ impl Head {
 
 /// Where the pieces of one body go.
 struct Body<'a> {
-    tally: &'a Tally,
     arrival: super::tally::Arrival<'a>,
     gzip: Option<Vec<u8>>,
     lines: usize,

@@ -41,6 +41,7 @@ pub(super) fn run(scenario: &Scenario, case: &Case, lab: &Lab, events: u64, live
         (Metric::EventsPerSecond, arrived as f64 / last.saturating_duration_since(began).as_secs_f64().max(1e-3)),
         (Metric::CpuPerEvent, used.as_secs_f64() * 1e6 / arrived.max(1) as f64),
         (Metric::Lost, lost as f64),
+        (Metric::Repeated, stage.repeated() as f64),
     ];
     if live > 0 {
         taken.figures.push((Metric::LiveP99Before, before));

@@ -34,6 +34,7 @@ pub(super) fn run(stage: &mut Stage, load: Flood) -> Result<Taken, String> {
         (Metric::CpuPerEvent, cpu.as_secs_f64() * 1e6 / arrived as f64),
         (Metric::EventsPerSecond, arrived as f64 / wall.as_secs_f64()),
         (Metric::Lost, lost as f64),
+        (Metric::Repeated, stage.repeated() as f64),
     ];
     taken.figures.extend(memory_figures(&seen));
     if let (Some(before), Some(after)) = (disk_before, written) {

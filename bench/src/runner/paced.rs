@@ -50,6 +50,7 @@ pub(super) fn run(stage: &mut Stage, load: Paced) -> Result<Taken, String> {
     taken.figures.push((Metric::CpuPerEvent, used.as_secs_f64() * 1e6 / events as f64));
     taken.figures.extend(memory_figures(&seen));
     taken.figures.push((Metric::Lost, lost as f64));
+    taken.figures.push((Metric::Repeated, stage.repeated() as f64));
     if load.is_hammered {
         match stage.running.admin.and_then(|admin| http::get(admin, "/metrics").ok()) {
             Some(reply) => match longest_stall_ms(&Metrics::parse(&reply.text())) {

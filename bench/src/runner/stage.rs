@@ -166,6 +166,11 @@ impl Stage {
         missing.max().unwrap_or(0)
     }
 
+    /// How many events have arrived again, at all receivers together.
+    pub(crate) fn repeated(&self) -> u64 {
+        self.receivers.iter().map(|receiver| receiver.tally.repeated()).sum()
+    }
+
     /// When the last event arrived.
     pub(crate) fn last_arrival(&self) -> Option<Instant> {
         self.receivers.iter().map(|receiver| receiver.tally.last()).max()

@@ -46,6 +46,8 @@ pub(crate) enum Metric {
     AppendP9999,
     /// Events that never arrived.
     Lost,
+    /// Events that arrived again.
+    Repeated,
 }
 
 impl Metric {
@@ -73,13 +75,14 @@ impl Metric {
             Metric::LoopStall => "longest loop stall",
             Metric::AppendP9999 => "append p99.99",
             Metric::Lost => "lost events",
+            Metric::Repeated => "repeated events",
         }
     }
 
     pub(crate) const fn unit(self) -> &'static str {
         match self {
             Metric::CpuPerEvent | Metric::AppendP9999 => "µs",
-            Metric::EventsPerSecond | Metric::Syscalls | Metric::Allocations | Metric::Lost => "",
+            Metric::EventsPerSecond | Metric::Syscalls | Metric::Allocations | Metric::Lost | Metric::Repeated => "",
             Metric::LatencyP50
             | Metric::LatencyP99
             | Metric::LatencyP999
