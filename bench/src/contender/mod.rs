@@ -8,12 +8,21 @@
 //! |---|---|
 //! | [`agent`] | this project's |
 //! | [`naive`] | the least that a program has to do with an event; the floor |
+//! | [`rsyslog`], [`syslog_ng`], [`otelcol`] | what people run today, installed by `bench/others/install` |
+//! | [`vector`], [`fluent_bit`] | the same, where a binary is on the path |
+//! | [`rival`] | none: what those five share |
 //!
 //! All contenders run on the same processors ([`crate::machine::pin`]), as children of this process.
 
 mod agent;
+mod fluent_bit;
 mod naive;
+mod otelcol;
 pub(crate) mod process;
+mod rival;
+mod rsyslog;
+mod syslog_ng;
+mod vector;
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -109,8 +118,16 @@ pub(crate) enum Framing {
 }
 
 /// Everyone who can be measured, in the order of the report.
-pub(crate) fn all() -> [&'static dyn Contender; 2] {
-    [&agent::Agent, &naive::Naive]
+pub(crate) fn all() -> [&'static dyn Contender; 7] {
+    [
+        &agent::Agent,
+        &naive::Naive,
+        &rsyslog::Rsyslog,
+        &syslog_ng::SyslogNg,
+        &otelcol::Otelcol,
+        &vector::Vector,
+        &fluent_bit::FluentBit,
+    ]
 }
 
 /// The contender called `name`.
