@@ -1,5 +1,5 @@
-// Command otelcol is an OpenTelemetry Collector with the components that the benchmark configures: receivers of lines
-// (TCP, HEC, files) and of OTLP, the sending queue's storage, and exporters for HEC and syslog.
+// Command otelcol is an OpenTelemetry Collector with the components that the benchmark configures: lines over TCP, batches, the sending
+// queue's storage, and exporters for HEC and syslog.
 //
 // It is what the collector's own builder generates, written out by hand, so that building needs one tool less.
 package main
@@ -10,8 +10,6 @@ import (
 	"github.com/open-telemetry/opentelemetry-collector-contrib/exporter/splunkhecexporter"
 	"github.com/open-telemetry/opentelemetry-collector-contrib/exporter/syslogexporter"
 	"github.com/open-telemetry/opentelemetry-collector-contrib/extension/storage/filestorage"
-	"github.com/open-telemetry/opentelemetry-collector-contrib/receiver/filelogreceiver"
-	"github.com/open-telemetry/opentelemetry-collector-contrib/receiver/splunkhecreceiver"
 	"github.com/open-telemetry/opentelemetry-collector-contrib/receiver/tcplogreceiver"
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/confmap"
@@ -23,14 +21,12 @@ import (
 	"go.opentelemetry.io/collector/processor"
 	"go.opentelemetry.io/collector/processor/batchprocessor"
 	"go.opentelemetry.io/collector/receiver"
-	"go.opentelemetry.io/collector/receiver/otlpreceiver"
 )
 
 func factories() (otelcol.Factories, error) {
 	var all otelcol.Factories
 	var err error
-	all.Receivers, err = otelcol.MakeFactoryMap[receiver.Factory](
-		tcplogreceiver.NewFactory(), splunkhecreceiver.NewFactory(), filelogreceiver.NewFactory(), otlpreceiver.NewFactory())
+	all.Receivers, err = otelcol.MakeFactoryMap[receiver.Factory](tcplogreceiver.NewFactory())
 	if err != nil {
 		return all, err
 	}

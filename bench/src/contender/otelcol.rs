@@ -40,8 +40,8 @@ impl Contender for Otelcol {
 }
 
 fn configured(job: &Job<'_>, input: SocketAddr) -> Result<String, String> {
-    let events = (rival::buffer_bytes(job) / EVENT_BYTES).to_string();
-    let queue = rival::fill(QUEUE, &[("events", &events)])?;
+    let requests = (job.setup.buffer_mib * REQUESTS_PER_MIB).to_string();
+    let queue = rival::fill(QUEUE, &[("requests", &requests)])?;
     let exporters = rival::fill_each(job, |destination| {
         let template =
             rival::by_kind(destination.wire.kind, Ok(HEC), Err("there is no exporter for Elastic"), Ok(SYSLOG))?;
@@ -73,8 +73,8 @@ fn tls(destination: &Destination) -> String {
 const BINARY: &str = "otelcol";
 /// The collector's garbage is collected less often, for more memory: a fifth of its processor time.
 const GOGC: &str = "400";
-/// An event, to bound the queue in events.
-const EVENT_BYTES: u64 = 600;
+/// A queue on disk is bounded in requests only; they are small when events come slowly.
+const REQUESTS_PER_MIB: u64 = 4;
 /// The syslog exporter's message is an attribute.
 const AS_MESSAGE: &str = "[{ type: move, from: body, to: attributes.message }]";
 const FRAME: &str = include_str!("../../others/otelcol/otelcol.yaml");
