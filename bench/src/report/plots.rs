@@ -25,7 +25,9 @@ pub(super) struct Plot {
 /// The plots of one scenario.
 pub(super) fn of(measured: &Measured, report: &Report) -> Vec<Plot> {
     let name = measured.scenario.name;
-    let bars = BARS.iter().filter_map(|metric| {
+    // What a scenario asks about is plotted; the table has the rest.
+    let is_asked = |metric: &&Metric| measured.scenario.goals.iter().any(|goal| goal.metric == **metric);
+    let bars = BARS.iter().filter(is_asked).filter_map(|metric| {
         let bars = Bars::of(measured, report, *metric)?;
         let title = format!("{}{}", metric.title(), unit_in_brackets(*metric));
         Some(Plot { stem: stem(&[name, metric.title()]), title, svg: bars.draw() })
