@@ -20,6 +20,7 @@ use serde_json::value::RawValue;
 /// itself, not inside an `Option`, hence the type.
 #[derive(Deserialize)]
 #[serde(transparent)]
+#[allow(dead_code, reason = "only tests look into it")]
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
 /// The fields that the agent knows. They are parsed and not looked at.

@@ -186,7 +186,7 @@ fn draw(height: u32, paint: impl FnOnce(&Area<'_>) -> Drawn) -> String {
 }
 
 fn text(horizontal: HPos) -> TextStyle<'static> {
-    let font = ("sans-serif", 13).into_font();
+    let font = ("sans-serif", 16).into_font();
     TextStyle::from(font).color(&INK).pos(Pos::new(horizontal, VPos::Center))
 }
 
