@@ -119,6 +119,7 @@ fn latency_curves(measured: &Measured) -> Option<String> {
     let svg = draw(LATENCY_HEIGHT, |area| {
         let mut chart = ChartBuilder::on(area)
             .margin(12)
+            .margin_right(40)
             .x_label_area_size(36)
             .y_label_area_size(64)
             .build_cartesian_2d(0.0..nines, low..high.max(low + 1.0))?;
