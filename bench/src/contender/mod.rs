@@ -99,6 +99,7 @@ pub(crate) struct Input {
 
 /// A local stream socket.
 #[derive(Clone, Debug)]
+#[allow(dead_code, reason = "which of these are used depends on the contenders")]
 pub(crate) enum Socket {
     Unix(PathBuf),
     Tcp(SocketAddr),
@@ -106,6 +107,7 @@ pub(crate) enum Socket {
 
 /// How one event is told from the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(dead_code, reason = "which of these are used depends on the contenders")]
 pub(crate) enum Framing {
     /// The event as it is, and a line feed.
     Lines,

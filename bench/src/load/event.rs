@@ -104,7 +104,7 @@ fn write_payload(rng: &mut Rng, out: &mut Vec<u8>) {
 
 const DIGITS: &[u8; 16] = b"0123456789abcdef";
 /// Twice the words of a payload in the middle.
-const PAYLOAD_WORDS_MAX: u64 = 36;
+const PAYLOAD_WORDS_MAX: u64 = 29;
 const SHAPES: &[(&str, &str, &str)] = &[
     ("FILE_ACCESS", "file.download", "info"),
     ("FILE_ACCESS", "file.upload", "info"),

@@ -6,8 +6,8 @@
 //! bodies may be chunked or gzipped. Gzipped bodies are kept and looked into when nothing arrives any more, so that their
 //! inflation takes no time from the run; their latency is not measured.
 //!
-//! Stream numbers ([`numbers`]) are checked while [`Receiver::check_numbers`] is on: in the warm-up of every run, where
-//! each number from 1 up must be there. During the measurement only marks are counted, which finds every lost and every
+//! Stream numbers ([`numbers`]) are read in the warm-up of every run, where each from 1 up must be there, until
+//! [`Tally::stop_reading_numbers`]. During the measurement only marks are counted, which finds every lost and every
 //! repeated event as well, for all contenders alike.
 //!
 //! | file | holds |

@@ -47,7 +47,7 @@ impl Default for Tally {
             distinct: AtomicU64::new(0),
             repeated: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
-            is_checking: AtomicBool::new(false),
+            is_checking: AtomicBool::new(true),
             last: AtomicU64::new(0),
             began: Instant::now(),
             seen: Mutex::new(seen),
@@ -76,9 +76,9 @@ impl Tally {
         self.began + Duration::from_nanos(self.last.load(Ordering::Acquire))
     }
 
-    /// From now on stream numbers are read, or no more.
-    pub(crate) fn check_numbers(&self, is_checking: bool) {
-        self.is_checking.store(is_checking, Ordering::Relaxed);
+    /// Reads no stream numbers from now on. Until then every one is, from the first event.
+    pub(crate) fn stop_reading_numbers(&self) {
+        self.is_checking.store(false, Ordering::Relaxed);
     }
 
     /// How many stream numbers were read.

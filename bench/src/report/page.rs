@@ -58,6 +58,15 @@ fn head(report: &Report) -> Markup {
     }
 }
 
+/// Text with `code` between backticks.
+fn prose(text: &str) -> Markup {
+    html! {
+        @for (nth, piece) in text.split('`').enumerate() {
+            @if nth % 2 == 1 { code { (piece) } } @else { (piece) }
+        }
+    }
+}
+
 fn busy(load: &str) -> bool {
     load.parse::<f64>().is_ok_and(|load| load > 0.5)
 }
@@ -72,7 +81,7 @@ fn contents(report: &Report) -> Markup {
         ol {
             li { a href="#goals" { "Goals: what holds and what does not" } }
             @for measured in &report.measured {
-                li { a href={ "#" (measured.scenario.name) } { (measured.scenario.question) } }
+                li { a href={ "#" (measured.scenario.name) } { (prose(measured.scenario.question)) } }
             }
             li { a href="#method" { "How this was measured, and what is unfair about it" } }
             li { a href="#machine" { "Machine and versions" } }
@@ -82,37 +91,37 @@ fn contents(report: &Report) -> Markup {
 
 /// The table, with what became of each goal.
 fn summary(report: &Report) -> Markup {
-    let rows = Row::ALL.iter().map(|row| {
-        let of_row = report.measured.iter().filter(|measured| measured.scenario.rows.contains(row));
-        (row, of_row.collect::<Vec<_>>())
-    });
     html! {
         section #goals {
             h2 { "Goals: what holds and what does not" }
             p { "Goals and estimates were written before anything was measured. A median is held against each goal." }
             div.wide { table {
-                thead { tr { th { "what" } th { "goal" } th { "measured" } th { "bound" } th { "" } } }
-                @for (row, measured) in rows {
-                    tbody {
-                        @if measured.is_empty() {
-                            tr { td { (row.words()) } td colspan="4" { "not part of this run" } }
-                        }
-                        @for (nth, (measured, goal)) in goals_of(&measured).enumerate() {
-                            tr {
-                                td { @if nth == 0 { (row.words()) } }
-                                td { a href={ "#" (measured.scenario.name) } { (goal) } }
-                                (verdict(report, measured, goal))
-                            }
-                        }
-                    }
-                }
+                thead { tr { th { "what" } th { "goal" } th.number { "measured" } th.number { "bound" } th { "" } } }
+                @for row in Row::ALL { tbody { (row_of_goals(report, row)) } }
             } }
         }
     }
 }
 
-fn goals_of<'a>(measured: &'a [&'a Measured]) -> impl Iterator<Item = (&'a Measured, &'a Goal)> {
-    measured.iter().flat_map(|measured| measured.scenario.goals.iter().map(move |goal| (*measured, goal)))
+fn row_of_goals(report: &Report, row: Row) -> Markup {
+    let goals: Vec<(&Measured, &Goal)> = report
+        .measured
+        .iter()
+        .flat_map(|measured| measured.scenario.goals.iter().map(move |goal| (measured, goal)))
+        .filter(|(_, goal)| goal.row == Some(row))
+        .collect();
+    html! {
+        @if goals.is_empty() {
+            tr { td { (row.words()) } td.unknown colspan="4" { "not part of this run" } }
+        }
+        @for (nth, (measured, goal)) in goals.iter().enumerate() {
+            tr {
+                @if nth == 0 { td rowspan=(goals.len()) { (row.words()) } }
+                td { a href={ "#" (measured.scenario.name) } { (goal) } }
+                (verdict(report, measured, goal))
+            }
+        }
+    }
 }
 
 /// Three cells: measured, bound, and the word.
@@ -131,20 +140,20 @@ fn scenario(report: &Report, measured: &Measured) -> Markup {
     let scenario = &measured.scenario;
     html! {
         section id=(scenario.name) {
-            h2 { (scenario.question) }
-            p { (scenario.method) " Path: local socket, log on disk, " (scenario.wire.words()) "." }
+            h2 { (prose(scenario.question)) }
+            p { (prose(scenario.method)) " Path: local socket, log on disk, " (scenario.wire.words()) "." }
             (figures(measured))
             @for plot in plots::of(measured, report) {
                 figure { figcaption { (plot.title) } (PreEscaped(plot.svg)) }
             }
             h3 { "Goals" }
             div.wide { table {
-                thead { tr { th { "goal" } th { "measured" } th { "bound" } th { "" } } }
+                thead { tr { th { "goal" } th.number { "measured" } th.number { "bound" } th { "" } } }
                 tbody { @for goal in scenario.goals { tr { td { (goal) } (verdict(report, measured, goal)) } } }
             } }
             h3 { "Estimated before measuring" }
             ul { @for it in scenario.estimates { li {
-                (it.of) ", " (it.metric.title()) ": " (it.metric.show(it.value)) " (" (it.because) ")."
+                (it.of) ", " (it.metric.title()) ": " (it.metric.show(it.value)) " (" (prose(it.because)) ")."
                 @if let Some(median) = median(measured, it.of, it.metric) {
                     " Measured: " (it.metric.show(median)) @if it.value > 0.0 { ", " (format!("{:.1}", median / it.value)) " times that" } "."
                 }
@@ -163,7 +172,7 @@ fn scenario(report: &Report, measured: &Measured) -> Markup {
 fn figures(measured: &Measured) -> Markup {
     let metrics = metrics(&measured.cases);
     html! {
-        div.wide { table {
+        div.wide { table.figures {
             thead { tr { th { "case" } @for metric in &metrics { th.number { (metric.title()) } } } }
             tbody {
                 @for result in &measured.cases {
@@ -230,11 +239,11 @@ fn method() -> Markup {
     html! {
         section #method {
             h2 { "How this was measured, and what is unfair about it" }
-            ul { @for line in METHOD { li { (line) } } }
+            ul { @for line in METHOD { li { (prose(line)) } } }
             h3 { "Unfair to others" }
-            ul { @for line in UNFAIR_TO_OTHERS { li { (line) } } }
+            ul { @for line in UNFAIR_TO_OTHERS { li { (prose(line)) } } }
             h3 { "Unfair to the agent" }
-            ul { @for line in UNFAIR_TO_THE_AGENT { li { (line) } } }
+            ul { @for line in UNFAIR_TO_THE_AGENT { li { (prose(line)) } } }
         }
     }
 }

@@ -25,7 +25,9 @@ pub(super) struct Plot {
 /// The plots of one scenario.
 pub(super) fn of(measured: &Measured, report: &Report) -> Vec<Plot> {
     let name = measured.scenario.name;
-    let bars = BARS.iter().filter_map(|metric| {
+    // What a scenario asks about is plotted; the table has the rest.
+    let is_asked = |metric: &&Metric| measured.scenario.goals.iter().any(|goal| goal.metric == **metric);
+    let bars = BARS.iter().filter(is_asked).filter_map(|metric| {
         let bars = Bars::of(measured, report, *metric)?;
         let title = format!("{}{}", metric.title(), unit_in_brackets(*metric));
         Some(Plot { stem: stem(&[name, metric.title()]), title, svg: bars.draw() })
@@ -117,6 +119,7 @@ fn latency_curves(measured: &Measured) -> Option<String> {
     let svg = draw(LATENCY_HEIGHT, |area| {
         let mut chart = ChartBuilder::on(area)
             .margin(12)
+            .margin_right(40)
             .x_label_area_size(36)
             .y_label_area_size(64)
             .build_cartesian_2d(0.0..nines, low..high.max(low + 1.0))?;
@@ -184,7 +187,7 @@ fn draw(height: u32, paint: impl FnOnce(&Area<'_>) -> Drawn) -> String {
 }
 
 fn text(horizontal: HPos) -> TextStyle<'static> {
-    let font = ("sans-serif", 13).into_font();
+    let font = ("sans-serif", 16).into_font();
     TextStyle::from(font).color(&INK).pos(Pos::new(horizontal, VPos::Center))
 }
 

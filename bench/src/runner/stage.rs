@@ -100,7 +100,9 @@ impl Stage {
     pub(crate) fn raise_first(&mut self) -> Result<(), String> {
         let address = self.set.absent.take().ok_or("the first destination is up")?;
         let receiver = Receiver::start(address, self.scenario.wire, self.set.server.clone());
-        self.receivers.insert(0, receiver.map_err(|error| format!("cannot start the receiver: {error}"))?);
+        let receiver = receiver.map_err(|error| format!("cannot start the receiver: {error}"))?;
+        receiver.tally.stop_reading_numbers();
+        self.receivers.insert(0, receiver);
         Ok(())
     }
 
@@ -131,14 +133,18 @@ impl Stage {
     /// Writes everything, waits for its arrival, and checks that each stream's numbers are whole.
     pub(crate) fn warm_up(&mut self, flood: &mut Flood) -> Result<(), String> {
         let expected = self.next_mark;
-        self.receivers.iter().for_each(|receiver| receiver.tally.check_numbers(true));
         flood.run(self.input()).map_err(|error| self.explained(&error))?;
         self.wait(expected)?;
         for receiver in &self.receivers {
             settle_numbers(receiver, if self.case.contender == "agent" { expected } else { 0 })?;
-            receiver.tally.check_numbers(false);
         }
+        self.stop_reading_numbers();
         Ok(())
+    }
+
+    /// For what comes now, and where there is no warm-up: only marks are counted.
+    pub(crate) fn stop_reading_numbers(&self) {
+        self.receivers.iter().for_each(|receiver| receiver.tally.stop_reading_numbers());
     }
 
     /// A warm-up of the usual size for loads that measure times.

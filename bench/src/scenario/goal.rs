@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::Serialize;
 
+use super::Row;
+
 /// What a figure measures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -119,7 +121,8 @@ pub(crate) fn number(value: f64) -> String {
         100.0.. => 0,
         10.0.. => 1,
         0.0999.. => 2,
-        0.0.. if value == 0.0 => 0,
+        0.01.. => 3,
+        _ if value == 0.0 => 0,
         _ => 4,
     };
     format!("{value:.digits$}")
@@ -150,6 +153,8 @@ pub(crate) struct Estimate {
 /// What has to be reached.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Goal {
+    /// The row of the table that asks for it; `None` for what goes without saying.
+    pub(crate) row: Option<Row>,
     /// The case's label.
     pub(crate) of: &'static str,
     pub(crate) metric: Metric,
@@ -288,7 +293,7 @@ pub(crate) mod tests {
     }
 
     fn goal(sense: Sense, bound: Bound) -> Goal {
-        Goal { of: "agent", metric: Metric::CpuPerEvent, sense, bound, cores: 1 }
+        Goal { row: None, of: "agent", metric: Metric::CpuPerEvent, sense, bound, cores: 1 }
     }
 
     #[test]
@@ -323,6 +328,6 @@ pub(crate) mod tests {
     #[test]
     fn numbers_keep_three_digits() {
         let shown = [0.0, 0.05, 0.123_4, 1.234, 12.34, 123.4, 1_234.5, 1_234_567.0].map(number);
-        assert_eq!(shown, ["0", "0.0500", "0.12", "1.23", "12.3", "123", "1,235", "1,234,567"]);
+        assert_eq!(shown, ["0", "0.050", "0.12", "1.23", "12.3", "123", "1,235", "1,234,567"]);
     }
 }

@@ -24,12 +24,10 @@ pub(crate) use row::Row;
 pub(crate) struct Scenario {
     /// How it is called on the command line.
     pub(crate) name: &'static str,
-    /// What is asked.
+    /// What is asked, here and below with `code` between backticks.
     pub(crate) question: &'static str,
     /// What is peculiar about how it is measured; the page says the rest once for all.
     pub(crate) method: &'static str,
-    /// The rows of the table that it answers.
-    pub(crate) rows: &'static [Row],
     /// How events travel to the receiver.
     pub(crate) wire: Wire,
     /// Whose events.
