@@ -36,6 +36,8 @@ pub(crate) const ALL: &[Scenario] = &[
 
 const FLOOD: Load = Load::Flood(Flood { warm_up: 500_000, events: 400_000, per_write: 256, producers: 1 });
 const FLOOD_OF_OTHERS: Load = Load::Flood(Flood { warm_up: 30_000, events: 120_000, per_write: 256, producers: 1 });
+/// Some sync for every batch of a few events, so these take their time.
+const FLOOD_OF_SYNCED: Load = Load::Flood(Flood { warm_up: 2_000, events: 20_000, per_write: 256, producers: 1 });
 const ONE_PER_WRITE: Load = Load::Flood(Flood { warm_up: 500_000, events: 400_000, per_write: 1, producers: 8 });
 const COUNTED: Load = Load::Counted(Flood { warm_up: 500_000, events: 200_000, per_write: 256, producers: 1 });
 const COUNTED_OF_OTHERS: Load = Load::Counted(Flood { warm_up: 20_000, events: 40_000, per_write: 256, producers: 1 });
@@ -81,14 +83,14 @@ const NOTHING_LOST: Goal =
     Goal { row: None, of: "agent", metric: Metric::Lost, sense: Sense::AtMost, bound: Bound::Value(0.0), cores: 1 };
 
 const RSYSLOG: Case = fast("rsyslog", Setup::PLAIN, FLOOD_OF_OTHERS);
-const RSYSLOG_SYNCED: Case = synced("rsyslog, synced", "rsyslog", Setup::PLAIN, FLOOD_OF_OTHERS);
+const RSYSLOG_SYNCED: Case = synced("rsyslog, synced", "rsyslog", Setup::PLAIN, FLOOD_OF_SYNCED);
 const SYSLOG_NG: Case = fast("syslog-ng", Setup::PLAIN, FLOOD_OF_OTHERS);
-const SYSLOG_NG_SYNCED: Case = synced("syslog-ng, synced", "syslog-ng", Setup::PLAIN, FLOOD_OF_OTHERS);
+const SYSLOG_NG_SYNCED: Case = synced("syslog-ng, synced", "syslog-ng", Setup::PLAIN, FLOOD_OF_SYNCED);
 const OTELCOL: Case = fast("otelcol", Setup::PLAIN, FLOOD_OF_OTHERS);
-const OTELCOL_SYNCED: Case = synced("otelcol, synced", "otelcol", Setup::PLAIN, FLOOD_OF_OTHERS);
+const OTELCOL_SYNCED: Case = synced("otelcol, synced", "otelcol", Setup::PLAIN, FLOOD_OF_SYNCED);
 const VECTOR: Case = fast("vector", Setup::PLAIN, FLOOD_OF_OTHERS);
 const FLUENT_BIT: Case = fast("fluent-bit", Setup::PLAIN, FLOOD_OF_OTHERS);
-const FLUENT_BIT_SYNCED: Case = synced("fluent-bit, synced", "fluent-bit", Setup::PLAIN, FLOOD_OF_OTHERS);
+const FLUENT_BIT_SYNCED: Case = synced("fluent-bit, synced", "fluent-bit", Setup::PLAIN, FLOOD_OF_SYNCED);
 
 /// Everyone on one path.
 const EVERYONE: &[Case] = &[
