@@ -130,9 +130,7 @@ fn measure_all(which: &Which, names: &[String]) -> Result<Report, Problem> {
     provide_agent()?;
     let (began, clock) = (jiff::Timestamp::now(), Instant::now());
     let cores = machine::pin(CORES)?;
-    std::fs::create_dir_all(&which.work)?;
-    // Contenders are told paths, and run elsewhere than here.
-    let lab = Lab { work: which.work.canonicalize()?, is_quick: which.quick };
+    let lab = Lab::open(&which.work, which.quick)?;
     let machine = Machine::look(&lab.work, cores)?;
     let versions = runner::versions();
     let measured = scenarios.into_iter().map(|scenario| runner::run(scenario, &lab, &versions)).collect();

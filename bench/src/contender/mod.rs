@@ -115,8 +115,6 @@ pub(crate) enum Framing {
     Rfc5424Lines,
     /// The same with its length before it instead (RFC 6587, 3.4.1).
     Rfc5424Counted,
-    /// The older header of RFC 3164, and a line feed.
-    Rfc3164Lines,
 }
 
 /// Everyone who can be measured, in the order of the report.

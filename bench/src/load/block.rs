@@ -68,12 +68,10 @@ fn push_header(framing: Framing, event: usize, out: &mut Vec<u8>) {
             out.extend_from_slice(format!("{} ", RFC5424.len() + event).as_bytes());
             out.extend_from_slice(RFC5424);
         }
-        Framing::Rfc3164Lines => out.extend_from_slice(RFC3164),
     }
 }
 
 const RFC5424: &[u8] = b"<134>1 2026-05-12T14:23:01.453Z scaidrive01 scaidrive - audit - ";
-const RFC3164: &[u8] = b"<134>May 12 14:23:01 scaidrive01 scaidrive: ";
 
 #[cfg(test)]
 mod tests {

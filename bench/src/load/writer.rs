@@ -45,11 +45,15 @@ impl Line {
         let (stream, answers): (Box<dyn Write + Send>, Box<dyn Read + Send>) = match &input.socket {
             Socket::Unix(path) => {
                 let stream = UnixStream::connect(path)?;
+                stream.set_write_timeout(Some(HELD_MAX))?;
+                stream.set_read_timeout(Some(HELD_MAX))?;
                 (Box::new(stream.try_clone()?), Box::new(stream))
             }
             Socket::Tcp(address) => {
                 let stream = TcpStream::connect(address)?;
                 stream.set_nodelay(true)?;
+                stream.set_write_timeout(Some(HELD_MAX))?;
+                stream.set_read_timeout(Some(HELD_MAX))?;
                 (Box::new(stream.try_clone()?), Box::new(stream))
             }
         };
@@ -174,6 +178,8 @@ pub(crate) fn paced(input: &Input, block: &mut Block, schedule: &Schedule) -> io
     Ok(late)
 }
 
+/// A contender that neither reads nor answers for so long has failed.
+const HELD_MAX: Duration = Duration::from_secs(60);
 /// Events of one write at most, when several are due.
 const PACED_WRITE_MAX: usize = 256;
 

@@ -16,7 +16,7 @@ use crate::measure::latency::{histogram, quantile_ms, record};
 use crate::scenario::{Metric, Tenants};
 
 pub(super) fn run(lab: &Lab, rate: u32, seconds: u32) -> Result<Taken, String> {
-    let dir = tempfile::tempdir_in(&lab.work).map_err(|error| error.to_string())?;
+    let dir = lab.folder()?;
     let disk = Arc::new(MappedDisk::open(&dir.path().join("log")).map_err(|error| error.to_string())?);
     let options = Options { min_free_percent: 0, ..Options::default() };
     let opened = Log::open(disk, options, Budget::new(64), WallTime::default(), &mut || 42);

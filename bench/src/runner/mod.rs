@@ -24,9 +24,12 @@ mod paced;
 mod stage;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use hdrhistogram::Histogram;
+use tempfile::TempDir;
 
 use crate::contender;
 use crate::measure::latency::histogram;
@@ -43,6 +46,32 @@ pub(crate) struct Lab {
     /// One round, less of everything, and rivals in the first scenario only.
     pub(crate) is_quick: bool,
 }
+
+impl Lab {
+    /// A lab in the folder `work`, which is made if need be. What a run that was cut short has left there is removed.
+    ///
+    /// # Errors
+    /// When the folder can't be written.
+    pub(crate) fn open(work: &Path, is_quick: bool) -> io::Result<Lab> {
+        fs::create_dir_all(work)?;
+        for entry in fs::read_dir(work)?.flatten() {
+            if entry.file_name().to_string_lossy().starts_with(RUN_PREFIX) {
+                fs::remove_dir_all(entry.path())?;
+            }
+        }
+        // Contenders are told paths, and run elsewhere than here.
+        Ok(Lab { work: work.canonicalize()?, is_quick })
+    }
+
+    /// A fresh folder for one run, removed with what is returned.
+    fn folder(&self) -> Result<TempDir, String> {
+        let made = tempfile::Builder::new().prefix(RUN_PREFIX).tempdir_in(&self.work);
+        made.map_err(|error| format!("cannot make a folder in {}: {error}", self.work.display()))
+    }
+}
+
+/// How the folders of single runs begin.
+const RUN_PREFIX: &str = "bench-run-";
 
 /// What one run of a case gave.
 #[derive(Default)]
@@ -201,4 +230,21 @@ fn spread_memory_over_destinations(scenario: &Scenario, cases: &mut [CaseResult]
     let (Some(with_one), Some(with_many)) = (many.checked_sub(1).and_then(memory), memory(many)) else { return };
     let kib = (with_many - with_one) * 1024.0 / f64::from(scenario.tenants.count.max(2) - 1);
     cases[many].samples.insert(Metric::MemoryPerDestination, vec![kib]);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_run_that_was_cut_short_left_behind_is_removed_and_nothing_else() {
+        let work = tempfile::tempdir().unwrap();
+        for folder in ["bench-run-x", "mine"] {
+            fs::create_dir(work.path().join(folder)).unwrap();
+        }
+        let lab = Lab::open(work.path(), true).unwrap();
+        assert!(!work.path().join("bench-run-x").exists() && work.path().join("mine").exists());
+        let folder = lab.folder().unwrap();
+        assert!(folder.path().starts_with(&lab.work));
+    }
 }

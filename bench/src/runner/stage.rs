@@ -73,7 +73,7 @@ impl Stage {
         unusual: Unusual,
     ) -> Result<Stage, String> {
         let contender = contender::find(case.contender).ok_or_else(|| format!("there is no {}", case.contender))?;
-        let dir = tempfile::tempdir_in(&lab.work).map_err(|error| format!("cannot make a folder: {error}"))?;
+        let dir = lab.folder()?;
         let mut places = Places::new(scenario, dir.path(), &unusual);
         places.fill(case, unusual.has_second).map_err(|error| format!("cannot start the receivers: {error}"))?;
         let Places { receivers, destinations, silent, absent, server, .. } = places;

@@ -36,7 +36,9 @@ pub(crate) const ALL: &[Scenario] = &[
 
 const FLOOD: Load = Load::Flood(Flood { warm_up: 500_000, events: 400_000, per_write: 256, producers: 1 });
 const FLOOD_OF_OTHERS: Load = Load::Flood(Flood { warm_up: 30_000, events: 120_000, per_write: 256, producers: 1 });
-/// For rsyslog, which syncs each event by itself: two disk syncs for each.
+/// Fluent Bit may sync for every few events, so these take their time.
+const FLOOD_OF_SYNCED: Load = Load::Flood(Flood { warm_up: 2_000, events: 20_000, per_write: 256, producers: 1 });
+/// rsyslog syncs for each event by itself, and twice.
 const FLOOD_OF_SYNCS: Load = Load::Flood(Flood { warm_up: 200, events: 2_000, per_write: 256, producers: 1 });
 const ONE_PER_WRITE: Load = Load::Flood(Flood { warm_up: 500_000, events: 400_000, per_write: 1, producers: 8 });
 const COUNTED: Load = Load::Counted(Flood { warm_up: 500_000, events: 200_000, per_write: 256, producers: 1 });
@@ -90,7 +92,7 @@ const OTELCOL: Case = fast("otelcol", Setup::PLAIN, FLOOD_OF_OTHERS);
 const OTELCOL_SYNCED: Case = synced("otelcol, synced", "otelcol", Setup::PLAIN, FLOOD_OF_OTHERS);
 const VECTOR: Case = fast("vector", Setup::PLAIN, FLOOD_OF_OTHERS);
 const FLUENT_BIT: Case = fast("fluent-bit", Setup::PLAIN, FLOOD_OF_OTHERS);
-const FLUENT_BIT_SYNCED: Case = synced("fluent-bit, synced", "fluent-bit", Setup::PLAIN, FLOOD_OF_OTHERS);
+const FLUENT_BIT_SYNCED: Case = synced("fluent-bit, synced", "fluent-bit", Setup::PLAIN, FLOOD_OF_SYNCED);
 
 /// Everyone on one path.
 const EVERYONE: &[Case] = &[
