@@ -99,7 +99,6 @@ pub(crate) struct Input {
 
 /// A local stream socket.
 #[derive(Clone, Debug)]
-#[allow(dead_code, reason = "which of these are used depends on the contenders")]
 pub(crate) enum Socket {
     Unix(PathBuf),
     Tcp(SocketAddr),
