@@ -1,63 +1,209 @@
-//! What the agent costs: one question a scenario, each with its method and a figure expected before measuring.
+//! What the agent costs, and what others cost: scenarios as data, run side by side, with a report.
 //!
-//! `cargo run --release -p scaidrive-bench -- [cost|latency|idle]…` runs the scenarios named, or all of them, against
-//! the release build of the agent, and prints a line a figure. Nothing is asserted here: figures depend on the machine,
-//! so each is printed beside a naive program measured in the same run, or beside its promise.
+//! | room | what it does |
+//! |---|---|
+//! | [`scenario`] | says what is measured, what was expected, what has to be reached |
+//! | [`contender`] | configures and starts the programs that are measured |
+//! | [`load`] | makes events and writes them |
+//! | [`receiver`] | takes what is delivered, counts, checks and times it |
+//! | [`measure`] | reads processor time, memory, disk, system calls, allocations |
+//! | [`runner`] | brings these together: rounds, A B A B, medians and spread |
+//! | [`report`] | the page, the plots, the JSON |
+//! | [`naive_loop`] | the floor |
+//! | [`machine`] | which processors, which kernel, what a sync takes |
 
-mod cost;
-mod idle;
-mod latency;
-mod naive;
-mod sink;
-mod workload;
+mod contender;
+mod load;
+mod machine;
+mod measure;
+mod naive_loop;
+mod receiver;
+mod report;
+mod runner;
+mod scenario;
 
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
+use std::time::Instant;
 
-fn main() -> ExitCode {
-    let names: Vec<String> = std::env::args().skip(1).collect();
-    let unknown = names.iter().find(|name| !SCENARIOS.iter().any(|(known, _)| known == name));
-    if let Some(unknown) = unknown {
-        say(&format!(
-            "error: there is no scenario `{unknown}`\nwhere: the command line\ndo:    name one of cost, latency, idle, or none for all"
-        ));
-        return ExitCode::from(64);
-    }
-    if std::env::var_os(scaidrive_tests::agent_process::BINARY).is_none() {
-        match build() {
-            // SAFETY: no other thread runs yet.
-            Ok(path) => unsafe { std::env::set_var(scaidrive_tests::agent_process::BINARY, path) },
-            Err(problem) => {
-                say(&format!(
-                    "error: the agent does not build: {problem}\nwhere: cargo build --release -p scaidrive-siem\ndo:    mend the build first"
-                ));
-                return ExitCode::FAILURE;
-            }
-        }
-    }
-    for (name, run) in SCENARIOS {
-        if names.is_empty() || names.iter().any(|asked| asked == name) {
-            run();
-        }
-    }
-    ExitCode::SUCCESS
+use clap::{Args, Parser, Subcommand};
+use scaidrive_tests::agent_process::BINARY;
+
+use machine::Machine;
+use report::Report;
+use runner::Lab;
+use scenario::{Scenario, table};
+
+#[derive(Parser)]
+#[command(name = "scaidrive-bench", about = "What the agent costs, and what others cost")]
+struct Cli {
+    #[command(subcommand)]
+    command: Action,
 }
 
-/// Writes a line of the report.
+#[derive(Subcommand)]
+enum Action {
+    /// Runs scenarios and writes the report.
+    Report {
+        #[command(flatten)]
+        which: Which,
+        /// Scenarios to run, all when none is named.
+        #[arg(long, num_args = 1.., value_name = "NAME")]
+        only: Vec<String>,
+        /// The folder to write to.
+        #[arg(long, default_value = "target/bench-report", value_name = "DIR")]
+        out: PathBuf,
+    },
+    /// Runs the scenarios named, or all, and prints a line a run.
+    Run {
+        #[command(flatten)]
+        which: Which,
+        #[arg(value_name = "NAME")]
+        names: Vec<String>,
+    },
+    /// Lists the scenarios, and which contenders are here.
+    List,
+    /// The floor, as a program of its own.
+    #[command(hide = true)]
+    NaiveLoop { listen: PathBuf, to: String, log: PathBuf },
+}
+
+#[derive(Args)]
+struct Which {
+    /// One round of an eighth of the load, in some two minutes: to see whether something is far off.
+    #[arg(long)]
+    quick: bool,
+    /// Where contenders keep their files: the disk that is measured.
+    #[arg(long, default_value = "target/bench-work", value_name = "DIR")]
+    work: PathBuf,
+}
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Action::NaiveLoop { listen, to, log } => naive_loop::run(&listen, &to, &log).map_err(Problem::from),
+        Action::List => {
+            list();
+            Ok(())
+        }
+        Action::Run { which, names } => measure_all(&which, &names).map(drop),
+        Action::Report { which, only, out } => write_report(&which, &only, &out),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            say(&format!("error: {}\nwhere: {}\ndo:    {}", problem.what, problem.place, problem.advice));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// What people read when something can't be done.
+struct Problem {
+    what: String,
+    place: String,
+    advice: &'static str,
+}
+
+impl From<std::io::Error> for Problem {
+    fn from(error: std::io::Error) -> Problem {
+        Problem {
+            what: error.to_string(),
+            place: "the harness's own files".to_owned(),
+            advice: "see to room and permissions",
+        }
+    }
+}
+
+fn write_report(which: &Which, only: &[String], out: &Path) -> Result<(), Problem> {
+    let report = measure_all(which, only)?;
+    report.write(out).map_err(|error| Problem {
+        what: format!("the report can't be written: {error}"),
+        place: out.display().to_string(),
+        advice: "name another folder with --out",
+    })?;
+    say(&format!("the report is in {}", out.join("index.html").display()));
+    Ok(())
+}
+
+fn measure_all(which: &Which, names: &[String]) -> Result<Report, Problem> {
+    let scenarios = named(names)?;
+    provide_agent()?;
+    let (began, clock) = (jiff::Timestamp::now(), Instant::now());
+    let cores = machine::pin(CORES)?;
+    let lab = Lab::open(&which.work, which.quick)?;
+    let machine = Machine::look(&lab.work, cores)?;
+    let versions = runner::versions();
+    let measured = scenarios.into_iter().map(|scenario| runner::run(scenario, &lab, &versions)).collect();
+    Ok(Report {
+        machine,
+        versions,
+        measured,
+        is_quick: which.quick,
+        began: began.strftime("%Y-%m-%d %H:%M UTC").to_string(),
+        seconds: clock.elapsed().as_secs(),
+    })
+}
+
+/// The scenarios of these names; all when there are none.
+fn named(names: &[String]) -> Result<Vec<&'static Scenario>, Problem> {
+    let is_unknown = |name: &&String| !table::ALL.iter().any(|scenario| scenario.name == name.as_str());
+    if let Some(unknown) = names.iter().find(is_unknown) {
+        return Err(Problem {
+            what: format!("there is no scenario `{unknown}`"),
+            place: "the command line".to_owned(),
+            advice: "see `list` for the names",
+        });
+    }
+    let is_meant = |scenario: &&Scenario| names.is_empty() || names.iter().any(|name| name == scenario.name);
+    Ok(table::ALL.iter().filter(is_meant).collect())
+}
+
+fn list() {
+    for scenario in table::ALL {
+        say(&format!("{:<22} {}", scenario.name, scenario.question));
+    }
+    for contender in contender::all() {
+        // The agent is built when it is needed.
+        if contender.name() != "agent" {
+            say(&format!("{:<22} {}", contender.name(), contender.version().unwrap_or_else(|reason| reason)));
+        }
+    }
+}
+
+/// Builds the release agent, unless the environment names one, and names it for everyone.
+fn provide_agent() -> Result<(), Problem> {
+    if std::env::var_os(BINARY).is_some() {
+        return Ok(());
+    }
+    let path = build().map_err(|what| Problem {
+        what: format!("the agent does not build: {what}"),
+        place: "cargo build --release -p scaidrive-siem".to_owned(),
+        advice: "mend the build first",
+    })?;
+    // SAFETY: no other thread runs yet.
+    unsafe { std::env::set_var(BINARY, path) };
+    Ok(())
+}
+
+fn build() -> Result<PathBuf, String> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let this = std::env::current_exe().map_err(|problem| problem.to_string())?;
+    let target = this.ancestors().nth(2).ok_or("this program lies in no target folder")?;
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut command = Command::new(cargo);
+    command.args(["build", "--release", "--quiet", "-p", "scaidrive-siem", "--target-dir"]).arg(target);
+    let status = command.current_dir(workspace).status().map_err(|problem| problem.to_string())?;
+    if !status.success() {
+        return Err(status.to_string());
+    }
+    Ok(target.join("release").join("scaidrive-siem"))
+}
+
+/// Writes a line for whoever runs this.
 #[allow(clippy::print_stdout)]
 pub(crate) fn say(line: &str) {
     println!("{line}");
 }
 
-/// Builds the release agent and says where it is.
-fn build() -> Result<std::path::PathBuf, String> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let arguments = ["build", "--release", "--quiet", "-p", "scaidrive-siem"];
-    let status = Command::new(cargo).args(arguments).status().map_err(|problem| problem.to_string())?;
-    if !status.success() {
-        return Err(status.to_string());
-    }
-    let this = std::env::current_exe().map_err(|problem| problem.to_string())?;
-    Ok(this.with_file_name("scaidrive-siem"))
-}
-
-const SCENARIOS: [(&str, fn()); 3] = [("cost", cost::run), ("latency", latency::run), ("idle", idle::run)];
+/// Sender, contender and receiver share so many processors.
+const CORES: usize = 2;

@@ -1,4 +1,4 @@
-//! The two small C programs of these tests, compiled where they are needed.
+//! The small C programs of tests and benchmarks, compiled where they are needed.
 //!
 //! They are in C because each is a handful of system calls that Rust could only make with `unsafe` code.
 
@@ -10,13 +10,7 @@ use std::process::Command;
 ///
 /// # Errors
 /// When there is no compiler, or it refuses the source; the text says which.
-pub(crate) fn compile(
-    source: &str,
-    dir: &Path,
-    name: &str,
-    flags: &[&str],
-    libraries: &[&str],
-) -> Result<PathBuf, String> {
+pub fn compile(source: &str, dir: &Path, name: &str, flags: &[&str], libraries: &[&str]) -> Result<PathBuf, String> {
     let (input, output) = (dir.join(name).with_extension("c"), dir.join(name));
     fs::write(&input, source).map_err(|error| format!("cannot write {}: {error}", input.display()))?;
     let run = Command::new("cc")

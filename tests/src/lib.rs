@@ -21,7 +21,7 @@
 pub mod agent_config;
 pub mod agent_process;
 pub mod arrival;
-mod c_source;
+pub mod c_source;
 pub mod certificates;
 pub mod daemon;
 pub mod data_collector;

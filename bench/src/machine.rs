@@ -1,0 +1,128 @@
+//! The machine: which processors are used, and what it is like.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::Path;
+use std::time::Instant;
+
+use serde::Serialize;
+
+use crate::measure::statistics::summary;
+
+/// What figures depend on.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Machine {
+    pub(crate) processor: String,
+    /// The processors that sender, contender and receiver share.
+    pub(crate) cores: Vec<usize>,
+    /// How many there are.
+    pub(crate) cores_online: usize,
+    pub(crate) memory_gib: f64,
+    pub(crate) kernel: String,
+    /// The file system that is measured, as the kernel mounts it.
+    pub(crate) file_system: String,
+    /// The median of 4 KiB written and synced with `fdatasync`, in milliseconds.
+    pub(crate) disk_sync_ms: f64,
+    /// The runnable threads of the last minute, before the first run: anything above nothing is somebody else's work.
+    pub(crate) load_before: String,
+}
+
+impl Machine {
+    /// Looks at the machine, with a file in `work` to time syncs.
+    ///
+    /// # Errors
+    /// When there is no disk to write to.
+    pub(crate) fn look(work: &Path, cores: Vec<usize>) -> io::Result<Machine> {
+        let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+        let memory = field(&read("/proc/meminfo"), "MemTotal:")
+            .and_then(|text| text.split_ascii_whitespace().next().and_then(|kib| kib.parse::<f64>().ok()));
+        Ok(Machine {
+            processor: field(&read("/proc/cpuinfo"), "model name").unwrap_or_else(|| "unknown".to_owned()),
+            cores,
+            cores_online: std::thread::available_parallelism().map_or(1, usize::from),
+            memory_gib: memory.unwrap_or(0.0) / f64::from(1 << 20),
+            kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
+            file_system: file_system(&read("/proc/mounts"), &work.canonicalize()?),
+            disk_sync_ms: time_syncs(work)?,
+            load_before: read("/proc/loadavg").split_ascii_whitespace().next().unwrap_or_default().to_owned(),
+        })
+    }
+}
+
+/// What stands behind `name` and a colon on the first line that begins with it.
+fn field(text: &str, name: &str) -> Option<String> {
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+    Some(line.trim_start_matches([':', ' ', '\t']).trim().to_owned())
+}
+
+/// The type and options of the mount that holds `path`: the one with the longest name that is a prefix.
+fn file_system(mounts: &str, path: &Path) -> String {
+    let columns = mounts.lines().map(|line| line.split_ascii_whitespace().collect::<Vec<_>>());
+    let holding = columns.filter(|columns| columns.len() > 3 && path.starts_with(columns[1]));
+    holding
+        .max_by_key(|columns| columns[1].len())
+        .map_or_else(|| "unknown".to_owned(), |columns| format!("{} ({})", columns[2], columns[3]))
+}
+
+fn time_syncs(work: &Path) -> io::Result<f64> {
+    let path = work.join("sync-probe");
+    let mut file = File::create(&path)?;
+    let mut times = Vec::with_capacity(SYNCS);
+    for _ in 0..SYNCS {
+        file.write_all(&[0x5a; 4096])?;
+        let began = Instant::now();
+        file.sync_data()?;
+        times.push(began.elapsed().as_secs_f64() * 1e3);
+    }
+    fs::remove_file(path)?;
+    Ok(summary(&times).map_or(0.0, |times| times.median))
+}
+
+/// Binds this process, and so every contender it starts, to the first `count` processors that it may use. Sender,
+/// contender and receiver share them, as they do on a small machine. Returns which.
+///
+/// # Errors
+/// When the kernel does not allow it.
+pub(crate) fn pin(count: usize) -> io::Result<Vec<usize>> {
+    // SAFETY: a set of processors is plain bits, for which zeros are valid.
+    let mut allowed: libc::cpu_set_t = unsafe { std::mem::zeroed() };
+    // SAFETY: the pointer is to a local of the size that is given.
+    if unsafe { libc::sched_getaffinity(0, size_of_val(&allowed), &mut allowed) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: `allowed` is a valid set and the numbers are below its size.
+    let is_allowed = |cpu: &usize| unsafe { libc::CPU_ISSET(*cpu, &allowed) };
+    let chosen: Vec<usize> = (0..libc::CPU_SETSIZE as usize).filter(is_allowed).take(count).collect();
+    // SAFETY: as above.
+    let mut wanted: libc::cpu_set_t = unsafe { std::mem::zeroed() };
+    for cpu in &chosen {
+        // SAFETY: as above.
+        unsafe { libc::CPU_SET(*cpu, &mut wanted) };
+    }
+    // SAFETY: as above.
+    if unsafe { libc::sched_setaffinity(0, size_of_val(&wanted), &wanted) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(chosen)
+}
+
+const SYNCS: usize = 100;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_mount_nearest_to_a_folder_is_named() {
+        let mounts = "/dev/vda / ext4 rw,relatime 0 0\ntmpfs /tmp tmpfs rw 0 0\n";
+        assert_eq!(file_system(mounts, Path::new("/tmp/x")), "tmpfs (rw)");
+        assert_eq!(file_system(mounts, Path::new("/work/x")), "ext4 (rw,relatime)");
+    }
+
+    #[test]
+    fn the_machine_tells_what_figures_depend_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let machine = Machine::look(dir.path(), vec![0]).unwrap();
+        assert!(machine.disk_sync_ms > 0.0 && !machine.kernel.is_empty() && machine.memory_gib > 0.0);
+    }
+}

@@ -1,0 +1,79 @@
+//! The table of figures to reach, a variant a row.
+
+/// One row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Row {
+    CpuPerEvent,
+    TlsGzip,
+    ElasticAndSyslog,
+    OneEventPerWrite,
+    AgainstRivals,
+    Latency,
+    LatencyUnsynced,
+    LatencyAtHighRate,
+    HammeredDisk,
+    Epoll,
+    TwoShards,
+    CatchUp,
+    ManyDown,
+    LoudTenant,
+    ThousandDestinations,
+    TenDestinations,
+    Memory,
+    AllocationsAndSyscalls,
+    Backlog,
+    /// Not in the table but among the paths to be compared: one dead and one healthy destination.
+    DeadAndHealthy,
+}
+
+impl Row {
+    /// All rows, in the table's order.
+    pub(crate) const ALL: [Row; 20] = [
+        Row::CpuPerEvent,
+        Row::TlsGzip,
+        Row::ElasticAndSyslog,
+        Row::OneEventPerWrite,
+        Row::AgainstRivals,
+        Row::Latency,
+        Row::LatencyUnsynced,
+        Row::LatencyAtHighRate,
+        Row::HammeredDisk,
+        Row::Epoll,
+        Row::TwoShards,
+        Row::CatchUp,
+        Row::ManyDown,
+        Row::LoudTenant,
+        Row::ThousandDestinations,
+        Row::TenDestinations,
+        Row::Memory,
+        Row::AllocationsAndSyscalls,
+        Row::Backlog,
+        Row::DeadAndHealthy,
+    ];
+
+    /// The row's first column.
+    pub(crate) const fn words(self) -> &'static str {
+        match self {
+            Row::CpuPerEvent => "CPU per event, Unix socket to synced log to HEC, uncompressed, 600 B",
+            Row::TlsGzip => "the same over TLS with gzip",
+            Row::ElasticAndSyslog => "Elastic bulk; syslog TCP",
+            Row::OneEventPerWrite => "one event per write, 8 producers, acks read",
+            Row::AgainstRivals => "against rsyslog, syslog-ng, OpenTelemetry Collector on the same path",
+            Row::Latency => "latency from accepted to arrived, 1,000 events/s, synced",
+            Row::LatencyUnsynced => "the same with durability = \"os\"",
+            Row::LatencyAtHighRate => "the same, synced, at 100,000 events/s",
+            Row::HammeredDisk => "append, while another writer hammers the disk",
+            Row::Epoll => "epoll runtime against io_uring",
+            Row::TwoShards => "two shards on two cores",
+            Row::CatchUp => "catch-up after an outage that left 6 million events",
+            Row::ManyDown => "50 destinations, 49 of them down",
+            Row::LoudTenant => "one tenant at 100 times the others' rate, its own destination dead",
+            Row::ThousandDestinations => "1,000 destinations, each scoped to one tenant",
+            Row::TenDestinations => "one event to 10 destinations",
+            Row::Memory => "memory: idle, at full load, through an outage",
+            Row::AllocationsAndSyscalls => "allocations and system calls after warm-up",
+            Row::Backlog => "start with a 30-minute backlog",
+            Row::DeadAndHealthy => "one dead and one healthy destination",
+        }
+    }
+}

@@ -1,0 +1,727 @@
+//! The scenarios, one after the other as in the report.
+//!
+//! Every program but ours has the same loads; floods are shorter for rivals, which need their time for fewer events, and
+//! figures are for each event. The agent's warm-up is long enough to use up its log's budget, as an agent's first half
+//! hour does, so that segments are reused in the measurement.
+
+use super::case::{Flood, Paced};
+use super::{
+    Bound, Case, Destinations, Durability, Estimate, Goal, Load, Metric, Row, Runtime, Scenario, Sense, Setup, Tenants,
+    Wire,
+};
+
+/// All of them, in the order of the report.
+pub(crate) const ALL: &[Scenario] = &[
+    COST,
+    COST_TLS_GZIP,
+    ELASTIC,
+    SYSLOG,
+    SINGLE_WRITES,
+    LATENCY,
+    LATENCY_OS,
+    LATENCY_100K,
+    HAMMERED_DISK,
+    EPOLL,
+    TWO_SHARDS,
+    CATCH_UP,
+    DEAD_AND_HEALTHY,
+    MANY_DOWN,
+    LOUD_TENANT,
+    THOUSAND_DESTINATIONS,
+    TEN_DESTINATIONS,
+    IDLE,
+    COUNTS,
+    BACKLOG,
+];
+
+const FLOOD: Load = Load::Flood(Flood { warm_up: 500_000, events: 400_000, per_write: 256, producers: 1 });
+const FLOOD_OF_OTHERS: Load = Load::Flood(Flood { warm_up: 30_000, events: 120_000, per_write: 256, producers: 1 });
+/// Fluent Bit may sync for every few events, so these take their time.
+const FLOOD_OF_SYNCED: Load = Load::Flood(Flood { warm_up: 2_000, events: 20_000, per_write: 256, producers: 1 });
+/// rsyslog syncs for each event by itself, and twice.
+const FLOOD_OF_SYNCS: Load = Load::Flood(Flood { warm_up: 200, events: 2_000, per_write: 256, producers: 1 });
+const ONE_PER_WRITE: Load = Load::Flood(Flood { warm_up: 500_000, events: 400_000, per_write: 1, producers: 8 });
+const COUNTED: Load = Load::Counted(Flood { warm_up: 500_000, events: 200_000, per_write: 256, producers: 1 });
+const COUNTED_OF_OTHERS: Load = Load::Counted(Flood { warm_up: 20_000, events: 40_000, per_write: 256, producers: 1 });
+const AT_1K: Load = paced(1_000, 8);
+const AT_10K: Load = paced(10_000, 8);
+const AT_100K: Load = paced(100_000, 6);
+const OUTAGE: Load = Load::CatchUp { events: 6_000_000, live: 1_000 };
+const OUTAGE_OF_OTHERS: Load = Load::CatchUp { events: 200_000, live: 0 };
+
+const fn paced(rate: u32, seconds: u32) -> Load {
+    Load::Paced(Paced { rate, seconds, loudest: 0, is_hammered: false })
+}
+
+/// The agent with `durability = "fsync"`.
+const fn agent(label: &'static str, setup: Setup, load: Load) -> Case {
+    Case { label, contender: "agent", durability: Durability::Synced, setup, load }
+}
+
+/// A rival as fast as it goes.
+const fn fast(contender: &'static str, setup: Setup, load: Load) -> Case {
+    Case { label: contender, contender, durability: Durability::Fast, setup, load }
+}
+
+/// A rival with the syncs that come nearest to the agent's.
+const fn synced(label: &'static str, contender: &'static str, setup: Setup, load: Load) -> Case {
+    Case { label, contender, durability: Durability::Synced, setup, load }
+}
+
+const fn at_most(row: Row, of: &'static str, metric: Metric, bound: Bound) -> Goal {
+    Goal { row: Some(row), of, metric, sense: Sense::AtMost, bound, cores: 1 }
+}
+
+const fn at_least(row: Row, of: &'static str, metric: Metric, bound: Bound) -> Goal {
+    Goal { row: Some(row), of, metric, sense: Sense::AtLeast, bound, cores: 1 }
+}
+
+const fn expected(of: &'static str, metric: Metric, value: f64, because: &'static str) -> Estimate {
+    Estimate { of, metric, value, because }
+}
+
+/// No event may be lost in a comparison.
+const NOTHING_LOST: Goal =
+    Goal { row: None, of: "agent", metric: Metric::Lost, sense: Sense::AtMost, bound: Bound::Value(0.0), cores: 1 };
+
+const RSYSLOG: Case = fast("rsyslog", Setup::PLAIN, FLOOD_OF_OTHERS);
+const RSYSLOG_SYNCED: Case = synced("rsyslog, synced", "rsyslog", Setup::PLAIN, FLOOD_OF_SYNCS);
+const SYSLOG_NG: Case = fast("syslog-ng", Setup::PLAIN, FLOOD_OF_OTHERS);
+const SYSLOG_NG_SYNCED: Case = synced("syslog-ng, synced", "syslog-ng", Setup::PLAIN, FLOOD_OF_OTHERS);
+const OTELCOL: Case = fast("otelcol", Setup::PLAIN, FLOOD_OF_OTHERS);
+const OTELCOL_SYNCED: Case = synced("otelcol, synced", "otelcol", Setup::PLAIN, FLOOD_OF_OTHERS);
+const VECTOR: Case = fast("vector", Setup::PLAIN, FLOOD_OF_OTHERS);
+const FLUENT_BIT: Case = fast("fluent-bit", Setup::PLAIN, FLOOD_OF_OTHERS);
+const FLUENT_BIT_SYNCED: Case = synced("fluent-bit, synced", "fluent-bit", Setup::PLAIN, FLOOD_OF_SYNCED);
+
+/// Everyone on one path.
+const EVERYONE: &[Case] = &[
+    agent("agent", Setup::PLAIN, FLOOD),
+    Case {
+        label: "naive loop",
+        contender: "naive loop",
+        durability: Durability::Fast,
+        setup: Setup::PLAIN,
+        load: FLOOD,
+    },
+    RSYSLOG,
+    RSYSLOG_SYNCED,
+    SYSLOG_NG,
+    SYSLOG_NG_SYNCED,
+    OTELCOL,
+    OTELCOL_SYNCED,
+    VECTOR,
+    FLUENT_BIT,
+    FLUENT_BIT_SYNCED,
+];
+
+/// Everyone where the naive loop has no such path.
+const ALL_BUT_THE_FLOOR: &[Case] = &[
+    agent("agent", Setup::PLAIN, FLOOD),
+    RSYSLOG,
+    RSYSLOG_SYNCED,
+    SYSLOG_NG,
+    SYSLOG_NG_SYNCED,
+    OTELCOL,
+    OTELCOL_SYNCED,
+    VECTOR,
+    FLUENT_BIT,
+    FLUENT_BIT_SYNCED,
+];
+
+const COST: Scenario = Scenario {
+    name: "cost",
+    question: "What does an event cost from the socket over the synced log to HEC, and how many can there be?",
+    method: "One producer writes 256 events a call, as fast as they are read. The naive loop is the floor.",
+    wire: Wire::HEC,
+    tenants: Tenants::ZIPF,
+    cases: EVERYONE,
+    estimates: &[
+        expected(
+            "agent",
+            Metric::CpuPerEvent,
+            1.5,
+            "parse 0.4 µs, two checksums 0.15, copies into and out of the kernel 0.3, encode and judge 0.2, writing back the log's pages 0.4",
+        ),
+        expected(
+            "naive loop",
+            Metric::CpuPerEvent,
+            0.9,
+            "parse 0.45 µs, checksum 0.05, copy 0.05, read and write 0.3: no pages are written back within the run",
+        ),
+    ],
+    goals: &[
+        at_most(Row::CpuPerEvent, "agent", Metric::CpuPerEvent, Bound::Value(1.0)),
+        at_most(Row::CpuPerEvent, "agent", Metric::CpuPerEvent, Bound::Times(1.4, "naive loop")),
+        at_most(Row::AgainstRivals, "agent", Metric::CpuPerEvent, Bound::Times(1.0 / 15.0, "rsyslog")),
+        at_most(Row::AgainstRivals, "agent", Metric::CpuPerEvent, Bound::Times(1.0 / 25.0, "syslog-ng")),
+        at_most(Row::AgainstRivals, "agent", Metric::CpuPerEvent, Bound::Times(1.0 / 15.0, "otelcol")),
+        at_least(Row::AgainstRivals, "agent", Metric::EventsPerSecond, Bound::TimesBestRival(8.0)),
+        at_least(Row::AgainstRivals, "agent", Metric::EventsPerSecond, Bound::Times(0.5, "naive loop")),
+        at_most(Row::Memory, "agent", Metric::Memory, Bound::Value(64.0)),
+        NOTHING_LOST,
+    ],
+    rounds: 3,
+};
+
+const COST_TLS_GZIP: Scenario = Scenario {
+    name: "tls-gzip",
+    question: "What does it cost to compress and encrypt them as well?",
+    method: "As in `cost`. Bodies are kept by the receiver and inflated when the run is over; everyone's events are counted so.",
+    wire: Wire::HEC_TLS_GZIP,
+    tenants: Tenants::ZIPF,
+    cases: ALL_BUT_THE_FLOOR,
+    estimates: &[expected(
+        "agent",
+        Metric::CpuPerEvent,
+        4.0,
+        "what `cost` takes, and 850 bytes through zlib-rs at its fastest level, some 350 MB/s; TLS on what is left is 0.1 µs",
+    )],
+    goals: &[at_most(Row::TlsGzip, "agent", Metric::CpuPerEvent, Bound::Value(2.2)), NOTHING_LOST],
+    rounds: 3,
+};
+
+const ELASTIC: Scenario = Scenario {
+    name: "elastic",
+    question: "What does an event cost on the way to Elasticsearch's bulk interface?",
+    method: "As in `cost`. The receiver answers item by item, and briefly where the client asks for it (`filter_path`).",
+    wire: Wire::ELASTIC,
+    tenants: Tenants::ZIPF,
+    cases: ALL_BUT_THE_FLOOR,
+    estimates: &[expected(
+        "agent",
+        Metric::CpuPerEvent,
+        1.7,
+        "what `cost` takes, and 0.1 to 0.2 µs for the answer to each item",
+    )],
+    goals: &[
+        at_most(Row::ElasticAndSyslog, "agent", Metric::CpuPerEvent, Bound::Value(1.2)),
+        at_most(Row::ElasticAndSyslog, "agent", Metric::CpuPerEvent, Bound::TimesBestRival(1.0 / 8.0)),
+        NOTHING_LOST,
+    ],
+    rounds: 3,
+};
+
+const SYSLOG: Scenario = Scenario {
+    name: "syslog",
+    question: "What does an event cost on the way to a syslog receiver over TCP?",
+    method: "As in `cost`. Nobody answers, so a contender may take what it wrote as delivered; events are counted at the receiver.",
+    wire: Wire::SYSLOG,
+    tenants: Tenants::ZIPF,
+    cases: ALL_BUT_THE_FLOOR,
+    estimates: &[expected(
+        "agent",
+        Metric::CpuPerEvent,
+        1.5,
+        "what `cost` takes: a header instead of fields, and no replies",
+    )],
+    goals: &[
+        at_most(Row::ElasticAndSyslog, "agent", Metric::CpuPerEvent, Bound::Value(1.2)),
+        at_most(Row::ElasticAndSyslog, "agent", Metric::CpuPerEvent, Bound::TimesBestRival(1.0 / 8.0)),
+        NOTHING_LOST,
+    ],
+    rounds: 3,
+};
+
+const SINGLE_WRITES: Scenario = Scenario {
+    name: "single-writes",
+    question: "What does an event cost when producers write one at a time?",
+    method: "Eight producers, one event for each `write`, acknowledgements read by all.",
+    wire: Wire::HEC,
+    tenants: Tenants::ZIPF,
+    cases: &[agent("agent", Setup::PLAIN, ONE_PER_WRITE)],
+    estimates: &[expected(
+        "agent",
+        Metric::CpuPerEvent,
+        2.5,
+        "what `cost` takes; reads bring fewer events each, and eight connections are told of their acknowledgements",
+    )],
+    goals: &[at_most(Row::OneEventPerWrite, "agent", Metric::CpuPerEvent, Bound::Value(2.5)), NOTHING_LOST],
+    rounds: 3,
+};
+
+const LATENCY: Scenario = Scenario {
+    name: "latency",
+    question: "How long does an event take from when it should be written until it arrives, at 1,000 events a second?",
+    method: "One producer at a fixed rate; times begin at the intended moment, so waiting to be read counts.",
+    wire: Wire::HEC,
+    tenants: Tenants::ZIPF,
+    cases: &[
+        agent("agent", Setup::PLAIN, AT_1K),
+        synced("rsyslog, synced", "rsyslog", Setup::PLAIN, AT_1K),
+        synced("syslog-ng, synced", "syslog-ng", Setup::PLAIN, AT_1K),
+        synced("otelcol, synced", "otelcol", Setup::PLAIN, AT_1K),
+        synced("fluent-bit, synced", "fluent-bit", Setup::PLAIN, AT_1K),
+    ],
+    estimates: &[expected(
+        "agent",
+        Metric::LatencyP50,
+        3.0,
+        "half a sync to wait for the one under way, one sync of 1 to 2 ms, three wake-ups of 0.1 ms",
+    )],
+    goals: &[
+        at_most(Row::Latency, "agent", Metric::LatencyP50, Bound::DiskSyncTimes(2.0)),
+        at_most(Row::Latency, "agent", Metric::LatencyP99, Bound::DiskSyncPlus(10.0)),
+        NOTHING_LOST,
+    ],
+    rounds: 1,
+};
+
+const LATENCY_OS: Scenario = Scenario {
+    name: "latency-os",
+    question: "How long does it take without a sync, with `durability = \"os\"`?",
+    method: "As in `latency`; everyone as fast as it goes.",
+    wire: Wire::HEC,
+    tenants: Tenants::ZIPF,
+    cases: &[
+        fast("agent", Setup::PLAIN, AT_1K),
+        fast("rsyslog", Setup::PLAIN, AT_1K),
+        fast("syslog-ng", Setup::PLAIN, AT_1K),
+        fast("otelcol", Setup::PLAIN, AT_1K),
+        fast("vector", Setup::PLAIN, AT_1K),
+        fast("fluent-bit", Setup::PLAIN, AT_1K),
+    ],
+    estimates: &[expected(
+        "agent",
+        Metric::LatencyP50,
+        0.2,
+        "three wake-ups on a virtual machine, 30 to 60 µs each, and two copies",
+    )],
+    goals: &[
+        at_most(Row::LatencyUnsynced, "agent", Metric::LatencyP50, Bound::Value(0.15)),
+        at_most(Row::LatencyUnsynced, "agent", Metric::LatencyP99, Bound::Value(0.4)),
+        NOTHING_LOST,
+    ],
+    rounds: 1,
+};
+
+const LATENCY_100K: Scenario = Scenario {
+    name: "latency-100k",
+    question: "How long does it take at 100,000 events a second, synced?",
+    method: "As in `latency`; the producer writes what is due together.",
+    wire: Wire::HEC,
+    tenants: Tenants::ZIPF,
+    cases: &[agent("agent", Setup::PLAIN, AT_100K)],
+    estimates: &[expected(
+        "agent",
+        Metric::LatencyP99,
+        15.0,
+        "groups of a few milliseconds' events, each waiting for two syncs at most",
+    )],
+    goals: &[at_most(Row::LatencyAtHighRate, "agent", Metric::LatencyP99, Bound::Value(50.0)), NOTHING_LOST],
+    rounds: 1,
+};
+
+const HAMMERED_DISK: Scenario = Scenario {
+    name: "hammered-disk",
+    question: "Does a writer who hammers the disk hold up the log or a shard's loop?",
+    method: "Another thread writes 1 MiB blocks to the same disk and syncs each eighth. `append` times each append to the log alone, with its syncer and keeper at work; `agent` is the whole agent at 10,000 events a second.",
+    wire: Wire::HEC,
+    tenants: Tenants::ZIPF,
+    cases: &[
+        Case {
+            label: "append",
+            contender: "agent",
+            durability: Durability::Synced,
+            setup: Setup::PLAIN,
+            load: Load::Append { rate: 50_000, seconds: 8 },
+        },
+        agent("agent", Setup::PLAIN, Load::Paced(Paced { rate: 10_000, seconds: 8, loudest: 0, is_hammered: true })),
+    ],
+    estimates: &[expected(
+        "append",
+        Metric::AppendP9999,
+        60.0,
+        "0.3 µs of work; the worst are preemptions by the other threads on two processors",
+    )],
+    goals: &[
+        at_most(Row::HammeredDisk, "append", Metric::AppendP9999, Bound::Value(150.0)),
+        at_most(Row::HammeredDisk, "agent", Metric::LoopStall, Bound::Value(2.0)),
+        NOTHING_LOST,
+    ],
+    rounds: 1,
+};
+
+const EPOLL: Scenario = Scenario {
+    name: "epoll",
+    question: "What does the portable runtime lose against io_uring?",
+    method: "As in `cost`, the agent against itself.",
+    wire: Wire::HEC,
+    tenants: Tenants::ZIPF,
+    cases: &[
+        agent("agent on io_uring", Setup::on(Runtime::IoUring), FLOOD),
+        agent("agent on epoll", Setup::on(Runtime::Epoll), FLOOD),
+    ],
+    estimates: &[expected(
+        "agent on epoll",
+        Metric::CpuPerEvent,
+        1.6,
+        "at full load one wait brings many events, whichever call it is",
+    )],
+    goals: &[at_least(Row::Epoll, "agent on epoll", Metric::EventsPerSecond, Bound::Times(0.85, "agent on io_uring"))],
+    rounds: 3,
+};
+
+const TWO_SHARDS: Scenario = Scenario {
+    name: "two-shards",
+    question: "What does it cost to share the work between two shards?",
+    method: "As in `cost`, with two producers, so that each shard has one. On two processors sender and receiver take their part, so throughput is asked for only where there are four.",
+    wire: Wire::HEC,
+    tenants: Tenants::ZIPF,
+    cases: &[
+        agent("one shard", Setup::PLAIN, TWO_PRODUCERS),
+        agent("two shards", Setup { shards: 2, ..Setup::PLAIN }, TWO_PRODUCERS),
+    ],
+    estimates: &[expected(
+        "two shards",
+        Metric::CpuPerEvent,
+        1.7,
+        "half of the events cross from one shard to the other as a batch: one more copy for those",
+    )],
+    goals: &[
+        at_most(Row::TwoShards, "two shards", Metric::CpuPerEvent, Bound::Times(1.1, "one shard")),
+        Goal {
+            row: Some(Row::TwoShards),
+            of: "two shards",
+            metric: Metric::EventsPerSecond,
+            sense: Sense::AtLeast,
+            bound: Bound::Times(1.8, "one shard"),
+            cores: 4,
+        },
+    ],
+    rounds: 3,
+};
+
+const TWO_PRODUCERS: Load = Load::Flood(Flood { warm_up: 500_000, events: 400_000, per_write: 256, producers: 2 });
+
+const CATCH_UP: Scenario = Scenario {
+    name: "catch-up",
+    question: "How fast does a destination that was down get what it missed, and who notices?",
+    method: "Events are written at full speed while the destination refuses connections; the page cache is dropped (as root); then it comes back. Its rate counts from its first event to its last. Meanwhile a second destination of the agent gets 1,000 events a second, timed before and during.",
+    wire: Wire::HEC,
+    tenants: Tenants::ZIPF,
+    cases: &[
+        agent("agent", Setup::holding(8_192), OUTAGE),
+        fast("rsyslog", Setup::holding(2_048), OUTAGE_OF_OTHERS),
+        fast("syslog-ng", Setup::holding(2_048), OUTAGE_OF_OTHERS),
+        fast("otelcol", Setup::holding(2_048), OUTAGE_OF_OTHERS),
+    ],
+    estimates: &[expected(
+        "agent",
+        Metric::EventsPerSecond,
+        600_000.0,
+        "reading, checking, encoding and sending an event is 0.9 µs of one shard; the disk gives 1 to 2 GB/s read ahead",
+    )],
+    goals: &[
+        at_least(Row::CatchUp, "agent", Metric::EventsPerSecond, Bound::Value(500_000.0)),
+        at_most(Row::CatchUp, "agent", Metric::LiveP99During, Bound::TimesOwn(1.05, Metric::LiveP99Before)),
+        at_most(Row::Memory, "agent", Metric::Memory, Bound::Value(64.0)),
+        at_most(Row::Memory, "agent", Metric::MemoryGrowth, Bound::Value(4.0)),
+        NOTHING_LOST,
+    ],
+    rounds: 1,
+};
+
+const DEAD_AND_HEALTHY: Scenario = Scenario {
+    name: "dead-and-healthy",
+    question: "Does a destination that is down cost the healthy one anything?",
+    method: "At 1,000 events a second, once with the healthy destination alone and once with one beside it that is down. Latency is the healthy one's.",
+    wire: Wire::HEC,
+    tenants: Tenants::ZIPF,
+    cases: &[
+        agent("agent, alone", Setup::PLAIN, AT_1K),
+        agent("agent, one down", Setup::to(Destinations::OneAndDown(1)), AT_1K),
+        Case {
+            label: "rsyslog, alone",
+            contender: "rsyslog",
+            durability: Durability::Fast,
+            setup: Setup::PLAIN,
+            load: AT_1K,
+        },
+        Case {
+            label: "rsyslog, one down",
+            contender: "rsyslog",
+            durability: Durability::Fast,
+            setup: Setup::to(Destinations::OneAndDown(1)),
+            load: AT_1K,
+        },
+        Case {
+            label: "syslog-ng, alone",
+            contender: "syslog-ng",
+            durability: Durability::Fast,
+            setup: Setup::PLAIN,
+            load: AT_1K,
+        },
+        Case {
+            label: "syslog-ng, one down",
+            contender: "syslog-ng",
+            durability: Durability::Fast,
+            setup: Setup::to(Destinations::OneAndDown(1)),
+            load: AT_1K,
+        },
+        Case {
+            label: "otelcol, alone",
+            contender: "otelcol",
+            durability: Durability::Fast,
+            setup: Setup::PLAIN,
+            load: AT_1K,
+        },
+        Case {
+            label: "otelcol, one down",
+            contender: "otelcol",
+            durability: Durability::Fast,
+            setup: Setup::to(Destinations::OneAndDown(1)),
+            load: AT_1K,
+        },
+    ],
+    estimates: &[expected(
+        "agent, one down",
+        Metric::LatencyP50,
+        3.0,
+        "as alone: a dead destination is one attempt in some seconds",
+    )],
+    goals: &[at_most(Row::DeadAndHealthy, "agent, one down", Metric::LatencyP99, Bound::Times(1.05, "agent, alone"))],
+    rounds: 1,
+};
+
+const MANY_DOWN: Scenario = Scenario {
+    name: "many-down",
+    question: "And 49 of them?",
+    method: "Half of the 49 refuse connections, half take them and never answer. 10,000 events a second, each for all 50.",
+    wire: Wire::HEC,
+    tenants: Tenants::ZIPF,
+    cases: &[agent("alone", Setup::PLAIN, AT_10K), agent("49 down", Setup::to(Destinations::OneAndDown(49)), AT_10K)],
+    estimates: &[expected(
+        "49 down",
+        Metric::LatencyP99,
+        6.0,
+        "as alone: 49 filters an event are 49 × 20 ns, a per cent of a processor",
+    )],
+    goals: &[
+        at_most(Row::ManyDown, "49 down", Metric::LatencyP99, Bound::Times(1.05, "alone")),
+        at_most(Row::ManyDown, "49 down", Metric::MemoryGrowth, Bound::Value(4.0)),
+        at_most(Row::Memory, "49 down", Metric::Memory, Bound::Value(64.0)),
+    ],
+    rounds: 1,
+};
+
+const LOUD_TENANT: Scenario = Scenario {
+    name: "loud-tenant",
+    question: "Does one loud tenant whose own destination is dead hold back the others?",
+    method: "20 tenants write 1,000 events a second together; the loudest one writes 5,000 beside, 100 times what each of the others does, from a producer of its own. Latency and waiting are the others'.",
+    wire: Wire::HEC,
+    tenants: Tenants::even(20),
+    cases: &[
+        agent("quiet", Setup::to(Destinations::LoudestApart), AT_1K),
+        agent(
+            "one loud",
+            Setup::to(Destinations::LoudestApart),
+            Load::Paced(Paced { rate: 1_000, seconds: 8, loudest: 5_000, is_hammered: false }),
+        ),
+    ],
+    estimates: &[expected(
+        "one loud",
+        Metric::LatencyP99,
+        5.0,
+        "the others' groups share syncs with the loud one's, which are larger",
+    )],
+    goals: &[
+        at_most(Row::LoudTenant, "one loud", Metric::LatencyP99, Bound::Times(1.05, "quiet")),
+        at_most(Row::LoudTenant, "one loud", Metric::HeldBackP99, Bound::Value(1.0)),
+    ],
+    rounds: 1,
+};
+
+const THOUSAND_DESTINATIONS: Scenario = Scenario {
+    name: "thousand-destinations",
+    question: "What do 1,000 destinations cost, each scoped to one tenant?",
+    method: "1,000 tenants write equally much, to one destination for all and to one for each, over one log. Memory is counted for each destination beside the first.",
+    wire: Wire::HEC,
+    tenants: Tenants::even(1_000),
+    cases: &[
+        agent("one for all", Setup::PLAIN, FLOOD),
+        agent("one for each tenant", Setup::to(Destinations::ForEachTenant), FLOOD),
+    ],
+    estimates: &[expected(
+        "one for each tenant",
+        Metric::CpuPerEvent,
+        3.0,
+        "batches are a hundred times smaller, so requests and replies weigh: 10 µs a request, some 10 events each",
+    )],
+    goals: &[
+        at_most(
+            Row::ThousandDestinations,
+            "one for each tenant",
+            Metric::CpuPerEvent,
+            Bound::Times(1.5, "one for all"),
+        ),
+        at_most(Row::ThousandDestinations, "one for each tenant", Metric::MemoryPerDestination, Bound::Value(20.0)),
+    ],
+    rounds: 2,
+};
+
+const TEN_DESTINATIONS: Scenario = Scenario {
+    name: "ten-destinations",
+    question: "What does it cost to send each event to ten destinations?",
+    method: "Ten receivers of their own; an event counts as arrived when all have it.",
+    wire: Wire::HEC,
+    tenants: Tenants::ZIPF,
+    cases: &[agent("one", Setup::PLAIN, FLOOD), agent("ten", Setup::to(Destinations::Copies(10)), SHORT_FLOOD)],
+    estimates: &[expected(
+        "ten",
+        Metric::CpuPerEvent,
+        6.0,
+        "intake once, 0.9 µs; judging, encoding and sending ten times, 0.5 µs each",
+    )],
+    goals: &[at_most(Row::TenDestinations, "ten", Metric::CpuPerEvent, Bound::Times(4.0, "one"))],
+    rounds: 2,
+};
+
+const SHORT_FLOOD: Load = Load::Flood(Flood { warm_up: 500_000, events: 200_000, per_write: 256, producers: 1 });
+
+const IDLE: Scenario = Scenario {
+    name: "idle",
+    question: "What does it cost to have nothing to do?",
+    method: "A few events, two seconds to settle, then nothing.",
+    wire: Wire::HEC,
+    tenants: Tenants::ZIPF,
+    cases: &[
+        agent("agent", Setup::PLAIN, Load::Idle { seconds: 15 }),
+        fast("rsyslog", Setup::PLAIN, Load::Idle { seconds: 5 }),
+        fast("syslog-ng", Setup::PLAIN, Load::Idle { seconds: 5 }),
+        fast("otelcol", Setup::PLAIN, Load::Idle { seconds: 5 }),
+        fast("vector", Setup::PLAIN, Load::Idle { seconds: 5 }),
+        fast("fluent-bit", Setup::PLAIN, Load::Idle { seconds: 5 }),
+    ],
+    estimates: &[
+        expected(
+            "agent",
+            Metric::CpuShare,
+            0.05,
+            "one turn a second, 20 µs each, and a cursor that has nothing to write",
+        ),
+        expected("agent", Metric::Memory, 12.0, "4 MiB of heap and stacks, 8 MiB of the program's pages"),
+    ],
+    goals: &[
+        at_most(Row::Memory, "agent", Metric::CpuShare, Bound::Value(0.2)),
+        at_most(Row::Memory, "agent", Metric::Memory, Bound::Value(16.0)),
+    ],
+    rounds: 1,
+};
+
+const COUNTS: Scenario = Scenario {
+    name: "counts",
+    question: "How many allocations and system calls does an event take after warm-up?",
+    method: "As in `cost`, in runs of their own, because counting costs time. Allocations are counted by a library loaded before libc, so a Go program's are not; system calls by the kernel.",
+    wire: Wire::HEC,
+    tenants: Tenants::ZIPF,
+    cases: &[
+        agent("agent", Setup::PLAIN, COUNTED),
+        Case {
+            label: "naive loop",
+            contender: "naive loop",
+            durability: Durability::Fast,
+            setup: Setup::PLAIN,
+            load: COUNTED,
+        },
+        fast("rsyslog", Setup::PLAIN, COUNTED_OF_OTHERS),
+        fast("syslog-ng", Setup::PLAIN, COUNTED_OF_OTHERS),
+        fast("otelcol", Setup::PLAIN, COUNTED_OF_OTHERS),
+        fast("vector", Setup::PLAIN, COUNTED_OF_OTHERS),
+        fast("fluent-bit", Setup::PLAIN, COUNTED_OF_OTHERS),
+    ],
+    estimates: &[
+        expected(
+            "agent",
+            Metric::Syscalls,
+            60.0,
+            "a read for each 100 events, a write for each 100, and the syncer's and the ring's own",
+        ),
+        expected("agent", Metric::Allocations, 0.05, "none for an event, some for each request of 500"),
+    ],
+    goals: &[
+        // Nothing for an event: what is left of a request's share rounds to nothing at two digits.
+        at_most(Row::AllocationsAndSyscalls, "agent", Metric::Allocations, Bound::Value(0.005)),
+        at_most(Row::AllocationsAndSyscalls, "agent", Metric::Syscalls, Bound::Value(40.0)),
+    ],
+    rounds: 1,
+};
+
+const BACKLOG: Scenario = Scenario {
+    name: "backlog-start",
+    question: "How soon does an agent take events that starts with half an hour of undelivered ones?",
+    method: "10 GB are written while the destination is down; the agent is stopped, the page cache dropped (as root), and the time taken from its start until it is ready.",
+    wire: Wire::HEC,
+    tenants: Tenants::ZIPF,
+    cases: &[agent("agent", Setup::holding(16_384), Load::Backlog { events: 14_000_000 })],
+    estimates: &[expected(
+        "agent",
+        Metric::Ready,
+        250.0,
+        "160 footers to read, and at most two unsealed segments to walk, 64 MiB each at 1 GB/s",
+    )],
+    goals: &[at_most(Row::Backlog, "agent", Metric::Ready, Bound::Value(1_000.0))],
+    rounds: 1,
+};
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn every_row_of_the_table_has_a_scenario_with_a_goal() {
+        for row in Row::ALL {
+            let answers = |scenario: &Scenario| scenario.goals.iter().any(|goal| goal.row == Some(row));
+            assert!(ALL.iter().any(answers), "nothing answers: {}", row.words());
+        }
+    }
+
+    #[test]
+    fn every_scenario_has_an_estimate_and_a_goal_of_cases_that_it_has() {
+        for scenario in ALL {
+            let labels: Vec<&str> = scenario.cases.iter().map(|case| case.label).collect();
+            assert!(!scenario.estimates.is_empty() && !scenario.goals.is_empty(), "{}", scenario.name);
+            for of in
+                scenario.estimates.iter().map(|estimate| estimate.of).chain(scenario.goals.iter().map(|goal| goal.of))
+            {
+                assert!(labels.contains(&of), "{}: there is no case {of}", scenario.name);
+            }
+            for goal in scenario.goals {
+                if let Bound::Times(_, other) = goal.bound {
+                    assert!(labels.contains(&other), "{}: there is no case {other}", scenario.name);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn names_and_labels_are_not_used_twice() {
+        let names: HashSet<&str> = ALL.iter().map(|scenario| scenario.name).collect();
+        assert_eq!(names.len(), ALL.len());
+        for scenario in ALL {
+            let labels: HashSet<&str> = scenario.cases.iter().map(|case| case.label).collect();
+            assert_eq!(labels.len(), scenario.cases.len(), "{}", scenario.name);
+        }
+    }
+
+    #[test]
+    fn every_rival_in_the_main_comparison_runs_as_fast_as_it_goes_and_synced() {
+        for rival in ["rsyslog", "syslog-ng", "otelcol"] {
+            for durability in [Durability::Fast, Durability::Synced] {
+                let is_there = |case: &Case| case.contender == rival && case.durability == durability;
+                assert!(
+                    [COST, COST_TLS_GZIP, ELASTIC, SYSLOG].iter().all(|scenario| scenario.cases.iter().any(is_there))
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn the_questions_of_before_are_still_asked_by_their_names() {
+        for name in ["cost", "latency", "idle"] {
+            assert!(ALL.iter().any(|scenario| scenario.name == name), "{name}");
+        }
+    }
+}
