@@ -11,9 +11,9 @@ use std::rc::Rc;
 use scaidrive_codecs::{Event, Field, Index, Scratch};
 use scaidrive_wal::{Position, Read, Record, Seq};
 
-use super::Shard;
 use super::tenants::TenantTable;
-use crate::delivery::outlet::Reading;
+use super::{Place, Shard};
+use crate::delivery::outlet::{Outlet, Reading};
 
 /// The passes of one shard.
 pub(super) struct Passes {
@@ -137,7 +137,10 @@ impl Shard {
         let places = self.places.borrow();
         let must_go = self.must_go.get();
         let may_join = |at: u32, seq: Seq| {
-            places.get(at as usize).is_some_and(|place| place.outlet.borrow().may_read(seq < must_go))
+            places.get(at as usize).is_some_and(|place| {
+                let outlet = place.outlet.borrow();
+                outlet.may_read(self.gives_up(place, &outlet, seq < must_go))
+            })
         };
         passes.waiting.iter().find(|(seq, at)| may_join(*at, *seq)).map(|(seq, _)| *seq)
     }
@@ -213,7 +216,7 @@ impl Shard {
         let comes_along = |(seq, at): &(Seq, u32)| {
             let Some(place) = places.get(*at as usize) else { return true };
             let mut outlet = place.outlet.borrow_mut();
-            let may_join = outlet.may_read(*seq < must_go);
+            let may_join = outlet.may_read(self.gives_up(place, &outlet, *seq < must_go));
             if may_join {
                 outlet.reading = Reading::CatchingUp;
             }
@@ -223,6 +226,12 @@ impl Shard {
         if passes.waiting.range(stretch.clone()).next().is_some() {
             passes.waiting.extract_if(stretch, comes_along).for_each(drop);
         }
+    }
+
+    /// Whether an outlet passes over what must go. Who joins a pass and who stays in it is decided by the same rule: one
+    /// that joined only to leave again would keep the shard turning.
+    fn gives_up(&self, place: &Place, outlet: &Outlet, must_go: bool) -> bool {
+        must_go && outlet.may_give_up() && !self.holds_producers(place)
     }
 
     /// Shows a record to every outlet of this pass in whose scope it is. Returns whether one has left the pass.
@@ -247,7 +256,7 @@ impl Shard {
             if outlet.reading != who {
                 continue;
             }
-            let is_given_up = must_go && outlet.may_give_up() && !self.holds_producers(place);
+            let is_given_up = self.gives_up(place, &outlet, must_go);
             if !outlet.may_read(is_given_up) {
                 outlet.passed_to(record.seq());
                 outlet.reading = Reading::Waiting;

@@ -158,7 +158,7 @@ impl<'a> PipeCarrier<'a> {
     }
 
     /// What was written long enough ago, with enough written after it, is taken as read; and so is what has more after it
-    /// than any two kernels hold between them, because then the peer's program has taken it.
+    /// than two kernels as they are usually set up hold between them, because then the peer's program has taken it.
     fn settle_old(&mut self) {
         let now = self.shard.runtime.now();
         while let Some(oldest) = self.trail.front() {

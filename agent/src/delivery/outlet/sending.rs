@@ -65,6 +65,7 @@ impl Outlet {
         tenants: &mut TenantBooks,
         pace: &mut Pace,
     ) -> Wish {
+        self.sender.asked();
         if self.is_at_rest() {
             return Wish::Wait;
         }

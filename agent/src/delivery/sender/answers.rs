@@ -286,9 +286,8 @@ impl<T> Sender<T> {
         let is_retrial = purpose == Purpose::Retrial;
         let (since, again_at) = (if is_retrial { 0 } else { self.sent + 1 }, now.plus(SUSPECT_WAIT));
         let is_doubtful = is_doubtful && !is_retrial;
-        let suspects =
-            items.into_iter().map(|item| Suspect { item, why: why.to_owned(), since, is_doubtful, again_at });
-        self.suspects.extend(suspects);
+        let suspect = |item| Suspect { item, why: why.to_owned(), since, is_doubtful, again_at };
+        self.suspects.extend(items.into_iter().map(suspect));
     }
 
     /// Each group goes by itself; where there is one only, it is the one that is refused.

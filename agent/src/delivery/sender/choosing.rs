@@ -21,6 +21,7 @@ impl<T> Sender<T> {
     /// What to do at `now`. A batch that is not full takes a slot of `pace`.
     pub fn next(&mut self, now: Millis, pace: &mut Pace) -> ToDo<T> {
         self.is_gathering = false;
+        pace.give_back(std::mem::take(&mut self.slots_unused));
         match self.gate.pass(now) {
             Pass::AwaitProbe => return ToDo::Wait,
             Pass::NotBefore(until) => return ToDo::WaitUntil(until),
@@ -57,9 +58,12 @@ impl<T> Sender<T> {
         if self.ready.is_empty() && !self.open.items.is_empty() {
             let lingers_until = self.opened_at.plus(self.limits.linger);
             let is_company_due = self.under_way > 0 && !self.limits.is_pipe;
-            let goes_at = match is_company_due && now < lingers_until {
-                true => lingers_until,
-                false => lingers_until.min(*self.slot.get_or_insert_with(|| pace.slot(now))),
+            let goes_at = if now >= lingers_until {
+                now
+            } else if is_company_due {
+                lingers_until
+            } else {
+                lingers_until.min(*self.slot.get_or_insert_with(|| pace.slot(now)))
             };
             if now < goes_at {
                 self.is_gathering = true;
@@ -168,7 +172,8 @@ impl<T> Sender<T> {
                     // With an acceptance in the search the evidence is there already; the next one will apply it.
                     let since = if has_accepted { 0 } else { self.sent + 1 };
                     let is_doubtful = !has_accepted && self.refused_in_a_row > search.refusals;
-                    let suspect = Suspect { item, why: search.why, since, is_doubtful, again_at: Millis::ZERO };
+                    let (why, again_at) = (search.why, Millis::ZERO);
+                    let suspect = Suspect { item, why, since, is_doubtful, again_at };
                     self.suspects.push(suspect);
                 }
                 if !put_by.is_empty() {

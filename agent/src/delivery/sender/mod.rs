@@ -7,8 +7,9 @@
 //! - every event offered is in exactly one place: the open batch, a waiting batch, a request, a search for poison,
 //!   or among the suspects; and it leaves through exactly one [`Effect`] or [`Sender::give_up`];
 //! - nothing is dead-lettered before the destination has accepted something that was sent *after* it refused that
-//!   event: a receiver that refuses everything costs no dead letter, not even while it is being mended: what was not the
-//!   only thing refused goes once more before it is condemned;
+//!   event: a receiver that refuses everything costs no dead letter, nor does mending it: what was not the only thing
+//!   refused goes once more before it is condemned. (Once, or many bad events would excuse each other for ever: one
+//!   that accepts something and then refuses everything again does cost dead letters.)
 //! - what is sent again is sent before anything newer.
 
 mod answers;
@@ -121,6 +122,8 @@ pub struct Sender<T> {
     opened_at: Millis,
     /// When the open batch may go although it is not full; it has not asked yet while there is none.
     slot: Option<Millis>,
+    /// Slots of batches that were full before those came.
+    slots_unused: u64,
     /// Whoever asked last was told to wait for the open batch, and nothing but that batch has changed since.
     is_gathering: bool,
     ready: VecDeque<Batch<T>>,
@@ -193,6 +196,7 @@ impl<T> Sender<T> {
             open: Batch::default(),
             opened_at: Millis::ZERO,
             slot: None,
+            slots_unused: 0,
             is_gathering: false,
             ready: VecDeque::new(),
             again: VecDeque::new(),
@@ -225,6 +229,11 @@ impl<T> Sender<T> {
     /// Their bytes as received.
     pub fn held_bytes(&self) -> usize {
         self.held_bytes
+    }
+
+    /// Somebody asks anew: what whoever asked last was told is over.
+    pub fn asked(&mut self) {
+        self.is_gathering = false;
     }
 
     /// Whether somebody waits for the open batch, so that one more event in it is no news to them.
@@ -279,7 +288,7 @@ impl<T> Sender<T> {
         mut encode: impl FnMut(&Item<T>, u32, &mut Body) -> Result<(), String>,
     ) -> Result<(), (Item<T>, String)> {
         if self.open.items.len() >= self.limits.max_events {
-            self.close_open();
+            self.close_full();
         }
         let mark = self.open.body.mark();
         if let Err(why) = encode(&item, self.open.items.len() as u32, &mut self.open.body) {
@@ -287,7 +296,7 @@ impl<T> Sender<T> {
         }
         if self.open.body.len() > self.max_size() && !self.open.items.is_empty() {
             self.open.body.rewind(mark);
-            self.close_open();
+            self.close_full();
             if let Err(why) = encode(&item, 0, &mut self.open.body) {
                 return Err((item, why));
             }
@@ -361,6 +370,12 @@ impl<T> Sender<T> {
 
     fn max_size(&self) -> usize {
         self.learned_size.min(self.limits.max_size)
+    }
+
+    /// A full batch needs no slot.
+    fn close_full(&mut self) {
+        self.slots_unused += u64::from(self.slot.is_some());
+        self.close_open();
     }
 
     fn close_open(&mut self) {

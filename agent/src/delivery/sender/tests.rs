@@ -611,12 +611,28 @@ fn a_batch_that_is_not_full_waits_for_its_slot_and_takes_along_what_comes_meanwh
 
 #[test]
 fn no_batch_waits_for_a_slot_longer_than_for_company() {
-    let mut world = World::new(LIMITS, 13);
+    let limits = Limits { linger: Millis(100), ..LIMITS };
+    let mut world = World::new(limits.clone(), 13);
     let mut pace = Pace::default();
-    while pace.slot(world.now) < world.now.plus(Millis::from_secs(60)) {}
+    while pace.slot(world.now) < world.now.plus(Millis(500)) {}
     world.offer(1);
     let ToDo::WaitUntil(moment) = world.sender.next(world.now, &mut pace) else { panic!("no slot is free") };
-    assert_eq!(moment, world.now.plus(LIMITS.linger));
+    assert_eq!(moment, world.now.plus(limits.linger));
     world.now = moment;
     assert!(matches!(world.sender.next(world.now, &mut pace), ToDo::Send(_)));
+}
+
+#[test]
+fn a_batch_that_fills_before_its_slot_leaves_the_slot_to_others() {
+    let mut world = World::new(LIMITS, 16);
+    let mut pace = Pace::default();
+    while pace.slot(world.now) < world.now.plus(Millis(500)) {}
+    world.offer(1);
+    for _ in 0..300 {
+        let ToDo::WaitUntil(slot) = world.sender.next(world.now, &mut pace) else { panic!("one event waits") };
+        assert!(slot < world.now.plus(Millis(510)), "{slot}");
+        world.offer(500);
+        let ToDo::Send(job) = world.sender.next(world.now, &mut pace) else { panic!("a full batch needs no slot") };
+        world.settle(job, accept());
+    }
 }
