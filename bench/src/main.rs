@@ -129,6 +129,7 @@ fn measure_all(which: &Which, names: &[String]) -> Result<Report, Problem> {
     let scenarios = named(names)?;
     provide_agent()?;
     let (began, clock) = (jiff::Timestamp::now(), Instant::now());
+    machine::raise_open_files()?;
     let cores = machine::pin(CORES)?;
     let lab = Lab::open(&which.work, which.quick)?;
     let machine = Machine::look(&lab.work, cores)?;

@@ -3,8 +3,8 @@
 //! | figure | what it holds | from |
 //! |---|---|---|
 //! | anonymous | heap, stacks, buffers: what belongs to no file; its peak counts | `RssAnon`, every 20 ms |
-//! | own pages | resident pages of the program and its libraries | `smaps` |
-//! | mapped log | resident pages of all other files: page cache that the kernel takes back when it needs it | `smaps` |
+//! | own pages | resident pages of files that are mapped privately: the program and its libraries | `smaps` |
+//! | mapped log | resident pages of files that are shared: whatever anybody's buffer maps; page cache that the kernel takes back when it needs it | `smaps` |
 
 use std::fs;
 use std::sync::Arc;
@@ -69,22 +69,22 @@ fn growth(samples: &[u64]) -> i64 {
     middle(&samples[samples.len() - quarter..]) - middle(&samples[..quarter])
 }
 
-/// Resident file pages: of programs and libraries, and of other files. Private pages that were written to are anonymous
+/// Resident file pages: of files that are mapped privately, and of those that are shared with the page cache. Private pages that were written to are anonymous
 /// and counted there.
 fn file_pages(smaps: &str) -> (u64, u64) {
     let (mut own, mut others) = (0, 0);
-    let mut path = "";
+    let (mut is_file, mut is_shared) = (false, false);
     for line in smaps.lines() {
-        let first = line.split_ascii_whitespace().next().unwrap_or_default();
+        let mut columns = line.split_ascii_whitespace();
+        let first = columns.next().unwrap_or_default();
         if first.contains('-') && !first.ends_with(':') {
-            // Five columns, then a path, which may hold spaces.
-            path = line.find('/').map_or("", |at| &line[at..]);
+            is_shared = columns.next().is_some_and(|permissions| permissions.ends_with('s'));
+            is_file = line.contains('/');
         }
-        if path.is_empty() {
+        if !is_file {
             continue;
         }
-        let is_log = path.ends_with(".seg") || path.ends_with(".log") || path.contains("/state/");
-        let of = if is_log { &mut others } else { &mut own };
+        let of = if is_shared { &mut others } else { &mut own };
         *of += kibibytes(line, "Rss:").unwrap_or(0);
         *of = of.saturating_sub(kibibytes(line, "Anonymous:").unwrap_or(0));
     }
@@ -104,12 +104,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pages_of_the_program_are_told_from_those_of_the_log() {
+    fn pages_of_the_program_are_told_from_those_of_anybodys_log() {
         let smaps = "\
 55d0-55d1 r-xp 00000000 08:01 7 /opt/scaidrive siem
 Rss:                 100 kB
 Anonymous:            20 kB
-7f00-7f01 rw-s 00000000 08:01 8 /x/state/0/0001.seg
+7f00-7f01 r--s 00000000 08:01 8 /x/queue
 Rss:                4000 kB
 Anonymous:             0 kB
 7f02-7f03 rw-p 00000000 00:00 0 [heap]

@@ -54,10 +54,15 @@ impl Receiver {
         let is_over = Arc::new(AtomicBool::new(false));
         let (shared, told) = (Arc::clone(&tally), Arc::clone(&is_over));
         thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
+            for stream in listener.incoming() {
                 if told.load(Ordering::Relaxed) {
                     return;
                 }
+                let Ok(stream) = stream else {
+                    // No descriptor is free, most likely; to ask again at once would take a processor from the contender.
+                    thread::sleep(ACCEPT_AGAIN_AFTER);
+                    continue;
+                };
                 let (tally, tls) = (Arc::clone(&shared), tls.clone());
                 thread::spawn(move || serve(stream, wire, tls, &tally));
             }
@@ -128,3 +133,5 @@ pub(crate) const READ: usize = 1 << 20;
 const LOOK_EVERY: Duration = Duration::from_millis(2);
 /// Kept bodies are looked into when nothing has come for this long.
 const LOOK_INTO_AFTER: Duration = Duration::from_millis(300);
+/// Between two attempts to take a connection when that failed.
+const ACCEPT_AGAIN_AFTER: Duration = Duration::from_millis(20);
