@@ -123,7 +123,10 @@ impl<'a> PipeCarrier<'a> {
     }
 
     async fn write<'s>(&mut self, slices: impl Iterator<Item = &'s [u8]>) -> Result<(), Outcome> {
-        self.notice_close();
+        if let Some(outcome) = self.notice_close() {
+            // What went before goes again, and what was to be written now comes after it.
+            return Err(outcome);
+        }
         let runtime = &self.shard.runtime;
         let endpoint = self.place.route.endpoint(runtime, 0).await.map_err(misconfigured)?;
         if self.connection.is_none() {
@@ -140,14 +143,15 @@ impl<'a> PipeCarrier<'a> {
         })
     }
 
-    /// The peer closed: what it may not have read goes again.
-    fn notice_close(&mut self) {
-        let Some(connection) = &mut self.connection else { return };
+    /// The peer closed: what it may not have read goes again. Returns why, if there is anything of that kind.
+    fn notice_close(&mut self) -> Option<Outcome> {
+        let connection = self.connection.as_mut()?;
         // The poll looks at the socket once; it neither waits nor wakes.
-        if let Some(ended) = poll_now(connection.closed()) {
-            self.connection = None;
-            self.resend(&failed(&ended));
-        }
+        let ended = poll_now(connection.closed())?;
+        self.connection = None;
+        let (outcome, goes_again) = (failed(&ended), !self.trail.is_empty());
+        self.resend(&outcome);
+        goes_again.then_some(outcome)
     }
 
     fn resend(&mut self, outcome: &Outcome) {
