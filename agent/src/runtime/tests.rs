@@ -334,6 +334,8 @@ fn a_shards_own_work_that_blocks_is_reported_as_its_turn() {
 fn a_loop_that_waits_or_is_quick_has_nothing_to_report() {
     for quiet in on_each_side(|runtime| async move {
         let mut quiet = 0;
+        // So that the first round, too, comes after a time of waiting.
+        runtime.sleep(Millis(10)).await;
         for _ in 0..50 {
             let before = runtime.stalls();
             runtime.spawn(TaskName::Ingest, Box::pin(async { future::yield_now().await }));
