@@ -140,7 +140,7 @@ mod tests {
     fn the_mount_nearest_to_a_folder_is_named() {
         let mounts = "/dev/vda / ext4 rw,relatime 0 0\ntmpfs /tmp tmpfs rw 0 0\n";
         assert_eq!(file_system(mounts, Path::new("/tmp/x")), "tmpfs (rw)");
-        assert_eq!(file_system(mounts, Path::new("/work/x")), "ext4 (rw,relatime)");
+        assert_eq!(file_system(mounts, Path::new("/srv/x")), "ext4 (rw,relatime)");
     }
 
     #[test]
