@@ -156,7 +156,7 @@ fn judge(scanner: &mut Scanner<'_>) -> Result<Index, Refusal> {
 }
 
 fn is_utf8(raw: &[u8]) -> Result<(), Refusal> {
-    std::str::from_utf8(raw).map(|_| ()).map_err(|error| Refusal::NotUtf8 { at: error.valid_up_to() })
+    simdutf8::compat::from_utf8(raw).map(|_| ()).map_err(|error| Refusal::NotUtf8 { at: error.valid_up_to() })
 }
 
 /// Makes one line of an event: line breaks between tokens become spaces.

@@ -3,6 +3,8 @@
 //! An event's bytes are looked at 64 at a time, each block once, whatever lies in it: one bit a byte says which ones are
 //! marked. After that the end of a string is the next bit, and the many short strings of an event cost no loop each.
 
+use wide::u8x16;
+
 /// The marks of an event, walked from its beginning to its end.
 pub(super) struct Marks<'a> {
     raw: &'a [u8],
@@ -63,25 +65,18 @@ fn marks_of_last(rest: &[u8]) -> (u64, bool) {
 }
 
 /// One bit for each marked byte, the lowest for the first, and whether all bytes are ASCII.
-///
-/// Written so that a compiler makes vector instructions of it: no branch, no byte that depends on another.
 #[inline(always)]
 fn marks(block: &[u8; BLOCK]) -> (u64, bool) {
-    let mut is_marked = [0u8; BLOCK];
-    let mut all = 0;
-    for (mark, byte) in is_marked.iter_mut().zip(block) {
-        *mark = u8::from(*byte == b'"') | u8::from(*byte == b'\\') | u8::from(*byte < b' ');
-        all |= byte;
+    let (quote, backslash, control) = (u8x16::splat(b'"'), u8x16::splat(b'\\'), u8x16::splat(b' '));
+    let (mut bits, mut all) = (0, u8x16::ZERO);
+    let (quarters, _) = block.as_chunks();
+    for quarter in quarters.iter().rev() {
+        let bytes = u8x16::new(*quarter);
+        let marked = bytes.simd_eq(quote) | bytes.simd_eq(backslash) | bytes.simd_lt(control);
+        bits = bits << 16 | u64::from(marked.to_bitmask());
+        all |= bytes;
     }
-    let (words, _) = is_marked.as_chunks::<8>();
-    let bits = words.iter().rev().fold(0, |bits, word| bits << 8 | gathered(u64::from_le_bytes(*word)));
-    (bits, all < 0x80)
-}
-
-/// The lowest bits of the eight bytes of `word`, side by side.
-fn gathered(word: u64) -> u64 {
-    // Byte n's bit stands at 8n and is carried to 56 + n; all other products stay below or fall out.
-    word.wrapping_mul(0x0102_0408_1020_4080) >> 56
+    (bits, all.to_bitmask() == 0)
 }
 
 /// Bytes looked at together: one bit each fills a word.
