@@ -27,6 +27,7 @@ use crate::json::{unescaped, write_number, write_string};
 use crate::members::{is_strict, write_siem, write_timestamp};
 use crate::verdict::{RefusedItem, Verdict, shown};
 
+mod taken;
 mod template;
 
 pub use template::{Flavor, index_template};
@@ -182,6 +183,15 @@ impl Elastic {
             // The same events would get the same long answer for ever. What was taken already meets its id.
             return if events > 1 { Verdict::Smaller { why } } else { retry(why) };
         }
+        if taken::are_plainly_taken(&reply.body, events) {
+            return Verdict::Delivered { slow_down: false };
+        }
+        self.judge_each(reply, events, now_ms)
+    }
+
+    /// Makes a value of each item and judges it.
+    fn judge_each(&self, reply: &Reply, events: usize, now_ms: i64) -> Verdict {
+        let retry = |why| retry(reply, now_ms, why, false);
         let items = match serde_json::from_slice(&reply.body) {
             Ok(Answer { items: Some(items) }) if items.len() == events => items,
             Ok(Answer { items: Some(items) }) => {
