@@ -14,6 +14,8 @@
 //! An event without a user is not excluded by its user, one without a path not by its path. Paths are compared as they
 //! stand: case matters, and `/tmp/**` is everything below `/tmp` but not `/tmp` itself.
 
+use std::cmp::Ordering;
+
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
 use crate::event::{Event, Field};
@@ -55,7 +57,7 @@ pub struct Filter {
 #[derive(Clone, Debug, Default)]
 pub struct Scratch {
     pub(crate) text: String,
-    lower: String,
+    lower: Vec<u8>,
     pub(crate) bytes: Vec<u8>,
 }
 
@@ -126,7 +128,7 @@ impl Filter {
     }
 
     fn wants(&self, names: &Names, event: &Event<'_>, field: Field, scratch: &mut Scratch) -> bool {
-        names.is_all || event.text(field, &mut scratch.text).is_some_and(|value| names.contains(value))
+        names.is_all || event.meaning(field, &mut scratch.text).is_some_and(|value| names.contains(value))
     }
 
     fn excludes_user(&self, event: &Event<'_>, scratch: &mut Scratch) -> bool {
@@ -134,11 +136,11 @@ impl Filter {
             return false;
         }
         let mut is_named =
-            |field| event.text(field, &mut scratch.text).is_some_and(|name| self.excluded_users.contains(name));
+            |field| event.meaning(field, &mut scratch.text).is_some_and(|name| self.excluded_users.contains(name));
         is_named(Field::UserId)
             || is_named(Field::ServiceAccount)
             || event
-                .text(Field::UserEmail, &mut scratch.text)
+                .meaning(Field::UserEmail, &mut scratch.text)
                 .is_some_and(|email| self.excluded_emails.contains(in_lower_case(email, &mut scratch.lower)))
     }
 
@@ -148,7 +150,8 @@ impl Filter {
     }
 }
 
-/// A list of names: exact ones sorted, the others one by one.
+/// A list of names: exact ones by length and then by their bytes, as most names differ in length already; the others one
+/// by one.
 #[derive(Clone, Debug, Default)]
 struct Names {
     is_all: bool,
@@ -164,7 +167,7 @@ impl Names {
     fn of(entries: &[String]) -> Names {
         let (wildcards, mut exact): (Vec<String>, Vec<String>) =
             entries.iter().cloned().partition(|name| is_wildcard(name));
-        exact.sort_unstable();
+        exact.sort_unstable_by(|one, other| by_length(one.as_bytes(), other.as_bytes()));
         Names { is_all: false, exact, wildcards: wildcards.iter().map(|pattern| Wildcard::new(pattern)).collect() }
     }
 
@@ -172,16 +175,20 @@ impl Names {
         self.exact.is_empty() && self.wildcards.is_empty()
     }
 
-    fn contains(&self, name: &str) -> bool {
-        self.exact.binary_search_by(|exact| exact.as_str().cmp(name)).is_ok()
+    fn contains(&self, name: &[u8]) -> bool {
+        self.exact.binary_search_by(|exact| by_length(exact.as_bytes(), name)).is_ok()
             || self.wildcards.iter().any(|wildcard| wildcard.matches(name))
     }
 }
 
+fn by_length(one: &[u8], other: &[u8]) -> Ordering {
+    one.len().cmp(&other.len()).then_with(|| one.cmp(other))
+}
+
 /// ASCII letters only, as nothing else in an address has a case that servers agree on.
-fn in_lower_case<'s>(text: &str, lower: &'s mut String) -> &'s str {
+fn in_lower_case<'s>(text: &[u8], lower: &'s mut Vec<u8>) -> &'s [u8] {
     lower.clear();
-    lower.push_str(text);
+    lower.extend_from_slice(text);
     lower.make_ascii_lowercase();
     lower
 }
