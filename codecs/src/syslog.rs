@@ -18,7 +18,7 @@
 use crate::body::{Body, Stamp};
 use crate::event::{Event, Field};
 use crate::filter::Scratch;
-use crate::json::{write_number, write_string};
+use crate::json::{ONES, control_marks, marks, unmarked_length, write_number, write_string};
 
 mod header;
 mod shorten;
@@ -380,13 +380,15 @@ fn write_param(name: &str, value: &str, out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
-/// Writes text with control characters as spaces and a backslash before each byte that `is_escaped`.
+/// Writes text with control characters as spaces and a backslash before each byte that `is_escaped`, which is one that
+/// stands out in structured data.
 fn write_text(text: &str, is_escaped: impl Fn(u8) -> bool, out: &mut Vec<u8>) {
     let mut rest = text.as_bytes();
-    let is_special = |byte: &u8| is_escaped(*byte) || byte.is_ascii_control() || *byte == C1_LEAD;
-    while let Some(plain) = rest.iter().position(is_special) {
-        out.extend_from_slice(&rest[..plain]);
-        rest = match &rest[plain..] {
+    loop {
+        let (plain, special) = rest.split_at(unmarked_length(rest, special_marks));
+        out.extend_from_slice(plain);
+        rest = match special {
+            [] => return,
             [C1_LEAD, 0x80..=0x9f, after @ ..] => {
                 out.push(b' ');
                 after
@@ -399,10 +401,16 @@ fn write_text(text: &str, is_escaped: impl Fn(u8) -> bool, out: &mut Vec<u8>) {
                 }
                 after
             }
-            [] => &[],
         };
     }
-    out.extend_from_slice(rest);
+}
+
+/// Marks the bytes that structured data cannot hold as they are, and those that may begin such a character.
+fn special_marks(word: u64) -> u64 {
+    let delete = marks(word, 0x7f);
+    // The backslash and the closing bracket differ in their lowest bit only.
+    let brackets = marks(word | ONES, b']');
+    marks(word, b'"') | brackets | control_marks(word) | delete | marks(word, C1_LEAD)
 }
 
 /// The longest beginning of `value` that takes at most `limit` bytes inside a parameter.

@@ -10,6 +10,9 @@ use crate::json::escaped_prefix;
 /// The ranges kept, rising; some may be empty.
 pub(super) fn kept(event: &Event<'_>, shortened: &Shortened) -> [Range<u32>; 4] {
     let end = event.raw.len() as u32;
+    if !shortened.truncated {
+        return [0..end, end..end, end..end, end..end];
+    }
     let mut cuts = [
         if shortened.payload { None } else { payload_member(event) },
         tail(event, Field::UserAgent, shortened.user_agent),
