@@ -19,6 +19,7 @@ use crate::body::{Body, Stamp};
 use crate::event::{Event, Field};
 use crate::filter::Scratch;
 use crate::json::{ONES, control_marks, marks, unmarked_length, write_number, write_string};
+use crate::lead::{Leads, Spelling};
 
 mod header;
 mod shorten;
@@ -201,7 +202,7 @@ impl Syslog {
         let mut shortened = WHOLE;
         let mut step = 0;
         loop {
-            let length = self.compose(event, stamp, &shortened, scratch);
+            let length = self.compose(event, stamp, &shortened, body.leads(), scratch);
             if length <= self.max_len {
                 let skipped = u32::from(self.is_spliced(stamp, shortened.truncated));
                 self.emit(event, &shortened, item, skipped, length, body, scratch);
@@ -226,6 +227,7 @@ impl Syslog {
         event: &Event<'_>,
         stamp: Option<&Stamp<'_>>,
         shortened: &Shortened,
+        leads: &mut Leads,
         scratch: &mut Scratch,
     ) -> usize {
         let Scratch { text, bytes: out, .. } = scratch;
@@ -242,7 +244,7 @@ impl Syslog {
             Msg::Json => {
                 match (stamp, shortened.truncated) {
                     (None, false) => out.push(b'-'),
-                    (_, truncated) => self.write_siem(stamp, truncated, out),
+                    (_, truncated) => self.write_siem(stamp, truncated, leads, out),
                 }
                 self.before_text(out);
                 out.len() + shorten::length(event, shortened)
@@ -250,7 +252,7 @@ impl Syslog {
             Msg::StructuredData => {
                 self.write_audit(event, shortened, text, out);
                 if stamp.is_some() {
-                    self.write_siem(stamp, false, out);
+                    self.write_siem(stamp, false, leads, out);
                 }
                 self.before_text(out);
                 write_sentence(event, text, out);
@@ -264,13 +266,10 @@ impl Syslog {
         self.msg == Msg::Json && self.header.is_rfc3164() && (stamp.is_some() || truncated)
     }
 
-    fn write_siem(&self, stamp: Option<&Stamp<'_>>, truncated: bool, out: &mut Vec<u8>) {
+    fn write_siem(&self, stamp: Option<&Stamp<'_>>, truncated: bool, leads: &mut Leads, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.siem_id);
         if let Some(stamp) = stamp {
-            write_param("node", stamp.node, out);
-            write_param("stream", stamp.stream, out);
-            out.extend_from_slice(b" n=\"");
-            write_number(stamp.n, out);
+            leads.write(Spelling::Params, stamp, out);
             out.push(b'"');
         }
         if truncated {
@@ -369,6 +368,13 @@ fn write_member(stamp: Option<&Stamp<'_>>, truncated: bool, out: &mut Vec<u8>) {
         (_, false) => {}
     }
     out.extend_from_slice(b"},");
+}
+
+/// Writes the parameters of `siem` up to the value of `n`.
+pub(crate) fn write_lead(stamp: &Stamp<'_>, out: &mut Vec<u8>) {
+    write_param("node", stamp.node, out);
+    write_param("stream", stamp.stream, out);
+    out.extend_from_slice(b" n=\"");
 }
 
 /// Writes ` name="value"` (RFC 5424, section 6.3.3). Control characters become spaces.

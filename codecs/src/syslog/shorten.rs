@@ -32,6 +32,9 @@ pub(super) fn kept(event: &Event<'_>, shortened: &Shortened) -> [Range<u32>; 4] 
 
 /// How many bytes are kept.
 pub(super) fn length(event: &Event<'_>, shortened: &Shortened) -> usize {
+    if !shortened.truncated {
+        return event.raw.len();
+    }
     kept(event, shortened).into_iter().map(|range| (range.end - range.start) as usize).sum()
 }
 
