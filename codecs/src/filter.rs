@@ -49,7 +49,7 @@ pub struct Filter {
     severities: u8,
     excluded_users: Names,
     excluded_emails: Names,
-    excluded_paths: Option<GlobSet>,
+    excluded_paths: Paths,
     fingerprint: u64,
 }
 
@@ -145,8 +145,10 @@ impl Filter {
     }
 
     fn excludes_path(&self, event: &Event<'_>, scratch: &mut Scratch) -> bool {
-        let Some(globs) = &self.excluded_paths else { return false };
-        event.text(Field::ResourcePath, &mut scratch.text).is_some_and(|path| globs.is_match(path))
+        !self.excluded_paths.is_empty()
+            && event
+                .meaning(Field::ResourcePath, &mut scratch.text)
+                .is_some_and(|path| self.excluded_paths.contains(path))
     }
 }
 
@@ -179,6 +181,32 @@ impl Names {
         self.exact.binary_search_by(|exact| by_length(exact.as_bytes(), name)).is_ok()
             || self.wildcards.iter().any(|wildcard| wildcard.matches(name))
     }
+}
+
+/// A list of paths. Most are all that lies below a directory, which takes no pattern language.
+#[derive(Clone, Debug, Default)]
+struct Paths {
+    /// Directories, each with a `/` at its end.
+    below: Vec<String>,
+    globs: Option<GlobSet>,
+}
+
+impl Paths {
+    fn is_empty(&self) -> bool {
+        self.below.is_empty() && self.globs.is_none()
+    }
+
+    fn contains(&self, path: &[u8]) -> bool {
+        let is_match = |globs: &GlobSet| std::str::from_utf8(path).is_ok_and(|path| globs.is_match(path));
+        self.below.iter().any(|directory| path.starts_with(directory.as_bytes()))
+            || self.globs.as_ref().is_some_and(is_match)
+    }
+}
+
+/// The directory, with its `/`, if a pattern is just everything below one.
+fn directory(pattern: &str) -> Option<&str> {
+    let directory = pattern.strip_suffix("**")?;
+    (directory.ends_with('/') && !directory.contains(['*', '?', '[', ']', '{', '}', '\\'])).then_some(directory)
 }
 
 fn by_length(one: &[u8], other: &[u8]) -> Ordering {
@@ -234,9 +262,14 @@ fn severity_bit(severity: Severity) -> u8 {
     1 << severity.code()
 }
 
-fn paths(entries: &[String], problems: &mut Vec<FilterError>) -> Option<GlobSet> {
+fn paths(entries: &[String], problems: &mut Vec<FilterError>) -> Paths {
     let mut set = GlobSetBuilder::new();
+    let mut below = Vec::new();
     for entry in entries {
+        if let Some(directory) = directory(entry) {
+            below.push(directory.to_owned());
+            continue;
+        }
         match GlobBuilder::new(entry).literal_separator(true).build() {
             Ok(glob) => {
                 set.add(glob);
@@ -248,11 +281,11 @@ fn paths(entries: &[String], problems: &mut Vec<FilterError>) -> Option<GlobSet>
         }
     }
     match set.build() {
-        Ok(set) => (!set.is_empty()).then_some(set),
+        Ok(set) => Paths { below, globs: (!set.is_empty()).then_some(set) },
         Err(error) => {
             let problem = format!("the patterns are too large together: {}", error.kind());
             problems.push(FilterError { list: "excluded_paths", found: String::new(), problem });
-            None
+            Paths::default()
         }
     }
 }
@@ -286,3 +319,30 @@ pub const FILTER_CODE_VERSION: u32 = 1;
 pub const ENTRIES_MAX: usize = 1000;
 /// Bytes in one entry.
 pub const ENTRY_BYTES_MAX: usize = 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_directory_excludes_what_its_pattern_matches(pattern in "/?([a,!. é-]{0,3}/){0,3}\\*\\*", path in "/?([a,!. é\n-]{0,3}/?){0,4}") {
+            let glob = GlobBuilder::new(&pattern).literal_separator(true).build().unwrap().compile_matcher();
+            if let Some(directory) = directory(&pattern) {
+                prop_assert_eq!(path.starts_with(directory), glob.is_match(&path));
+            }
+        }
+    }
+
+    #[test]
+    fn only_a_plain_directory_is_one() {
+        assert_eq!(directory("/tmp/**"), Some("/tmp/"));
+        assert_eq!(directory("/**"), Some("/"));
+        for pattern in
+            ["/tmp", "/tmp/", "/tmp/*", "/tmp**", "**", "/t*p/**", "/[t]mp/**", "/{a,b}/**", "/t\\mp/**", "/**/**"]
+        {
+            assert_eq!(directory(pattern), None, "{pattern}");
+        }
+    }
+}
