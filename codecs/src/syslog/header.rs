@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::{SyslogSettings, SyslogSettingsError};
 use crate::event::{Event, Field};
-use crate::json::{ONES, unmarked_length, write_number};
+use crate::json::{ONES, unmarked_length};
 use crate::time::{is_utc_millis, write_bsd, write_rfc3339};
 
 /// Which standard a message's header follows.
@@ -26,7 +26,8 @@ pub enum Header {
 #[derive(Clone, Debug)]
 pub(super) struct Prepared {
     header: Header,
-    facility: u8,
+    /// PRI for each severity, and in RFC 5424 VERSION and a space.
+    beginnings: [Vec<u8>; SEVERITIES],
     /// HOSTNAME, APP-NAME and PROCID, or HOSTNAME and TAG with its colon; each with a space before and after.
     origin: Vec<u8>,
 }
@@ -60,7 +61,12 @@ impl Prepared {
                 origin.extend_from_slice(b": ");
             }
         }
-        Ok(Prepared { header: settings.header, facility: settings.facility, origin })
+        let version = if let Header::Rfc5424 = settings.header { "1 " } else { "" };
+        let beginnings = std::array::from_fn(|severity| {
+            let pri = usize::from(settings.facility) * SEVERITIES + severity;
+            format!("<{pri}>{version}").into_bytes()
+        });
+        Ok(Prepared { header: settings.header, beginnings, origin })
     }
 
     pub(super) fn is_rfc3164(&self) -> bool {
@@ -69,12 +75,9 @@ impl Prepared {
 
     /// Writes the header and the space behind it.
     pub(super) fn write(&self, event: &Event<'_>, text: &mut String, out: &mut Vec<u8>) {
-        out.push(b'<');
-        write_number(u64::from(self.facility) * 8 + u64::from(event.severity().syslog()), out);
-        out.push(b'>');
+        out.extend_from_slice(&self.beginnings[usize::from(event.severity().syslog())]);
         match self.header {
             Header::Rfc5424 => {
-                out.extend_from_slice(b"1 ");
                 write_time(event, out);
                 out.extend_from_slice(&self.origin);
                 write_msgid(event, text, out);
@@ -137,6 +140,8 @@ fn write_name(text: &str, limit: usize, out: &mut Vec<u8>) {
     out.extend(text.chars().take(limit).map(printable));
 }
 
+/// RFC 5424, section 6.2.1.
+const SEVERITIES: usize = 8;
 const HOSTNAME_MAX: usize = 255;
 const APP_NAME_MAX: usize = 48;
 const PROCID_MAX: usize = 128;
