@@ -3,12 +3,15 @@
 //! What is always true: [`Body::len`] is the exact number of bytes that [`Body::slices`] yields; two pieces of glue
 //! never stand side by side; no piece is empty.
 
+use crate::lead::Leads;
+
 /// A body under construction. Keeps its buffers when cleared.
 #[derive(Clone, Debug, Default)]
 pub struct Body {
     glue: Vec<u8>,
     pieces: Vec<Piece>,
     len: usize,
+    leads: Leads,
 }
 
 /// One piece of a body.
@@ -90,6 +93,18 @@ impl Body {
             Some(Piece::Glue { end, .. }) => *end = after,
             _ => self.pieces.push(Piece::Glue { start: before, end: after }),
         }
+    }
+
+    /// Like [`Body::write_glue`], for glue with stamps in it.
+    pub(crate) fn write_stamped(&mut self, write: impl FnOnce(&mut Vec<u8>, &mut Leads)) {
+        let mut leads = std::mem::take(&mut self.leads);
+        self.write_glue(|glue| write(glue, &mut leads));
+        self.leads = leads;
+    }
+
+    /// The stamps as they were last spelt here.
+    pub(crate) fn leads(&mut self) -> &mut Leads {
+        &mut self.leads
     }
 
     /// Appends a range of the payload of item number `item`, which is lent when the body is sent.

@@ -23,10 +23,12 @@ use crate::event::{Event, Field};
 use crate::filter::Scratch;
 use crate::format::{Entry, Format, RequestParts, Unfit};
 use crate::http::Reply;
-use crate::json::{unescaped, write_number, write_string};
-use crate::members::{is_strict, write_siem, write_timestamp};
+use crate::json::{unescaped, write_escaped};
+use crate::lead::{Leads, Spelling};
+use crate::members::{is_strict, write_timestamp};
 use crate::verdict::{RefusedItem, Verdict, shown};
 
+mod taken;
 mod template;
 
 pub use template::{Flavor, index_template};
@@ -136,7 +138,7 @@ impl Elastic {
     }
 
     /// Appends the action line.
-    fn write_action(&self, event: &Event<'_>, stamp: Option<&Stamp<'_>>, glue: &mut Vec<u8>) {
+    fn write_action(&self, event: &Event<'_>, stamp: Option<&Stamp<'_>>, glue: &mut Vec<u8>, leads: &mut Leads) {
         glue.extend_from_slice(match self.op {
             Op::Create => b"{\"create\":{",
             Op::Index => b"{\"index\":{",
@@ -144,12 +146,7 @@ impl Elastic {
         match (self.id, stamp) {
             (DocumentId::None, _) => {}
             (DocumentId::StreamAndNumber, Some(stamp)) => {
-                glue.extend_from_slice(b"\"_id\":");
-                write_string(stamp.stream, glue);
-                let closing_quote = glue.pop();
-                debug_assert_eq!(closing_quote, Some(b'"'));
-                glue.push(b':');
-                write_number(stamp.n, glue);
+                leads.write(Spelling::DocumentId, stamp, glue);
                 glue.push(b'"');
             }
             (DocumentId::StreamAndNumber | DocumentId::EventId, _) => {
@@ -182,6 +179,15 @@ impl Elastic {
             // The same events would get the same long answer for ever. What was taken already meets its id.
             return if events > 1 { Verdict::Smaller { why } } else { retry(why) };
         }
+        if taken::are_plainly_taken(&reply.body, events) {
+            return Verdict::Delivered { slow_down: false };
+        }
+        self.judge_each(reply, events, now_ms)
+    }
+
+    /// Makes a value of each item and judges it.
+    fn judge_each(&self, reply: &Reply, events: usize, now_ms: i64) -> Verdict {
+        let retry = |why| retry(reply, now_ms, why, false);
         let items = match serde_json::from_slice(&reply.body) {
             Ok(Answer { items: Some(items) }) if items.len() == events => items,
             Ok(Answer { items: Some(items) }) => {
@@ -259,14 +265,14 @@ impl Format for Elastic {
             }
             _ => {}
         }
-        body.write_glue(|glue| {
-            self.write_action(event, entry.stamp, glue);
+        body.write_stamped(|glue, leads| {
+            self.write_action(event, entry.stamp, glue, leads);
             glue.extend_from_slice(b"{\"@timestamp\":");
             write_timestamp(event, is_strict, glue);
             glue.push(b',');
             if let Some(stamp) = entry.stamp {
-                write_siem(stamp, glue);
-                glue.push(b',');
+                leads.write(Spelling::Member, stamp, glue);
+                glue.extend_from_slice(b"},");
             }
         });
         entry.lend(event, 1..event.raw.len(), body);
@@ -301,6 +307,13 @@ impl Format for Elastic {
         let why = || format!("the connection broke while a body of {body_len} bytes was sent; it may be too large");
         (body_len > MAX_BYTES && events > 1).then(|| Verdict::Smaller { why: why() })
     }
+}
+
+/// What stands before the number in a document's id.
+pub(crate) fn write_lead(stamp: &Stamp<'_>, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"\"_id\":\"");
+    write_escaped(stamp.stream, out);
+    out.push(b':');
 }
 
 /// What became of one document.

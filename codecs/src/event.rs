@@ -152,6 +152,17 @@ impl<'a> Event<'a> {
         Some(scratch)
     }
 
+    /// What [`Event::text`] gives, as bytes, for those who compare or copy it only: it is not validated once more.
+    pub(crate) fn meaning<'s>(&self, field: Field, scratch: &'s mut String) -> Option<&'s [u8]>
+    where
+        'a: 's,
+    {
+        if self.index.has_escapes(field) {
+            return self.text(field, scratch).map(str::as_bytes);
+        }
+        self.bytes(field)
+    }
+
     /// How grave it is.
     pub fn severity(&self) -> Severity {
         self.index.severity()

@@ -14,6 +14,8 @@
 //! An event without a user is not excluded by its user, one without a path not by its path. Paths are compared as they
 //! stand: case matters, and `/tmp/**` is everything below `/tmp` but not `/tmp` itself.
 
+use std::cmp::Ordering;
+
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
 use crate::event::{Event, Field};
@@ -47,7 +49,7 @@ pub struct Filter {
     severities: u8,
     excluded_users: Names,
     excluded_emails: Names,
-    excluded_paths: Option<GlobSet>,
+    excluded_paths: Paths,
     fingerprint: u64,
 }
 
@@ -55,7 +57,7 @@ pub struct Filter {
 #[derive(Clone, Debug, Default)]
 pub struct Scratch {
     pub(crate) text: String,
-    lower: String,
+    lower: Vec<u8>,
     pub(crate) bytes: Vec<u8>,
 }
 
@@ -126,7 +128,7 @@ impl Filter {
     }
 
     fn wants(&self, names: &Names, event: &Event<'_>, field: Field, scratch: &mut Scratch) -> bool {
-        names.is_all || event.text(field, &mut scratch.text).is_some_and(|value| names.contains(value))
+        names.is_all || event.meaning(field, &mut scratch.text).is_some_and(|value| names.contains(value))
     }
 
     fn excludes_user(&self, event: &Event<'_>, scratch: &mut Scratch) -> bool {
@@ -134,21 +136,24 @@ impl Filter {
             return false;
         }
         let mut is_named =
-            |field| event.text(field, &mut scratch.text).is_some_and(|name| self.excluded_users.contains(name));
+            |field| event.meaning(field, &mut scratch.text).is_some_and(|name| self.excluded_users.contains(name));
         is_named(Field::UserId)
             || is_named(Field::ServiceAccount)
             || event
-                .text(Field::UserEmail, &mut scratch.text)
+                .meaning(Field::UserEmail, &mut scratch.text)
                 .is_some_and(|email| self.excluded_emails.contains(in_lower_case(email, &mut scratch.lower)))
     }
 
     fn excludes_path(&self, event: &Event<'_>, scratch: &mut Scratch) -> bool {
-        let Some(globs) = &self.excluded_paths else { return false };
-        event.text(Field::ResourcePath, &mut scratch.text).is_some_and(|path| globs.is_match(path))
+        !self.excluded_paths.is_empty()
+            && event
+                .meaning(Field::ResourcePath, &mut scratch.text)
+                .is_some_and(|path| self.excluded_paths.contains(path))
     }
 }
 
-/// A list of names: exact ones sorted, the others one by one.
+/// A list of names: exact ones by length and then by their bytes, as most names differ in length already; the others one
+/// by one.
 #[derive(Clone, Debug, Default)]
 struct Names {
     is_all: bool,
@@ -164,7 +169,7 @@ impl Names {
     fn of(entries: &[String]) -> Names {
         let (wildcards, mut exact): (Vec<String>, Vec<String>) =
             entries.iter().cloned().partition(|name| is_wildcard(name));
-        exact.sort_unstable();
+        exact.sort_unstable_by(|one, other| by_length(one.as_bytes(), other.as_bytes()));
         Names { is_all: false, exact, wildcards: wildcards.iter().map(|pattern| Wildcard::new(pattern)).collect() }
     }
 
@@ -172,16 +177,46 @@ impl Names {
         self.exact.is_empty() && self.wildcards.is_empty()
     }
 
-    fn contains(&self, name: &str) -> bool {
-        self.exact.binary_search_by(|exact| exact.as_str().cmp(name)).is_ok()
+    fn contains(&self, name: &[u8]) -> bool {
+        self.exact.binary_search_by(|exact| by_length(exact.as_bytes(), name)).is_ok()
             || self.wildcards.iter().any(|wildcard| wildcard.matches(name))
     }
 }
 
+/// A list of paths. Most are all that lies below a directory, which takes no pattern language.
+#[derive(Clone, Debug, Default)]
+struct Paths {
+    /// Directories, each with a `/` at its end.
+    below: Vec<String>,
+    globs: Option<GlobSet>,
+}
+
+impl Paths {
+    fn is_empty(&self) -> bool {
+        self.below.is_empty() && self.globs.is_none()
+    }
+
+    fn contains(&self, path: &[u8]) -> bool {
+        let is_match = |globs: &GlobSet| std::str::from_utf8(path).is_ok_and(|path| globs.is_match(path));
+        self.below.iter().any(|directory| path.starts_with(directory.as_bytes()))
+            || self.globs.as_ref().is_some_and(is_match)
+    }
+}
+
+/// The directory, with its `/`, if a pattern is just everything below one.
+fn directory(pattern: &str) -> Option<&str> {
+    let directory = pattern.strip_suffix("**")?;
+    (directory.ends_with('/') && !directory.contains(['*', '?', '[', ']', '{', '}', '\\'])).then_some(directory)
+}
+
+fn by_length(one: &[u8], other: &[u8]) -> Ordering {
+    one.len().cmp(&other.len()).then_with(|| one.cmp(other))
+}
+
 /// ASCII letters only, as nothing else in an address has a case that servers agree on.
-fn in_lower_case<'s>(text: &str, lower: &'s mut String) -> &'s str {
+fn in_lower_case<'s>(text: &[u8], lower: &'s mut Vec<u8>) -> &'s [u8] {
     lower.clear();
-    lower.push_str(text);
+    lower.extend_from_slice(text);
     lower.make_ascii_lowercase();
     lower
 }
@@ -227,9 +262,14 @@ fn severity_bit(severity: Severity) -> u8 {
     1 << severity.code()
 }
 
-fn paths(entries: &[String], problems: &mut Vec<FilterError>) -> Option<GlobSet> {
+fn paths(entries: &[String], problems: &mut Vec<FilterError>) -> Paths {
     let mut set = GlobSetBuilder::new();
+    let mut below = Vec::new();
     for entry in entries {
+        if let Some(directory) = directory(entry) {
+            below.push(directory.to_owned());
+            continue;
+        }
         match GlobBuilder::new(entry).literal_separator(true).build() {
             Ok(glob) => {
                 set.add(glob);
@@ -241,11 +281,11 @@ fn paths(entries: &[String], problems: &mut Vec<FilterError>) -> Option<GlobSet>
         }
     }
     match set.build() {
-        Ok(set) => (!set.is_empty()).then_some(set),
+        Ok(set) => Paths { below, globs: (!set.is_empty()).then_some(set) },
         Err(error) => {
             let problem = format!("the patterns are too large together: {}", error.kind());
             problems.push(FilterError { list: "excluded_paths", found: String::new(), problem });
-            None
+            Paths::default()
         }
     }
 }
@@ -279,3 +319,30 @@ pub const FILTER_CODE_VERSION: u32 = 1;
 pub const ENTRIES_MAX: usize = 1000;
 /// Bytes in one entry.
 pub const ENTRY_BYTES_MAX: usize = 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_directory_excludes_what_its_pattern_matches(pattern in "/?([a,!. é-]{0,3}/){0,3}\\*\\*", path in "/?([a,!. é\n-]{0,3}/?){0,4}") {
+            let glob = GlobBuilder::new(&pattern).literal_separator(true).build().unwrap().compile_matcher();
+            if let Some(directory) = directory(&pattern) {
+                prop_assert_eq!(path.starts_with(directory), glob.is_match(&path));
+            }
+        }
+    }
+
+    #[test]
+    fn only_a_plain_directory_is_one() {
+        assert_eq!(directory("/tmp/**"), Some("/tmp/"));
+        assert_eq!(directory("/**"), Some("/"));
+        for pattern in
+            ["/tmp", "/tmp/", "/tmp/*", "/tmp**", "**", "/t*p/**", "/[t]mp/**", "/{a,b}/**", "/t\\mp/**", "/**/**"]
+        {
+            assert_eq!(directory(pattern), None, "{pattern}");
+        }
+    }
+}

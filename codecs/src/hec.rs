@@ -25,7 +25,8 @@ use crate::event::{Event, Field};
 use crate::filter::{Filter, FilterError, FilterSpec, Scratch};
 use crate::format::{Entry, Format, RequestParts, Unfit};
 use crate::http::Reply;
-use crate::json::{write_number, write_string};
+use crate::json::write_string;
+use crate::lead::Spelling;
 use crate::scope::{Scope, ScopeError};
 use crate::time::write_epoch_seconds;
 use crate::verdict::{Verdict, shown};
@@ -145,19 +146,14 @@ impl Hec {
     }
 
     fn after(&self, event: &Event<'_>, stamp: Option<&Stamp<'_>>, body: &mut Body) {
-        body.write_glue(|glue| {
+        body.write_stamped(|glue, leads| {
             glue.extend_from_slice(b",\"fields\":{\"event_id\":\"");
             glue.extend_from_slice(event.bytes(Field::EventId).unwrap_or_default());
             glue.extend_from_slice(b"\",\"tenant_id\":\"");
             glue.extend_from_slice(event.bytes(Field::TenantId).unwrap_or_default());
             glue.push(b'"');
             if let Some(stamp) = stamp {
-                glue.extend_from_slice(b",\"siem_node\":");
-                write_string(stamp.node, glue);
-                glue.extend_from_slice(b",\"siem_stream\":");
-                write_string(stamp.stream, glue);
-                glue.extend_from_slice(b",\"siem_n\":");
-                write_number(stamp.n, glue);
+                leads.write(Spelling::IndexedFields, stamp, glue);
             }
             glue.extend_from_slice(b"}}");
         });
@@ -194,6 +190,15 @@ impl Labels {
         text.extend_from_slice(b",\"event\":");
         Labels { index: index.unwrap_or_default().to_owned(), text }
     }
+}
+
+/// What stands between the tenant and the number.
+pub(crate) fn write_lead(stamp: &Stamp<'_>, out: &mut Vec<u8>) {
+    out.extend_from_slice(b",\"siem_node\":");
+    write_string(stamp.node, out);
+    out.extend_from_slice(b",\"siem_stream\":");
+    write_string(stamp.stream, out);
+    out.extend_from_slice(b",\"siem_n\":");
 }
 
 impl Format for Hec {

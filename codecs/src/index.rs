@@ -16,8 +16,7 @@ use crate::time::parse_rfc3339;
 mod marks;
 mod scan;
 
-pub(crate) use scan::after_string;
-use scan::{Scanner, Text};
+pub(crate) use scan::{Scanner, Text, after_string};
 
 /// Objects and arrays may be nested this deep; the event itself is level 1.
 pub const DEPTH_MAX: usize = 64;

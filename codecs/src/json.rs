@@ -41,35 +41,60 @@ pub(crate) fn write_escaped(text: &str, out: &mut Vec<u8>) {
     out.extend_from_slice(&bytes[written..]);
 }
 
-/// Appends `number` in decimal.
+/// Appends `number` in decimal, two digits at a time.
 pub fn write_number(number: u64, out: &mut Vec<u8>) {
     let mut digits = [0u8; 20];
-    let mut start = digits.len();
-    let mut rest = number;
-    loop {
-        start -= 1;
-        digits[start] = b'0' + (rest % 10) as u8;
-        rest /= 10;
+    let (pairs, _) = digits.as_chunks_mut::<2>();
+    let (mut rest, mut used) = (number, 0);
+    for place in pairs.iter_mut().rev() {
+        *place = two_digits(rest);
+        rest /= 100;
+        used += 2;
         if rest == 0 {
             break;
         }
     }
-    out.extend_from_slice(&digits[start..]);
+    let start = digits.len() - used;
+    let is_padded = digits[start] == b'0';
+    out.extend_from_slice(&digits[start + usize::from(is_padded)..]);
+}
+
+/// The last two decimal digits of `number`.
+pub(crate) fn two_digits(number: u64) -> [u8; 2] {
+    PAIRS[(number % 100) as usize]
 }
 
 /// How many bytes at the start of `bytes` are plain string content: no quote, no backslash, no control character.
-///
-/// Looks at eight bytes at a time. In each word the lowest marked byte is exact; marks above it may be borrow from it.
 fn plain_length(bytes: &[u8]) -> usize {
+    unmarked_length(bytes, |word| marks(word, b'"') | marks(word, b'\\') | control_marks(word))
+}
+
+/// How many bytes at the start of `bytes` have no mark. `marked` marks bytes of a little-endian word by their highest
+/// bits.
+///
+/// In each word only the lowest marked byte has to be exact: marks above it may be borrow or carry from it.
+pub(crate) fn unmarked_length(bytes: &[u8], marked: impl Fn(u64) -> u64) -> usize {
+    let first = |word| (marked(word) & (ONES * 0x80)).trailing_zeros() as usize / 8;
     let (words, tail) = bytes.as_chunks::<8>();
     for (nth, word) in words.iter().enumerate() {
-        let marks = marked(u64::from_le_bytes(*word));
-        if marks != 0 {
-            return nth * 8 + marks.trailing_zeros() as usize / 8;
+        let length = first(u64::from_le_bytes(*word));
+        if length < 8 {
+            return nth * 8 + length;
         }
     }
-    let plain = tail.iter().take_while(|byte| !is_special(**byte)).count();
-    words.len() * 8 + plain
+    let last = tail.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte));
+    words.len() * 8 + first(last).min(tail.len())
+}
+
+/// Marks the bytes that are `byte`.
+pub(crate) fn marks(word: u64, byte: u8) -> u64 {
+    let differs = word ^ (ONES * u64::from(byte));
+    differs.wrapping_sub(ONES) & !differs
+}
+
+/// Marks the bytes below space.
+pub(crate) fn control_marks(word: u64) -> u64 {
+    word.wrapping_sub(ONES * 0x20) & !word
 }
 
 /// The longest prefix of `escaped` of at most `limit` bytes that ends neither inside a character, nor inside an
@@ -178,20 +203,18 @@ fn write_escape(byte: u8, out: &mut Vec<u8>) {
     out.extend_from_slice(&[b'\\', short]);
 }
 
-fn marked(word: u64) -> u64 {
-    let quote = word ^ (ONES * b'"' as u64);
-    let backslash = word ^ (ONES * b'\\' as u64);
-    let is_quote = quote.wrapping_sub(ONES) & !quote;
-    let is_backslash = backslash.wrapping_sub(ONES) & !backslash;
-    let is_control = word.wrapping_sub(ONES * 0x20) & !word;
-    (is_quote | is_backslash | is_control) & (ONES * 0x80)
-}
-
-fn is_special(byte: u8) -> bool {
-    byte == b'"' || byte == b'\\' || byte < 0x20
-}
-
-const ONES: u64 = u64::MAX / 255;
+/// A word of bytes that are 1.
+pub(crate) const ONES: u64 = u64::MAX / 255;
+/// `00` to `99`.
+const PAIRS: [[u8; 2]; 100] = {
+    let mut pairs = [*b"00"; 100];
+    let mut nth = 0;
+    while nth < pairs.len() {
+        pairs[nth] = [b'0' + (nth / 10) as u8, b'0' + (nth % 10) as u8];
+        nth += 1;
+    }
+    pairs
+};
 const HEX: [u8; 16] = *b"0123456789abcdef";
 
 #[cfg(test)]
@@ -242,7 +265,8 @@ mod tests {
 
         #[test]
         fn the_plain_length_is_the_first_special_byte(bytes in prop::collection::vec(any::<u8>(), 0..40)) {
-            let naive = bytes.iter().position(|byte| is_special(*byte)).unwrap_or(bytes.len());
+            let is_special = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..0x20);
+            let naive = bytes.iter().position(is_special).unwrap_or(bytes.len());
             prop_assert_eq!(plain_length(&bytes), naive);
         }
 

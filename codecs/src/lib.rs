@@ -39,6 +39,7 @@ pub mod http;
 pub mod https;
 pub mod index;
 pub mod json;
+mod lead;
 pub mod loss;
 mod members;
 pub mod oauth;

@@ -13,7 +13,7 @@ use crate::event::{Event, Field};
 use crate::format::Unfit;
 use crate::index::{Index, after_string};
 use crate::json::{unescaped, write_number, write_string};
-use crate::time::write_rfc3339;
+use crate::time::{is_utc_millis, write_rfc3339};
 
 /// One member of an object.
 pub(crate) struct Member<'a> {
@@ -171,13 +171,18 @@ pub(crate) fn write_fitting(
 
 /// Appends `"siem":{…}`, the numbers that prove completeness.
 pub(crate) fn write_siem(stamp: &Stamp<'_>, out: &mut Vec<u8>) {
+    write_lead(stamp, out);
+    write_number(stamp.n, out);
+    out.push(b'}');
+}
+
+/// What [`write_siem`] writes before the number.
+pub(crate) fn write_lead(stamp: &Stamp<'_>, out: &mut Vec<u8>) {
     out.extend_from_slice(b"\"siem\":{\"node\":");
     write_string(stamp.node, out);
     out.extend_from_slice(b",\"stream\":");
     write_string(stamp.stream, out);
     out.extend_from_slice(b",\"n\":");
-    write_number(stamp.n, out);
-    out.push(b'}');
 }
 
 /// Appends the event's time as a JSON string: as written where the receiver reads it so, else the same instant in its
@@ -194,6 +199,9 @@ pub(crate) fn write_timestamp(event: &Event<'_>, is_read: fn(&[u8]) -> bool, out
 /// Whether strict readers of ISO 8601 take it: they know no lower case letters, no leap seconds and at most nine
 /// fractional digits. `written` is a valid RFC 3339 time, possibly with JSON escapes, which are never strict.
 pub(crate) fn is_strict(written: &[u8]) -> bool {
+    if is_utc_millis(written) {
+        return true;
+    }
     let fraction = written.get(20..).unwrap_or_default().iter().take_while(|byte| byte.is_ascii_digit()).count();
     written.get(10) == Some(&b'T')
         && written.get(17..19).is_some_and(|seconds| seconds != b"60")

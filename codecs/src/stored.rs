@@ -95,7 +95,9 @@ impl<Context> Decode<Context> for Index {
         if u8::decode(decoder)? != FORMAT {
             return Err(DecodeError::Other("an unknown format"));
         }
-        let severity = Severity::from_code(u8::decode(decoder)?).ok_or(DecodeError::Other("an unknown severity"))?;
+        let Some(severity) = Severity::from_code(u8::decode(decoder)?) else {
+            return Err(DecodeError::Other("an unknown severity"));
+        };
         let width = usize::from(u8::decode(decoder)?);
         if width != NARROW && width != WIDE {
             return Err(DecodeError::Other("an unknown width"));
@@ -105,12 +107,20 @@ impl<Context> Decode<Context> for Index {
             return Err(DecodeError::Other("fields that cannot be"));
         }
         let timestamp_ms = i64::decode(decoder)?;
-        let mut block = [0u8; BLOCK_MAX];
         let used = present.count_ones() as usize * 2 * width;
         decoder.claim_bytes_read(used)?;
-        decoder.reader().read(&mut block[..used])?;
-        let spans = if width == NARROW { spans::<NARROW>(&block, present) } else { spans::<WIDE>(&block, present) };
-        let spans = spans.ok_or(DecodeError::Other("a span that overflows"))?;
+        let Some(block) = decoder.reader().peek_read(used) else {
+            return Err(DecodeError::UnexpectedEnd { additional: used });
+        };
+        let mut spans = [Span::default(); Field::COUNT];
+        let filled = match width {
+            NARROW => fill(&mut spans, block, present, narrow_pair),
+            _ => fill(&mut spans, block, present, wide_pair),
+        };
+        if filled.is_none() {
+            return Err(DecodeError::Other("a span that overflows"));
+        }
+        decoder.reader().consume(used);
         Ok(Index { spans, present, escaped, severity, timestamp_ms })
     }
 }
@@ -131,22 +141,30 @@ fn put_spans<const WIDTH: usize>(index: &Index, block: &mut [u8; BLOCK_MAX]) -> 
     count * 2 * WIDTH
 }
 
-fn spans<const WIDTH: usize>(block: &[u8; BLOCK_MAX], present: u16) -> Option<[Span; Field::COUNT]> {
-    let mut spans = [Span::default(); Field::COUNT];
-    let (numbers, _) = block.as_chunks::<WIDTH>();
-    let (pairs, _) = numbers.as_chunks::<2>();
-    let mut pairs = pairs.iter();
-    for (_, span) in spans.iter_mut().enumerate().filter(|(nth, _)| present >> nth & 1 == 1) {
-        let [start, length] = pairs.next()?.map(number);
-        *span = Span { start, end: start.checked_add(length)? };
+/// Reads the spans of the fields that are `present`: the next pair of numbers is for the lowest bit that is left.
+fn fill<const PAIR: usize>(
+    spans: &mut [Span; Field::COUNT],
+    block: &[u8],
+    present: u16,
+    pair: impl Fn([u8; PAIR]) -> (u32, u32),
+) -> Option<()> {
+    let mut left = u32::from(present);
+    for bytes in block.as_chunks::<PAIR>().0 {
+        let (start, length) = pair(*bytes);
+        *spans.get_mut(left.trailing_zeros() as usize)? = Span { start, end: start.checked_add(length)? };
+        left &= left - 1;
     }
-    Some(spans)
+    Some(())
 }
 
-fn number<const WIDTH: usize>(bytes: [u8; WIDTH]) -> u32 {
-    let mut wide = [0u8; WIDE];
-    wide[..WIDTH].copy_from_slice(&bytes);
-    u32::from_le_bytes(wide)
+fn narrow_pair(bytes: [u8; 2 * NARROW]) -> (u32, u32) {
+    let pair = u32::from_le_bytes(bytes);
+    (pair & 0xffff, pair >> 16)
+}
+
+fn wide_pair(bytes: [u8; 2 * WIDE]) -> (u32, u32) {
+    let pair = u64::from_le_bytes(bytes);
+    (pair as u32, (pair >> 32) as u32)
 }
 
 const NARROW: usize = 2;

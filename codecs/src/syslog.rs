@@ -18,7 +18,8 @@
 use crate::body::{Body, Stamp};
 use crate::event::{Event, Field};
 use crate::filter::Scratch;
-use crate::json::{write_number, write_string};
+use crate::json::{ONES, control_marks, marks, unmarked_length, write_number, write_string};
+use crate::lead::{Leads, Spelling};
 
 mod header;
 mod shorten;
@@ -201,7 +202,7 @@ impl Syslog {
         let mut shortened = WHOLE;
         let mut step = 0;
         loop {
-            let length = self.compose(event, stamp, &shortened, scratch);
+            let length = self.compose(event, stamp, &shortened, body.leads(), scratch);
             if length <= self.max_len {
                 let skipped = u32::from(self.is_spliced(stamp, shortened.truncated));
                 self.emit(event, &shortened, item, skipped, length, body, scratch);
@@ -226,6 +227,7 @@ impl Syslog {
         event: &Event<'_>,
         stamp: Option<&Stamp<'_>>,
         shortened: &Shortened,
+        leads: &mut Leads,
         scratch: &mut Scratch,
     ) -> usize {
         let Scratch { text, bytes: out, .. } = scratch;
@@ -242,7 +244,7 @@ impl Syslog {
             Msg::Json => {
                 match (stamp, shortened.truncated) {
                     (None, false) => out.push(b'-'),
-                    (_, truncated) => self.write_siem(stamp, truncated, out),
+                    (_, truncated) => self.write_siem(stamp, truncated, leads, out),
                 }
                 self.before_text(out);
                 out.len() + shorten::length(event, shortened)
@@ -250,7 +252,7 @@ impl Syslog {
             Msg::StructuredData => {
                 self.write_audit(event, shortened, text, out);
                 if stamp.is_some() {
-                    self.write_siem(stamp, false, out);
+                    self.write_siem(stamp, false, leads, out);
                 }
                 self.before_text(out);
                 write_sentence(event, text, out);
@@ -264,13 +266,10 @@ impl Syslog {
         self.msg == Msg::Json && self.header.is_rfc3164() && (stamp.is_some() || truncated)
     }
 
-    fn write_siem(&self, stamp: Option<&Stamp<'_>>, truncated: bool, out: &mut Vec<u8>) {
+    fn write_siem(&self, stamp: Option<&Stamp<'_>>, truncated: bool, leads: &mut Leads, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.siem_id);
         if let Some(stamp) = stamp {
-            write_param("node", stamp.node, out);
-            write_param("stream", stamp.stream, out);
-            out.extend_from_slice(b" n=\"");
-            write_number(stamp.n, out);
+            leads.write(Spelling::Params, stamp, out);
             out.push(b'"');
         }
         if truncated {
@@ -371,6 +370,13 @@ fn write_member(stamp: Option<&Stamp<'_>>, truncated: bool, out: &mut Vec<u8>) {
     out.extend_from_slice(b"},");
 }
 
+/// Writes the parameters of `siem` up to the value of `n`.
+pub(crate) fn write_lead(stamp: &Stamp<'_>, out: &mut Vec<u8>) {
+    write_param("node", stamp.node, out);
+    write_param("stream", stamp.stream, out);
+    out.extend_from_slice(b" n=\"");
+}
+
 /// Writes ` name="value"` (RFC 5424, section 6.3.3). Control characters become spaces.
 fn write_param(name: &str, value: &str, out: &mut Vec<u8>) {
     out.push(b' ');
@@ -380,13 +386,15 @@ fn write_param(name: &str, value: &str, out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
-/// Writes text with control characters as spaces and a backslash before each byte that `is_escaped`.
+/// Writes text with control characters as spaces and a backslash before each byte that `is_escaped`, which is one that
+/// stands out in structured data.
 fn write_text(text: &str, is_escaped: impl Fn(u8) -> bool, out: &mut Vec<u8>) {
     let mut rest = text.as_bytes();
-    let is_special = |byte: &u8| is_escaped(*byte) || byte.is_ascii_control() || *byte == C1_LEAD;
-    while let Some(plain) = rest.iter().position(is_special) {
-        out.extend_from_slice(&rest[..plain]);
-        rest = match &rest[plain..] {
+    loop {
+        let (plain, special) = rest.split_at(unmarked_length(rest, special_marks));
+        out.extend_from_slice(plain);
+        rest = match special {
+            [] => return,
             [C1_LEAD, 0x80..=0x9f, after @ ..] => {
                 out.push(b' ');
                 after
@@ -399,10 +407,16 @@ fn write_text(text: &str, is_escaped: impl Fn(u8) -> bool, out: &mut Vec<u8>) {
                 }
                 after
             }
-            [] => &[],
         };
     }
-    out.extend_from_slice(rest);
+}
+
+/// Marks the bytes that structured data cannot hold as they are, and those that may begin such a character.
+fn special_marks(word: u64) -> u64 {
+    let delete = marks(word, 0x7f);
+    // The backslash and the closing bracket differ in their lowest bit only.
+    let brackets = marks(word | ONES, b']');
+    marks(word, b'"') | brackets | control_marks(word) | delete | marks(word, C1_LEAD)
 }
 
 /// The longest beginning of `value` that takes at most `limit` bytes inside a parameter.

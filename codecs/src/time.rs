@@ -2,6 +2,8 @@
 //!
 //! Everything inside is epoch milliseconds, `i64`, UTC. Digits below the millisecond are dropped, towards the past.
 
+use crate::json::{two_digits, write_number};
+
 /// Reads an RFC 3339 `date-time` (section 5.6) as epoch milliseconds.
 ///
 /// Years 0000 to 9999, any number of fractional digits, `T` and `Z` in either case. Second 60 is accepted where a leap
@@ -26,21 +28,24 @@ pub fn write_rfc3339(epoch_ms: i64, out: &mut Vec<u8>) {
     let epoch_ms = epoch_ms.clamp(YEAR_0000_MS, YEAR_10000_MS - 1);
     let (year, month, day) = civil(epoch_ms.div_euclid(DAY * 1000));
     let in_day = epoch_ms.rem_euclid(DAY * 1000);
-    let (seconds, millis) = (in_day / 1000, in_day % 1000);
-    pad(year, 4, out);
-    out.push(b'-');
-    pad(month, 2, out);
-    out.push(b'-');
-    pad(day, 2, out);
-    out.push(b'T');
-    pad(seconds / 3600, 2, out);
-    out.push(b':');
-    pad(seconds / 60 % 60, 2, out);
-    out.push(b':');
-    pad(seconds % 60, 2, out);
-    out.push(b'.');
-    pad(millis, 3, out);
-    out.push(b'Z');
+    let mut text = *b"0000-00-00T00:00:00.000Z";
+    put(year / 100, &mut text, 0);
+    put(year, &mut text, 2);
+    put(month, &mut text, 5);
+    put(day, &mut text, 8);
+    put_clock(in_day / 1000, &mut text, 11);
+    put_millis(in_day, &mut text, 20);
+    out.extend_from_slice(&text);
+}
+
+/// Whether [`write_rfc3339`] would write a time just as it stands here. `written` is a valid RFC 3339 time, possibly with
+/// JSON escapes; none of those is as short as this.
+pub(crate) fn is_utc_millis(written: &[u8]) -> bool {
+    written.len() == 24
+        && written[10] == b'T'
+        && written[17..19] != *b"60"
+        && written[19] == b'.'
+        && written[23] == b'Z'
 }
 
 /// Appends the time as BSD syslog writes it, 15 bytes: `May 12 14:23:01`, the day padded with a space (RFC 3164,
@@ -48,21 +53,14 @@ pub fn write_rfc3339(epoch_ms: i64, out: &mut Vec<u8>) {
 pub fn write_bsd(epoch_ms: i64, out: &mut Vec<u8>) {
     let seconds = epoch_ms.div_euclid(1000);
     let (_, month, day) = civil(seconds.div_euclid(DAY));
-    let in_day = seconds.rem_euclid(DAY);
-    out.extend_from_slice(MONTHS[month as usize - 1].as_bytes());
-    out.push(b' ');
+    let mut text = *b"Jan 00 00:00:00";
+    put_name(MONTHS[month as usize - 1], &mut text, 0);
+    put(day, &mut text, 4);
     if day < 10 {
-        out.push(b' ');
-        pad(day, 1, out);
-    } else {
-        pad(day, 2, out);
+        text[4] = b' ';
     }
-    out.push(b' ');
-    pad(in_day / 3600, 2, out);
-    out.push(b':');
-    pad(in_day / 60 % 60, 2, out);
-    out.push(b':');
-    pad(in_day % 60, 2, out);
+    put_clock(seconds.rem_euclid(DAY), &mut text, 7);
+    out.extend_from_slice(&text);
 }
 
 /// Appends the time as epoch seconds with three decimals: `1778595781.453`.
@@ -71,9 +69,10 @@ pub fn write_epoch_seconds(epoch_ms: i64, out: &mut Vec<u8>) {
         out.push(b'-');
     }
     let magnitude = epoch_ms.unsigned_abs();
-    crate::json::write_number(magnitude / 1000, out);
-    out.push(b'.');
-    pad((magnitude % 1000) as i64, 3, out);
+    write_number(magnitude / 1000, out);
+    let mut decimals = *b".000";
+    put_millis((magnitude % 1000) as i64, &mut decimals, 1);
+    out.extend_from_slice(&decimals);
 }
 
 /// Appends the time as an HTTP date in its preferred form (RFC 9110, section 5.6.7): `Tue, 12 May 2026 14:23:01 GMT`.
@@ -83,22 +82,15 @@ pub fn write_http_date(epoch_ms: i64, out: &mut Vec<u8>) {
     let epoch_ms = epoch_ms.clamp(YEAR_0000_MS, YEAR_10000_MS - 1);
     let days = epoch_ms.div_euclid(DAY * 1000);
     let (year, month, day) = civil(days);
-    let seconds = epoch_ms.rem_euclid(DAY * 1000) / 1000;
+    let mut text = *b"Thu, 01 Jan 1970 00:00:00 GMT";
     // 1970-01-01 was a Thursday.
-    out.extend_from_slice(WEEKDAYS[(days + 3).rem_euclid(7) as usize].as_bytes());
-    out.extend_from_slice(b", ");
-    pad(day, 2, out);
-    out.push(b' ');
-    out.extend_from_slice(MONTHS[(month - 1) as usize].as_bytes());
-    out.push(b' ');
-    pad(year, 4, out);
-    out.push(b' ');
-    pad(seconds / 3600, 2, out);
-    out.push(b':');
-    pad(seconds / 60 % 60, 2, out);
-    out.push(b':');
-    pad(seconds % 60, 2, out);
-    out.extend_from_slice(b" GMT");
+    put_name(WEEKDAYS[(days + 3).rem_euclid(7) as usize], &mut text, 0);
+    put(day, &mut text, 5);
+    put_name(MONTHS[month as usize - 1], &mut text, 8);
+    put(year / 100, &mut text, 12);
+    put(year, &mut text, 14);
+    put_clock(epoch_ms.rem_euclid(DAY * 1000) / 1000, &mut text, 17);
+    out.extend_from_slice(&text);
 }
 
 /// Reads an HTTP date in any of its three forms (RFC 9110, section 5.6.7) as epoch milliseconds.
@@ -180,7 +172,7 @@ fn number(text: &str) -> Option<i64> {
 }
 
 fn month(name: &str) -> Option<i64> {
-    let nth = MONTHS.iter().position(|month| *month == name)?;
+    let nth = MONTHS.iter().position(|month| month[..] == *name.as_bytes())?;
     Some(nth as i64 + 1)
 }
 
@@ -215,22 +207,35 @@ fn civil(days: i64) -> (i64, i64, i64) {
     (era * 400 + year_of_era + i64::from(month <= 2), month, day)
 }
 
-/// Appends the last `width` decimal digits of `number`, at most 4 of them.
-fn pad(number: i64, width: usize, out: &mut Vec<u8>) {
-    let mut digits = [b'0'; 4];
-    let mut rest = number;
-    for digit in digits[..width].iter_mut().rev() {
-        *digit += (rest % 10) as u8;
-        rest /= 10;
-    }
-    out.extend_from_slice(&digits[..width]);
+/// Puts the last two decimal digits of a number, which is not negative, into `text` at `at`.
+fn put(number: i64, text: &mut [u8], at: usize) {
+    text[at..at + 2].copy_from_slice(&two_digits(number as u64));
+}
+
+/// Puts a time of day as `14:23:01`; its colons stand there already.
+fn put_clock(in_day: i64, text: &mut [u8], at: usize) {
+    put(in_day / 3600, text, at);
+    put(in_day / 60 % 60, text, at + 3);
+    put(in_day % 60, text, at + 6);
+}
+
+/// Puts the milliseconds of a second with all three digits.
+fn put_millis(epoch_ms: i64, text: &mut [u8], at: usize) {
+    let millis = epoch_ms % 1000;
+    text[at] = b'0' + (millis / 100) as u8;
+    put(millis, text, at + 1);
+}
+
+fn put_name(name: &[u8; 3], text: &mut [u8], at: usize) {
+    text[at..at + 3].copy_from_slice(name);
 }
 
 const DAY: i64 = 86_400;
 const YEAR_0000_MS: i64 = -62_167_219_200_000;
 const YEAR_10000_MS: i64 = 253_402_300_800_000;
-const WEEKDAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
-const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+const WEEKDAYS: [&[u8; 3]; 7] = [b"Mon", b"Tue", b"Wed", b"Thu", b"Fri", b"Sat", b"Sun"];
+const MONTHS: [&[u8; 3]; 12] =
+    [b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec"];
 
 #[cfg(test)]
 mod tests {
@@ -335,6 +340,19 @@ mod tests {
         #[test]
         fn what_is_written_reads_back(epoch_ms in YEAR_0000_MS..YEAR_10000_MS) {
             prop_assert_eq!(parse_rfc3339(rfc3339(epoch_ms).as_bytes()), Some(epoch_ms));
+        }
+
+        #[test]
+        fn a_time_is_left_as_it_is_only_if_it_would_be_written_so(
+            seconds in -62_135_596_800i64..253_370_764_800,
+            form in prop::sample::select(vec!["%Y-%m-%dT%H:%M:%S", "%Y-%m-%dt%H:%M:%S", "%Y-%m-%dT%H:59:60"]),
+            rest in "(\\.[0-9]{1,4})?([Zz]|[+-][01][0-9]:[0-5][0-9])",
+        ) {
+            let utc = jiff::Timestamp::from_second(seconds).unwrap().to_zoned(jiff::tz::TimeZone::UTC);
+            let text = format!("{}{rest}", utc.strftime(form));
+            if let Some(epoch_ms) = parse_rfc3339(text.as_bytes()) {
+                prop_assert_eq!(is_utc_millis(text.as_bytes()), rfc3339(epoch_ms) == text, "{}", text);
+            }
         }
 
         #[test]

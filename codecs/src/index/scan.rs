@@ -1,4 +1,5 @@
-//! The JSON scanner under the index: checks the grammar of RFC 8259 and says where strings lie.
+//! The JSON scanner under the index: checks the grammar of RFC 8259 and says where strings lie. Replies that need no
+//! values made of them are walked with it as well.
 //!
 //! White space is space and tab only: a line break is refused. Whether the bytes are UTF-8 is not judged here, but
 //! [`Scanner::is_ascii`] says when that needs no looking: outside strings the grammar has ASCII only, and the inside of
@@ -7,8 +8,8 @@
 use super::marks::Marks;
 use super::{DEPTH_MAX, Refusal};
 
-/// A place in the event's bytes that only moves forward.
-pub(super) struct Scanner<'a> {
+/// A place in JSON text that only moves forward.
+pub(crate) struct Scanner<'a> {
     raw: &'a [u8],
     at: usize,
     marks: Marks<'a>,
@@ -16,14 +17,15 @@ pub(super) struct Scanner<'a> {
 
 /// A string, without its quotes.
 #[derive(Clone, Copy)]
-pub(super) struct Text {
+pub(crate) struct Text {
     pub(super) start: usize,
     pub(super) end: usize,
-    pub(super) has_escapes: bool,
+    pub(crate) has_escapes: bool,
 }
 
 impl Text {
-    pub(super) fn bytes(self, raw: &[u8]) -> &[u8] {
+    /// As written.
+    pub(crate) fn bytes(self, raw: &[u8]) -> &[u8] {
         &raw[self.start..self.end]
     }
 
@@ -33,30 +35,30 @@ impl Text {
 }
 
 impl<'a> Scanner<'a> {
-    pub(super) fn new(raw: &'a [u8]) -> Scanner<'a> {
+    pub(crate) fn new(raw: &'a [u8]) -> Scanner<'a> {
         Scanner { raw, at: 0, marks: Marks::new(raw) }
     }
 
     /// Whether all that was scanned is ASCII.
-    pub(super) fn is_ascii(&self) -> bool {
+    pub(crate) fn is_ascii(&self) -> bool {
         self.marks.is_ascii()
     }
 
-    pub(super) fn raw(&self) -> &'a [u8] {
+    pub(crate) fn raw(&self) -> &'a [u8] {
         self.raw
     }
 
-    pub(super) fn position(&self) -> usize {
+    pub(crate) fn position(&self) -> usize {
         self.at
     }
 
-    pub(super) fn peek(&self) -> Option<u8> {
+    pub(crate) fn peek(&self) -> Option<u8> {
         self.raw.get(self.at).copied()
     }
 
     /// Walks an object at its `{`. `member` is called for each key, at the first byte of its value, and must walk that.
     #[inline]
-    pub(super) fn object(
+    pub(crate) fn object(
         &mut self,
         mut member: impl FnMut(&mut Self, Text) -> Result<(), Refusal>,
     ) -> Result<(), Refusal> {
@@ -87,14 +89,17 @@ impl<'a> Scanner<'a> {
     }
 
     /// Walks any value at its first byte, `depth` levels below the outside.
-    pub(super) fn value(&mut self, depth: usize) -> Result<(), Refusal> {
+    pub(crate) fn value(&mut self, depth: usize) -> Result<(), Refusal> {
         match self.peek() {
             Some(b'"') => self.string().map(|_| ()),
             Some(b'{') => {
                 let depth = deeper(depth)?;
                 self.object(|scanner, _| scanner.value(depth))
             }
-            Some(b'[') => self.array(deeper(depth)?),
+            Some(b'[') => {
+                let depth = deeper(depth)?;
+                self.array(|scanner| scanner.value(depth))
+            }
             Some(b't') => self.literal(b"true"),
             Some(b'f') => self.literal(b"false"),
             Some(b'n') => self.literal(b"null"),
@@ -133,12 +138,22 @@ impl<'a> Scanner<'a> {
         Ok(Text { start, end, has_escapes: true })
     }
 
+    /// Steps over a copy of `value`, if one stands here: bytes that were walked before need not be walked again. Only an
+    /// object, an array or a string will do, because they end where their text does.
+    pub(crate) fn skip_copy(&mut self, value: &[u8]) -> bool {
+        let is_copy = self.raw[self.at..].starts_with(value);
+        self.at += if is_copy { value.len() } else { 0 };
+        is_copy
+    }
+
     /// Succeeds when nothing is left.
-    pub(super) fn end(&self) -> Result<(), Refusal> {
+    pub(crate) fn end(&self) -> Result<(), Refusal> {
         if self.at == self.raw.len() { Ok(()) } else { Err(self.expected_token("the end of the event")) }
     }
 
-    fn array(&mut self, depth: usize) -> Result<(), Refusal> {
+    /// Walks an array at its `[`. `item` is called at the first byte of each value and must walk it.
+    #[inline]
+    pub(crate) fn array(&mut self, mut item: impl FnMut(&mut Self) -> Result<(), Refusal>) -> Result<(), Refusal> {
         self.at += 1;
         if self.next_token() == Some(b']') {
             self.at += 1;
@@ -146,7 +161,7 @@ impl<'a> Scanner<'a> {
         }
         loop {
             self.next_token();
-            self.value(depth)?;
+            item(self)?;
             match self.next_token() {
                 Some(b',') => self.at += 1,
                 Some(b']') => break,
@@ -256,8 +271,9 @@ impl<'a> Scanner<'a> {
         count
     }
 
+    /// What stands here is not what was expected.
     #[cold]
-    fn expected(&self, expected: &'static str) -> Refusal {
+    pub(crate) fn expected(&self, expected: &'static str) -> Refusal {
         Refusal::Syntax { at: self.at, expected }
     }
 

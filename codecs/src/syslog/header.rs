@@ -4,8 +4,8 @@ use std::net::IpAddr;
 
 use super::{SyslogSettings, SyslogSettingsError};
 use crate::event::{Event, Field};
-use crate::json::write_number;
-use crate::time::{write_bsd, write_rfc3339};
+use crate::json::{ONES, unmarked_length};
+use crate::time::{is_utc_millis, write_bsd, write_rfc3339};
 
 /// Which standard a message's header follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +26,8 @@ pub enum Header {
 #[derive(Clone, Debug)]
 pub(super) struct Prepared {
     header: Header,
-    facility: u8,
+    /// PRI for each severity, and in RFC 5424 VERSION and a space.
+    beginnings: [Vec<u8>; SEVERITIES],
     /// HOSTNAME, APP-NAME and PROCID, or HOSTNAME and TAG with its colon; each with a space before and after.
     origin: Vec<u8>,
 }
@@ -60,7 +61,12 @@ impl Prepared {
                 origin.extend_from_slice(b": ");
             }
         }
-        Ok(Prepared { header: settings.header, facility: settings.facility, origin })
+        let version = if let Header::Rfc5424 = settings.header { "1 " } else { "" };
+        let beginnings = std::array::from_fn(|severity| {
+            let pri = usize::from(settings.facility) * SEVERITIES + severity;
+            format!("<{pri}>{version}").into_bytes()
+        });
+        Ok(Prepared { header: settings.header, beginnings, origin })
     }
 
     pub(super) fn is_rfc3164(&self) -> bool {
@@ -69,15 +75,12 @@ impl Prepared {
 
     /// Writes the header and the space behind it.
     pub(super) fn write(&self, event: &Event<'_>, text: &mut String, out: &mut Vec<u8>) {
-        out.push(b'<');
-        write_number(u64::from(self.facility) * 8 + u64::from(event.severity().syslog()), out);
-        out.push(b'>');
+        out.extend_from_slice(&self.beginnings[usize::from(event.severity().syslog())]);
         match self.header {
             Header::Rfc5424 => {
-                out.extend_from_slice(b"1 ");
-                write_rfc3339(event.timestamp_ms(), out);
+                write_time(event, out);
                 out.extend_from_slice(&self.origin);
-                write_name(event.text(Field::Action, text).unwrap_or_default(), MSGID_MAX, out);
+                write_msgid(event, text, out);
                 out.push(b' ');
             }
             Header::Rfc3164 { utc_offset } => {
@@ -103,6 +106,31 @@ fn without_domain(hostname: &str) -> &str {
     hostname.split_once('.').map_or(hostname, |(host, _)| host)
 }
 
+/// Writes the event's time in UTC with milliseconds, which is how most events have it already.
+fn write_time(event: &Event<'_>, out: &mut Vec<u8>) {
+    match event.bytes(Field::Timestamp) {
+        Some(written) if is_utc_millis(written) => out.extend_from_slice(written),
+        _ => write_rfc3339(event.timestamp_ms(), out),
+    }
+}
+
+/// Writes the event's action, which usually is a name already.
+fn write_msgid(event: &Event<'_>, text: &mut String, out: &mut Vec<u8>) {
+    match event.bytes(Field::Action) {
+        Some(written) if is_name(written, MSGID_MAX) && !event.index.has_escapes(Field::Action) => {
+            out.extend_from_slice(written);
+        }
+        _ => write_name(event.text(Field::Action, text).unwrap_or_default(), MSGID_MAX, out),
+    }
+}
+
+/// Whether [`write_name`] would leave a text as it is.
+fn is_name(text: &[u8], limit: usize) -> bool {
+    // Beyond the last graphic character, and before the first.
+    let marked = |word: u64| word | word.wrapping_add(ONES) | word.wrapping_sub(ONES * u64::from(b'!'));
+    (1..=limit).contains(&text.len()) && unmarked_length(text, marked) == text.len()
+}
+
 /// Writes a header part: printable ASCII, anything else as `_`, at most `limit` characters, `-` for nothing.
 fn write_name(text: &str, limit: usize, out: &mut Vec<u8>) {
     if text.is_empty() {
@@ -112,9 +140,26 @@ fn write_name(text: &str, limit: usize, out: &mut Vec<u8>) {
     out.extend(text.chars().take(limit).map(printable));
 }
 
+/// RFC 5424, section 6.2.1.
+const SEVERITIES: usize = 8;
 const HOSTNAME_MAX: usize = 255;
 const APP_NAME_MAX: usize = 48;
 const PROCID_MAX: usize = 128;
 const MSGID_MAX: usize = 32;
 const TAG_MAX: usize = 32;
 const DAY_MINUTES: u16 = 24 * 60;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_name_is_what_would_be_written_as_it_is(text in "[!-~]{0,30}|[ -~é\u{7f}\n]{0,40}|\\PC{0,9}") {
+            let mut written = Vec::new();
+            write_name(&text, MSGID_MAX, &mut written);
+            prop_assert_eq!(is_name(text.as_bytes(), MSGID_MAX), written == text.as_bytes());
+        }
+    }
+}

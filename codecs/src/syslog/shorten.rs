@@ -10,6 +10,9 @@ use crate::json::escaped_prefix;
 /// The ranges kept, rising; some may be empty.
 pub(super) fn kept(event: &Event<'_>, shortened: &Shortened) -> [Range<u32>; 4] {
     let end = event.raw.len() as u32;
+    if !shortened.truncated {
+        return [0..end, end..end, end..end, end..end];
+    }
     let mut cuts = [
         if shortened.payload { None } else { payload_member(event) },
         tail(event, Field::UserAgent, shortened.user_agent),
@@ -29,6 +32,9 @@ pub(super) fn kept(event: &Event<'_>, shortened: &Shortened) -> [Range<u32>; 4] 
 
 /// How many bytes are kept.
 pub(super) fn length(event: &Event<'_>, shortened: &Shortened) -> usize {
+    if !shortened.truncated {
+        return event.raw.len();
+    }
     kept(event, shortened).into_iter().map(|range| (range.end - range.start) as usize).sum()
 }
 
