@@ -27,6 +27,7 @@ pub use self::choosing::ToDo;
 use super::gate::{Closed, Gate, Pass};
 use super::isolation::Isolation;
 use super::lane::Lane;
+use super::pool::{Pool, Share};
 use crate::time::Millis;
 
 /// What bounds one sender.
@@ -63,6 +64,11 @@ pub struct Item<T> {
     pub load: T,
 }
 
+impl<T> Item<T> {
+    /// Bytes of memory that an event takes in a sender's hands, its place among those that are not settled included.
+    const MEMORY: usize = size_of::<Item<T>>() + SETTLED_ITEM_SIZE;
+}
+
 /// Events sent together, and their encoded form.
 #[derive(Debug)]
 pub struct Batch<T> {
@@ -86,6 +92,11 @@ impl<T> Batch<T> {
     fn of(items: Vec<Item<T>>) -> Batch<T> {
         Batch { items, body: Body::new(), encoded_ms: 0, is_encoded: false }
     }
+
+    /// Bytes of memory that it fills.
+    fn memory(&self) -> usize {
+        self.items.len() * Item::<T>::MEMORY + self.body.memory()
+    }
 }
 
 /// A batch on its way out. Comes back with [`Sender::settle`].
@@ -95,6 +106,8 @@ pub struct Job<T> {
     pub batch: Batch<T>,
     purpose: Purpose,
     number: u64,
+    /// What it counts in the pool while it is under way, in bytes.
+    memory: usize,
     /// Accepted for now: it counts no more as a request, and is settled when it is acknowledged.
     is_parked: bool,
 }
@@ -131,8 +144,12 @@ pub struct Sender<T> {
     search: Option<Search<T>>,
     suspects: Vec<Suspect<T>>,
     gate: Gate,
+    /// The destination has accepted something since the start.
+    has_answered: bool,
     lane: Lane,
     under_way: u32,
+    /// What the requests under way count in the pool, in bytes.
+    under_way_memory: usize,
     /// Batches that were accepted and wait for their acknowledgement.
     parked: u32,
     /// Event bytes of the batches that wait for their acknowledgement.
@@ -143,9 +160,7 @@ pub struct Sender<T> {
     probe_turn: usize,
     held_bytes: usize,
     held_events: usize,
-    /// Emptied buffers, kept so that sending allocates nothing after warm-up.
-    spare_items: Vec<Vec<Item<T>>>,
-    spare_bodies: Vec<Body>,
+    share: Share<T>,
 }
 
 #[derive(Debug)]
@@ -178,16 +193,16 @@ const PARKED_BYTES_MAX: usize = 64 << 20;
 const REFUSALS_MAX: u32 = 20;
 /// How long a lone refused event waits for evidence before it is tried again.
 const SUSPECT_WAIT: Millis = Millis(30_000);
-/// Emptied buffers kept for reuse.
-const SPARES_MAX: usize = 4;
+/// What an event takes among those of its stream that are not settled, in bytes.
+const SETTLED_ITEM_SIZE: usize = 24;
 /// An event with more than one part in so many of a batch's bytes is the first to be tried alone.
 const BULK_SHARE: u64 = 8;
 /// A destination that refuses a request as too large is still sent requests of this size.
 const LEARNED_SIZE_MIN: usize = 4 * 1024;
 
 impl<T> Sender<T> {
-    /// A sender with nothing in hand.
-    pub fn new(limits: Limits) -> Sender<T> {
+    /// A sender with nothing in hand, and with a share of `pool`.
+    pub fn new(limits: Limits, pool: &Pool<T>) -> Sender<T> {
         Sender {
             learned_size: limits.max_size,
             burst: usize::MAX,
@@ -203,7 +218,9 @@ impl<T> Sender<T> {
             search: None,
             suspects: Vec::new(),
             gate: Gate::default(),
+            has_answered: false,
             under_way: 0,
+            under_way_memory: 0,
             parked: 0,
             parked_bytes: 0,
             sent: 0,
@@ -211,14 +228,26 @@ impl<T> Sender<T> {
             probe_turn: 0,
             held_bytes: 0,
             held_events: 0,
-            spare_items: Vec::new(),
-            spare_bodies: Vec::new(),
+            share: pool.share(),
         }
     }
 
     /// Whether another event may be offered.
     pub fn has_room(&self) -> bool {
-        self.held_bytes - self.parked_bytes < self.limits.queue_bytes && self.parked_bytes < PARKED_BYTES_MAX
+        let answers = self.has_answered && self.gate.closed().is_none();
+        self.held_bytes - self.parked_bytes < self.limits.queue_bytes
+            && self.parked_bytes < PARKED_BYTES_MAX
+            && self.share.has_room(answers)
+    }
+
+    /// The pool that it has a share of.
+    pub fn pool(&self) -> &Pool<T> {
+        self.share.pool()
+    }
+
+    /// What it counts in the pool, in bytes.
+    pub fn memory(&self) -> usize {
+        self.share.bytes()
     }
 
     /// Events in hand: waiting, under way or suspected.
@@ -290,6 +319,8 @@ impl<T> Sender<T> {
         if self.open.items.len() >= self.limits.max_events {
             self.close_full();
         }
+        self.lend_to_open();
+        let before = self.open.body.memory();
         let mark = self.open.body.mark();
         if let Err(why) = encode(&item, self.open.items.len() as u32, &mut self.open.body) {
             return Err((item, why));
@@ -297,6 +328,7 @@ impl<T> Sender<T> {
         if self.open.body.len() > self.max_size() && !self.open.items.is_empty() {
             self.open.body.rewind(mark);
             self.close_full();
+            self.lend_to_open();
             if let Err(why) = encode(&item, 0, &mut self.open.body) {
                 return Err((item, why));
             }
@@ -308,6 +340,8 @@ impl<T> Sender<T> {
             self.open.encoded_ms = wall_ms;
         }
         self.open.items.push(item);
+        let grown = Item::<T>::MEMORY + self.open.body.memory() - if self.open.items.len() > 1 { before } else { 0 };
+        self.share.set(self.share.bytes() + grown);
         Ok(())
     }
 
@@ -349,6 +383,7 @@ impl<T> Sender<T> {
             self.held_bytes -= item.size as usize;
             self.held_events -= 1;
         }
+        self.recount();
     }
 
     /// The smallest number in hand that is not in a request.
@@ -360,11 +395,26 @@ impl<T> Sender<T> {
         batches.chain(suspects).chain(search).min_by_key(|item| item.n)
     }
 
-    /// Keeps a buffer that came with [`Effect::Delivered`] for reuse.
-    pub fn recycle(&mut self, mut items: Vec<Item<T>>) {
-        items.clear();
-        if self.spare_items.len() < SPARES_MAX {
-            self.spare_items.push(items);
+    /// Counts anew what it fills of the pool: what waits, and what is under way.
+    fn recount(&mut self) {
+        let waiting = self.again.iter().map(|(_, batch)| batch).chain(&self.ready).chain([&self.open]);
+        let apart = self.suspects.len() + self.search.as_ref().map_or(0, |search| search.isolation.held().count());
+        let waiting = waiting.map(Batch::memory).sum::<usize>() + apart * Item::<T>::MEMORY;
+        self.share.set(waiting + self.under_way_memory);
+    }
+
+    /// While nothing goes, what waits keeps no bodies: they are made again when it is sent.
+    fn drop_bodies(&mut self) {
+        for batch in self.again.iter_mut().map(|(_, batch)| batch).chain(&mut self.ready) {
+            batch.is_encoded = false;
+            self.share.pool().keep_body(std::mem::take(&mut batch.body));
+        }
+    }
+
+    /// A batch that begins borrows the buffers of one that has ended.
+    fn lend_to_open(&mut self) {
+        if self.open.items.capacity() == 0 {
+            (self.open.items, self.open.body) = self.share.pool().lend();
         }
     }
 
@@ -381,10 +431,7 @@ impl<T> Sender<T> {
     fn close_open(&mut self) {
         self.slot = None;
         self.is_gathering = false;
-        let items = self.spare_items.pop().unwrap_or_default();
-        let body = self.spare_bodies.pop().unwrap_or_default();
-        let fresh = Batch { items, body, encoded_ms: 0, is_encoded: true };
-        self.ready.push_back(std::mem::replace(&mut self.open, fresh));
+        self.ready.push_back(std::mem::take(&mut self.open));
     }
 
     /// Puts a batch among those that are sent before anything newer, in log order.
