@@ -172,7 +172,7 @@ impl<'a> HttpCarrier<'a> {
         let is_ending = self.shard.is_stopping() || self.place.is_closed.get();
         if acks.pending.patience(runtime.now()).is_some_and(|wait| is_ending || wait == Millis::ZERO) {
             let body = ack_query(acks.pending.question());
-            let answer = self.ask_for_acks(&body).await;
+            let answer = Box::pin(self.ask_for_acks(&body)).await;
             let (now, Some(acks)) = (self.shard.runtime.now(), &mut self.acks) else { return };
             let ids = answer.unwrap_or_else(|unanswered| {
                 // The next question may be answered; until then nothing is known.
@@ -202,7 +202,7 @@ impl<'a> HttpCarrier<'a> {
         if self.acks.as_ref().is_none_or(|acks| !acks.is_demanded || acks.is_confirmed) {
             return Ok(());
         }
-        match self.ask_for_acks(&ack_query(once(0))).await {
+        match Box::pin(self.ask_for_acks(&ack_query(once(0)))).await {
             Err(Unanswered { is_disabled: true, why }) => {
                 Err(Sent::answered(misconfigured(format!("{NO_ACKNOWLEDGEMENT}: {why}"))))
             }
@@ -324,9 +324,10 @@ impl<'a> HttpCarrier<'a> {
 
     /// One request, on the connection that is open or on a new one.
     async fn attempt(&mut self, batch: &Outgoing<'_>) -> Result<Outcome, TransportError> {
+        // What is seldom done is boxed, here and below: a thousand carriers wait, and each is as large as all it may do.
         let mut open = match self.connection.take() {
             Some(open) => open,
-            None => match self.connect().await? {
+            None => match Box::pin(self.connect()).await? {
                 Ok(open) => open,
                 Err(outcome) => return Ok(outcome),
             },
@@ -440,7 +441,7 @@ impl<'a> HttpCarrier<'a> {
             restate_length(&mut self.head, length as u64);
             return Ok(());
         }
-        self.write_new_head(target, batch).await?;
+        Box::pin(self.write_new_head(target, batch)).await?;
         self.head_of = head_of;
         Ok(())
     }

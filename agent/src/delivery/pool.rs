@@ -6,6 +6,9 @@
 //! way, may hold [`SILENT_PART`] of that: a hundred that are down leave most of the pool to the one that is not. What a
 //! sender has no room for stays in the log, and is read again when there is.
 //!
+//! While much waits, new batches are *bare*: their events are encoded once to see that they fit, and again when they are
+//! sent. A thousand batches that each wait for their slot then hold places in the log instead of bodies.
+//!
 //! Counted are bytes of memory, not of events: events lie in the log and are lent. What was sent and is not settled yet
 //! (batches that wait for an acknowledgement, the trail of a pipe) is bounded by its sender, and not counted here.
 //!
@@ -23,6 +26,8 @@ use super::sender::Item;
 pub const POOL_BYTES: usize = 24 << 20;
 /// What may be held for a destination that does not answer, as a part of what is free.
 pub const SILENT_PART: usize = 64;
+/// Above this new batches are bare, in bytes: a few destinations at full speed stay below it.
+const BARE_ABOVE: usize = POOL_BYTES / 8;
 /// What a share counts at most: what comes back from a broken pipe all at once must not stop everybody else.
 const SHARE_MAX: usize = POOL_BYTES / 2;
 /// Emptied buffers that are kept for reuse, in bytes.
@@ -36,6 +41,8 @@ pub struct Pool<T>(Rc<Inner<T>>);
 struct Inner<T> {
     filled: Cell<usize>,
     spare: RefCell<Spare<T>>,
+    /// What an event of a bare batch is encoded into, to see how long it is.
+    trial: RefCell<Body>,
 }
 
 /// Emptied buffers, kept so that sending allocates nothing after warm-up and an idle sender holds none.
@@ -56,7 +63,7 @@ pub struct Share<T> {
 impl<T> Default for Pool<T> {
     fn default() -> Self {
         let spare = Spare { items: Vec::new(), bodies: Vec::new(), bytes: 0 };
-        Pool(Rc::new(Inner { filled: Cell::new(0), spare: RefCell::new(spare) }))
+        Pool(Rc::new(Inner { filled: Cell::new(0), spare: RefCell::new(spare), trial: RefCell::default() }))
     }
 }
 
@@ -72,17 +79,41 @@ impl<T> Pool<T> {
         self.0.filled.get()
     }
 
+    /// Whether a batch that begins now is bare.
+    pub fn wants_bare(&self) -> bool {
+        self.filled() > BARE_ABOVE
+    }
+
+    /// How long a body is that `encode` writes, in bytes.
+    ///
+    /// # Errors
+    /// What `encode` says.
+    pub fn try_out<E>(&self, encode: impl FnOnce(&mut Body) -> Result<(), E>) -> Result<usize, E> {
+        let mut trial = self.0.trial.borrow_mut();
+        trial.clear();
+        encode(&mut trial)?;
+        Ok(trial.len())
+    }
+
     /// An empty share.
     pub fn share(&self) -> Share<T> {
         Share { pool: self.clone(), bytes: 0 }
     }
 
-    /// Empty buffers for a batch.
-    pub fn lend(&self) -> (Vec<Item<T>>, Body) {
+    /// An empty buffer for the events of a batch.
+    pub fn lend_items(&self) -> Vec<Item<T>> {
         let mut spare = self.0.spare.borrow_mut();
-        let (items, body) = (spare.items.pop().unwrap_or_default(), spare.bodies.pop().unwrap_or_default());
-        spare.bytes -= bytes_of(&items) + body.capacity();
-        (items, body)
+        let items = spare.items.pop().unwrap_or_default();
+        spare.bytes -= bytes_of(&items);
+        items
+    }
+
+    /// An empty buffer for a body.
+    pub fn lend_body(&self) -> Body {
+        let mut spare = self.0.spare.borrow_mut();
+        let body = spare.bodies.pop().unwrap_or_default();
+        spare.bytes -= body.capacity();
+        body
     }
 
     /// Keeps a buffer for the next batch.
@@ -123,6 +154,11 @@ impl<T> Share<T> {
         filled.set(filled.get() - self.bytes);
         self.bytes = bytes.min(SHARE_MAX);
         filled.set(filled.get() + self.bytes);
+    }
+
+    /// So many bytes more are held.
+    pub fn grow(&mut self, bytes: usize) {
+        self.set(self.bytes + bytes);
     }
 
     /// Whether one more event may be held; `answers` says that the destination does.
@@ -208,9 +244,9 @@ mod tests {
             body
         };
         (0..20).for_each(|_| pool.keep_body(body()));
-        let kept = (0..20).filter(|_| pool.lend().1.capacity() > 0).count();
+        let kept = (0..20).filter(|_| pool.lend_body().capacity() > 0).count();
         assert!((1..=SPARE_BYTES_MAX >> 20).contains(&kept), "{kept}");
         pool.keep_body(body());
-        assert!(pool.lend().1.capacity() > 0, "what was lent makes room for what comes back");
+        assert!(pool.lend_body().capacity() > 0, "what was lent makes room for what comes back");
     }
 }

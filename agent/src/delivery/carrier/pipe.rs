@@ -133,7 +133,7 @@ impl<'a> PipeCarrier<'a> {
         let runtime = &self.shard.runtime;
         let endpoint = self.place.route.endpoint(runtime, 0).await.map_err(misconfigured)?;
         if self.connection.is_none() {
-            let connected = transport::connect(runtime, &endpoint).await;
+            let connected = Box::pin(transport::connect(runtime, &endpoint)).await;
             let connection =
                 connected.and_then(|connection| SyslogConnection::new(connection, endpoint.request_timeout));
             self.connection = Some(connection.map_err(|error| failed(&error))?);

@@ -82,7 +82,7 @@ impl<'a> RelpCarrier<'a> {
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
             None => {
-                let fresh = transport::connect(runtime, &endpoint).await.map_err(|error| failed(&error))?;
+                let fresh = Box::pin(transport::connect(runtime, &endpoint)).await.map_err(|error| failed(&error))?;
                 RelpConnection::open(runtime, fresh, timeout).await.map_err(|error| failed(&error))?
             }
         };

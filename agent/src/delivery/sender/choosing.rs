@@ -58,7 +58,10 @@ impl<T> Sender<T> {
         self.next_ordinary(now, pace)
     }
 
-    fn send(&mut self, purpose: Purpose, batch: Batch<T>) -> Job<T> {
+    fn send(&mut self, purpose: Purpose, mut batch: Batch<T>) -> Job<T> {
+        if !batch.is_encoded && batch.body.capacity() == 0 {
+            batch.body = self.pool().lend_body();
+        }
         self.under_way += 1;
         self.sent += 1;
         // What was written to a pipe waits in its trail, which has a bound of its own.

@@ -132,6 +132,8 @@ pub struct Sender<T> {
     /// Events in a request while trust is being rebuilt after a misconfiguration.
     burst: usize,
     open: Batch<T>,
+    /// How long the open batch is as encoded, in bytes, whether it has a body or not.
+    open_len: usize,
     opened_at: Millis,
     /// When the open batch may go although it is not full; it has not asked yet while there is none.
     slot: Option<Millis>,
@@ -193,6 +195,8 @@ const PARKED_BYTES_MAX: usize = 64 << 20;
 const REFUSALS_MAX: u32 = 20;
 /// How long a lone refused event waits for evidence before it is tried again.
 const SUSPECT_WAIT: Millis = Millis(30_000);
+/// Bytes that a format writes between two events at most.
+const SEPARATOR_MAX: usize = 2;
 /// What an event takes among those of its stream that are not settled, in bytes.
 const SETTLED_ITEM_SIZE: usize = 24;
 /// An event with more than one part in so many of a batch's bytes is the first to be tried alone.
@@ -209,6 +213,7 @@ impl<T> Sender<T> {
             lane: if limits.is_pipe { Lane::fixed(limits.in_flight) } else { Lane::new(limits.in_flight) },
             limits,
             open: Batch::default(),
+            open_len: 0,
             opened_at: Millis::ZERO,
             slot: None,
             slots_unused: 0,
@@ -319,19 +324,15 @@ impl<T> Sender<T> {
         if self.open.items.len() >= self.limits.max_events {
             self.close_full();
         }
-        self.lend_to_open();
-        let before = self.open.body.memory();
-        let mark = self.open.body.mark();
-        if let Err(why) = encode(&item, self.open.items.len() as u32, &mut self.open.body) {
-            return Err((item, why));
-        }
-        if self.open.body.len() > self.max_size() && !self.open.items.is_empty() {
-            self.open.body.rewind(mark);
-            self.close_full();
-            self.lend_to_open();
-            if let Err(why) = encode(&item, 0, &mut self.open.body) {
-                return Err((item, why));
+        let encoded = match self.encode_into_open(&item, &mut encode) {
+            Ok(false) => {
+                self.close_full();
+                self.encode_into_open(&item, &mut encode).map(drop)
             }
+            other => other.map(drop),
+        };
+        if let Err(why) = encoded {
+            return Err((item, why));
         }
         self.held_bytes += item.size as usize;
         self.held_events += 1;
@@ -340,9 +341,39 @@ impl<T> Sender<T> {
             self.open.encoded_ms = wall_ms;
         }
         self.open.items.push(item);
-        let grown = Item::<T>::MEMORY + self.open.body.memory() - if self.open.items.len() > 1 { before } else { 0 };
-        self.share.set(self.share.bytes() + grown);
+        self.share.grow(Item::<T>::MEMORY);
         Ok(())
+    }
+
+    /// Encodes an event as the next one of the open batch; one that begins is bare while much waits. False when it has to
+    /// go into the next batch.
+    fn encode_into_open(
+        &mut self,
+        item: &Item<T>,
+        encode: &mut impl FnMut(&Item<T>, u32, &mut Body) -> Result<(), String>,
+    ) -> Result<bool, String> {
+        let is_first = self.open.items.is_empty();
+        if is_first {
+            self.begin_open();
+        }
+        let position = self.open.items.len() as u32;
+        let (mark, before) = (self.open.body.mark(), self.open.body.memory());
+        let len = if self.open.is_encoded {
+            encode(item, position, &mut self.open.body)?;
+            self.open.body.len()
+        } else {
+            // What stands between events is written only where one stands before.
+            let alone = self.share.pool().try_out(|body| encode(item, position, body))?;
+            self.open_len + alone + SEPARATOR_MAX
+        };
+        let fits = is_first || len <= self.max_size();
+        if fits {
+            self.open_len = len;
+            self.share.grow(self.open.body.memory() - before);
+        } else {
+            self.open.body.rewind(mark);
+        }
+        Ok(fits)
     }
 
     /// Gives up every event that is not in a request and for which `is_lost` holds, oldest first.
@@ -371,12 +402,9 @@ impl<T> Sender<T> {
         }
         self.again.retain(|(_, batch)| !batch.items.is_empty());
         self.ready.retain(|batch| !batch.items.is_empty());
-        if self.open.items.is_empty() {
+        if !self.open.is_encoded {
+            // What is added next must find a body that belongs to the items, or none: it goes on as a bare batch.
             self.open.body.clear();
-            self.open.is_encoded = true;
-        } else if !self.open.is_encoded {
-            // What is added next must find a body that belongs to the items: this batch is complete as it is.
-            self.close_open();
         }
         given_up[before..].sort_by_key(|item| item.n);
         for item in &given_up[before..] {
@@ -411,10 +439,16 @@ impl<T> Sender<T> {
         }
     }
 
-    /// A batch that begins borrows the buffers of one that has ended.
-    fn lend_to_open(&mut self) {
+    /// A batch that begins takes the buffers of one that has ended.
+    fn begin_open(&mut self) {
+        let pool = self.share.pool();
+        self.open.is_encoded = !pool.wants_bare();
+        self.open_len = 0;
         if self.open.items.capacity() == 0 {
-            (self.open.items, self.open.body) = self.share.pool().lend();
+            self.open.items = pool.lend_items();
+        }
+        if self.open.is_encoded && self.open.body.capacity() == 0 {
+            self.open.body = pool.lend_body();
         }
     }
 

@@ -750,3 +750,41 @@ fn one_more_carrier_is_of_use_only_for_what_could_go_beside_what_is_under_way() 
     world.run(Millis::from_secs(5), &mut |_, _| accept());
     assert!(!world.sender.has_more(world.now));
 }
+
+#[test]
+fn while_much_waits_batches_are_bare_and_no_longer_than_others() {
+    let limits = Limits { max_size: 100, queue_bytes: 1 << 30, ..LIMITS };
+    let pool = Pool::default();
+    let mut crowd = pool.share();
+    let mut world = World { sender: Sender::new(limits.clone(), &pool), ..World::new(limits, 34) };
+    world.offer(1);
+    crowd.set(POOL_BYTES / 2);
+    // The batch that had begun goes on as it was; ten events of ten bytes fill it.
+    world.offer(9);
+    let before = world.sender.memory();
+    assert!(before > 10 * Item::<()>::MEMORY);
+    world.offer(95);
+    assert_eq!(world.sender.memory() - before, 95 * Item::<()>::MEMORY);
+    let mut sizes = Vec::new();
+    world.run(Millis::from_secs(5), &mut |job, _| {
+        sizes.push((job.batch.is_encoded, job.batch.items.len()));
+        accept()
+    });
+    // A bare batch leaves room for what a format may write between events.
+    let bare = std::iter::repeat_n((false, 8), 11);
+    assert_eq!(sizes, std::iter::once((true, 10)).chain(bare).chain([(false, 7)]).collect::<Vec<_>>());
+    assert_eq!(world.delivered, (1..=105).collect::<Vec<_>>());
+}
+
+#[test]
+fn an_event_that_does_not_fit_its_format_is_found_at_once_in_a_bare_batch_too() {
+    let pool = Pool::default();
+    let mut crowd = pool.share();
+    crowd.set(POOL_BYTES / 2);
+    let mut world = World { sender: Sender::new(LIMITS, &pool), ..World::new(LIMITS, 35) };
+    world.offer(3);
+    let misfit = Item { n: 4, seq: 4, logged_at: 0, size: 10, load: () };
+    let refused = world.sender.offer(misfit, world.now, 0, |_, _, _| Err(String::from("too long")));
+    assert!(matches!(refused, Err((Item { n: 4, .. }, why)) if why == "too long"));
+    assert_eq!((world.sender.held_events(), world.sender.memory()), (3, 3 * Item::<()>::MEMORY));
+}
