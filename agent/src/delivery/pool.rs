@@ -6,7 +6,7 @@
 //! way, may hold [`SILENT_PART`] of that: a hundred that are down leave most of the pool to the one that is not. What a
 //! sender has no room for stays in the log, and is read again when there is.
 //!
-//! While much waits, new batches are *bare*: their events are encoded once to see that they fit, and again when they are
+//! While much waits, open batches are *bare*: their events are encoded once to see that they fit, and again when they are
 //! sent. A thousand batches that each wait for their slot then hold places in the log instead of bodies.
 //!
 //! Counted are bytes of memory, not of events: events lie in the log and are lent. What was sent and is not settled yet
@@ -26,7 +26,7 @@ use super::sender::Item;
 pub const POOL_BYTES: usize = 24 << 20;
 /// What may be held for a destination that does not answer, as a part of what is free.
 pub const SILENT_PART: usize = 64;
-/// Above this new batches are bare, in bytes: a few destinations at full speed stay below it.
+/// Above this open batches are bare, in bytes: a few destinations at full speed stay below it.
 const BARE_ABOVE: usize = POOL_BYTES / 8;
 /// What a share counts at most: what comes back from a broken pipe all at once must not stop everybody else.
 const SHARE_MAX: usize = POOL_BYTES / 2;
@@ -79,7 +79,7 @@ impl<T> Pool<T> {
         self.0.filled.get()
     }
 
-    /// Whether a batch that begins now is bare.
+    /// Whether so much waits that open batches are bare.
     pub fn wants_bare(&self) -> bool {
         self.filled() > BARE_ABOVE
     }

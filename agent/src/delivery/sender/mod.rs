@@ -345,8 +345,8 @@ impl<T> Sender<T> {
         Ok(())
     }
 
-    /// Encodes an event as the next one of the open batch; one that begins is bare while much waits. False when it has to
-    /// go into the next batch.
+    /// Encodes an event as the next one of the open batch, which is bare while much waits. False when it has to go into the
+    /// next batch.
     fn encode_into_open(
         &mut self,
         item: &Item<T>,
@@ -355,6 +355,8 @@ impl<T> Sender<T> {
         let is_first = self.open.items.is_empty();
         if is_first {
             self.begin_open();
+        } else if self.open.is_encoded && self.share.pool().wants_bare() {
+            self.bare_open();
         }
         let position = self.open.items.len() as u32;
         let (mark, before) = (self.open.body.mark(), self.open.body.memory());
@@ -421,6 +423,13 @@ impl<T> Sender<T> {
         let suspects = self.suspects.iter().map(|suspect| &suspect.item);
         let search = self.search.iter().flat_map(|search| search.isolation.held());
         batches.chain(suspects).chain(search).min_by_key(|item| item.n)
+    }
+
+    /// The open batch gives its body up; it is made again when the batch is sent.
+    fn bare_open(&mut self) {
+        self.open.is_encoded = false;
+        self.share.set(self.share.bytes().saturating_sub(self.open.body.memory()));
+        self.share.pool().keep_body(std::mem::take(&mut self.open.body));
     }
 
     /// Counts anew what it fills of the pool: what waits, and what is under way.
