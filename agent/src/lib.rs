@@ -1,5 +1,6 @@
 //! The agent as a library: the binary is a thin shell round it, and the tests and benchmarks use the same rooms.
 
+pub mod alarm;
 pub mod cli;
 pub mod config;
 pub mod control;

@@ -22,8 +22,12 @@ impl Notify {
     /// Something changed: everybody who waits looks again.
     pub fn notify(&self) {
         self.changes.set(self.changes.get() + 1);
-        for waker in self.waiting.take() {
-            waker.wake();
+        let mut woken = self.waiting.take();
+        woken.drain(..).for_each(Waker::wake);
+        // The emptied list is kept, so that waiting again allocates nothing.
+        let mut waiting = self.waiting.borrow_mut();
+        if waiting.is_empty() {
+            *waiting = woken;
         }
     }
 

@@ -13,12 +13,16 @@ pub const STORED_MAX: usize = 8 << 20;
 /// # Errors
 /// `StoredError::TooLong` when the body would be longer than [`STORED_MAX`]; `out` is then as it was.
 pub fn encode<T: Encode>(value: &T, out: &mut Vec<u8>) -> Result<(), StoredError> {
-    let body = bincode::encode_to_vec(value, config()).map_err(|source| StoredError::Encode { source })?;
-    if body.len() > STORED_MAX {
-        return Err(StoredError::TooLong { len: body.len() });
+    let before = out.len();
+    let written = match bincode::encode_into_std_write(value, out, config()) {
+        Ok(len) if len > STORED_MAX => Err(StoredError::TooLong { len }),
+        Ok(_) => Ok(()),
+        Err(source) => Err(StoredError::Encode { source }),
+    };
+    if written.is_err() {
+        out.truncate(before);
     }
-    out.extend_from_slice(&body);
-    Ok(())
+    written
 }
 
 /// The value that `bytes` hold, all of them.

@@ -65,6 +65,16 @@ impl Body {
         self.len == 0
     }
 
+    /// Bytes of memory that it fills: its glue, and its list of pieces. What items lend is not among them.
+    pub fn memory(&self) -> usize {
+        self.glue.len() + self.pieces.len() * size_of::<Piece>()
+    }
+
+    /// Bytes of memory that it could fill before it needs more.
+    pub fn capacity(&self) -> usize {
+        self.glue.capacity() + self.pieces.capacity() * size_of::<Piece>()
+    }
+
     /// How many slices [`Body::slices`] yields.
     pub fn pieces(&self) -> usize {
         self.pieces.len()
@@ -178,6 +188,9 @@ mod tests {
         assert_eq!(slices, [&b"ab"[..], b"second", b"c"]);
         assert!(std::ptr::eq(slices[1].as_ptr(), PAYLOADS[1].as_ptr()));
         assert_eq!((body.len(), body.pieces()), (9, 3));
+        assert_eq!(body.memory(), 3 + 3 * size_of::<Piece>(), "what is borrowed takes none");
+        body.clear();
+        assert!(body.memory() == 0 && body.capacity() > 0);
     }
 
     #[derive(Clone, Debug)]

@@ -233,10 +233,12 @@ impl Format for Hec {
     /// searches count distinct numbers.
     fn verdict(&self, reply: &Reply, events: usize, now_ms: i64) -> Verdict {
         let answer = Answer::of(reply);
-        let why = answer.words(reply);
         let is_success = (200..300).contains(&reply.status);
+        if is_success && answer.code == Some(0) {
+            return Verdict::Delivered { slow_down: false };
+        }
+        let why = answer.words(reply);
         match answer.code {
-            Some(0) if is_success => Verdict::Delivered { slow_down: false },
             Some(24 | 25) if is_success => Verdict::Delivered { slow_down: true },
             // Nothing was asked, so nothing was refused.
             Some(5) if events == 0 => Verdict::Delivered { slow_down: false },
@@ -269,12 +271,16 @@ struct Answer<'a> {
     #[serde(default)]
     code: Option<u32>,
     #[serde(default, borrow)]
-    text: Option<Cow<'a, str>>,
+    text: Option<Text<'a>>,
     #[serde(default, rename = "invalid-event-number")]
     offender: Option<usize>,
     #[serde(default, rename = "ackId")]
     ack_id: Option<u64>,
 }
+
+/// Words that are borrowed from the reply where nothing in them is escaped.
+#[derive(serde::Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
 /// The body of a question for what was indexed ("About HTTP Event Collector Indexer Acknowledgment").
 pub fn ack_query(ids: impl IntoIterator<Item = u64>) -> String {
@@ -318,7 +324,7 @@ impl<'a> Answer<'a> {
 
     fn words(&self, reply: &Reply) -> String {
         match (&self.text, self.code) {
-            (Some(text), Some(code)) => format!("HTTP {}, code {code}: {}", reply.status, shown(text)),
+            (Some(Text(text)), Some(code)) => format!("HTTP {}, code {code}: {}", reply.status, shown(text)),
             (None, Some(code)) => format!("HTTP {}, code {code}", reply.status),
             _ => format!("HTTP {}: {}", reply.status, shown(&String::from_utf8_lossy(&reply.body))),
         }

@@ -193,10 +193,25 @@ fn try_write_head<'a>(
             out.extend_from_slice(part.as_bytes());
         }
     }
-    out.extend_from_slice(b"Content-Length: ");
+    write_length(out, content_length);
+    Ok(())
+}
+
+/// States another length in a head that [`write_head`] has written and nothing was added to.
+///
+/// # Panics
+/// When `head` is no such head.
+pub fn restate_length(head: &mut Vec<u8>, content_length: u64) {
+    // Written last, and no value holds a line break, so the last one is ours.
+    let start = memchr::memmem::rfind(head, LENGTH_FIELD).expect("a head that states its length");
+    head.truncate(start);
+    write_length(head, content_length);
+}
+
+fn write_length(out: &mut Vec<u8>, content_length: u64) {
+    out.extend_from_slice(LENGTH_FIELD);
     write_number(content_length, out);
     out.extend_from_slice(b"\r\n\r\n");
-    Ok(())
 }
 
 /// Reads replies from one connection, one after another.
@@ -206,12 +221,24 @@ pub struct ReplyReader {
     is_head_request: bool,
     head: HeadBuffer,
     body: Option<(Reply, BodyReader)>,
+    /// An old reply, whose memory the next one takes.
+    spare: Reply,
 }
 
 impl ReplyReader {
     /// A reader that keeps at most `max_body` bytes of a body.
     pub fn new(max_body: usize) -> ReplyReader {
-        ReplyReader { max_body, is_head_request: false, head: HeadBuffer::default(), body: None }
+        let (head, spare) = (HeadBuffer::default(), Reply::default());
+        ReplyReader { max_body, is_head_request: false, head, body: None, spare }
+    }
+
+    /// Stands before the first reply of a connection again and keeps at most `max_body` bytes of its body. The reply takes
+    /// the memory of `spare`, which is an old one.
+    pub fn begin(&mut self, max_body: usize, spare: Reply) {
+        self.max_body = max_body;
+        self.head.clear();
+        self.body = None;
+        self.spare = spare;
     }
 
     /// A reader for the replies to `HEAD` requests, which have no body whatever they say.
@@ -259,7 +286,7 @@ impl ReplyReader {
     }
 
     /// `None` for an interim reply (1xx), after which the real one follows.
-    fn start_body(&self) -> Result<Option<(Reply, BodyReader)>, HttpError> {
+    fn start_body(&mut self) -> Result<Option<(Reply, BodyReader)>, HttpError> {
         let mut fields = [httparse::EMPTY_HEADER; HEADERS_MAX];
         let mut parsed = httparse::Response::new(&mut fields);
         complete(parsed.parse(&self.head.bytes))?;
@@ -270,7 +297,9 @@ impl ReplyReader {
         if status < 200 {
             return Ok(None);
         }
-        let headers = owned(parsed.headers);
+        let Reply { mut headers, mut body, .. } = std::mem::take(&mut self.spare);
+        body.clear();
+        copy_fields(parsed.headers, &mut headers);
         let length = Length::of(&headers)?;
         let framing = match length {
             _ if self.is_head_request || matches!(status, 204 | 304) => Framing::Counted { left: 0 },
@@ -281,7 +310,7 @@ impl ReplyReader {
         // A reply that states its length in two ways may have been read in two ways before it came here.
         let is_plain = !matches!(length, Length::Chunked { is_also_counted: true });
         let keep_alive = is_plain && stays_open(parsed.version, &headers);
-        let reply = Reply { status, headers, keep_alive, ..Reply::default() };
+        let reply = Reply { status, headers, body, keep_alive, is_cut: false };
         Ok(Some((reply, BodyReader { framing, max: self.max_body, discarded: 0 })))
     }
 
@@ -422,8 +451,20 @@ fn complete(parsed: httparse::Result<usize>) -> Result<(), HttpError> {
 }
 
 fn owned(fields: &[httparse::Header<'_>]) -> Vec<(String, String)> {
-    let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
-    fields.iter().map(|field| (field.name.to_owned(), text(field.value))).collect()
+    let mut headers = Vec::new();
+    copy_fields(fields, &mut headers);
+    headers
+}
+
+/// Puts `fields` in the place of what `headers` hold, and into its memory.
+fn copy_fields(fields: &[httparse::Header<'_>], headers: &mut Vec<(String, String)>) {
+    headers.resize_with(fields.len(), Default::default);
+    for (field, (name, value)) in fields.iter().zip(headers) {
+        name.clear();
+        name.push_str(field.name);
+        value.clear();
+        value.push_str(&String::from_utf8_lossy(field.value));
+    }
 }
 
 /// RFC 9110, section 5.6.2.
@@ -433,5 +474,7 @@ fn is_token(text: &str) -> bool {
 
 /// Headers that state where the message ends or begins; a second one could contradict the first.
 const WRITTEN_HERE: [&str; 3] = ["host", "content-length", "transfer-encoding"];
+/// How the field begins that a head ends with.
+const LENGTH_FIELD: &[u8] = b"Content-Length: ";
 const RETRY_AFTER_MIN_MS: u64 = 1_000;
 const RETRY_AFTER_MAX_MS: u64 = 3_600_000;

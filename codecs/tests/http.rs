@@ -315,3 +315,37 @@ proptest! {
         let _ = RequestReader::new(10).push(&wire);
     }
 }
+
+#[test]
+fn a_head_that_states_another_length_is_the_head_written_with_it() {
+    for (first, second) in [(0, 7), (123_456, 9), (9, u64::MAX)] {
+        let written = |length| {
+            let mut head = Vec::new();
+            let headers = [("X-Content-Length", "1"), ("X-Note", "Content-Length: 5")];
+            write_head(&mut head, "POST", "/x", "host", headers, length).unwrap();
+            head
+        };
+        let mut head = written(first);
+        restate_length(&mut head, second);
+        assert_eq!(head, written(second), "{first}, then {second}");
+    }
+}
+
+#[test]
+fn a_reply_that_takes_the_memory_of_another_takes_nothing_else_of_it() {
+    let long = b"HTTP/1.1 503 Busy\r\nRetry-After: 7\r\nX-Long: abcdefgh\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
+    let short = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+    let mut reader = ReplyReader::new(1);
+    let cut = match reader.push(long).unwrap() {
+        Progress::Done { message, .. } => message,
+        Progress::More => panic!("it is whole"),
+    };
+    assert!(cut.is_cut);
+    // What is left of another exchange goes with it.
+    assert_eq!(reader.push(b"HTTP/1.1 404 Not").unwrap(), Progress::More);
+    for wire in [&short[..], &long[..]] {
+        reader.begin(1000, cut.clone());
+        let Progress::Done { message, .. } = reader.push(wire).unwrap() else { panic!("it is whole") };
+        assert_eq!(message, reply(wire).unwrap().0);
+    }
+}

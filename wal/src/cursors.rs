@@ -43,10 +43,12 @@ impl Log {
 
     /// Hands over newer bodies of cursors that were written before. They outlive the process, so that a killed agent
     /// repeats little, but only [`Log::write_cursors`] makes a cursor durable. Bodies that are too large are left out.
-    pub fn note_cursors(&mut self, changed: &[(CursorKey, &[u8])]) {
+    pub fn note_cursors<'b>(&mut self, changed: impl IntoIterator<Item = (CursorKey, &'b [u8])>) {
         let mut keep = self.shared.lock_keep();
-        for (key, body) in changed.iter().filter(|(_, body)| body.len() <= CURSOR_BODY_MAX) {
-            keep.cursor_notes.insert(*key, body.to_vec());
+        for (key, body) in changed.into_iter().filter(|(_, body)| body.len() <= CURSOR_BODY_MAX) {
+            let note = keep.cursor_notes.entry(key).or_default();
+            note.clear();
+            note.extend_from_slice(body);
         }
         drop(keep);
         self.shared.keeper_signal.raise();

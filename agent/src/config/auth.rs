@@ -152,6 +152,11 @@ impl Auth {
         }
     }
 
+    /// Whether it shows the same with every request, until the secret changes.
+    pub fn is_lasting(&self) -> bool {
+        matches!(self, Auth::Header { .. } | Auth::Basic { .. } | Auth::SecretUrl(_))
+    }
+
     /// Every secret with the key that names it.
     #[must_use]
     pub fn secrets(&self) -> Vec<(&'static str, &Secret)> {

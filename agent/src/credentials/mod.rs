@@ -57,6 +57,8 @@ struct State {
     /// The proxy on the way, with its password as it was last read.
     proxy: Option<ProxySettings>,
     files: WatchedFiles,
+    /// How often the secrets have changed.
+    changes: u64,
     next_look: Millis,
     /// The destination refused what it was shown: read everything again, changed or not.
     must_read: bool,
@@ -112,11 +114,18 @@ impl Credentials {
         Arc::new(Credentials {
             destination: destination.name.clone(),
             lookup: Box::new(lookup),
-            state: Mutex::new(State { auth, proxy, files, next_look: Millis::ZERO, must_read: false }),
+            state: Mutex::new(State { auth, proxy, files, changes: 0, next_look: Millis::ZERO, must_read: false }),
             tokens: Mutex::new(Cache::default()),
             aws_keys: Mutex::new(Cache::default()),
             issuer_tls: Mutex::new(None),
         })
+    }
+
+    /// A number that stays the same as long as every request shows the same; `None` where each shows something of its own.
+    pub async fn lasting(self: &Arc<Self>, runtime: &Rc<dyn Runtime>) -> Option<u64> {
+        self.keep_fresh(runtime).await;
+        let state = self.state();
+        state.auth.iter().all(Auth::is_lasting).then_some(state.changes)
     }
 
     /// What `request` shows. Waits for a token where one is needed.
@@ -254,6 +263,7 @@ impl Credentials {
         if state.auth != auth {
             tracing::info!(destination = %self.destination, "its secrets changed and were read again");
             state.auth = auth;
+            state.changes += 1;
             drop(state);
             // What was fetched with the old ones may not be what the new ones give.
             lock(&self.tokens).outdated(now);

@@ -22,6 +22,7 @@ use super::gate::Hold;
 use super::http::HttpCarrier;
 use super::outlet::{Lone, LoneJob, OutletJob, Sending, Wish};
 use super::sender::{Item, Job, Outcome};
+use crate::alarm::Alarm;
 use crate::config::{Kind, SyslogTransport};
 use crate::shard::{Chance, Place, Shard};
 use crate::stream::tell::{Names, id_text};
@@ -54,10 +55,11 @@ pub(super) enum Next {
     End,
 }
 
-/// Waits for a job, `patience` at most. `also` wakes it too.
+/// Waits for a job, `patience` at most. `also` wakes it too, and `alarm` is what it waits by.
 pub(super) async fn next_job(
     shard: &Rc<Shard>,
     place: &Rc<Place>,
+    alarm: &mut Alarm,
     patience: Millis,
     also: impl Future<Output = ()>,
 ) -> Next {
@@ -90,13 +92,12 @@ pub(super) async fn next_job(
         Wish::Wait => patience,
     };
     place.idle.set(place.idle.get() + 1);
-    let is_over = Rc::clone(&shard.runtime);
     let event = async {
         or(wake.changed(seen), also).await;
         false
     };
     let timer = async {
-        is_over.sleep(wait.min(patience)).await;
+        alarm.at(now.plus(wait.min(patience))).await;
         true
     };
     let timed_out = or(event, timer).await;

@@ -4,7 +4,7 @@ use std::iter::once;
 use std::rc::Rc;
 
 use scaidrive_codecs::hec::{ACK_PATH, CHANNEL_HEADER, EVENT_PATH, Unanswered, ack_query, acknowledged};
-use scaidrive_codecs::http::{Reply, USER_AGENT, write_head};
+use scaidrive_codecs::http::{Reply, USER_AGENT, restate_length, write_head};
 use scaidrive_codecs::https::{COUNT_HEADER, IDEMPOTENCY_HEADER, idempotency_key};
 use scaidrive_codecs::{Body, Event, Format, Index, RequestParts, Scratch, Verdict};
 use scaidrive_wal::Record;
@@ -18,6 +18,7 @@ use super::encoder::outcome;
 use super::gate::Hold;
 use super::outlet::OutletJob;
 use super::sender::{Item, Outcome};
+use crate::alarm::Alarm;
 use crate::config::{Compression, HecAck, Kind};
 use crate::credentials::cache::{Trouble, TroubleKind};
 use crate::credentials::{Shown, Signable};
@@ -31,8 +32,14 @@ pub(super) struct HttpCarrier<'a> {
     shard: &'a Rc<Shard>,
     place: &'a Rc<Place>,
     format: &'a dyn Format,
+    alarm: Alarm,
     connection: Option<Open>,
+    /// The head of the last request.
     head: Vec<u8>,
+    /// What that head depends on beside its body's length, if it may be used again.
+    head_of: Option<HeadOf>,
+    /// What that head shows.
+    shown: Shown,
     zipped: Vec<u8>,
     scratch: Scratch,
     /// The reply said how the same events would be taken: that is tried at once.
@@ -55,6 +62,15 @@ struct AckSession {
     is_demanded: bool,
     /// The token has shown that it has acknowledgement.
     is_confirmed: bool,
+}
+
+/// What heads have in common that differ in the length of their bodies only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct HeadOf {
+    target: usize,
+    coding: Option<&'static str>,
+    /// See [`Credentials::lasting`](crate::credentials::Credentials::lasting).
+    secrets: u64,
 }
 
 /// A request before its head is written.
@@ -85,8 +101,11 @@ impl<'a> HttpCarrier<'a> {
             shard,
             place,
             format,
+            alarm: Alarm::new(&shard.runtime),
             connection: None,
             head: Vec::new(),
+            head_of: None,
+            shown: Shown::default(),
             zipped: Vec::new(),
             scratch: Scratch::default(),
             is_to_be_sent_again: false,
@@ -102,7 +121,7 @@ impl<'a> HttpCarrier<'a> {
             let now = self.shard.runtime.now();
             let until_question = self.acks.as_ref().and_then(|acks| acks.pending.patience(now));
             let patience = until_question.map_or(IDLE_MAX, |wait| wait.clamp(Millis(1), IDLE_MAX));
-            match next_job(self.shard, self.place, patience, std::future::pending()).await {
+            match next_job(self.shard, self.place, &mut self.alarm, patience, std::future::pending()).await {
                 Next::Again => {}
                 Next::End if until_question.is_some() && !self.place.is_closed.get() => {}
                 Next::End => return self.give_back("the destination is closed here"),
@@ -140,6 +159,7 @@ impl<'a> HttpCarrier<'a> {
             let mut lost = acks.pending.give_up();
             lost.push(job);
             acks.channel = guid(self.shard.runtime.entropy(), self.shard.runtime.entropy());
+            self.head_of = None;
             return self.send_again(lost, "another indexer answers, which knows nothing of what waited");
         }
         acks.pending.push(id, job, self.shard.runtime.now());
@@ -152,7 +172,7 @@ impl<'a> HttpCarrier<'a> {
         let is_ending = self.shard.is_stopping() || self.place.is_closed.get();
         if acks.pending.patience(runtime.now()).is_some_and(|wait| is_ending || wait == Millis::ZERO) {
             let body = ack_query(acks.pending.question());
-            let answer = self.ask_for_acks(&body).await;
+            let answer = Box::pin(self.ask_for_acks(&body)).await;
             let (now, Some(acks)) = (self.shard.runtime.now(), &mut self.acks) else { return };
             let ids = answer.unwrap_or_else(|unanswered| {
                 // The next question may be answered; until then nothing is known.
@@ -182,7 +202,7 @@ impl<'a> HttpCarrier<'a> {
         if self.acks.as_ref().is_none_or(|acks| !acks.is_demanded || acks.is_confirmed) {
             return Ok(());
         }
-        match self.ask_for_acks(&ack_query(once(0))).await {
+        match Box::pin(self.ask_for_acks(&ack_query(once(0)))).await {
             Err(Unanswered { is_disabled: true, why }) => {
                 Err(Sent::answered(misconfigured(format!("{NO_ACKNOWLEDGEMENT}: {why}"))))
             }
@@ -216,7 +236,8 @@ impl<'a> HttpCarrier<'a> {
         let runtime = &self.shard.runtime;
         let timeout = self.place.destination.timeouts.request;
         let slices = once(body.as_bytes());
-        let reply = transport::exchange(runtime, &mut open.connection, &self.head, slices, timeout, REPLY_MAX).await;
+        let exchanges = &self.shard.exchanges;
+        let reply = exchanges.exchange(runtime, &mut open.connection, &self.head, slices, timeout, REPLY_MAX).await;
         let reply = reply.map_err(|error| unasked(error.to_string()))?;
         if reply.keep_alive {
             self.connection = Some(open);
@@ -228,8 +249,8 @@ impl<'a> HttpCarrier<'a> {
     /// Cookies lead to the indexer that knows the numbers. Balancers change them all the time and still lead there; when
     /// they don't, the numbers show it.
     fn note_cookies(&mut self, reply: &Reply) {
-        if let Some(acks) = &mut self.acks {
-            acks.note_cookies(reply);
+        if self.acks.as_mut().is_some_and(|acks| acks.note_cookies(reply)) {
+            self.head_of = None;
         }
     }
 
@@ -303,31 +324,30 @@ impl<'a> HttpCarrier<'a> {
 
     /// One request, on the connection that is open or on a new one.
     async fn attempt(&mut self, batch: &Outgoing<'_>) -> Result<Outcome, TransportError> {
+        // What is seldom done is boxed, here and below: a thousand carriers wait, and each is as large as all it may do.
         let mut open = match self.connection.take() {
             Some(open) => open,
-            None => match self.connect().await? {
+            None => match Box::pin(self.connect()).await? {
                 Ok(open) => open,
                 Err(outcome) => return Ok(outcome),
             },
         };
         let events = batch.items.len().max(1);
-        let shown = match self.write_request_head(open.target, batch).await {
-            Ok(shown) => shown,
-            Err(outcome) => {
-                // Nothing was sent on it.
-                self.connection = Some(open);
-                return Ok(outcome);
-            }
-        };
+        if let Err(outcome) = self.write_request_head(open.target, batch).await {
+            // Nothing was sent on it.
+            self.connection = Some(open);
+            return Ok(outcome);
+        }
         let runtime = &self.shard.runtime;
         let timeout = self.place.destination.timeouts.request;
         let reply_max = REPLY_MAX + events * REPLY_EVENT_MAX;
+        let exchanges = &self.shard.exchanges;
         let exchanged = if batch.coding.is_some() {
             let zipped = once(self.zipped.as_slice());
-            transport::exchange(runtime, &mut open.connection, &self.head, zipped, timeout, reply_max).await
+            exchanges.exchange(runtime, &mut open.connection, &self.head, zipped, timeout, reply_max).await
         } else {
             let slices = whole(self.format, batch.body, batch.items);
-            transport::exchange(runtime, &mut open.connection, &self.head, slices, timeout, reply_max).await
+            exchanges.exchange(runtime, &mut open.connection, &self.head, slices, timeout, reply_max).await
         };
         let targets = self.place.route.targets();
         let reply = exchanged.inspect_err(|_| targets.borrow_mut().failed(open.target, runtime.now()))?;
@@ -348,7 +368,7 @@ impl<'a> HttpCarrier<'a> {
             Verdict::HoldForCredentials { .. }
                 if may_be_a_token_that_ended(reply.status) && !self.has_shown_another_token =>
             {
-                self.has_shown_another_token = self.place.route.credentials().refused(&shown);
+                self.has_shown_another_token = self.place.route.credentials().refused(&self.shown);
                 self.is_to_be_sent_again = self.has_shown_another_token;
             }
             _ => {}
@@ -360,13 +380,14 @@ impl<'a> HttpCarrier<'a> {
         if reply.keep_alive && !wants_another_connection(&verdict) {
             self.connection = Some(open);
         }
+        self.shard.exchanges.recycle(reply);
         let outcome = match verdict {
             Verdict::Apart { why } if !batch.items.is_empty() => {
                 Outcome::Apart { groups: self.groups(batch.items), why }
             }
             verdict => outcome(verdict, events),
         };
-        Ok(hidden(outcome, &shown))
+        Ok(hidden(outcome, &self.shown))
     }
 
     /// Which events go to the same part of the destination: a number for each.
@@ -409,8 +430,29 @@ impl<'a> HttpCarrier<'a> {
         }
     }
 
-    /// Writes the head of a request, and says what it shows; or how the request ends without having been sent.
-    async fn write_request_head(&mut self, target: usize, batch: &Outgoing<'_>) -> Result<Shown, Outcome> {
+    /// Writes the head of a request; most differ from the one before in the length of the body only.
+    ///
+    /// # Errors
+    /// How the request ends without having been sent.
+    async fn write_request_head(&mut self, target: usize, batch: &Outgoing<'_>) -> Result<(), Outcome> {
+        let head_of = self.head_of(target, batch).await;
+        if head_of.is_some() && head_of == self.head_of {
+            let length = if batch.coding.is_some() { self.zipped.len() } else { self.length(batch) };
+            restate_length(&mut self.head, length as u64);
+            return Ok(());
+        }
+        Box::pin(self.write_new_head(target, batch)).await?;
+        self.head_of = head_of;
+        Ok(())
+    }
+
+    /// What the head of a batch depends on, if nothing in it belongs to this batch alone.
+    async fn head_of(&self, target: usize, batch: &Outgoing<'_>) -> Option<HeadOf> {
+        let secrets = self.place.route.credentials().lasting(&self.shard.runtime).await?;
+        (!self.names_each_batch()).then_some(HeadOf { target, coding: batch.coding, secrets })
+    }
+
+    async fn write_new_head(&mut self, target: usize, batch: &Outgoing<'_>) -> Result<(), Outcome> {
         let request = self.format.request();
         let headers = [request.headers.clone(), self.batch_headers(batch), self.session_headers()].concat();
         let zipped = std::mem::take(&mut self.zipped);
@@ -419,14 +461,15 @@ impl<'a> HttpCarrier<'a> {
         let plain = |visit: &mut dyn FnMut(&[u8])| whole(format, batch.body, batch.items).for_each(visit);
         let compressed = |visit: &mut dyn FnMut(&[u8])| visit(&zipped);
         let sent: &dyn Fn(&mut dyn FnMut(&[u8])) = if batch.coding.is_some() { &compressed } else { &plain };
-        let shown = self
+        let written = self
             .write_head(target, request, &Whole { headers, length, coding: batch.coding, plain: &plain, sent })
             .await;
         self.zipped = zipped;
-        shown
+        written
     }
 
-    async fn write_head(&mut self, target: usize, request: &RequestParts, whole: &Whole<'_>) -> Result<Shown, Outcome> {
+    async fn write_head(&mut self, target: usize, request: &RequestParts, whole: &Whole<'_>) -> Result<(), Outcome> {
+        self.head_of = None;
         let RequestParts { method, path, .. } = request;
         let host = self.place.route.host_header(target);
         let Whole { headers, length, coding, plain, sent } = whole;
@@ -441,13 +484,18 @@ impl<'a> HttpCarrier<'a> {
         self.head.clear();
         write_head(&mut self.head, method, path, &host, own.chain(others).chain(coding), *length as u64)
             .map_err(|problem| misconfigured(problem.to_string()))?;
-        Ok(shown)
+        self.shown = shown;
+        Ok(())
+    }
+
+    /// Whether each request carries a key of its own.
+    fn names_each_batch(&self) -> bool {
+        matches!(&self.place.destination.kind, Kind::Https(https) if https.idempotency)
     }
 
     /// Headers that differ from batch to batch.
     fn batch_headers(&self, batch: &Outgoing<'_>) -> Vec<(String, String)> {
-        let Kind::Https(https) = &self.place.destination.kind else { return Vec::new() };
-        if !https.idempotency {
+        if !self.names_each_batch() {
             return Vec::new();
         }
         let count = (COUNT_HEADER.to_owned(), batch.items.len().max(1).to_string());
@@ -498,8 +546,9 @@ impl AckSession {
         headers
     }
 
-    /// Keeps the cookies of a reply (RFC 6265, section 5.2, without their attributes).
-    fn note_cookies(&mut self, reply: &Reply) {
+    /// Keeps the cookies of a reply (RFC 6265, section 5.2, without their attributes). Returns whether one is new.
+    fn note_cookies(&mut self, reply: &Reply) -> bool {
+        let mut is_new = false;
         for (_, value) in reply.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("set-cookie")) {
             let pair = value.split(';').next().unwrap_or_default();
             let Some((name, value)) = pair.split_once('=').map(|(name, value)| (name.trim(), value.trim())) else {
@@ -510,11 +559,19 @@ impl AckSession {
                 continue;
             }
             match self.cookies.iter().position(|(known, _)| known == name) {
-                Some(at) => self.cookies[at].1 = value.to_owned(),
-                None if self.cookies.len() < COOKIES_MAX => self.cookies.push((name.to_owned(), value.to_owned())),
+                Some(at) if self.cookies[at].1 == value => {}
+                Some(at) => {
+                    self.cookies[at].1 = value.to_owned();
+                    is_new = true;
+                }
+                None if self.cookies.len() < COOKIES_MAX => {
+                    self.cookies.push((name.to_owned(), value.to_owned()));
+                    is_new = true;
+                }
                 None => {}
             }
         }
+        is_new
     }
 }
 
@@ -641,8 +698,9 @@ mod tests {
             session.note_cookies(&reply(value));
         }
         assert_eq!(session.headers()[1], ("Cookie".to_owned(), "AWSALB=one; other=x".to_owned()));
+        assert!(session.note_cookies(&reply("AWSALB=two")), "the next head says so");
         for value in ["AWSALB=two", "bad=a\tb", "nothing"] {
-            session.note_cookies(&reply(value));
+            assert!(!session.note_cookies(&reply(value)));
         }
         assert_eq!(session.headers()[1], ("Cookie".to_owned(), "AWSALB=two; other=x".to_owned()));
     }

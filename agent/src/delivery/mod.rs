@@ -1,5 +1,5 @@
 //! How selected events get to their destination: decisions in [`sender`], [`gate`], [`isolation`], [`lane`],
-//! [`pace`], [`targets`], [`allowance`], [`acks`] and [`backoff`], which do no I/O; the loops round the transports in [`carrier`] and `http`.
+//! [`pace`], [`pool`], [`targets`], [`allowance`], [`acks`] and [`backoff`], which do no I/O; the loops round the transports in [`carrier`] and `http`.
 
 pub mod acks;
 pub mod allowance;
@@ -12,6 +12,7 @@ pub mod isolation;
 pub mod lane;
 pub mod outlet;
 pub mod pace;
+pub mod pool;
 pub mod route;
 pub mod sender;
 pub mod targets;

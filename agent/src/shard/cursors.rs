@@ -1,38 +1,60 @@
 //! A shard's cursors on their way to the disk.
 
+use std::ops::Range;
 use std::rc::Rc;
 
 use scaidrive_wal::{CursorKey, CursorTicket};
 
 use super::{Place, Shard};
-use crate::delivery::outlet::Outlet;
 use crate::time::Millis;
 
 /// Cursor bodies on their way to the disk.
 #[derive(Default)]
 pub(super) struct CursorQueue {
     pub(super) under_way: Vec<(CursorTicket, Vec<Rc<Place>>)>,
+    /// Kept empty, for its memory.
+    changed: Vec<Rc<Place>>,
+    notes: Notes,
+}
+
+/// Bodies that are written without a sync, one behind the other.
+#[derive(Default)]
+struct Notes {
+    bytes: Vec<u8>,
+    whose: Vec<(CursorKey, Range<usize>)>,
 }
 
 impl Shard {
     /// Cursors: what the disk has is heard, what is due is written and synced, and what else changed is noted. Only those
     /// that were `settled` in this turn can have changed, or have become free to be written again.
     pub(super) fn write_cursors(&self, now: Millis, settled: &[Rc<Place>]) {
-        let mut changed = self.hear_of_cursors();
+        let mut changed = std::mem::take(&mut self.cursors.borrow_mut().changed);
+        self.hear_of_cursors(&mut changed);
         let is_time = now >= self.next_cursors.get();
         if is_time {
             self.next_cursors.set(now.plus(CURSORS_EVERY));
-            changed = self.places();
+            changed.clear();
+            changed.extend_from_slice(&self.places.borrow());
         } else {
             changed.extend_from_slice(settled);
         }
         changed.retain(|place| place.has_cursor.get());
-        let mut whose = Vec::new();
-        let due = bodies_of(&changed, |place, outlet| {
-            let body = outlet.cursor_body(is_time)?;
-            whose.push(Rc::clone(place));
-            Some(body)
-        });
+        self.write_due(&changed, is_time);
+        self.note(&changed);
+        changed.clear();
+        self.cursors.borrow_mut().changed = changed;
+    }
+
+    /// Hands over what has to be durable soon.
+    fn write_due(&self, changed: &[Rc<Place>], is_time: bool) {
+        let (mut due, mut whose) = (Vec::new(), Vec::new());
+        for place in changed {
+            let mut outlet = place.outlet.borrow_mut();
+            if let Some(body) = outlet.cursor_body(is_time) {
+                due.push((outlet.key(), body));
+                whose.push(Rc::clone(place));
+            }
+        }
         let mut log = self.log.borrow_mut();
         if !due.is_empty() {
             match log.write_cursors(&borrowed(&due)) {
@@ -43,15 +65,28 @@ impl Shard {
                 }
             }
         }
-        let notes = bodies_of(&changed, |_, outlet| outlet.cursor_note());
-        if !notes.is_empty() {
-            log.note_cursors(&borrowed(&notes));
+    }
+
+    /// Hands over what need not be durable.
+    fn note(&self, changed: &[Rc<Place>]) {
+        let mut cursors = self.cursors.borrow_mut();
+        let Notes { bytes, whose } = &mut cursors.notes;
+        for place in changed {
+            let mut outlet = place.outlet.borrow_mut();
+            let start = bytes.len();
+            if outlet.write_cursor_note(bytes) {
+                whose.push((outlet.key(), start..bytes.len()));
+            }
+        }
+        if !whose.is_empty() {
+            let notes = whose.drain(..).map(|(key, range)| (key, &bytes[range]));
+            self.log.borrow_mut().note_cursors(notes);
+            bytes.clear();
         }
     }
 
-    /// Returns those whose cursors are not under way any more.
-    fn hear_of_cursors(&self) -> Vec<Rc<Place>> {
-        let mut heard = Vec::new();
+    /// Adds those whose cursors are not under way any more to `heard`.
+    fn hear_of_cursors(&self, heard: &mut Vec<Rc<Place>>) {
         let log = self.log.borrow();
         let written = log.cursors_written();
         let is_durable = log.cursor_error().is_none();
@@ -61,19 +96,7 @@ impl Shard {
                 heard.push(place);
             }
         }
-        heard
     }
-}
-
-fn bodies_of(
-    places: &[Rc<Place>],
-    mut body_of: impl FnMut(&Rc<Place>, &mut Outlet) -> Option<Vec<u8>>,
-) -> Vec<(CursorKey, Vec<u8>)> {
-    let body = |place: &Rc<Place>| {
-        let mut outlet = place.outlet.borrow_mut();
-        Some((outlet.key(), body_of(place, &mut outlet)?))
-    };
-    places.iter().filter_map(body).collect()
 }
 
 fn borrowed(bodies: &[(CursorKey, Vec<u8>)]) -> Vec<(CursorKey, &[u8])> {

@@ -33,7 +33,7 @@ use std::sync::{Arc, Mutex};
 use futures_lite::future::{or, yield_now};
 use scaidrive_codecs::Index;
 use scaidrive_codecs::own::{Envelope, IntakeChanged, LogDamaged, OwnEvent, SyncFailed};
-use scaidrive_wal::{Log, LogTime, Opened, Room, Seq, WallTime};
+use scaidrive_wal::{Log, LogTime, Opened, Record, Room, Seq, WallTime};
 
 pub use inbox::{Command, Mail, Mailbox};
 pub use place::Place;
@@ -45,6 +45,7 @@ use self::door::{Doors, LocalDoor, NoRoom, ShardId, Shelf};
 use self::intake::{Intake, Moment};
 use self::pass::Passes;
 use self::shelf::ShardShelf;
+use crate::alarm::Alarm;
 use crate::config::{Destination, DestinationId, OnFull};
 use crate::credentials::Credentials;
 use crate::deadletter::{DeadLetters, Key};
@@ -52,11 +53,12 @@ use crate::delivery::allowance::Allowance;
 use crate::delivery::carrier;
 use crate::delivery::outlet::{FLAG_OWN, Reading};
 use crate::delivery::pace::Pace;
+use crate::delivery::pool::Pool;
 use crate::notify::Notify;
 use crate::runtime::{Runtime, TaskName};
 use crate::stream::books::TenantBooks;
 use crate::time::{Entropy, Millis};
-use crate::transport::Gzip;
+use crate::transport::{Exchanges, Gzip};
 
 /// Who this agent is.
 #[derive(Clone, Debug)]
@@ -124,6 +126,10 @@ pub struct Shard {
     pub identity: Identity,
     /// How often it sends small requests.
     pub pace: RefCell<Pace>,
+    /// What its senders fill together.
+    pub pool: Pool<Record>,
+    /// What its exchanges use one after another.
+    pub exchanges: Exchanges,
     /// Compresses bodies, one at a time.
     pub gzip: RefCell<Gzip>,
     id: ShardId,
@@ -201,6 +207,8 @@ impl Shard {
         let shard = Rc::new(Shard {
             identity,
             pace: RefCell::default(),
+            pool: Pool::default(),
+            exchanges: Exchanges::default(),
             gzip: RefCell::default(),
             id,
             mailbox,
@@ -257,6 +265,7 @@ impl Shard {
         let bell = Arc::clone(self.mailbox.bell());
         let door = self.door();
         let mut mail = Mail::default();
+        let mut alarm = Alarm::new(&self.runtime);
         loop {
             self.mailbox.take(&mut mail);
             for job in mail.jobs.drain(..) {
@@ -281,7 +290,7 @@ impl Shard {
             if has_more {
                 yield_now().await;
             } else {
-                or(bell.changed(), self.runtime.sleep(TURN_MAX)).await;
+                or(bell.changed(), alarm.at(self.runtime.now().plus(TURN_MAX))).await;
             }
         }
     }
@@ -517,7 +526,7 @@ impl Shard {
 
     /// Sees to it that somebody carries for a place that has something to send.
     fn tend(self: &Rc<Self>, place: &Rc<Place>) {
-        if place.wants_carrier() && !place.is_closed.get() && !self.is_stopping() {
+        if place.wants_carrier(self.now.get()) && !place.is_closed.get() && !self.is_stopping() {
             place.carriers.set(place.carriers.get() + 1);
             self.runtime.spawn(TaskName::Delivery, Box::pin(carrier::carry(Rc::clone(self), Rc::clone(place))));
         }

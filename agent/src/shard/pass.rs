@@ -265,8 +265,12 @@ impl Shard {
                 continue;
             }
             let condemned = outlet.judge(record, &event, is_given_up, self.now.get(), scratch, &mut books);
+            // One more event in a batch that somebody waits for is nothing that the turn has to look at.
+            let is_news = is_given_up || outlet.is_replay() || !place.is_attended(&outlet, self.now.get());
             drop(outlet);
-            self.touch(place);
+            if is_news {
+                self.touch(place);
+            }
             if let Some(condemned) = condemned {
                 self.bury(place, condemned);
             }

@@ -102,19 +102,24 @@ impl Place {
     }
 
     /// Wakes a carrier, or says that one more is needed.
-    pub fn wants_carrier(&self) -> bool {
+    pub fn wants_carrier(&self, now: Millis) -> bool {
         let outlet = self.outlet.borrow();
         // One that rests has nothing to do for a new carrier, which would only end and ask for the next.
-        let has_work = !outlet.is_empty() || outlet.announcer().front().is_some() || outlet.has_letters();
-        if outlet.is_at_rest() || !has_work {
-            return false;
-        }
-        let has_lone = outlet.announcer().front().is_some() || outlet.has_letters();
-        if self.idle.get() > 0 && outlet.sender().is_gathering() && !has_lone {
+        let has_work = !outlet.is_empty() || outlet.has_lone();
+        if outlet.is_at_rest() || !has_work || self.is_attended(&outlet, now) {
             return false;
         }
         outlet.wake.notify();
         self.idle.get() == 0 && self.carriers.get() < outlet.carriers_max().min(CARRIERS_MAX)
+    }
+
+    /// Whether what waits in `outlet`, this place's own, is seen to: a carrier waits for the batch that is being put
+    /// together, or all are busy and look again when they are done, and one more would find nothing to send until then.
+    pub fn is_attended(&self, outlet: &Outlet, now: Millis) -> bool {
+        if self.idle.get() > 0 {
+            return outlet.sender().is_gathering() && !outlet.has_lone();
+        }
+        self.carriers.get() > 0 && !outlet.has_more(now)
     }
 }
 

@@ -80,6 +80,7 @@ impl Shard {
             must_begin_anew,
             now: self.runtime.now(),
             wall_ms: self.runtime.wall_ms(),
+            pool: &self.pool,
         };
         let mut outlet = Outlet::open(Arc::clone(&planned.destination), encoder, &start, &mut Chance(&*self.runtime));
         outlet.pause(self.paused.borrow().contains(&planned.destination.id));

@@ -54,8 +54,19 @@ pub(super) struct Gather<'a, S> {
 
 impl<'a, S: Iterator<Item = &'a [u8]>> Gather<'a, S> {
     pub(super) fn new(slices: S) -> Self {
-        let most = slices.size_hint().1.unwrap_or(WINDOW).min(WINDOW);
-        Gather { slices, window: Vec::with_capacity(most), first: 0, is_flushed: false, sent: 0 }
+        Gather::with_window(slices, Vec::new())
+    }
+
+    /// As [`Gather::new`], with the memory of a window that [`Gather::into_window`] gave back.
+    pub(super) fn with_window(slices: S, window: Window) -> Self {
+        let mut window = emptied(window);
+        window.reserve(slices.size_hint().1.unwrap_or(WINDOW).min(WINDOW));
+        Gather { slices, window, first: 0, is_flushed: false, sent: 0 }
+    }
+
+    /// The window's memory, for the next one.
+    pub(super) fn into_window(self) -> Window {
+        emptied(self.window)
     }
 
     /// Bytes handed to the connection so far.
@@ -109,6 +120,16 @@ impl<'a, S: Iterator<Item = &'a [u8]>> Gather<'a, S> {
             }
         }
     }
+}
+
+/// An empty window: only its memory is of use.
+pub(super) type Window = Vec<IoSlice<'static>>;
+
+/// The memory of a window without its slices.
+fn emptied<'b>(mut window: Vec<IoSlice<'_>>) -> Vec<IoSlice<'b>> {
+    window.clear();
+    // Elements of one size are collected in place, so this neither allocates nor copies.
+    window.into_iter().map(|_| unreachable!("it is empty")).collect()
 }
 
 fn poll_slices(connection: &mut Connection, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
@@ -174,6 +195,17 @@ mod tests {
             connection.close().await.unwrap();
             assert!(server.join().unwrap() == pieces.concat());
         });
+    }
+
+    #[test]
+    fn a_window_keeps_its_memory_from_one_write_to_the_next() {
+        let pieces = pieces();
+        let mut gather = Gather::new(pieces.iter().map(Vec::as_slice));
+        assert!(gather.refill());
+        let (window, most) = (gather.window.as_ptr(), gather.window.capacity());
+        let again = Gather::with_window(pieces.iter().map(Vec::as_slice), gather.into_window());
+        assert_eq!((again.window.as_ptr(), again.window.capacity()), (window, most));
+        assert!(again.window.is_empty());
     }
 
     #[test]

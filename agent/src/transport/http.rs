@@ -4,6 +4,7 @@
 //! answers and closes without reading on; that answer must not be lost to the broken pipe it causes. Redirects are
 //! replies like any other.
 
+use std::cell::RefCell;
 use std::io;
 use std::iter;
 use std::pin::Pin;
@@ -11,23 +12,34 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use futures_io::AsyncRead;
-use futures_lite::future::poll_fn;
+use futures_lite::future::{or, poll_fn};
 use scaidrive_codecs::http::{HttpError, Progress, Reply, ReplyReader};
 
+use crate::alarm::Alarm;
 use crate::runtime::Runtime;
 use crate::time::Millis;
-use crate::transport::connect::within;
-use crate::transport::gather::Gather;
+use crate::transport::gather::{Gather, Window};
 use crate::transport::{Connection, FailureKind, Stage, TransportError, kind_of, tls};
 
-/// Sends `head` and `slices`, whose length the head has stated, and reads the reply to its end.
-///
-/// At most `max_reply_body` bytes of the reply's body are kept. `timeout` is for all of it. The connection may be used
-/// for another request only after `Ok` with `keep_alive`; a reply that came before the request was all sent never says
-/// so.
+/// What exchanges on one thread use one after another, so that one more allocates nothing: as many of each as were under
+/// way at once, within bounds. A connection that waits holds nothing of it.
+#[derive(Default)]
+pub struct Exchanges {
+    tools: RefCell<Vec<Tools>>,
+    replies: RefCell<Vec<Reply>>,
+}
+
+/// What one exchange uses.
+struct Tools {
+    alarm: Alarm,
+    reader: ReplyReader,
+    window: Window,
+}
+
+/// One exchange by itself; see [`Exchanges::exchange`].
 ///
 /// # Errors
-/// At the stage `Write` when not all was sent, else at `Reply` with `outcome_unknown`.
+/// As there.
 pub async fn exchange<'a>(
     runtime: &Rc<dyn Runtime>,
     connection: &mut Connection,
@@ -36,27 +48,65 @@ pub async fn exchange<'a>(
     timeout: Millis,
     max_reply_body: usize,
 ) -> Result<Reply, TransportError> {
-    let mut exchange = Exchange {
-        gather: Gather::new(iter::once(head).chain(slices)),
-        write_error: None,
-        reader: ReplyReader::new(max_reply_body),
-        block: vec![0; READ_BLOCK].into_boxed_slice(),
-    };
-    let deadline = runtime.now().plus(timeout);
-    let work = async { Ok(poll_fn(|cx| exchange.poll(connection, cx)).await) };
-    let outcome = within(runtime, deadline, work, || ()).await;
-    match outcome {
-        Ok(outcome) => outcome,
-        Err(()) => Err(exchange.too_late(timeout)),
-    }
+    Exchanges::default().exchange(runtime, connection, head, slices, timeout, max_reply_body).await
 }
 
+impl Exchanges {
+    /// Sends `head` and `slices`, whose length the head has stated, and reads the reply to its end.
+    ///
+    /// At most `max_reply_body` bytes of the reply's body are kept. `timeout` is for all of it. The connection may be used
+    /// for another request only after `Ok` with `keep_alive`; a reply that came before the request was all sent never says
+    /// so.
+    ///
+    /// # Errors
+    /// At the stage `Write` when not all was sent, else at `Reply` with `outcome_unknown`.
+    pub async fn exchange<'a>(
+        &self,
+        runtime: &Rc<dyn Runtime>,
+        connection: &mut Connection,
+        head: &'a [u8],
+        slices: impl Iterator<Item = &'a [u8]>,
+        timeout: Millis,
+        max_reply_body: usize,
+    ) -> Result<Reply, TransportError> {
+        let Tools { mut alarm, mut reader, window } = self.tools(runtime);
+        reader.begin(max_reply_body, self.replies.borrow_mut().pop().unwrap_or_default());
+        let gather = Gather::with_window(iter::once(head).chain(slices), window);
+        let mut exchange = Exchange { gather, write_error: None, reader };
+        let deadline = runtime.now().plus(timeout);
+        let work = async { Some(poll_fn(|cx| exchange.poll(connection, cx)).await) };
+        let late = async {
+            alarm.at(deadline).await;
+            None
+        };
+        // The work first: what is done in time counts although the alarm rings too.
+        let outcome = or(work, late).await.unwrap_or_else(|| Err(exchange.too_late(timeout)));
+        let Exchange { gather, reader, .. } = exchange;
+        let mut tools = self.tools.borrow_mut();
+        if tools.len() < SPARE_MAX {
+            tools.push(Tools { alarm, reader, window: gather.into_window() });
+        }
+        outcome
+    }
+
+    /// Takes back a reply that nobody needs any more.
+    pub fn recycle(&self, reply: Reply) {
+        let mut replies = self.replies.borrow_mut();
+        if replies.len() < SPARE_MAX && reply.body.capacity() <= SPARE_BODY_MAX {
+            replies.push(reply);
+        }
+    }
+
+    fn tools(&self, runtime: &Rc<dyn Runtime>) -> Tools {
+        let spare = self.tools.borrow_mut().pop();
+        spare.unwrap_or_else(|| Tools { alarm: Alarm::new(runtime), reader: ReplyReader::new(0), window: Vec::new() })
+    }
+}
 struct Exchange<'a, S> {
     gather: Gather<'a, S>,
     /// Set when nothing more can be written; a reply may still be there to read.
     write_error: Option<io::Error>,
     reader: ReplyReader,
-    block: Box<[u8]>,
 }
 
 impl<'a, S: Iterator<Item = &'a [u8]>> Exchange<'a, S> {
@@ -70,12 +120,13 @@ impl<'a, S: Iterator<Item = &'a [u8]>> Exchange<'a, S> {
             }
             self.write_error = Some(error);
         }
+        let mut block = [0; READ_BLOCK];
         loop {
-            return match Pin::new(&mut *connection).poll_read(cx, &mut self.block) {
+            return match Pin::new(&mut *connection).poll_read(cx, &mut block) {
                 Poll::Pending => Poll::Pending,
                 Poll::Ready(Err(error)) => Poll::Ready(Err(self.failed(Some(error)))),
                 Poll::Ready(Ok(0)) => Poll::Ready(self.closed()),
-                Poll::Ready(Ok(size)) => match self.reader.push(&self.block[..size]) {
+                Poll::Ready(Ok(size)) => match self.reader.push(&block[..size]) {
                     Ok(Progress::More) => continue,
                     Ok(Progress::Done { message, .. }) => Poll::Ready(Ok(self.accept(message))),
                     Err(error) => Poll::Ready(Err(self.nonsense(&error))),
@@ -138,8 +189,12 @@ impl<'a, S: Iterator<Item = &'a [u8]>> Exchange<'a, S> {
     }
 }
 
-/// Bytes of a reply read at once.
-const READ_BLOCK: usize = 8 * 1024;
+/// Bytes of a reply read at once, on the stack.
+const READ_BLOCK: usize = 4 * 1024;
+/// Exchanges whose tools are kept, and replies.
+const SPARE_MAX: usize = 8;
+/// Replies are kept with a body of so many bytes at most.
+const SPARE_BODY_MAX: usize = 64 << 10;
 
 #[cfg(test)]
 mod tests {

@@ -25,7 +25,7 @@ pub use connect::{Connection, Endpoint, connect};
 pub use datagram::{DatagramError, DatagramSocket};
 pub use gather::{WriteError, write_slices};
 pub use gzip::Gzip;
-pub use http::exchange;
+pub use http::{Exchanges, exchange};
 pub use proxy::Proxy;
 pub use relp::{Answers, RelpConnection};
 pub use syslog::SyslogConnection;

@@ -14,6 +14,7 @@ use scaidrive_wal::Record;
 use super::{
     IDLE_MAX, Next, Sent, encode_if_needed, failed, lone_body, misconfigured, next_job, payload_of, settle, settle_lone,
 };
+use crate::alarm::Alarm;
 use crate::delivery::outlet::OutletJob;
 use crate::delivery::sender::{Item, Outcome};
 use crate::shard::{Place, Shard};
@@ -24,6 +25,7 @@ use crate::transport::{DatagramError, DatagramSocket, TransportError};
 pub(super) struct DatagramCarrier<'a> {
     shard: &'a Rc<Shard>,
     place: &'a Rc<Place>,
+    alarm: Alarm,
     /// The socket, and when its receiver's name was looked up.
     socket: Option<(DatagramSocket, Millis)>,
     /// The last batch was refused.
@@ -37,6 +39,7 @@ impl<'a> DatagramCarrier<'a> {
         DatagramCarrier {
             shard,
             place,
+            alarm: Alarm::new(&shard.runtime),
             socket: None,
             is_doubtful: false,
             datagram: Vec::new(),
@@ -46,7 +49,7 @@ impl<'a> DatagramCarrier<'a> {
 
     pub(super) async fn run(&mut self) {
         loop {
-            match next_job(self.shard, self.place, IDLE_MAX, std::future::pending()).await {
+            match next_job(self.shard, self.place, &mut self.alarm, IDLE_MAX, std::future::pending()).await {
                 Next::Again => {}
                 Next::End => return,
                 Next::Job(OutletJob::Events(mut job)) => {

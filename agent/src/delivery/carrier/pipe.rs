@@ -10,6 +10,7 @@ use super::{
     FINISH_MAX, IDLE_MAX, Next, Sent, encode_if_needed, failed, lone_body, misconfigured, next_job, payload_of,
     poll_now, settle, settle_late, settle_lone,
 };
+use crate::alarm::Alarm;
 use crate::delivery::outlet::{LoneJob, OutletJob};
 use crate::delivery::sender::{Job, Outcome};
 use crate::shard::{Place, Shard};
@@ -21,6 +22,7 @@ use crate::transport::{self, SyslogConnection};
 pub(super) struct PipeCarrier<'a> {
     shard: &'a Rc<Shard>,
     place: &'a Rc<Place>,
+    alarm: Alarm,
     connection: Option<SyslogConnection>,
     trail: VecDeque<Written>,
     trail_bytes: usize,
@@ -41,6 +43,7 @@ impl<'a> PipeCarrier<'a> {
         PipeCarrier {
             shard,
             place,
+            alarm: Alarm::new(&shard.runtime),
             connection: None,
             trail: VecDeque::new(),
             trail_bytes: 0,
@@ -58,7 +61,7 @@ impl<'a> PipeCarrier<'a> {
             }
             let patience = if self.trail.is_empty() { IDLE_MAX } else { TRAIL_LOOK };
             let closed = closed(&mut self.connection);
-            match next_job(self.shard, self.place, patience, closed).await {
+            match next_job(self.shard, self.place, &mut self.alarm, patience, closed).await {
                 Next::Job(OutletJob::Events(job)) => self.send_events(job).await,
                 Next::Job(OutletJob::Lone(job)) => self.send_lone(job).await,
                 Next::End if self.trail.is_empty() => {
@@ -89,7 +92,7 @@ impl<'a> PipeCarrier<'a> {
         let bytes = job.batch.body.len();
         match self.write(job.batch.body.slices(payload_of(&job.batch.items))).await {
             Ok(()) => {
-                self.place.outlet.borrow_mut().written(self.shard.runtime.wall_ms());
+                self.place.outlet.borrow_mut().batch_written(&mut job, self.shard.runtime.wall_ms());
                 self.leave_in_trail(OutletJob::Events(job), bytes);
             }
             Err(outcome) => {
@@ -130,7 +133,7 @@ impl<'a> PipeCarrier<'a> {
         let runtime = &self.shard.runtime;
         let endpoint = self.place.route.endpoint(runtime, 0).await.map_err(misconfigured)?;
         if self.connection.is_none() {
-            let connected = transport::connect(runtime, &endpoint).await;
+            let connected = Box::pin(transport::connect(runtime, &endpoint)).await;
             let connection =
                 connected.and_then(|connection| SyslogConnection::new(connection, endpoint.request_timeout));
             self.connection = Some(connection.map_err(|error| failed(&error))?);

@@ -12,6 +12,7 @@ use super::{
     FINISH_MAX, IDLE_MAX, Next, Sent, encode_if_needed, failed, lone_body, misconfigured, next_job, payload_of,
     poll_now, settle, settle_lone,
 };
+use crate::alarm::Alarm;
 use crate::delivery::outlet::OutletJob;
 use crate::delivery::sender::{Item, Outcome};
 use crate::shard::{Place, Shard};
@@ -21,13 +22,14 @@ use crate::transport::{self, Answers, RelpConnection};
 pub(super) struct RelpCarrier<'a> {
     shard: &'a Rc<Shard>,
     place: &'a Rc<Place>,
+    alarm: Alarm,
     connection: Option<RelpConnection>,
     scratch: Scratch,
 }
 
 impl<'a> RelpCarrier<'a> {
     pub(super) fn new(shard: &'a Rc<Shard>, place: &'a Rc<Place>) -> RelpCarrier<'a> {
-        RelpCarrier { shard, place, connection: None, scratch: Scratch::default() }
+        RelpCarrier { shard, place, alarm: Alarm::new(&shard.runtime), connection: None, scratch: Scratch::default() }
     }
 
     pub(super) async fn run(&mut self) {
@@ -36,7 +38,7 @@ impl<'a> RelpCarrier<'a> {
                 return self.finish().await;
             }
             let closed = closed(&mut self.connection);
-            match next_job(self.shard, self.place, IDLE_MAX, closed).await {
+            match next_job(self.shard, self.place, &mut self.alarm, IDLE_MAX, closed).await {
                 Next::Again => self.notice_close(),
                 Next::End => return self.finish().await,
                 Next::Job(OutletJob::Events(mut job)) => {
@@ -80,7 +82,7 @@ impl<'a> RelpCarrier<'a> {
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
             None => {
-                let fresh = transport::connect(runtime, &endpoint).await.map_err(|error| failed(&error))?;
+                let fresh = Box::pin(transport::connect(runtime, &endpoint)).await.map_err(|error| failed(&error))?;
                 RelpConnection::open(runtime, fresh, timeout).await.map_err(|error| failed(&error))?
             }
         };

@@ -8,10 +8,10 @@ use crate::stream::announce::{AnnouncerState, Revision};
 use crate::stream::marks::Marks;
 use crate::stream::settled::Checkpoint;
 
-/// What the cursor file holds of an outlet.
+/// What the cursor file holds of an outlet. To be written it borrows what is long.
 #[derive(Debug, Encode, Decode)]
-pub(super) struct CursorBody {
-    pub(super) name: String,
+pub(super) struct CursorBody<Name = String, Stood = Marks> {
+    pub(super) name: Name,
     pub(super) epoch: [u8; 16],
     pub(super) fingerprint: u64,
     pub(super) checkpoint: Checkpoint,
@@ -19,7 +19,7 @@ pub(super) struct CursorBody {
     pub(super) ahead: Vec<Range<u64>>,
     pub(super) announcements: AnnouncerState,
     /// Where its numbers stand in the log.
-    pub(super) marks: Marks,
+    pub(super) marks: Stood,
 }
 
 #[derive(Debug, Default)]
@@ -44,38 +44,39 @@ impl Outlet {
 
     /// Takes the cursor body as of now.
     pub fn cursor_body_now(&mut self) -> Option<Vec<u8>> {
-        let body = self.body()?;
+        let mut body = Vec::new();
+        if !self.write_body(&mut body) {
+            return None;
+        }
         self.cursor.is_dirty = false;
         self.cursor.is_urgent = false;
         self.cursor.on_its_way = Some((self.settled.checkpoint().next_seq, self.announcer.revision()));
         Some(body)
     }
 
-    fn body(&mut self) -> Option<Vec<u8>> {
+    fn write_body(&mut self, out: &mut Vec<u8>) -> bool {
         // A replay leaves the stream's cursor alone.
         if self.is_replay() {
-            return None;
+            return false;
         }
-        let checkpoint = self.settled.checkpoint();
         let body = CursorBody {
-            name: self.destination.name.clone(),
+            name: self.destination.name.as_str(),
             epoch: self.stream.epoch(),
             fingerprint: self.fingerprint,
-            checkpoint,
+            checkpoint: self.settled.checkpoint(),
             ahead: self.settled.delivered_ahead(AHEAD_MAX),
             announcements: self.announcer.state(),
-            marks: self.marks.clone(),
+            marks: &self.marks,
         };
-        let mut bytes = Vec::new();
-        stored::encode(&body, &mut bytes).ok()?;
-        self.cursor.is_noteworthy = false;
-        Some(bytes)
+        let is_written = stored::encode(&body, out).is_ok();
+        self.cursor.is_noteworthy &= !is_written;
+        is_written
     }
 
-    /// A body to be written without a sync, when events were settled since the last one: a killed agent then sends
-    /// again only what was not answered.
-    pub fn cursor_note(&mut self) -> Option<Vec<u8>> {
-        if self.cursor.is_noteworthy && self.cursor.durable_seq > 0 { self.body() } else { None }
+    /// Appends a body to be written without a sync to `out`, when events were settled since the last one: a killed agent
+    /// then sends again only what was not answered. Returns whether it has.
+    pub fn write_cursor_note(&mut self, out: &mut Vec<u8>) -> bool {
+        self.cursor.is_noteworthy && self.cursor.durable_seq > 0 && self.write_body(out)
     }
 
     /// The body taken last is on the disk, or could not be written.

@@ -39,7 +39,8 @@ use self::letters::Letters;
 use self::replay::Replay;
 use super::encoder::Encoder;
 use super::gate::Hold;
-use super::sender::{Item, Limits, Sender};
+use super::pool::Pool;
+use super::sender::{Effect, Item, Limits, Sender};
 use crate::config::{Destination, Kind};
 use crate::notify::Notify;
 use crate::stored;
@@ -74,6 +75,8 @@ pub struct Outlet {
     books: Books,
     announcer: Announcer,
     sender: Sender<Record>,
+    /// Kept empty, for its memory.
+    effects: Vec<Effect<Record>>,
     /// First number above all that was given up. Until the cursor has passed there, the gap is not announced, so nothing
     /// above it may go; what is below it and waits is given up too.
     given_up_end: u64,
@@ -176,6 +179,8 @@ pub struct Start<'a> {
     pub now: Millis,
     /// The same, in milliseconds since 1970.
     pub wall_ms: i64,
+    /// What the shard's senders fill together.
+    pub pool: &'a Pool<Record>,
 }
 
 impl Outlet {
@@ -206,7 +211,9 @@ impl Outlet {
             }
         };
         let stream = StreamName::new(start.node.into(), prefix, epoch);
-        let mut outlet = Outlet::at(destination, encoder, stream, checkpoint, announcer, start.now, start.wall_ms);
+        let sender = Sender::new(limits(&destination, encoder.frame_len()), start.pool);
+        let clock = WallClock { wall_ms: start.wall_ms, at: start.now };
+        let mut outlet = Outlet::at(destination, encoder, stream, checkpoint, announcer, sender, clock);
         if let Some((ahead, marks)) = kept {
             outlet.cursor.durable_seq = checkpoint.next_seq;
             (outlet.ahead, outlet.marks) = (ahead, marks);
@@ -227,15 +234,16 @@ impl Outlet {
         stream: StreamName,
         checkpoint: Checkpoint,
         announcer: Announcer,
-        now: Millis,
-        wall_ms: i64,
+        sender: Sender<Record>,
+        clock: WallClock,
     ) -> Outlet {
         Outlet {
             key: CursorKey(destination.id.bytes()),
             stream,
             filter: destination.filter.clone(),
             fingerprint: fingerprint(&destination),
-            sender: Sender::new(limits(&destination, encoder.frame_len())),
+            sender,
+            effects: Vec::new(),
             destination,
             encoder,
             reading: Reading::Waiting,
@@ -256,10 +264,10 @@ impl Outlet {
             is_resting: false,
             is_paused: false,
             letters: Letters::default(),
-            marks: Marks::at(&checkpoint, wall_ms),
+            marks: Marks::at(&checkpoint, clock.wall_ms),
             replay: None,
             cursor: CursorWrites::default(),
-            clock: WallClock { wall_ms, at: now },
+            clock,
             halted: None,
             notice: None,
         }

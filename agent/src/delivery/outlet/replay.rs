@@ -9,7 +9,8 @@ use std::rc::Rc;
 
 use scaidrive_wal::{Record, Seq};
 
-use super::{Drain, Outlet, Reading, new_epoch};
+use super::{Drain, Outlet, Reading, WallClock, limits, new_epoch};
+use crate::delivery::sender::Sender;
 use crate::stream::announce::Announcer;
 use crate::stream::settled::{Checkpoint, Settled};
 use crate::stream::statement::Previous;
@@ -71,7 +72,9 @@ impl Outlet {
         let stream = live.stream.in_epoch(epoch);
         let announcer = Announcer::new(epoch, Previous::None, now);
         let (destination, encoder) = (live.destination.clone(), Rc::clone(&live.encoder));
-        let mut outlet = Outlet::at(destination, encoder, stream, stretch.from, announcer, now, wall_ms);
+        let sender = Sender::new(limits(&destination, encoder.frame_len()), live.sender.pool());
+        let clock = WallClock { wall_ms, at: now };
+        let mut outlet = Outlet::at(destination, encoder, stream, stretch.from, announcer, sender, clock);
         outlet.is_paused = live.is_paused;
         outlet.replay = Some(Replay { stretch, from_wall_ms, has_begun: false, stopped: None });
         outlet

@@ -95,7 +95,7 @@ impl Outlet {
             return wish;
         }
         let todo = self.sender.next(now, pace);
-        let mut effects = Vec::new();
+        let mut effects = std::mem::take(&mut self.effects);
         self.sender.condemned(&mut effects);
         self.apply(effects, None, condemned, tenants);
         match todo {
@@ -142,7 +142,7 @@ impl Outlet {
     ) {
         self.clock = WallClock { wall_ms, at: now };
         self.tally.note(&outcome, wall_ms);
-        let mut effects = Vec::new();
+        let mut effects = std::mem::take(&mut self.effects);
         self.sender.settle(job, outcome, now, entropy, &mut effects);
         self.apply(effects, Some(wall_ms), condemned, tenants);
         self.wake.notify();
@@ -162,7 +162,12 @@ impl Outlet {
     }
 
     /// A batch was written to a pipe that does not answer; it is settled later.
-    pub fn written(&mut self, wall_ms: i64) {
+    pub fn batch_written(&mut self, job: &mut Job<Record>, wall_ms: i64) {
+        self.sender.keep_without_body(&mut job.batch);
+        self.written(wall_ms);
+    }
+
+    fn written(&mut self, wall_ms: i64) {
         self.tally.accepted_requests += 1;
         self.tally.last_success_ms = Some(wall_ms);
         self.sender.reached();
@@ -253,6 +258,17 @@ impl Outlet {
         is_awaited && has_sent_all
     }
 
+    /// Whether an announcement or a dead letter waits to be sent.
+    pub fn has_lone(&self) -> bool {
+        self.has_letters() || self.announcer.front().is_some()
+    }
+
+    /// Whether one more carrier would find something to send at `now` while all others are busy.
+    pub fn has_more(&self, now: Millis) -> bool {
+        let has_lone = self.has_letters() || (self.announcer.front().is_some() && !self.own_under_way);
+        has_lone || self.sender.has_more(now)
+    }
+
     /// How many carriers may work for it at once.
     pub fn carriers_max(&self) -> u32 {
         if matches!(self.destination.kind, Kind::Syslog(_)) { 1 } else { self.sender.lane_width() }
@@ -298,22 +314,23 @@ impl Outlet {
 
     fn apply(
         &mut self,
-        effects: Vec<Effect<Record>>,
+        mut effects: Vec<Effect<Record>>,
         wall_ms: Option<i64>,
         condemned: &mut Vec<Condemned>,
         tenants: &mut TenantBooks,
     ) {
-        for effect in effects {
+        for effect in effects.drain(..) {
             match effect {
                 Effect::Delivered(items) => {
                     for item in &items {
                         self.delivered(item, wall_ms, tenants);
                     }
-                    self.sender.recycle(items);
+                    self.sender.pool().keep_items(items);
                 }
                 Effect::DeadLetter(item, why) => condemned.push(Condemned { item, why }),
             }
         }
+        self.effects = effects;
     }
 }
 

@@ -1,8 +1,7 @@
 //! What the answers mean for the events, and for what may be sent from now on.
 
 use super::{
-    BULK_SHARE, Batch, Item, Job, Limits, Purpose, REFUSALS_MAX, SPARES_MAX, SUSPECT_WAIT, Search, Sender, Suspect,
-    bytes_of,
+    BULK_SHARE, Batch, Item, Job, Limits, Purpose, REFUSALS_MAX, SUSPECT_WAIT, Search, Sender, Suspect, bytes_of,
 };
 use crate::delivery::gate::Hold;
 use crate::delivery::isolation::Isolation;
@@ -77,7 +76,7 @@ impl<T> Sender<T> {
     /// How the request with one event alone ended.
     pub fn lone_settled(&mut self, outcome: &Outcome, was_probe: bool, now: Millis, entropy: &mut dyn Entropy) {
         match outcome {
-            Outcome::Accepted { .. } => self.gate.open(),
+            Outcome::Accepted { .. } => self.reached(),
             Outcome::Retry { hold, after, why } => self.gate.close(*hold, why.clone(), was_probe, *after, now, entropy),
             Outcome::Refused { why, .. } | Outcome::TooLarge { why } | Outcome::Apart { why, .. } => {
                 self.gate.close(Hold::Misconfigured, why.clone(), was_probe, None, now, entropy);
@@ -95,17 +94,26 @@ impl<T> Sender<T> {
         self.under_way -= 1;
         self.parked += 1;
         self.parked_bytes += bytes_of(&job.batch);
+        self.under_way_memory -= std::mem::take(&mut job.memory);
         self.answered_well(slow_down);
         if job.purpose == Purpose::Test {
             // The search need not wait: what is unacknowledged in the end was at least not refused.
             job.purpose = Purpose::Ordinary;
             self.test_accepted();
         }
+        self.recount();
     }
 
     /// The destination is there, though it has not answered for any event: what a pipe without answers knows.
     pub fn reached(&mut self) {
         self.gate.open();
+        self.has_answered = true;
+    }
+
+    /// A batch that was written to a pipe is kept without its body, which is made again should it have to go again.
+    pub fn keep_without_body(&self, batch: &mut Batch<T>) {
+        batch.is_encoded = false;
+        self.pool().keep_body(std::mem::take(&mut batch.body));
     }
 
     /// How a request ended. What became of its events is added to `effects`.
@@ -123,7 +131,23 @@ impl<T> Sender<T> {
             self.parked_bytes -= bytes_of(&job.batch);
         } else {
             self.under_way -= 1;
+            self.under_way_memory -= job.memory;
         }
+        self.hear(job, outcome, now, entropy, effects);
+        if self.gate.closed().is_some() {
+            self.drop_bodies();
+        }
+        self.recount();
+    }
+
+    fn hear(
+        &mut self,
+        job: Job<T>,
+        outcome: Outcome,
+        now: Millis,
+        entropy: &mut dyn Entropy,
+        effects: &mut Vec<Effect<T>>,
+    ) {
         match outcome {
             // How it was answered was heard when it was parked; this is no news of how the destination is now.
             Outcome::Retry { .. } if job.is_parked => self.put_back(job),
@@ -153,7 +177,10 @@ impl<T> Sender<T> {
 
     /// Suspects that were found with evidence at hand, as effects. Call after [`Sender::next`].
     pub fn condemned(&mut self, effects: &mut Vec<Effect<T>>) {
-        self.condemn(0, effects);
+        if !self.suspects.is_empty() {
+            self.condemn(0, effects);
+            self.recount();
+        }
     }
 
     /// A request of this number was accepted: what was refused before it is a dead letter, or goes once more where its refusal
@@ -184,7 +211,7 @@ impl<T> Sender<T> {
 
     /// A request was accepted: the way is free.
     fn answered_well(&mut self, slow_down: bool) {
-        self.gate.open();
+        self.reached();
         self.refused_in_a_row = 0;
         self.burst = self.burst.saturating_mul(2);
         if slow_down {
@@ -202,15 +229,12 @@ impl<T> Sender<T> {
     }
 
     fn delivered(&mut self, batch: Batch<T>, effects: &mut Vec<Effect<T>>) {
-        let Batch { items, mut body, .. } = batch;
+        let Batch { items, body, .. } = batch;
         for item in &items {
             self.held_bytes -= item.size as usize;
             self.held_events -= 1;
         }
-        body.clear();
-        if self.spare_bodies.len() < SPARES_MAX {
-            self.spare_bodies.push(body);
-        }
+        self.pool().keep_body(body);
         effects.push(Effect::Delivered(items));
     }
 
@@ -321,7 +345,7 @@ impl<T> Sender<T> {
     ) {
         let taken = job.batch.items.len() - refused.len() - again.len();
         if taken > 0 {
-            self.gate.open();
+            self.reached();
             self.refused_in_a_row = 0;
             self.condemn(job.number, effects);
         } else {

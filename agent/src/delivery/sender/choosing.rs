@@ -20,6 +20,20 @@ pub enum ToDo<T> {
 impl<T> Sender<T> {
     /// What to do at `now`. A batch that is not full takes a slot of `pace`.
     pub fn next(&mut self, now: Millis, pace: &mut Pace) -> ToDo<T> {
+        let todo = self.choose(now, pace);
+        self.recount();
+        todo
+    }
+
+    /// Whether a request could go at `now` beside those under way: a batch is full, goes again, or has waited for company
+    /// long enough, or nothing at all is under way.
+    pub fn has_more(&self, now: Millis) -> bool {
+        let has_lingered = !self.open.items.is_empty() && now >= self.opened_at.plus(self.limits.linger);
+        let is_idle = self.under_way == 0 && self.held_events > 0;
+        is_idle || has_lingered || !self.ready.is_empty() || !self.again.is_empty()
+    }
+
+    fn choose(&mut self, now: Millis, pace: &mut Pace) -> ToDo<T> {
         self.is_gathering = false;
         pace.give_back(std::mem::take(&mut self.slots_unused));
         match self.gate.pass(now) {
@@ -44,10 +58,16 @@ impl<T> Sender<T> {
         self.next_ordinary(now, pace)
     }
 
-    fn send(&mut self, purpose: Purpose, batch: Batch<T>) -> Job<T> {
+    fn send(&mut self, purpose: Purpose, mut batch: Batch<T>) -> Job<T> {
+        if !batch.is_encoded && batch.body.capacity() == 0 {
+            batch.body = self.pool().lend_body();
+        }
         self.under_way += 1;
         self.sent += 1;
-        Job { batch, purpose, number: self.sent, is_parked: false }
+        // What was written to a pipe waits in its trail, which has a bound of its own.
+        let memory = if self.limits.is_pipe { 0 } else { batch.memory() };
+        self.under_way_memory += memory;
+        Job { batch, purpose, number: self.sent, memory, is_parked: false }
     }
 
     fn next_ordinary(&mut self, now: Millis, pace: &mut Pace) -> ToDo<T> {

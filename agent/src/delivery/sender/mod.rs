@@ -27,6 +27,7 @@ pub use self::choosing::ToDo;
 use super::gate::{Closed, Gate, Pass};
 use super::isolation::Isolation;
 use super::lane::Lane;
+use super::pool::{Pool, Share};
 use crate::time::Millis;
 
 /// What bounds one sender.
@@ -63,6 +64,11 @@ pub struct Item<T> {
     pub load: T,
 }
 
+impl<T> Item<T> {
+    /// Bytes of memory that an event takes in a sender's hands, its place among those that are not settled included.
+    const MEMORY: usize = size_of::<Item<T>>() + SETTLED_ITEM_SIZE;
+}
+
 /// Events sent together, and their encoded form.
 #[derive(Debug)]
 pub struct Batch<T> {
@@ -86,6 +92,11 @@ impl<T> Batch<T> {
     fn of(items: Vec<Item<T>>) -> Batch<T> {
         Batch { items, body: Body::new(), encoded_ms: 0, is_encoded: false }
     }
+
+    /// Bytes of memory that it fills.
+    fn memory(&self) -> usize {
+        self.items.len() * Item::<T>::MEMORY + self.body.memory()
+    }
 }
 
 /// A batch on its way out. Comes back with [`Sender::settle`].
@@ -95,6 +106,8 @@ pub struct Job<T> {
     pub batch: Batch<T>,
     purpose: Purpose,
     number: u64,
+    /// What it counts in the pool while it is under way, in bytes.
+    memory: usize,
     /// Accepted for now: it counts no more as a request, and is settled when it is acknowledged.
     is_parked: bool,
 }
@@ -119,6 +132,8 @@ pub struct Sender<T> {
     /// Events in a request while trust is being rebuilt after a misconfiguration.
     burst: usize,
     open: Batch<T>,
+    /// How long the open batch is as encoded, in bytes, whether it has a body or not.
+    open_len: usize,
     opened_at: Millis,
     /// When the open batch may go although it is not full; it has not asked yet while there is none.
     slot: Option<Millis>,
@@ -131,8 +146,12 @@ pub struct Sender<T> {
     search: Option<Search<T>>,
     suspects: Vec<Suspect<T>>,
     gate: Gate,
+    /// The destination has accepted something since the start.
+    has_answered: bool,
     lane: Lane,
     under_way: u32,
+    /// What the requests under way count in the pool, in bytes.
+    under_way_memory: usize,
     /// Batches that were accepted and wait for their acknowledgement.
     parked: u32,
     /// Event bytes of the batches that wait for their acknowledgement.
@@ -143,9 +162,7 @@ pub struct Sender<T> {
     probe_turn: usize,
     held_bytes: usize,
     held_events: usize,
-    /// Emptied buffers, kept so that sending allocates nothing after warm-up.
-    spare_items: Vec<Vec<Item<T>>>,
-    spare_bodies: Vec<Body>,
+    share: Share<T>,
 }
 
 #[derive(Debug)]
@@ -178,22 +195,25 @@ const PARKED_BYTES_MAX: usize = 64 << 20;
 const REFUSALS_MAX: u32 = 20;
 /// How long a lone refused event waits for evidence before it is tried again.
 const SUSPECT_WAIT: Millis = Millis(30_000);
-/// Emptied buffers kept for reuse.
-const SPARES_MAX: usize = 4;
+/// Bytes that a format writes between two events at most.
+const SEPARATOR_MAX: usize = 2;
+/// What an event takes among those of its stream that are not settled, in bytes.
+const SETTLED_ITEM_SIZE: usize = 24;
 /// An event with more than one part in so many of a batch's bytes is the first to be tried alone.
 const BULK_SHARE: u64 = 8;
 /// A destination that refuses a request as too large is still sent requests of this size.
 const LEARNED_SIZE_MIN: usize = 4 * 1024;
 
 impl<T> Sender<T> {
-    /// A sender with nothing in hand.
-    pub fn new(limits: Limits) -> Sender<T> {
+    /// A sender with nothing in hand, and with a share of `pool`.
+    pub fn new(limits: Limits, pool: &Pool<T>) -> Sender<T> {
         Sender {
             learned_size: limits.max_size,
             burst: usize::MAX,
             lane: if limits.is_pipe { Lane::fixed(limits.in_flight) } else { Lane::new(limits.in_flight) },
             limits,
             open: Batch::default(),
+            open_len: 0,
             opened_at: Millis::ZERO,
             slot: None,
             slots_unused: 0,
@@ -203,7 +223,9 @@ impl<T> Sender<T> {
             search: None,
             suspects: Vec::new(),
             gate: Gate::default(),
+            has_answered: false,
             under_way: 0,
+            under_way_memory: 0,
             parked: 0,
             parked_bytes: 0,
             sent: 0,
@@ -211,14 +233,26 @@ impl<T> Sender<T> {
             probe_turn: 0,
             held_bytes: 0,
             held_events: 0,
-            spare_items: Vec::new(),
-            spare_bodies: Vec::new(),
+            share: pool.share(),
         }
     }
 
     /// Whether another event may be offered.
     pub fn has_room(&self) -> bool {
-        self.held_bytes - self.parked_bytes < self.limits.queue_bytes && self.parked_bytes < PARKED_BYTES_MAX
+        let answers = self.has_answered && self.gate.closed().is_none();
+        self.held_bytes - self.parked_bytes < self.limits.queue_bytes
+            && self.parked_bytes < PARKED_BYTES_MAX
+            && self.share.has_room(answers)
+    }
+
+    /// The pool that it has a share of.
+    pub fn pool(&self) -> &Pool<T> {
+        self.share.pool()
+    }
+
+    /// What it counts in the pool, in bytes.
+    pub fn memory(&self) -> usize {
+        self.share.bytes()
     }
 
     /// Events in hand: waiting, under way or suspected.
@@ -290,16 +324,15 @@ impl<T> Sender<T> {
         if self.open.items.len() >= self.limits.max_events {
             self.close_full();
         }
-        let mark = self.open.body.mark();
-        if let Err(why) = encode(&item, self.open.items.len() as u32, &mut self.open.body) {
-            return Err((item, why));
-        }
-        if self.open.body.len() > self.max_size() && !self.open.items.is_empty() {
-            self.open.body.rewind(mark);
-            self.close_full();
-            if let Err(why) = encode(&item, 0, &mut self.open.body) {
-                return Err((item, why));
+        let encoded = match self.encode_into_open(&item, &mut encode) {
+            Ok(false) => {
+                self.close_full();
+                self.encode_into_open(&item, &mut encode).map(drop)
             }
+            other => other.map(drop),
+        };
+        if let Err(why) = encoded {
+            return Err((item, why));
         }
         self.held_bytes += item.size as usize;
         self.held_events += 1;
@@ -308,7 +341,41 @@ impl<T> Sender<T> {
             self.open.encoded_ms = wall_ms;
         }
         self.open.items.push(item);
+        self.share.grow(Item::<T>::MEMORY);
         Ok(())
+    }
+
+    /// Encodes an event as the next one of the open batch, which is bare while much waits. False when it has to go into the
+    /// next batch.
+    fn encode_into_open(
+        &mut self,
+        item: &Item<T>,
+        encode: &mut impl FnMut(&Item<T>, u32, &mut Body) -> Result<(), String>,
+    ) -> Result<bool, String> {
+        let is_first = self.open.items.is_empty();
+        if is_first {
+            self.begin_open();
+        } else if self.open.is_encoded && self.share.pool().wants_bare() {
+            self.bare_open();
+        }
+        let position = self.open.items.len() as u32;
+        let (mark, before) = (self.open.body.mark(), self.open.body.memory());
+        let len = if self.open.is_encoded {
+            encode(item, position, &mut self.open.body)?;
+            self.open.body.len()
+        } else {
+            // What stands between events is written only where one stands before.
+            let alone = self.share.pool().try_out(|body| encode(item, position, body))?;
+            self.open_len + alone + SEPARATOR_MAX
+        };
+        let fits = is_first || len <= self.max_size();
+        if fits {
+            self.open_len = len;
+            self.share.grow(self.open.body.memory() - before);
+        } else {
+            self.open.body.rewind(mark);
+        }
+        Ok(fits)
     }
 
     /// Gives up every event that is not in a request and for which `is_lost` holds, oldest first.
@@ -337,18 +404,16 @@ impl<T> Sender<T> {
         }
         self.again.retain(|(_, batch)| !batch.items.is_empty());
         self.ready.retain(|batch| !batch.items.is_empty());
-        if self.open.items.is_empty() {
+        if !self.open.is_encoded {
+            // What is added next must find a body that belongs to the items, or none: it goes on as a bare batch.
             self.open.body.clear();
-            self.open.is_encoded = true;
-        } else if !self.open.is_encoded {
-            // What is added next must find a body that belongs to the items: this batch is complete as it is.
-            self.close_open();
         }
         given_up[before..].sort_by_key(|item| item.n);
         for item in &given_up[before..] {
             self.held_bytes -= item.size as usize;
             self.held_events -= 1;
         }
+        self.recount();
     }
 
     /// The smallest number in hand that is not in a request.
@@ -360,11 +425,39 @@ impl<T> Sender<T> {
         batches.chain(suspects).chain(search).min_by_key(|item| item.n)
     }
 
-    /// Keeps a buffer that came with [`Effect::Delivered`] for reuse.
-    pub fn recycle(&mut self, mut items: Vec<Item<T>>) {
-        items.clear();
-        if self.spare_items.len() < SPARES_MAX {
-            self.spare_items.push(items);
+    /// The open batch gives its body up; it is made again when the batch is sent.
+    fn bare_open(&mut self) {
+        self.open.is_encoded = false;
+        self.share.set(self.share.bytes().saturating_sub(self.open.body.memory()));
+        self.share.pool().keep_body(std::mem::take(&mut self.open.body));
+    }
+
+    /// Counts anew what it fills of the pool: what waits, and what is under way.
+    fn recount(&mut self) {
+        let waiting = self.again.iter().map(|(_, batch)| batch).chain(&self.ready).chain([&self.open]);
+        let apart = self.suspects.len() + self.search.as_ref().map_or(0, |search| search.isolation.held().count());
+        let waiting = waiting.map(Batch::memory).sum::<usize>() + apart * Item::<T>::MEMORY;
+        self.share.set(waiting + self.under_way_memory);
+    }
+
+    /// While nothing goes, what waits keeps no bodies: they are made again when it is sent.
+    fn drop_bodies(&mut self) {
+        for batch in self.again.iter_mut().map(|(_, batch)| batch).chain(&mut self.ready) {
+            batch.is_encoded = false;
+            self.share.pool().keep_body(std::mem::take(&mut batch.body));
+        }
+    }
+
+    /// A batch that begins takes the buffers of one that has ended.
+    fn begin_open(&mut self) {
+        let pool = self.share.pool();
+        self.open.is_encoded = !pool.wants_bare();
+        self.open_len = 0;
+        if self.open.items.capacity() == 0 {
+            self.open.items = pool.lend_items();
+        }
+        if self.open.is_encoded && self.open.body.capacity() == 0 {
+            self.open.body = pool.lend_body();
         }
     }
 
@@ -381,10 +474,7 @@ impl<T> Sender<T> {
     fn close_open(&mut self) {
         self.slot = None;
         self.is_gathering = false;
-        let items = self.spare_items.pop().unwrap_or_default();
-        let body = self.spare_bodies.pop().unwrap_or_default();
-        let fresh = Batch { items, body, encoded_ms: 0, is_encoded: true };
-        self.ready.push_back(std::mem::replace(&mut self.open, fresh));
+        self.ready.push_back(std::mem::take(&mut self.open));
     }
 
     /// Puts a batch among those that are sent before anything newer, in log order.

@@ -7,6 +7,7 @@ use scaidrive_codecs::Body;
 use super::{Effect, Item, Job, Limits, Outcome, Sender, ToDo};
 use crate::delivery::gate::Hold;
 use crate::delivery::pace::Pace;
+use crate::delivery::pool::{POOL_BYTES, Pool};
 use crate::time::{Entropy, Millis};
 
 struct Prng(u64);
@@ -49,7 +50,7 @@ struct World {
 impl World {
     fn new(limits: Limits, seed: u64) -> World {
         World {
-            sender: Sender::new(limits),
+            sender: Sender::new(limits, &Pool::default()),
             prng: Prng(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1),
             now: Millis::ZERO,
             offered: 0,
@@ -635,4 +636,153 @@ fn a_batch_that_fills_before_its_slot_leaves_the_slot_to_others() {
         let ToDo::Send(job) = world.sender.next(world.now, &mut pace) else { panic!("a full batch needs no slot") };
         world.settle(job, accept());
     }
+}
+
+/// Offers events of `glue` encoded bytes to each sender in turn for as long as it has room; answers requests by `answer`.
+fn feed(worlds: &mut [World], rounds: u32, mut answer: impl FnMut(usize) -> Option<Outcome>) {
+    for _ in 0..rounds {
+        for (at, world) in worlds.iter_mut().enumerate() {
+            if world.sender.has_room() {
+                world.offer_one(600);
+            }
+            while let ToDo::Send(job) = world.next() {
+                match answer(at) {
+                    Some(outcome) => world.settle(job, outcome),
+                    None => std::mem::forget(job),
+                }
+            }
+        }
+        worlds.iter_mut().for_each(|world| world.now = world.now.plus(Millis(1)));
+    }
+}
+
+/// As many senders as one shard may have, which share a pool.
+fn shard_of(count: u64, limits: &Limits) -> Vec<World> {
+    let pool = Pool::default();
+    let sharing = |seed| World { sender: Sender::new(limits.clone(), &pool), ..World::new(limits.clone(), seed) };
+    (1..=count).map(sharing).collect()
+}
+
+#[test]
+fn fifty_destinations_that_are_down_hold_no_more_than_their_part_of_the_pool_and_leave_the_healthy_one_its_queue() {
+    // Twice what each could hold by itself would be more than the pool.
+    let limits = Limits { queue_bytes: 3 << 20, ..LIMITS };
+    let mut worlds = shard_of(51, &limits);
+    let down = || Some(Outcome::Retry { hold: Hold::Unreachable, after: None, why: String::from("refused") });
+    // Half of them refuse, half never answer, and the last one is well.
+    feed(&mut worlds, 6_000, |at| match at {
+        50 => Some(accept()),
+        at if at % 2 == 0 => down(),
+        _ => None,
+    });
+    let held: usize = worlds[..50].iter().map(|world| world.sender.memory()).sum();
+    let pool = worlds[0].sender.pool().clone();
+    assert!(worlds[..50].iter().all(|world| !world.sender.has_room()), "they are as full as they may be");
+    assert!(held <= POOL_BYTES / 2, "{held}");
+    assert_eq!(worlds[50].delivered.len(), 6_000, "it was never held up");
+    assert!(pool.filled() <= POOL_BYTES);
+    // Alone it would get half; beside fifty that are down it gets its whole queue all the same.
+    while worlds[50].sender.has_room() {
+        worlds[50].offer_one(600);
+    }
+    assert!(worlds[50].sender.held_bytes() >= limits.queue_bytes, "{}", worlds[50].sender.held_bytes());
+    drop(worlds);
+    assert_eq!(pool.filled(), 0);
+}
+
+#[test]
+fn a_destination_that_is_down_keeps_no_encoded_bodies_and_gets_everything_when_it_is_back() {
+    let mut world = World::new(LIMITS, 31);
+    world.offer(2_000);
+    let encoded = world.sender.memory();
+    let ToDo::Send(job) = world.next() else { panic!("a batch goes at once") };
+    world.settle(job, Outcome::Retry { hold: Hold::Unreachable, after: None, why: String::from("refused") });
+    let bare = 2_000 * Item::<()>::MEMORY;
+    assert!(world.sender.memory() < encoded);
+    // The batch that is still open takes events yet, so it keeps its body.
+    assert!((bare..bare + 501 * 26).contains(&world.sender.memory()), "{} of {bare}", world.sender.memory());
+    world.run(Millis::from_secs(60), &mut |_, _| accept());
+    world.assert_all_accounted_for();
+    assert_eq!((world.delivered.len(), world.sender.memory()), (2_000, 0));
+}
+
+#[test]
+fn what_a_pipe_has_written_waits_in_its_trail_and_takes_nothing_from_the_pool() {
+    let limits = Limits { is_pipe: true, is_ordered: true, in_flight: 1 << 20, queue_bytes: 1 << 30, ..LIMITS };
+    let mut world = World::new(limits, 32);
+    let mut written = Vec::new();
+    for _ in 0..100 {
+        world.offer(500);
+        while let ToDo::Send(mut job) = world.next() {
+            world.sender.keep_without_body(&mut job.batch);
+            world.sender.reached();
+            written.push(job);
+        }
+    }
+    assert_eq!((world.sender.memory(), world.sender.held_events()), (0, 50_000));
+    assert!(written.iter().all(|job| job.batch.body.capacity() == 0 && !job.batch.is_encoded));
+    let broken = || Outcome::Retry { hold: Hold::Unreachable, after: None, why: String::from("reset") };
+    written.into_iter().for_each(|job| world.settle(job, broken()));
+    assert_eq!(world.sender.memory(), 50_000 * Item::<()>::MEMORY, "what goes again waits like anything else");
+    let mut sent = Vec::new();
+    world.now = world.now.plus(Millis::from_secs(5));
+    while let ToDo::Send(job) = world.next() {
+        sent.extend(job.batch.items.iter().map(|item| item.n));
+        world.settle(job, accept());
+    }
+    assert_eq!(sent, (1..=50_000).collect::<Vec<_>>());
+}
+
+#[test]
+fn one_more_carrier_is_of_use_only_for_what_could_go_beside_what_is_under_way() {
+    let mut world = World::new(LIMITS, 33);
+    assert!(!world.sender.has_more(world.now));
+    world.offer(1);
+    assert!(world.sender.has_more(world.now), "nothing is under way");
+    let ToDo::Send(job) = world.next() else { panic!("it goes at once") };
+    assert!(!world.sender.has_more(world.now));
+    world.offer(1);
+    assert!(!world.sender.has_more(world.now), "it waits for company");
+    assert!(world.sender.has_more(world.now.plus(LIMITS.linger)), "it has waited long enough");
+    world.offer(500);
+    assert!(world.sender.has_more(world.now), "a batch is full");
+    world.settle(job, accept());
+    world.run(Millis::from_secs(5), &mut |_, _| accept());
+    assert!(!world.sender.has_more(world.now));
+}
+
+#[test]
+fn while_much_waits_batches_are_bare_and_no_longer_than_others() {
+    let limits = Limits { max_size: 100, queue_bytes: 1 << 30, ..LIMITS };
+    let pool = Pool::default();
+    let mut crowd = pool.share();
+    let mut world = World { sender: Sender::new(limits.clone(), &pool), ..World::new(limits, 34) };
+    world.offer(1);
+    crowd.set(POOL_BYTES / 2);
+    assert!(world.sender.memory() > Item::<()>::MEMORY, "it has begun with a body");
+    // From now on it has none, and neither have those that follow.
+    world.offer(104);
+    assert_eq!(world.sender.memory(), 105 * Item::<()>::MEMORY);
+    let mut sizes = Vec::new();
+    world.run(Millis::from_secs(5), &mut |job, _| {
+        sizes.push((job.batch.is_encoded, job.batch.items.len()));
+        accept()
+    });
+    // Room is left in each for what a format may write between events.
+    let full = std::iter::repeat_n((false, 8), 13);
+    assert_eq!(sizes, full.chain([(false, 1)]).collect::<Vec<_>>());
+    assert_eq!(world.delivered, (1..=105).collect::<Vec<_>>());
+}
+
+#[test]
+fn an_event_that_does_not_fit_its_format_is_found_at_once_in_a_bare_batch_too() {
+    let pool = Pool::default();
+    let mut crowd = pool.share();
+    crowd.set(POOL_BYTES / 2);
+    let mut world = World { sender: Sender::new(LIMITS, &pool), ..World::new(LIMITS, 35) };
+    world.offer(3);
+    let misfit = Item { n: 4, seq: 4, logged_at: 0, size: 10, load: () };
+    let refused = world.sender.offer(misfit, world.now, 0, |_, _, _| Err(String::from("too long")));
+    assert!(matches!(refused, Err((Item { n: 4, .. }, why)) if why == "too long"));
+    assert_eq!((world.sender.held_events(), world.sender.memory()), (3, 3 * Item::<()>::MEMORY));
 }
