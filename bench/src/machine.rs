@@ -13,10 +13,8 @@ use crate::measure::statistics::summary;
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Machine {
     pub(crate) processor: String,
-    /// The processors that sender, contender and receiver share.
+    /// The processors that may be used; each scenario says which of them it was run on.
     pub(crate) cores: Vec<usize>,
-    /// How many there are.
-    pub(crate) cores_online: usize,
     pub(crate) memory_gib: f64,
     pub(crate) kernel: String,
     /// The file system that is measured, as the kernel mounts it.
@@ -39,7 +37,6 @@ impl Machine {
         Ok(Machine {
             processor: field(&read("/proc/cpuinfo"), "model name").unwrap_or_else(|| "unknown".to_owned()),
             cores,
-            cores_online: std::thread::available_parallelism().map_or(1, usize::from),
             memory_gib: memory.unwrap_or(0.0) / f64::from(1 << 20),
             kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
             file_system: file_system(&read("/proc/mounts"), &work.canonicalize()?),
@@ -82,12 +79,11 @@ fn time_syncs(work: &Path) -> io::Result<f64> {
     Ok(summary(&times).map_or(0.0, |times| times.median))
 }
 
-/// Binds this process, and so every contender it starts, to the first `count` processors that it may use. Sender,
-/// contender and receiver share them, as they do on a small machine. Returns which.
+/// The processors that this process may use.
 ///
 /// # Errors
-/// When the kernel does not allow it.
-pub(crate) fn pin(count: usize) -> io::Result<Vec<usize>> {
+/// When the kernel does not tell.
+pub(crate) fn processors() -> io::Result<Vec<usize>> {
     // SAFETY: a set of processors is plain bits, for which zeros are valid.
     let mut allowed: libc::cpu_set_t = unsafe { std::mem::zeroed() };
     // SAFETY: the pointer is to a local of the size that is given.
@@ -96,18 +92,26 @@ pub(crate) fn pin(count: usize) -> io::Result<Vec<usize>> {
     }
     // SAFETY: `allowed` is a valid set and the numbers are below its size.
     let is_allowed = |cpu: &usize| unsafe { libc::CPU_ISSET(*cpu, &allowed) };
-    let chosen: Vec<usize> = (0..libc::CPU_SETSIZE as usize).filter(is_allowed).take(count).collect();
-    // SAFETY: as above.
+    Ok((0..libc::CPU_SETSIZE as usize).filter(is_allowed).collect())
+}
+
+/// Binds this thread, and so every thread and contender that it starts from now on, to these processors. Sender, contender
+/// and receiver share them, as they do on a small machine.
+///
+/// # Errors
+/// When the kernel does not allow it.
+pub(crate) fn pin(cores: &[usize]) -> io::Result<()> {
+    // SAFETY: a set of processors is plain bits, for which zeros are valid.
     let mut wanted: libc::cpu_set_t = unsafe { std::mem::zeroed() };
-    for cpu in &chosen {
-        // SAFETY: as above.
+    for cpu in cores {
+        // SAFETY: `wanted` is a valid set and the numbers are those of `processors`, below its size.
         unsafe { libc::CPU_SET(*cpu, &mut wanted) };
     }
-    // SAFETY: as above.
+    // SAFETY: the pointer is to a local of the size that is given.
     if unsafe { libc::sched_setaffinity(0, size_of_val(&wanted), &wanted) } != 0 {
         return Err(io::Error::last_os_error());
     }
-    Ok(chosen)
+    Ok(())
 }
 
 /// Lets this process and its contenders have as many files open as the machine allows: a thousand destinations need more
@@ -141,6 +145,20 @@ mod tests {
         let mounts = "/dev/vda / ext4 rw,relatime 0 0\ntmpfs /tmp tmpfs rw 0 0\n";
         assert_eq!(file_system(mounts, Path::new("/tmp/x")), "tmpfs (rw)");
         assert_eq!(file_system(mounts, Path::new("/srv/x")), "ext4 (rw,relatime)");
+    }
+
+    #[test]
+    fn a_thread_is_bound_to_fewer_processors_and_to_more_again() {
+        // In a thread of its own: the other tests keep theirs.
+        let bound = std::thread::spawn(|| {
+            let all = processors().unwrap();
+            pin(&all[..1]).unwrap();
+            let one = processors().unwrap();
+            pin(&all).unwrap();
+            (one, all, processors().unwrap())
+        });
+        let (one, all, again) = bound.join().unwrap();
+        assert_eq!((one, &again), (all[..1].to_vec(), &all));
     }
 
     #[test]

@@ -85,7 +85,7 @@ fn main() -> ExitCode {
             list();
             Ok(())
         }
-        Action::Run { which, names } => measure_all(&which, &names).map(drop),
+        Action::Run { which, names } => measure_all(&which, &names, |_| Ok(())),
         Action::Report { which, only, out } => write_report(&which, &only, &out),
     };
     match done {
@@ -115,34 +115,47 @@ impl From<std::io::Error> for Problem {
 }
 
 fn write_report(which: &Which, only: &[String], out: &Path) -> Result<(), Problem> {
-    let report = measure_all(which, only)?;
-    report.write(out).map_err(|error| Problem {
-        what: format!("the report can't be written: {error}"),
-        place: out.display().to_string(),
-        advice: "name another folder with --out",
+    measure_all(which, only, |report| {
+        report.write(out).map_err(|error| Problem {
+            what: format!("the report can't be written: {error}"),
+            place: out.display().to_string(),
+            advice: "name another folder with --out",
+        })
     })?;
     say(&format!("the report is in {}", out.join("index.html").display()));
     Ok(())
 }
 
-fn measure_all(which: &Which, names: &[String]) -> Result<Report, Problem> {
+/// Runs the scenarios of these names, and hands over after each what there is to report so far.
+fn measure_all(
+    which: &Which,
+    names: &[String],
+    mut after_each: impl FnMut(&Report) -> Result<(), Problem>,
+) -> Result<(), Problem> {
     let scenarios = named(names)?;
     provide_agent()?;
     let (began, clock) = (jiff::Timestamp::now(), Instant::now());
     machine::raise_open_files()?;
-    let cores = machine::pin(CORES)?;
+    let cores = machine::processors()?;
     let lab = Lab::open(&which.work, which.quick)?;
-    let machine = Machine::look(&lab.work, cores)?;
-    let versions = runner::versions();
-    let measured = scenarios.into_iter().map(|scenario| runner::run(scenario, &lab, &versions)).collect();
-    Ok(Report {
-        machine,
-        versions,
-        measured,
+    let mut report = Report {
+        machine: Machine::look(&lab.work, cores.clone())?,
+        versions: runner::versions(),
+        measured: Vec::new(),
+        to_come: scenarios.iter().map(|scenario| scenario.name).collect(),
         is_quick: which.quick,
         began: began.strftime("%Y-%m-%d %H:%M UTC").to_string(),
-        seconds: clock.elapsed().as_secs(),
-    })
+        seconds: 0,
+    };
+    for scenario in scenarios {
+        let cores = &cores[..scenario.cores(cores.len())];
+        machine::pin(cores)?;
+        report.measured.push(runner::run(scenario, &lab, &report.versions, cores.to_vec()));
+        report.to_come.remove(0);
+        report.seconds = clock.elapsed().as_secs();
+        after_each(&report)?;
+    }
+    Ok(())
 }
 
 /// The scenarios of these names; all when there are none.
@@ -205,6 +218,3 @@ fn build() -> Result<PathBuf, String> {
 pub(crate) fn say(line: &str) {
     println!("{line}");
 }
-
-/// Sender, contender and receiver share so many processors.
-const CORES: usize = 2;

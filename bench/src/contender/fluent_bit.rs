@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::process::Command;
 
 use super::{Contender, Destination, Framing, Input, Job, Process, Running, Socket, rival};
-use crate::scenario::{Durability, Wire};
+use crate::scenario::{Aim, Durability, Wire};
 
 /// The `fluent-bit` on the path.
 pub(crate) struct FluentBit;
@@ -45,11 +45,19 @@ fn configured(job: &Job<'_>, input: SocketAddr) -> Result<String, String> {
     let values = [
         ("dir", job.dir.join("chunks").display().to_string()),
         ("sync", if job.durability == Durability::Synced { "full" } else { "normal" }.to_owned()),
+        ("flush", flush(job).to_owned()),
         ("input_port", input.port().to_string()),
         ("outputs", outputs.join("\n")),
     ];
-    let values: Vec<(&str, &str)> = values.iter().map(|(slot, value)| (*slot, value.as_str())).collect();
     rival::fill(FRAME, &values)
+}
+
+/// Seconds between two looks at what has come.
+fn flush(job: &Job<'_>) -> &'static str {
+    match job.aim {
+        Aim::Throughput => "0.2",
+        Aim::Latency => "0.01",
+    }
 }
 
 fn security(destination: &Destination) -> String {
@@ -69,6 +77,15 @@ const SYSLOG: &str = include_str!("../../others/fluent-bit/syslog.conf");
 mod tests {
     use super::*;
     use crate::contender::rival::tests::{accepts, for_every_job};
+
+    #[test]
+    fn fluent_bit_looks_more_often_where_latency_is_measured() {
+        for_every_job(&FluentBit, |job| {
+            let text = configured(job, ([127, 0, 0, 1], 9).into()).unwrap();
+            let is_often = text.lines().any(|line| line.split_whitespace().eq(["flush", "0.01"]));
+            assert_eq!(is_often, job.aim == Aim::Latency, "{text}");
+        });
+    }
 
     #[test]
     fn fluent_bit_is_configured_whole_on_every_path_and_accepts_it() {

@@ -12,7 +12,7 @@
 //! | [`vector`], [`fluent_bit`] | the same, where a binary is on the path |
 //! | [`rival`] | none: what those five share |
 //!
-//! All contenders run on the same processors ([`crate::machine::pin`]), as children of this process.
+//! All contenders run on the same processors ([`crate::machine::pin`]), as children of this process, and die with it.
 
 mod agent;
 mod fluent_bit;
@@ -30,7 +30,7 @@ use std::path::{Path, PathBuf};
 
 pub(crate) use process::Process;
 
-use crate::scenario::{Durability, Setup, Wire};
+use crate::scenario::{Aim, Durability, Setup, Wire};
 
 /// A program that can be measured.
 pub(crate) trait Contender: Sync {
@@ -61,6 +61,8 @@ pub(crate) struct Job<'a> {
     pub(crate) durability: Durability,
     /// Runtime, shards and the size of the disk buffer. Its `destinations` are spelt out below.
     pub(crate) setup: Setup,
+    /// What is measured, for programs that make batches by a clock.
+    pub(crate) aim: Aim,
     pub(crate) destinations: Vec<Destination>,
     /// Variables for its environment.
     pub(crate) environment: Vec<(OsString, OsString)>,

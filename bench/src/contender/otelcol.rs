@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::process::Command;
 
 use super::{Contender, Destination, Framing, Input, Job, Process, Running, Socket, rival};
-use crate::scenario::{Durability, Kind, Wire};
+use crate::scenario::{Aim, Durability, Kind, Wire};
 
 /// The collector that `bench/others/otelcol/install` builds.
 pub(crate) struct Otelcol;
@@ -31,7 +31,7 @@ impl Contender for Otelcol {
         let text = configured(job, address)?;
         let file = rival::write(job, "otelcol.yaml", &text)?;
         let mut command = Command::new(rival::installed(self.name(), BINARY)?);
-        command.arg("--config").arg(file).env("GOGC", GOGC).envs(job.environment.iter().cloned());
+        command.arg("--config").arg(file).args(gates(job)).env("GOGC", GOGC).envs(job.environment.iter().cloned());
         let process = Process::start(job.dir, &mut command, || rival::listens(address))?;
         let input = Input { socket: Socket::Tcp(address), framing: Framing::Lines, acks: false };
         let files = vec![("otelcol.yaml".to_owned(), text), ("environment".to_owned(), format!("GOGC={GOGC}\n"))];
@@ -48,7 +48,7 @@ fn configured(job: &Job<'_>, input: SocketAddr) -> Result<String, String> {
         let is_plain = (!destination.wire.gzip).to_string();
         Ok((template, vec![("queue", queue.clone()), ("is_plain", is_plain), ("tls", tls(destination))]))
     })?;
-    let is_syslog = job.destinations.iter().any(|destination| destination.wire.kind == Kind::Syslog);
+    let is_syslog = rival::is_syslog(job);
     let exporter = if is_syslog { "syslog" } else { "splunk_hec" };
     let names: Vec<String> = (0..exporters.len()).map(|nth| format!("{exporter}/{}", rival::name(nth))).collect();
     let values = [
@@ -58,9 +58,24 @@ fn configured(job: &Job<'_>, input: SocketAddr) -> Result<String, String> {
         ("dir", job.dir.join("queue").display().to_string()),
         ("fsync", (job.durability == Durability::Synced).to_string()),
         ("names", names.join(", ")),
+        ("timeout", timeout(job).to_owned()),
     ];
-    let values: Vec<(&str, &str)> = values.iter().map(|(slot, value)| (*slot, value.as_str())).collect();
     rival::fill(FRAME, &values)
+}
+
+/// How long a batch waits for company.
+fn timeout(job: &Job<'_>) -> &'static str {
+    match (job.aim, job.durability) {
+        (Aim::Throughput, _) => "20ms",
+        (Aim::Latency, Durability::Fast) => "0s",
+        // With a sync for each batch, single events would queue up for the disk.
+        (Aim::Latency, Durability::Synced) => "5ms",
+    }
+}
+
+/// Its receiver collects events for up to 0.1 s before anything else sees them, unless this gate is open.
+fn gates(job: &Job<'_>) -> Option<&'static str> {
+    (job.aim == Aim::Latency).then_some("--feature-gates=stanza.synchronousLogEmitter")
 }
 
 fn tls(destination: &Destination) -> String {
@@ -98,8 +113,17 @@ mod tests {
             assert!(!text.contains("{{"), "{text}");
             let file = rival::write(job, "otelcol.yaml", &text).unwrap();
             if let Ok(binary) = &binary {
-                accepts(Command::new(binary).arg("validate").arg("--config").arg(&file), &text);
+                accepts(Command::new(binary).arg("validate").arg("--config").arg(&file).args(gates(job)), &text);
             }
+        });
+    }
+
+    #[test]
+    fn otelcol_collects_nothing_for_long_where_latency_is_measured() {
+        for_every_job(&Otelcol, |job| {
+            let text = configured(job, ([127, 0, 0, 1], 9).into()).unwrap();
+            assert_eq!(text.contains("timeout: 20ms"), job.aim == Aim::Throughput, "{text}");
+            assert_eq!(gates(job).is_some(), job.aim == Aim::Latency);
         });
     }
 

@@ -1,6 +1,8 @@
-//! A contender's process: started in the foreground, its words in a file, ended by its own id.
+//! A contender's process: started in the foreground, its words in a file, ended by its own id, and never left behind.
 
 use std::fs::OpenOptions;
+use std::io;
+use std::os::unix::process::{CommandExt, parent_id};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -30,6 +32,7 @@ impl Process {
         let output = OpenOptions::new().create(true).append(true).open(&log).map_err(|error| error.to_string())?;
         let errors = output.try_clone().map_err(|error| error.to_string())?;
         let shown = shown(command);
+        die_with_this_thread(command);
         let spawned = command.stdin(Stdio::null()).stdout(output).stderr(errors).spawn();
         let child = spawned.map_err(|error| format!("`{shown}` cannot be started: {error}"))?;
         let mut process = Process { child, log, command: shown };
@@ -85,6 +88,22 @@ impl Drop for Process {
     }
 }
 
+/// Has the kernel kill the process when the thread that starts it ends, however that happens: a harness that is killed
+/// runs nothing at its end.
+fn die_with_this_thread(command: &mut Command) {
+    let parent = std::process::id();
+    let ask = move || {
+        // SAFETY: the call takes two numbers and nothing else.
+        if unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong) } != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // A parent that is gone by now sends no signal any more.
+        if parent_id() != parent { Err(io::ErrorKind::NotFound.into()) } else { Ok(()) }
+    };
+    // SAFETY: between fork and exec it makes two system calls; it allocates nothing and takes no lock.
+    unsafe { command.pre_exec(ask) };
+}
+
 /// The command as it would be typed.
 fn shown(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
@@ -95,3 +114,24 @@ const READY_WITHIN: Duration = Duration::from_secs(30);
 const STOPPED_WITHIN: Duration = Duration::from_secs(15);
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 const LAST_WORDS: usize = 20;
+
+#[cfg(test)]
+mod tests {
+    use scaidrive_tests::wait::wait_until;
+
+    use super::*;
+
+    #[test]
+    fn a_process_dies_with_the_harness_though_nobody_stops_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let here = dir.path().to_owned();
+        // A thread that ends without dropping anything stands for a harness that is killed: the kernel sees no difference.
+        let starter = thread::spawn(move || {
+            let process = Process::start(&here, Command::new("sleep").arg("600"), || true).unwrap();
+            assert!(Path::new(&format!("/proc/{}", process.pid())).exists());
+            std::mem::ManuallyDrop::new(process)
+        });
+        let mut left = starter.join().unwrap();
+        wait_until("the process is gone", Duration::from_secs(10), || left.ended().is_some());
+    }
+}

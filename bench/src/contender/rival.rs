@@ -11,7 +11,7 @@ use std::process::Command;
 
 use scaidrive_tests::ports::free_port;
 
-use super::{Destination, Job};
+use super::{Destination, Framing, Job};
 use crate::scenario::{Kind, Wire};
 
 /// The file that `bench/others/PROGRAM/install` leaves behind for its program.
@@ -57,7 +57,7 @@ pub(super) fn first_line(command: &mut Command) -> Result<String, String> {
 ///
 /// # Errors
 /// A slot without a value.
-pub(super) fn fill(template: &str, values: &[(&str, &str)]) -> Result<String, String> {
+pub(super) fn fill(template: &str, values: &[(&str, impl AsRef<str>)]) -> Result<String, String> {
     let mut text = String::with_capacity(2 * template.len());
     let mut rest = template;
     while let Some((before, after)) = rest.split_once("{{") {
@@ -65,7 +65,7 @@ pub(super) fn fill(template: &str, values: &[(&str, &str)]) -> Result<String, St
         let value = values.iter().find(|(name, _)| *name == slot);
         let (_, value) = value.ok_or_else(|| format!("the slot {slot} of a template has no value"))?;
         text.push_str(before);
-        text.push_str(value);
+        text.push_str(value.as_ref());
         rest = behind;
     }
     text.push_str(rest);
@@ -143,6 +143,16 @@ pub(super) fn buffer_bytes(job: &Job<'_>) -> u64 {
     job.setup.buffer_mib << 20
 }
 
+/// Whether a destination speaks syslog.
+pub(super) fn is_syslog(job: &Job<'_>) -> bool {
+    job.destinations.iter().any(|destination| destination.wire.kind == Kind::Syslog)
+}
+
+/// How events come in that pass as they are: what goes out as a syslog message has to come in as one.
+pub(super) fn framing(job: &Job<'_>) -> Framing {
+    if is_syslog(job) { Framing::Rfc5424Lines } else { Framing::Lines }
+}
+
 /// The one of three that fits the destination.
 pub(super) const fn by_kind<T: Copy>(kind: Kind, hec: T, elastic: T, syslog: T) -> T {
     match kind {
@@ -156,7 +166,7 @@ pub(super) const fn by_kind<T: Copy>(kind: Kind, hec: T, elastic: T, syslog: T) 
 pub(super) mod tests {
     use super::*;
     use crate::contender::Contender;
-    use crate::scenario::{Durability, Setup};
+    use crate::scenario::{Aim, Durability, Setup};
 
     /// Every path and variant that a program can do, with one destination and with two.
     pub(crate) fn for_every_job(contender: &dyn Contender, mut check: impl FnMut(&Job<'_>)) {
@@ -165,7 +175,12 @@ pub(super) mod tests {
         scaidrive_tests::certificates::Authority::new(dir.path());
         let mut checked = 0;
         for wire in [Wire::HEC, Wire::ELASTIC, Wire::SYSLOG, Wire::HEC_TLS_GZIP] {
-            for (durability, count) in [(Durability::Fast, 1), (Durability::Synced, 1), (Durability::Synced, 2)] {
+            for (durability, count, aim) in [
+                (Durability::Fast, 1, Aim::Throughput),
+                (Durability::Fast, 1, Aim::Latency),
+                (Durability::Synced, 1, Aim::Latency),
+                (Durability::Synced, 2, Aim::Throughput),
+            ] {
                 let destination = |nth: usize| Destination {
                     name: format!("a name / {nth}"),
                     wire,
@@ -177,6 +192,7 @@ pub(super) mod tests {
                     dir: dir.path(),
                     durability,
                     setup: Setup::PLAIN,
+                    aim,
                     destinations: (0..count).map(destination).collect(),
                     environment: Vec::new(),
                 };
@@ -218,6 +234,7 @@ pub(super) mod tests {
             dir: dir.path(),
             durability: Durability::Fast,
             setup: Setup::PLAIN,
+            aim: Aim::Throughput,
             destinations: vec![destination],
             environment: Vec::new(),
         };

@@ -4,8 +4,8 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::Command;
 
-use super::{Contender, Destination, Framing, Input, Job, Process, Running, Socket, rival};
-use crate::scenario::{Durability, Kind, Wire};
+use super::{Contender, Destination, Input, Job, Process, Running, Socket, rival};
+use crate::scenario::{Durability, Wire};
 
 /// Debian's `rsyslogd`.
 pub(crate) struct Rsyslog;
@@ -33,15 +33,9 @@ impl Contender for Rsyslog {
         command.arg("-n").arg("-f").arg(file).arg("-i").arg(job.dir.join("rsyslog.pid"));
         command.envs(job.environment.iter().cloned());
         let process = Process::start(job.dir, &mut command, || UnixStream::connect(&socket).is_ok())?;
-        let input = Input { socket: Socket::Unix(socket), framing: framing(job), acks: false };
+        let input = Input { socket: Socket::Unix(socket), framing: rival::framing(job), acks: false };
         Ok(Running { process, input, files: vec![("rsyslog.conf".to_owned(), text)], admin: None })
     }
-}
-
-/// What goes out as a syslog message has to come in as one.
-fn framing(job: &Job<'_>) -> Framing {
-    let is_syslog = job.destinations.iter().any(|destination| destination.wire.kind == Kind::Syslog);
-    if is_syslog { Framing::Rfc5424Lines } else { Framing::Lines }
 }
 
 fn configured(job: &Job<'_>, socket: &Path, omhttp: &Path) -> Result<String, String> {

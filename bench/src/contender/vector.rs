@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 use std::process::Command;
 
-use super::{Contender, Destination, Framing, Input, Job, Process, Running, Socket, rival};
-use crate::scenario::{Durability, Wire};
+use super::{Contender, Destination, Input, Job, Process, Running, Socket, rival};
+use crate::scenario::{Aim, Durability, Wire};
 
 /// The `vector` on the path.
 pub(crate) struct Vector;
@@ -32,15 +32,9 @@ impl Contender for Vector {
         let mut command = Command::new(rival::on_path(self.name())?);
         command.arg("--quiet").arg("--config").arg(file).envs(job.environment.iter().cloned());
         let process = Process::start(job.dir, &mut command, || rival::listens(address))?;
-        let input = Input { socket: Socket::Tcp(address), framing: framing(job), acks: false };
+        let input = Input { socket: Socket::Tcp(address), framing: rival::framing(job), acks: false };
         Ok(Running { process, input, files: vec![("vector.yaml".to_owned(), text)], admin: None })
     }
-}
-
-/// What goes out as a syslog message has to come in as one.
-fn framing(job: &Job<'_>) -> Framing {
-    let is_syslog = job.destinations.iter().any(|destination| destination.wire == Wire::SYSLOG);
-    if is_syslog { Framing::Rfc5424Lines } else { Framing::Lines }
 }
 
 fn configured(job: &Job<'_>, input: SocketAddr) -> Result<String, String> {
@@ -49,10 +43,22 @@ fn configured(job: &Job<'_>, input: SocketAddr) -> Result<String, String> {
     let sinks = rival::fill_each(job, |destination| {
         let template = rival::by_kind(destination.wire.kind, HEC, ELASTIC, SYSLOG);
         let compression = if destination.wire.gzip { "gzip" } else { "none" }.to_owned();
-        Ok((template, vec![("buffer", buffer.clone()), ("compression", compression), ("tls", tls(destination))]))
+        let timeout = ("timeout", timeout(job).to_owned());
+        Ok((
+            template,
+            vec![("buffer", buffer.clone()), ("compression", compression), ("tls", tls(destination)), timeout],
+        ))
     })?;
     let (dir, input) = (job.dir.display().to_string(), input.to_string());
     rival::fill(FRAME, &[("dir", &dir), ("input", &input), ("sinks", &sinks.concat())])
+}
+
+/// Seconds that a batch waits for company.
+fn timeout(job: &Job<'_>) -> &'static str {
+    match job.aim {
+        Aim::Throughput => "0.1",
+        Aim::Latency => "0.001",
+    }
 }
 
 fn tls(destination: &Destination) -> String {
@@ -71,6 +77,15 @@ const SYSLOG: &str = include_str!("../../others/vector/syslog.yaml");
 mod tests {
     use super::*;
     use crate::contender::rival::tests::{accepts, for_every_job};
+
+    #[test]
+    fn a_batch_of_vector_waits_less_where_latency_is_measured() {
+        for_every_job(&Vector, |job| {
+            let text = configured(job, ([127, 0, 0, 1], 9).into()).unwrap();
+            let has_timeout = text.contains("timeout_secs:");
+            assert_eq!(text.contains("timeout_secs: 0.001"), has_timeout && job.aim == Aim::Latency, "{text}");
+        });
+    }
 
     #[test]
     fn vector_is_configured_whole_on_every_path_and_accepts_it() {

@@ -14,6 +14,7 @@ struct Whole<'a> {
     began: &'a str,
     seconds: u64,
     is_quick: bool,
+    to_come: &'a [&'static str],
     machine: &'a Machine,
     versions: Vec<Version<'a>>,
     scenarios: Vec<Scenario<'a>>,
@@ -33,6 +34,7 @@ struct Scenario<'a> {
     name: &'a str,
     question: &'a str,
     path: String,
+    processors: &'a [usize],
     command: String,
     cases: Vec<Case<'a>>,
     estimates: Vec<Estimate<'a>>,
@@ -48,6 +50,7 @@ struct Case<'a> {
     command: &'a str,
     skipped: Option<&'a str>,
     problems: &'a [String],
+    notes: &'a [String],
     figures: Vec<Figure<'a>>,
     files: Vec<File<'a>>,
 }
@@ -82,6 +85,8 @@ struct Judged {
     outcome: &'static str,
     measured: Option<f64>,
     bound: Option<f64>,
+    /// Why it is missed, where it is and that is known.
+    because: Option<&'static str>,
 }
 
 /// The text of the file.
@@ -90,6 +95,7 @@ pub(super) fn render(report: &Report) -> String {
         began: &report.began,
         seconds: report.seconds,
         is_quick: report.is_quick,
+        to_come: &report.to_come,
         machine: &report.machine,
         versions: report
             .versions
@@ -111,6 +117,7 @@ fn scenario<'a>(report: &Report, measured: &'a Measured) -> Scenario<'a> {
         name: scenario.name,
         question: scenario.question,
         path: scenario.wire.words(),
+        processors: &measured.cores,
         command: command(scenario.name),
         cases: measured.cases.iter().map(case).collect(),
         estimates: scenario
@@ -134,6 +141,7 @@ fn case(result: &CaseResult) -> Case<'_> {
         command: &result.command,
         skipped: result.skipped.as_deref(),
         problems: &result.problems,
+        notes: &result.notes,
         figures: figures.collect(),
         files: result.files.iter().map(|(name, text)| File { name, text }).collect(),
     }
@@ -146,5 +154,6 @@ fn judged(goal: &Goal, outcome: Outcome) -> Judged {
         Outcome::Unknown => ("not measured", None, None),
         Outcome::NotHere => ("not asked for on this machine", None, None),
     };
-    Judged { goal: goal.to_string(), metric: goal.metric, outcome: word, measured, bound }
+    let because = goal.because.filter(|_| matches!(outcome, Outcome::Missed { .. }));
+    Judged { goal: goal.to_string(), metric: goal.metric, outcome: word, measured, bound, because }
 }

@@ -26,6 +26,8 @@ pub(crate) struct Report {
     pub(crate) machine: Machine,
     pub(crate) versions: Versions,
     pub(crate) measured: Vec<Measured>,
+    /// The scenarios that were asked for and not run yet; what was measured is written after each.
+    pub(crate) to_come: Vec<&'static str>,
     pub(crate) is_quick: bool,
     /// When it was begun (RFC 3339), and how long it took in seconds.
     pub(crate) began: String,
@@ -50,14 +52,21 @@ impl Report {
                 fs::write(out.join("latency").join(format!("{stem}.hgrm")), hgrm(&result.latency))?;
             }
         }
-        fs::write(out.join("figures.json"), json::render(self))?;
-        fs::write(out.join("index.html"), page::render(self))
+        replace(&out.join("figures.json"), &json::render(self))?;
+        replace(&out.join("index.html"), &page::render(self))
     }
 
     /// What became of a goal.
     fn judge(&self, measured: &Measured, goal: &Goal) -> Outcome {
         goal.judge(&InRun { measured, machine: &self.machine })
     }
+}
+
+/// Writes a file beside its place and moves it there, so that whoever is stopped meanwhile leaves the old one.
+fn replace(path: &Path, text: &str) -> io::Result<()> {
+    let fresh = path.with_extension("new");
+    fs::write(&fresh, text)?;
+    fs::rename(fresh, path)
 }
 
 /// A scenario's figures, for judging goals.
@@ -86,7 +95,7 @@ impl Figures for InRun<'_> {
     }
 
     fn cores(&self) -> usize {
-        self.machine.cores.len()
+        self.measured.cores.len()
     }
 }
 
@@ -125,7 +134,6 @@ mod tests {
         let machine = Machine {
             processor: "a <fast> one".to_owned(),
             cores: vec![0, 1],
-            cores_online: 2,
             memory_gib: 8.0,
             kernel: "6.18".to_owned(),
             file_system: "ext4 (rw)".to_owned(),
@@ -133,17 +141,17 @@ mod tests {
             load_before: "0.00".to_owned(),
         };
         let measured =
-            table::ALL.iter().map(|scenario| Measured { scenario: *scenario, cases: cases(scenario) }).collect();
+            table::ALL.iter().map(|it| Measured { scenario: *it, cores: vec![0, 1], cases: cases(it) }).collect();
         let versions =
             Versions::from([("agent", Ok("agent 1".to_owned())), ("rsyslog", Err("not installed".to_owned()))]);
-        Report { machine, versions, measured, is_quick: true, began: "2026-05-12T00:00:00Z".to_owned(), seconds: 61 }
+        let began = "2026-05-12T00:00:00Z".to_owned();
+        Report { machine, versions, measured, to_come: Vec::new(), is_quick: true, began, seconds: 61 }
     }
 
     fn cases(scenario: &crate::scenario::Scenario) -> Vec<CaseResult> {
         let wanted: Vec<Metric> = scenario.goals.iter().map(|goal| goal.metric).collect();
         scenario
-            .cases
-            .iter()
+            .cases()
             .enumerate()
             .map(|(nth, case)| {
                 let mut latency = histogram();
@@ -156,6 +164,7 @@ mod tests {
                     load: case.load,
                     skipped: is_absent.then(|| "not <installed>".to_owned()),
                     problems: Vec::new(),
+                    notes: vec!["`ingest` 2 times".to_owned()],
                     samples: if is_absent { BTreeMap::new() } else { figures },
                     latency,
                     files: vec![("agent.toml".to_owned(), "shards = 1 # <&>".to_owned())],
@@ -171,7 +180,7 @@ mod tests {
         for scenario in table::ALL {
             assert!(page.contains(&format!("id=\"{}\"", scenario.name)), "{}", scenario.name);
             assert!(page.contains(&format!("href=\"#{}\"", scenario.name)), "{}", scenario.name);
-            for case in scenario.cases {
+            for case in scenario.cases() {
                 assert!(page.contains(case.label), "{}", case.label);
             }
         }
@@ -192,6 +201,37 @@ mod tests {
         assert_eq!(cost["cases"][0]["figures"][0]["median"], 3.0);
         assert_eq!(cost["goals"][0]["outcome"], "missed");
         assert_eq!(json["machine"]["disk_sync_ms"], 1.5);
+    }
+
+    #[test]
+    fn a_page_that_is_not_whole_says_what_it_lacks_and_a_whole_one_does_not() {
+        let mut report = report();
+        let whole = page::render(&report);
+        assert!(!whole.contains("not whole"));
+        report.measured.truncate(1);
+        report.to_come = vec!["idle", "counts"];
+        let page = page::render(&report);
+        assert!(page.contains("not whole") && page.contains("idle, counts"));
+        let json: serde_json::Value = serde_json::from_str(&json::render(&report)).unwrap();
+        assert_eq!(json["to_come"][1], "counts");
+    }
+
+    #[test]
+    fn why_a_goal_is_missed_is_said_of_a_miss_and_of_nothing_else() {
+        let mut report = report();
+        let reason = "three wake-ups on a virtual machine";
+        assert!(page::render(&report).contains(&format!("missed: {reason}")));
+        for result in report.measured.iter_mut().flat_map(|measured| &mut measured.cases) {
+            result.samples.values_mut().for_each(|samples| samples.fill(0.0));
+        }
+        assert!(!page::render(&report).contains(&format!("missed: {reason}")));
+    }
+
+    #[test]
+    fn a_scenario_says_on_which_processors_it_ran() {
+        let mut report = report();
+        report.measured[0].cores = vec![4, 5, 6, 7];
+        assert!(page::render(&report).contains("Processors 4, 5, 6, 7."));
     }
 
     #[test]

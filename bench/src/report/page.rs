@@ -39,9 +39,12 @@ fn head(report: &Report) -> Markup {
     html! {
         h1 { "What the agent costs, and what others cost" }
         p {
-            "Measured from " (report.began) " on, in " (minutes(report.seconds)) ", on " (report.machine.cores.len())
-            " processors of " (report.machine.processor) " that sender, contender and receiver share. One "
+            "Measured from " (report.began) " on, in " (minutes(report.seconds)) ", on processors of "
+            (report.machine.processor) " that sender, contender and receiver share: two, or what a scenario says. One "
             code { "fdatasync" } " of this disk takes " (Metric::LatencyP50.show(report.machine.disk_sync_ms)) "."
+        }
+        @if !report.to_come.is_empty() {
+            p.note { "This page is not whole: it was written while these were still to come: " (report.to_come.join(", ")) "." }
         }
         @if report.is_quick {
             p.note {
@@ -133,7 +136,12 @@ fn verdict(report: &Report, measured: &Measured, goal: &Goal) -> Markup {
         Outcome::Unknown => (String::from("–"), String::from("–"), "not measured", "unknown"),
         Outcome::NotHere => (String::from("–"), String::from("–"), "not asked for on this machine", "unknown"),
     };
-    html! { td.number { (value) } td.number { (bound) } td class=(class) { (word) } }
+    let reason = goal.because.filter(|_| class == "missed");
+    html! {
+        td.number { (value) }
+        td.number { (bound) }
+        td class=(class) { (word) @if let Some(reason) = reason { ": " (prose(reason)) } }
+    }
 }
 
 fn scenario(report: &Report, measured: &Measured) -> Markup {
@@ -141,7 +149,7 @@ fn scenario(report: &Report, measured: &Measured) -> Markup {
     html! {
         section id=(scenario.name) {
             h2 { (prose(scenario.question)) }
-            p { (prose(scenario.method)) " Path: local socket, log on disk, " (scenario.wire.words()) "." }
+            p { (prose(scenario.method)) " Path: local socket, log on disk, " (scenario.wire.words()) ". Processors " (list(&measured.cores)) "." }
             (figures(measured))
             @for plot in plots::of(measured, report) {
                 figure { figcaption { (plot.title) } (PreEscaped(plot.svg)) }
@@ -158,6 +166,7 @@ fn scenario(report: &Report, measured: &Measured) -> Markup {
                     " Measured: " (it.metric.show(median)) @if it.value > 0.0 { ", " (format!("{:.1}", median / it.value)) " times that" } "."
                 }
             } } }
+            (notes(measured))
             (remarks(measured))
             details {
                 summary { "Commands and configurations" }
@@ -213,6 +222,24 @@ fn median(measured: &Measured, label: &str, metric: Metric) -> Option<f64> {
     Some(result.summary(metric)?.median)
 }
 
+/// What runs say beside their figures, in their order.
+fn notes(measured: &Measured) -> Markup {
+    let has_notes = measured.cases.iter().any(|result| !result.notes.is_empty());
+    html! {
+        @if has_notes {
+            h3 { "Beside the figures" }
+            ul { @for result in &measured.cases { @for (nth, note) in (1..).zip(&result.notes) {
+                li { (result.case.label) ", run " (nth) ": " (prose(note)) }
+            } } }
+        }
+    }
+}
+
+/// Numbers, set apart by commas.
+fn list(numbers: &[usize]) -> String {
+    numbers.iter().map(usize::to_string).collect::<Vec<_>>().join(", ")
+}
+
 fn remarks(measured: &Measured) -> Markup {
     let said: Vec<(&str, &String)> = measured
         .cases
@@ -250,10 +277,9 @@ fn method() -> Markup {
 
 fn machine(report: &Report) -> Markup {
     let machine = &report.machine;
-    let cores: Vec<String> = machine.cores.iter().map(usize::to_string).collect();
     let facts = [
         ("processor", machine.processor.clone()),
-        ("processors used", format!("{} of {} ({})", machine.cores.len(), machine.cores_online, cores.join(", "))),
+        ("processors", format!("{} ({}); each scenario says which it used", machine.cores.len(), list(&machine.cores))),
         ("memory", format!("{:.1} GiB", machine.memory_gib)),
         ("kernel", machine.kernel.clone()),
         ("file system", machine.file_system.clone()),
@@ -286,12 +312,17 @@ const METHOD: &[&str] = &[
     "Latency begins when an event should have been written by the fixed rate and ends when the read that brought its mark returned, so a contender that holds its producer back pays for all that waited (no coordinated omission).",
     "Memory is anonymous memory at its highest (every 20 ms) and the program's own resident pages at the end. The mapped log is page cache and stands beside it.",
     "System calls are counted by the kernel's tracepoint, allocations by a library loaded before libc, both in runs of their own, because counting costs time.",
+    "How long a task held a shard's loop is the agent's own figure, `loop_stall_seconds`: wall time, so a thread that the system did not let run counts as held; counted from half a millisecond on; known to the bound of its bucket, so rounded up.",
+    "What was sent per event are the bytes of request bodies and messages as they came to the receiver: compressed where the wire is, before encryption, without HTTP heads.",
     "Rivals run twice: as fast as they go with a disk buffer, and with the syncs that come nearest to the agent's. Their configurations are those of `bench/others`, where each knob that was tried is listed with what it brought.",
 ];
 const UNFAIR_TO_OTHERS: &[&str] = &[
     "The people who wrote the agent wrote the harness, and have tuned the agent in it for longer than any rival.",
     "The events are the agent's own format, and the local socket with acknowledgements is its own protocol.",
     "Rivals do more in other people's installations: they parse, route and transform anything; what they do here is the least of it.",
+    "Rivals are what this machine's registries have: rsyslog 8.2302 (February 2023) and syslog-ng 3.38 (2022) are Debian 12's, the collector is 0.128 (June 2025). Later releases may be faster.",
+    "rsyslog's disk-assisted queue in memory takes 3.8 µs an event, and is not compared: not a byte reached the disk. Nor are other buffers that use the disk only when memory is full.",
+    "Rivals' warm-ups do not fill their buffers, as the agent's does: at their rates that would take several times as long as the measurement. What a buffer costs that has been used up once is not seen.",
     "Rivals' floods are shorter, because they take longer; what they do once at the start weighs a little more an event.",
 ];
 const UNFAIR_TO_THE_AGENT: &[&str] = &[

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::flood::memory_figures;
 use super::paced::schedule;
 use super::stage::{Unusual, drop_page_cache, write_paced};
-use super::{Lab, Stage, Taken};
+use super::{Lab, NoFigures, Stage, Taken};
 use crate::load::block::Block;
 use crate::load::writer::blocks;
 use crate::measure::latency::quantile_ms;
@@ -15,7 +15,7 @@ use crate::measure::{cpu, memory};
 use crate::receiver::Tally;
 use crate::scenario::{Case, Metric, Scenario};
 
-pub(super) fn run(scenario: &Scenario, case: &Case, lab: &Lab, events: u64, live: u32) -> Result<Taken, String> {
+pub(super) fn run(scenario: &Scenario, case: &Case, lab: &Lab, events: u64, live: u32) -> Result<Taken, NoFigures> {
     let unusual = Unusual { is_first_down: true, has_second: live > 0, ..Unusual::default() };
     let mut stage = Stage::set_unusually(scenario, case, lab, unusual)?;
     stage.stop_reading_numbers();
@@ -32,7 +32,7 @@ pub(super) fn run(scenario: &Scenario, case: &Case, lab: &Lab, events: u64, live
     let (pid, cpu) = (stage.pid(), cpu::used(stage.pid()).map_err(|error| error.to_string())?);
     let backlog = stage.next_mark;
     stage.raise_first()?;
-    let began = first_arrival(&stage)?;
+    let began = stage.wait_for_first()?;
     let level = watch_for(Arc::clone(&stage.receivers[0].tally), backlog);
     // At the rate that is asked for it takes so long; a slower one is still under way when this ends.
     let during = Duration::from_secs_f64((events as f64 / 500_000.0).max(1.0));
@@ -59,18 +59,6 @@ pub(super) fn run(scenario: &Scenario, case: &Case, lab: &Lab, events: u64, live
     taken.figures.extend(memory_figures(&seen));
     taken.remarks = remarks;
     Ok(taken)
-}
-
-/// Waits until the destination that came back gets its first event.
-fn first_arrival(stage: &Stage) -> Result<Instant, String> {
-    let deadline = Instant::now() + BACK_WITHIN;
-    while stage.receivers[0].tally.distinct() == 0 {
-        if Instant::now() > deadline {
-            return Err("the destination that came back got nothing".to_owned());
-        }
-        thread::sleep(Duration::from_millis(1));
-    }
-    Ok(Instant::now())
 }
 
 /// Watches from beside until `events` have arrived, and tells when that was. What is written meanwhile would hide it.
@@ -110,5 +98,3 @@ fn live_p99(stage: &mut Stage, block: &mut Block, rate: u32, time: Duration) -> 
 const LIVE: Duration = Duration::from_secs(4);
 /// Nothing more comes when nothing has for this long.
 const QUIET: Duration = Duration::from_secs(10);
-/// Longer than the longest pause between attempts of anyone.
-const BACK_WITHIN: Duration = Duration::from_secs(90);

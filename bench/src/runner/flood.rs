@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::stage::Unusual;
-use super::{Lab, Stage, Taken};
+use super::{Lab, NoFigures, Stage, Taken};
 use crate::measure::allocations::Counter;
 use crate::measure::syscalls::Counting;
 use crate::measure::{cpu, disk, memory};
@@ -17,6 +17,7 @@ pub(super) fn run(stage: &mut Stage, load: Flood) -> Result<Taken, String> {
     let mut producers = stage.producers(load.events, load.per_write, load.producers);
     let pid = stage.pid();
     let watch = memory::Watch::start(pid);
+    let bodies_before = stage.body_bytes();
     let (cpu_before, disk_before, began) =
         (cpu::used(pid).map_err(|error| error.to_string())?, disk::written(pid), Instant::now());
     producers.run(stage.input()).map_err(|error| stage.explained(&error))?;
@@ -33,6 +34,7 @@ pub(super) fn run(stage: &mut Stage, load: Flood) -> Result<Taken, String> {
     taken.figures = vec![
         (Metric::CpuPerEvent, cpu.as_secs_f64() * 1e6 / arrived as f64),
         (Metric::EventsPerSecond, arrived as f64 / wall.as_secs_f64()),
+        (Metric::BodyPerEvent, (stage.body_bytes() - bodies_before) as f64 / arrived as f64),
         (Metric::Lost, lost as f64),
         (Metric::Repeated, stage.repeated() as f64),
     ];
@@ -57,7 +59,7 @@ fn mib(bytes: f64) -> f64 {
 }
 
 /// System calls and allocations.
-pub(super) fn count(scenario: &Scenario, case: &Case, lab: &Lab, load: Flood) -> Result<Taken, String> {
+pub(super) fn count(scenario: &Scenario, case: &Case, lab: &Lab, load: Flood) -> Result<Taken, NoFigures> {
     let dir = lab.folder()?;
     let counter = Counter::new(dir.path());
     let environment = counter.as_ref().map(Counter::environment).unwrap_or_default();

@@ -12,6 +12,7 @@
 //! | [`catch_up`] | an outage and its end |
 //! | [`backlog`] | a start with a full log |
 //! | [`append`] | the log alone |
+//! | [`stalls`] | what the agent says of who held its loops |
 //! | [`stage`] | what all of them stand on |
 
 mod append;
@@ -22,6 +23,7 @@ mod hammer;
 mod idle;
 mod paced;
 mod stage;
+mod stalls;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -84,6 +86,23 @@ pub(crate) struct Taken {
     pub(crate) command: String,
     /// What could not be measured here, and why.
     pub(crate) remarks: Vec<String>,
+    /// What there is to say about the figures of this run.
+    pub(crate) notes: Vec<String>,
+}
+
+/// Why a run has no figures.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum NoFigures {
+    /// The contender does not do this job at all; no further round is tried.
+    Cannot(String),
+    /// Something went wrong.
+    Failed(String),
+}
+
+impl From<String> for NoFigures {
+    fn from(problem: String) -> NoFigures {
+        NoFigures::Failed(problem)
+    }
 }
 
 /// What all rounds of one case gave.
@@ -94,6 +113,8 @@ pub(crate) struct CaseResult {
     pub(crate) skipped: Option<String>,
     /// What went wrong in single runs.
     pub(crate) problems: Vec<String>,
+    /// What single runs say about their figures.
+    pub(crate) notes: Vec<String>,
     pub(crate) samples: BTreeMap<Metric, Vec<f64>>,
     /// Of all rounds together.
     pub(crate) latency: Histogram<u64>,
@@ -108,6 +129,7 @@ impl CaseResult {
             load: if lab.is_quick { case.load.quick() } else { case.load },
             skipped: None,
             problems: Vec::new(),
+            notes: Vec::new(),
             samples: BTreeMap::new(),
             latency: histogram(),
             files: Vec::new(),
@@ -128,6 +150,7 @@ impl CaseResult {
             let _ = self.latency.add(&latency);
         }
         (self.files, self.command) = (taken.files, taken.command);
+        self.notes.extend(taken.notes);
         for remark in taken.remarks {
             if !self.problems.contains(&remark) {
                 self.problems.push(remark);
@@ -139,12 +162,14 @@ impl CaseResult {
 /// What a scenario gave.
 pub(crate) struct Measured {
     pub(crate) scenario: Scenario,
+    /// The processors that sender, contender and receiver shared.
+    pub(crate) cores: Vec<usize>,
     pub(crate) cases: Vec<CaseResult>,
 }
 
-/// Runs all rounds of all cases of a scenario, and prints a line for each run.
-pub(crate) fn run(scenario: &Scenario, lab: &Lab, versions: &Versions) -> Measured {
-    let mut cases: Vec<CaseResult> = scenario.cases.iter().map(|case| CaseResult::new(case, lab)).collect();
+/// Runs all rounds of all cases of a scenario on `cores`, to which this thread is bound, and prints a line for each run.
+pub(crate) fn run(scenario: &Scenario, lab: &Lab, versions: &Versions, cores: Vec<usize>) -> Measured {
+    let mut cases: Vec<CaseResult> = scenario.cases().map(|case| CaseResult::new(case, lab)).collect();
     for result in &mut cases {
         result.skipped = reason_to_skip(scenario, &result.case, lab, versions);
         if let Some(reason) = &result.skipped {
@@ -162,7 +187,7 @@ pub(crate) fn run(scenario: &Scenario, lab: &Lab, versions: &Versions) -> Measur
         }
     }
     spread_memory_over_destinations(scenario, &mut cases);
-    Measured { scenario: *scenario, cases }
+    Measured { scenario: *scenario, cores, cases }
 }
 
 fn run_once(scenario: &Scenario, result: &mut CaseResult, lab: &Lab) {
@@ -177,22 +202,26 @@ fn run_once(scenario: &Scenario, result: &mut CaseResult, lab: &Lab) {
             say(&format!("{name}: {label}: {}", shown.join(", ")));
             result.take(taken);
         }
-        Err(problem) => {
+        Err(NoFigures::Cannot(reason)) => {
+            say(&format!("{name}: {label}: skipped: {reason}"));
+            result.skipped = Some(reason);
+        }
+        Err(NoFigures::Failed(problem)) => {
             say(&format!("{name}: {label}: failed: {problem}"));
             result.problems.push(problem);
         }
     }
 }
 
-fn take(scenario: &Scenario, case: &Case, load: Load, lab: &Lab) -> Result<Taken, String> {
+fn take(scenario: &Scenario, case: &Case, load: Load, lab: &Lab) -> Result<Taken, NoFigures> {
     match load {
-        Load::Flood(flood) => flood::run(&mut Stage::set(scenario, case, lab)?, flood),
+        Load::Flood(flood) => Ok(flood::run(&mut Stage::set(scenario, case, lab)?, flood)?),
         Load::Counted(flood) => flood::count(scenario, case, lab, flood),
-        Load::Paced(paced) => paced::run(&mut Stage::set(scenario, case, lab)?, paced),
-        Load::Idle { seconds } => idle::run(&mut Stage::set(scenario, case, lab)?, seconds),
+        Load::Paced(paced) => Ok(paced::run(&mut Stage::set(scenario, case, lab)?, paced)?),
+        Load::Idle { seconds } => Ok(idle::run(&mut Stage::set(scenario, case, lab)?, seconds)?),
         Load::CatchUp { events, live } => catch_up::run(scenario, case, lab, events, live),
         Load::Backlog { events } => backlog::run(scenario, case, lab, events),
-        Load::Append { rate, seconds } => append::run(lab, rate, seconds),
+        Load::Append { rate, seconds } => Ok(append::run(lab, rate, seconds)?),
     }
 }
 
@@ -235,6 +264,7 @@ fn spread_memory_over_destinations(scenario: &Scenario, cases: &mut [CaseResult]
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scenario::{Wire, table};
 
     #[test]
     fn what_a_run_that_was_cut_short_left_behind_is_removed_and_nothing_else() {
@@ -246,5 +276,23 @@ mod tests {
         assert!(!work.path().join("bench-run-x").exists() && work.path().join("mine").exists());
         let folder = lab.folder().unwrap();
         assert!(folder.path().starts_with(&lab.work));
+    }
+
+    #[test]
+    fn what_a_contender_cannot_do_is_skipped_once_with_its_reason_and_has_not_failed() {
+        const FLOOR: &[Case] = &[table::naive(table::FLOOD)];
+        let scenario = Scenario { wire: Wire::SYSLOG, cases: &[FLOOR], rounds: 3, ..table::ALL[0] };
+        let work = tempfile::tempdir().unwrap();
+        let lab = Lab::open(work.path(), false).unwrap();
+        let versions = Versions::from([("naive loop", Ok("1".to_owned()))]);
+        let measured = run(&scenario, &lab, &versions, vec![0]);
+        let result = &measured.cases[0];
+        assert!(result.skipped.as_ref().unwrap().contains("plain HTTP"), "{:?}", result.skipped);
+        assert!(result.problems.is_empty() && result.samples.is_empty(), "{:?}", result.problems);
+    }
+
+    #[test]
+    fn what_went_wrong_in_a_run_is_a_failure_and_no_reason_to_skip() {
+        assert_eq!(NoFigures::from("x".to_owned()), NoFigures::Failed("x".to_owned()));
     }
 }

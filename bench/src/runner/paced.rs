@@ -10,7 +10,7 @@ use scaidrive_tests::metrics::Metrics;
 use super::flood::memory_figures;
 use super::hammer::Hammer;
 use super::stage::write_paced;
-use super::{Stage, Taken};
+use super::{Stage, Taken, stalls};
 use crate::contender::Input;
 use crate::load::block::Block;
 use crate::load::event::{Events, tenant_name};
@@ -56,8 +56,11 @@ pub(super) fn run(stage: &mut Stage, load: Paced) -> Result<Taken, String> {
     taken.figures.push((Metric::Repeated, stage.repeated() as f64));
     if load.is_hammered {
         match stage.running.admin.and_then(|admin| http::get(admin, "/metrics").ok()) {
-            Some(reply) => match longest_stall_ms(&Metrics::parse(&reply.text())) {
-                Some(ms) => taken.figures.push((Metric::LoopStall, ms)),
+            Some(reply) => match stalls::read(&Metrics::parse(&reply.text())) {
+                Some(stalls) => {
+                    taken.figures.push((Metric::LoopStall, stalls.longest_ms));
+                    taken.notes.push(stalls.words);
+                }
                 None => taken.remarks.push("this build of the agent does not measure loop stalls".to_owned()),
             },
             None => taken.remarks.push("there are no metrics to read loop stalls from".to_owned()),
@@ -110,49 +113,4 @@ fn loud(stage: &mut Stage, load: Paced) -> Option<Loud> {
     })
 }
 
-/// The longest stall of any task, rounded up to the bound of its bucket; stalls are counted from half a millisecond on.
-fn longest_stall_ms(metrics: &Metrics) -> Option<f64> {
-    let name = "scaidrive_siem_loop_stall_seconds";
-    metrics.sum(&format!("{name}_count"), &[])?;
-    let bucket = format!("{name}_bucket");
-    let count = |le: &str| metrics.sum(&bucket, &[("le", le)]).unwrap_or(0.0);
-    let all = count("+Inf");
-    let mut bounds: Vec<&str> = metrics
-        .select(&bucket, &[])
-        .filter_map(|sample| sample.labels.iter().find(|(label, _)| label == "le").map(|(_, le)| le.as_str()))
-        .filter(|le| *le != "+Inf")
-        .collect();
-    bounds.sort_by(|a, b| seconds(a).total_cmp(&seconds(b)));
-    let within = bounds.iter().find(|le| count(le) == all);
-    // Beyond the last bound the sum of all is the only bound there is.
-    let longest = within.map_or_else(|| metrics.sum(&format!("{name}_sum"), &[]), |le| Some(seconds(le)))?;
-    Some(longest * 1e3)
-}
-
-fn seconds(text: &str) -> f64 {
-    text.parse().unwrap_or(f64::INFINITY)
-}
-
 const BLOCK: usize = 2_000;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn scraped(slow: u64) -> Metrics {
-        let name = "scaidrive_siem_loop_stall_seconds";
-        let all = 5 + slow;
-        Metrics::parse(&format!(
-            "{name}_bucket{{task=\"pass\",le=\"0.0005\"}} 0\n{name}_bucket{{task=\"pass\",le=\"0.01\"}} 5\n\
-             {name}_bucket{{task=\"pass\",le=\"0.002\"}} 3\n{name}_bucket{{task=\"pass\",le=\"+Inf\"}} {all}\n\
-             {name}_sum{{task=\"pass\"}} 0.75\n{name}_count{{task=\"pass\"}} {all}\n"
-        ))
-    }
-
-    #[test]
-    fn the_longest_stall_is_the_first_bound_that_holds_all() {
-        assert_eq!(longest_stall_ms(&scraped(0)), Some(10.0));
-        assert_eq!(longest_stall_ms(&scraped(1)), Some(750.0));
-        assert_eq!(longest_stall_ms(&Metrics::parse("")), None);
-    }
-}

@@ -13,7 +13,7 @@ use scaidrive_tests::certificates::Authority;
 use scaidrive_tests::ports::free_port;
 use tempfile::TempDir;
 
-use super::{Lab, Taken};
+use super::{Lab, NoFigures, Taken};
 use crate::contender::{self, Contender, Destination, Input, Job, Running};
 use crate::load::event::tenant_name;
 use crate::load::writer::{self, Flood, blocks};
@@ -61,7 +61,7 @@ impl Stage {
     ///
     /// # Errors
     /// What can't be had, or can't be done by this contender.
-    pub(crate) fn set(scenario: &Scenario, case: &Case, lab: &Lab) -> Result<Stage, String> {
+    pub(crate) fn set(scenario: &Scenario, case: &Case, lab: &Lab) -> Result<Stage, NoFigures> {
         Stage::set_unusually(scenario, case, lab, Unusual::default())
     }
 
@@ -71,7 +71,7 @@ impl Stage {
         case: &Case,
         lab: &Lab,
         unusual: Unusual,
-    ) -> Result<Stage, String> {
+    ) -> Result<Stage, NoFigures> {
         let contender = contender::find(case.contender).ok_or_else(|| format!("there is no {}", case.contender))?;
         let dir = lab.folder()?;
         let mut places = Places::new(scenario, dir.path(), &unusual);
@@ -107,7 +107,7 @@ impl Stage {
     }
 
     /// Stops the contender and starts it again in the same folder. Returns how long the start took.
-    pub(crate) fn restart(self, between: impl FnOnce()) -> Result<(Stage, Duration), String> {
+    pub(crate) fn restart(self, between: impl FnOnce()) -> Result<(Stage, Duration), NoFigures> {
         let Stage { scenario, case, running, receivers, next_mark, set } = self;
         running.process.stop();
         between();
@@ -172,6 +172,23 @@ impl Stage {
         missing.max().unwrap_or(0)
     }
 
+    /// Waits until the destination that came back gets its first event, and tells when that was.
+    pub(crate) fn wait_for_first(&self) -> Result<Instant, String> {
+        let deadline = Instant::now() + BACK_WITHIN;
+        while self.receivers[0].tally.distinct() == 0 {
+            if Instant::now() > deadline {
+                return Err("the destination that came back got nothing".to_owned());
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
+        Ok(Instant::now())
+    }
+
+    /// Bytes of all bodies and messages so far, as they were sent, at all receivers together.
+    pub(crate) fn body_bytes(&self) -> u64 {
+        self.receivers.iter().map(|receiver| receiver.tally.bytes()).sum()
+    }
+
     /// How many events have arrived again, at all receivers together.
     pub(crate) fn repeated(&self) -> u64 {
         self.receivers.iter().map(|receiver| receiver.tally.repeated()).sum()
@@ -198,17 +215,18 @@ impl Stage {
 }
 
 impl Set {
-    fn start(&self, case: &Case) -> Result<Running, String> {
+    fn start(&self, case: &Case) -> Result<Running, NoFigures> {
         let job = Job {
             dir: self.dir.path(),
             durability: case.durability,
             setup: case.setup,
+            aim: case.load.aim(),
             destinations: self.destinations.clone(),
             environment: self.environment.clone(),
         };
         match self.contender.cannot(&job) {
-            Some(reason) => Err(reason),
-            None => self.contender.start(&job),
+            Some(reason) => Err(NoFigures::Cannot(reason)),
+            None => Ok(self.contender.start(&job)?),
         }
     }
 }
@@ -342,6 +360,8 @@ pub(crate) use writer::paced as write_paced;
 
 /// How long nothing may arrive before the rest counts as lost.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Longer than the longest pause between attempts of anyone.
+const BACK_WITHIN: Duration = Duration::from_secs(90);
 const NUMBERS_WITHIN: Duration = Duration::from_secs(3);
 /// Events of a brief warm-up.
 const BRIEF: u64 = 20_000;

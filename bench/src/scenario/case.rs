@@ -142,6 +142,15 @@ pub(crate) enum Load {
     Append { rate: u32, seconds: u32 },
 }
 
+/// What a rival's batches are set up for. What is measured decides, not who is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Aim {
+    /// The least processor time and the most events a second.
+    Throughput,
+    /// No event waits for company.
+    Latency,
+}
+
 /// As fast as it is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Flood {
@@ -178,6 +187,14 @@ impl Load {
             Load::CatchUp { events, live } => Load::CatchUp { events: events / 2 / QUICK, live },
             Load::Backlog { events } => Load::Backlog { events: events / 4 / QUICK },
             Load::Append { rate, seconds } => Load::Append { rate, seconds: seconds.min(3) },
+        }
+    }
+
+    /// What it asks of batches.
+    pub(crate) const fn aim(self) -> Aim {
+        match self {
+            Load::Paced(_) => Aim::Latency,
+            _ => Aim::Throughput,
         }
     }
 

@@ -36,6 +36,9 @@ pub(crate) enum Metric {
     MappedLog,
     /// Bytes written to the disk for each event.
     DiskPerEvent,
+    /// Bytes of request bodies and messages for each event as the receiver got them: compressed where the wire is, before
+    /// encryption, without HTTP heads.
+    BodyPerEvent,
     /// System calls for each 1,000 events.
     Syscalls,
     /// Calls of `malloc` and its kin for each event.
@@ -44,6 +47,8 @@ pub(crate) enum Metric {
     Ready,
     /// The longest that a task held a shard's loop, in milliseconds, as far as the agent's own histogram tells.
     LoopStall,
+    /// Events written before a restart that arrived after it.
+    FoundAgain,
     /// One append to the log, 99.99 % of them, in microseconds.
     AppendP9999,
     /// Events that never arrived.
@@ -71,10 +76,12 @@ impl Metric {
             Metric::MemoryPerDestination => "memory per destination",
             Metric::MappedLog => "mapped log",
             Metric::DiskPerEvent => "written to disk per event",
+            Metric::BodyPerEvent => "sent per event",
             Metric::Syscalls => "system calls per 1,000 events",
             Metric::Allocations => "allocations per event",
             Metric::Ready => "ready after",
             Metric::LoopStall => "longest loop stall",
+            Metric::FoundAgain => "events there after the start",
             Metric::AppendP9999 => "append p99.99",
             Metric::Lost => "lost events",
             Metric::Repeated => "repeated events",
@@ -84,7 +91,12 @@ impl Metric {
     pub(crate) const fn unit(self) -> &'static str {
         match self {
             Metric::CpuPerEvent | Metric::AppendP9999 => "µs",
-            Metric::EventsPerSecond | Metric::Syscalls | Metric::Allocations | Metric::Lost | Metric::Repeated => "",
+            Metric::EventsPerSecond
+            | Metric::Syscalls
+            | Metric::Allocations
+            | Metric::FoundAgain
+            | Metric::Lost
+            | Metric::Repeated => "",
             Metric::LatencyP50
             | Metric::LatencyP99
             | Metric::LatencyP999
@@ -97,7 +109,7 @@ impl Metric {
             Metric::CpuShare => "%",
             Metric::Memory | Metric::MemoryGrowth | Metric::MappedLog => "MiB",
             Metric::MemoryPerDestination => "KiB",
-            Metric::DiskPerEvent => "B",
+            Metric::DiskPerEvent | Metric::BodyPerEvent => "B",
         }
     }
 
@@ -162,6 +174,8 @@ pub(crate) struct Goal {
     pub(crate) bound: Bound,
     /// Asked for only where the machine has at least this many processors.
     pub(crate) cores: usize,
+    /// Why it is missed where it is missed, as far as that is known; said of a miss only.
+    pub(crate) because: Option<&'static str>,
 }
 
 /// Which side of the bound is the good one.
@@ -218,6 +232,11 @@ pub(crate) enum Outcome {
 }
 
 impl Goal {
+    /// The same, with a word about why it is missed.
+    pub(crate) const fn because(self, reason: &'static str) -> Goal {
+        Goal { because: Some(reason), ..self }
+    }
+
     pub(crate) fn judge(&self, figures: &impl Figures) -> Outcome {
         if figures.cores() < self.cores {
             return Outcome::NotHere;
@@ -293,7 +312,7 @@ pub(crate) mod tests {
     }
 
     fn goal(sense: Sense, bound: Bound) -> Goal {
-        Goal { row: None, of: "agent", metric: Metric::CpuPerEvent, sense, bound, cores: 1 }
+        Goal { row: None, of: "agent", metric: Metric::CpuPerEvent, sense, bound, cores: 1, because: None }
     }
 
     #[test]

@@ -15,7 +15,7 @@ pub(crate) mod goal;
 pub(crate) mod row;
 pub(crate) mod table;
 
-pub(crate) use case::{Case, Destinations, Durability, Kind, Load, Runtime, Setup, Wire};
+pub(crate) use case::{Aim, Case, Destinations, Durability, Kind, Load, Runtime, Setup, Wire};
 pub(crate) use goal::{Bound, Estimate, Goal, Metric, Sense};
 pub(crate) use row::Row;
 
@@ -32,8 +32,8 @@ pub(crate) struct Scenario {
     pub(crate) wire: Wire,
     /// Whose events.
     pub(crate) tenants: Tenants,
-    /// Who is compared with whom.
-    pub(crate) cases: &'static [Case],
+    /// Who is compared with whom, in groups, so that rivals are spelt once for several scenarios.
+    pub(crate) cases: &'static [&'static [Case]],
     /// What was expected before anything was measured.
     pub(crate) estimates: &'static [Estimate],
     /// What has to be reached.
@@ -41,6 +41,23 @@ pub(crate) struct Scenario {
     /// How often each case runs.
     pub(crate) rounds: usize,
 }
+
+impl Scenario {
+    /// Every case of every group, in order.
+    pub(crate) fn cases(&self) -> impl Iterator<Item = &'static Case> + use<> {
+        self.cases.iter().copied().flatten()
+    }
+
+    /// How many of `there` processors sender, contender and receiver share: two, or as many as a goal asks for where the
+    /// machine has them.
+    pub(crate) fn cores(&self, there: usize) -> usize {
+        let asked = self.goals.iter().map(|goal| goal.cores).filter(|cores| *cores <= there).max();
+        asked.unwrap_or(0).max(CORES).min(there)
+    }
+}
+
+/// A small machine.
+const CORES: usize = 2;
 
 /// How many tenants there are and how unevenly they write: the k-th writes in proportion to `1 / k^exponent`.
 #[derive(Clone, Copy, Debug, PartialEq)]

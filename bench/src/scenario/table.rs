@@ -34,7 +34,7 @@ pub(crate) const ALL: &[Scenario] = &[
     BACKLOG,
 ];
 
-const FLOOD: Load = Load::Flood(Flood { warm_up: 500_000, events: 400_000, per_write: 256, producers: 1 });
+pub(crate) const FLOOD: Load = Load::Flood(Flood { warm_up: 500_000, events: 400_000, per_write: 256, producers: 1 });
 const FLOOD_OF_OTHERS: Load = Load::Flood(Flood { warm_up: 30_000, events: 120_000, per_write: 256, producers: 1 });
 /// Fluent Bit may sync for every few events, so these take their time.
 const FLOOD_OF_SYNCED: Load = Load::Flood(Flood { warm_up: 2_000, events: 20_000, per_write: 256, producers: 1 });
@@ -58,7 +58,29 @@ const fn agent(label: &'static str, setup: Setup, load: Load) -> Case {
     Case { label, contender: "agent", durability: Durability::Synced, setup, load }
 }
 
-/// A rival as fast as it goes.
+/// The floor.
+pub(crate) const fn naive(load: Load) -> Case {
+    fast("naive loop", Setup::PLAIN, load)
+}
+
+/// Every rival as fast as it goes.
+const fn rivals(load: Load) -> [Case; 5] {
+    [
+        fast("rsyslog", Setup::PLAIN, load),
+        fast("syslog-ng", Setup::PLAIN, load),
+        fast("otelcol", Setup::PLAIN, load),
+        fast("vector", Setup::PLAIN, load),
+        fast("fluent-bit", Setup::PLAIN, load),
+    ]
+}
+
+/// A contender with its destination alone, and with one beside it that is down.
+const fn alone_and_one_down(contender: &'static str, durability: Durability, labels: [&'static str; 2]) -> [Case; 2] {
+    let alone = Case { label: labels[0], contender, durability, setup: Setup::PLAIN, load: AT_1K };
+    [alone, Case { label: labels[1], setup: Setup::to(Destinations::OneAndDown(1)), ..alone }]
+}
+
+/// A rival, or the floor, as fast as it goes.
 const fn fast(contender: &'static str, setup: Setup, load: Load) -> Case {
     Case { label: contender, contender, durability: Durability::Fast, setup, load }
 }
@@ -69,11 +91,11 @@ const fn synced(label: &'static str, contender: &'static str, setup: Setup, load
 }
 
 const fn at_most(row: Row, of: &'static str, metric: Metric, bound: Bound) -> Goal {
-    Goal { row: Some(row), of, metric, sense: Sense::AtMost, bound, cores: 1 }
+    Goal { row: Some(row), of, metric, sense: Sense::AtMost, bound, cores: 1, because: None }
 }
 
 const fn at_least(row: Row, of: &'static str, metric: Metric, bound: Bound) -> Goal {
-    Goal { row: Some(row), of, metric, sense: Sense::AtLeast, bound, cores: 1 }
+    Goal { row: Some(row), of, metric, sense: Sense::AtLeast, bound, cores: 1, because: None }
 }
 
 const fn expected(of: &'static str, metric: Metric, value: f64, because: &'static str) -> Estimate {
@@ -81,8 +103,7 @@ const fn expected(of: &'static str, metric: Metric, value: f64, because: &'stati
 }
 
 /// No event may be lost in a comparison.
-const NOTHING_LOST: Goal =
-    Goal { row: None, of: "agent", metric: Metric::Lost, sense: Sense::AtMost, bound: Bound::Value(0.0), cores: 1 };
+const NOTHING_LOST: Goal = Goal { row: None, ..at_most(Row::CpuPerEvent, "agent", Metric::Lost, Bound::Value(0.0)) };
 
 const RSYSLOG: Case = fast("rsyslog", Setup::PLAIN, FLOOD_OF_OTHERS);
 const RSYSLOG_SYNCED: Case = synced("rsyslog, synced", "rsyslog", Setup::PLAIN, FLOOD_OF_SYNCS);
@@ -94,30 +115,8 @@ const VECTOR: Case = fast("vector", Setup::PLAIN, FLOOD_OF_OTHERS);
 const FLUENT_BIT: Case = fast("fluent-bit", Setup::PLAIN, FLOOD_OF_OTHERS);
 const FLUENT_BIT_SYNCED: Case = synced("fluent-bit, synced", "fluent-bit", Setup::PLAIN, FLOOD_OF_SYNCED);
 
-/// Everyone on one path.
-const EVERYONE: &[Case] = &[
-    agent("agent", Setup::PLAIN, FLOOD),
-    Case {
-        label: "naive loop",
-        contender: "naive loop",
-        durability: Durability::Fast,
-        setup: Setup::PLAIN,
-        load: FLOOD,
-    },
-    RSYSLOG,
-    RSYSLOG_SYNCED,
-    SYSLOG_NG,
-    SYSLOG_NG_SYNCED,
-    OTELCOL,
-    OTELCOL_SYNCED,
-    VECTOR,
-    FLUENT_BIT,
-    FLUENT_BIT_SYNCED,
-];
-
-/// Everyone where the naive loop has no such path.
-const ALL_BUT_THE_FLOOR: &[Case] = &[
-    agent("agent", Setup::PLAIN, FLOOD),
+/// The rivals on one path, each as fast as it goes and synced.
+const RIVALS: &[Case] = &[
     RSYSLOG,
     RSYSLOG_SYNCED,
     SYSLOG_NG,
@@ -135,7 +134,7 @@ const COST: Scenario = Scenario {
     method: "One producer writes 256 events a call, as fast as they are read. The naive loop is the floor.",
     wire: Wire::HEC,
     tenants: Tenants::ZIPF,
-    cases: EVERYONE,
+    cases: &[&[agent("agent", Setup::PLAIN, FLOOD), naive(FLOOD)], RIVALS],
     estimates: &[
         expected(
             "agent",
@@ -153,9 +152,13 @@ const COST: Scenario = Scenario {
     goals: &[
         at_most(Row::CpuPerEvent, "agent", Metric::CpuPerEvent, Bound::Value(1.0)),
         at_most(Row::CpuPerEvent, "agent", Metric::CpuPerEvent, Bound::Times(1.4, "naive loop")),
-        at_most(Row::AgainstRivals, "agent", Metric::CpuPerEvent, Bound::Times(1.0 / 15.0, "rsyslog")),
-        at_most(Row::AgainstRivals, "agent", Metric::CpuPerEvent, Bound::Times(1.0 / 25.0, "syslog-ng")),
-        at_most(Row::AgainstRivals, "agent", Metric::CpuPerEvent, Bound::Times(1.0 / 15.0, "otelcol")),
+        at_most(Row::AgainstRivals, "agent", Metric::CpuPerEvent, Bound::Times(1.0 / 15.0, "rsyslog"))
+            .because("tuned as in `bench/others` it takes 11 to 18 µs; the goal was set by one that took 20"),
+        at_most(Row::AgainstRivals, "agent", Metric::CpuPerEvent, Bound::Times(1.0 / 25.0, "syslog-ng")).because(
+            "tuned as in `bench/others` it takes 4 to 5 µs; 1/25 of that is less than the kernel's copies of an event",
+        ),
+        at_most(Row::AgainstRivals, "agent", Metric::CpuPerEvent, Bound::Times(1.0 / 15.0, "otelcol"))
+            .because("tuned as in `bench/others` it takes 8 to 10 µs; 1/15 of that is 0.5 to 0.7 µs"),
         at_least(Row::AgainstRivals, "agent", Metric::EventsPerSecond, Bound::TimesBestRival(8.0)),
         at_least(Row::AgainstRivals, "agent", Metric::EventsPerSecond, Bound::Times(0.5, "naive loop")),
         at_most(Row::Memory, "agent", Metric::Memory, Bound::Value(64.0)),
@@ -167,10 +170,10 @@ const COST: Scenario = Scenario {
 const COST_TLS_GZIP: Scenario = Scenario {
     name: "tls-gzip",
     question: "What does it cost to compress and encrypt them as well?",
-    method: "As in `cost`. Bodies are kept by the receiver and inflated when the run is over; everyone's events are counted so.",
+    method: "As in `cost`. Bodies are kept by the receiver and inflated when the run is over; everyone's events are counted so. How well each compresses is what was sent for an event here, against the same figure in `cost`.",
     wire: Wire::HEC_TLS_GZIP,
     tenants: Tenants::ZIPF,
-    cases: ALL_BUT_THE_FLOOR,
+    cases: &[&[agent("agent", Setup::PLAIN, FLOOD)], RIVALS],
     estimates: &[expected(
         "agent",
         Metric::CpuPerEvent,
@@ -187,7 +190,7 @@ const ELASTIC: Scenario = Scenario {
     method: "As in `cost`. The receiver answers item by item, and briefly where the client asks for it (`filter_path`).",
     wire: Wire::ELASTIC,
     tenants: Tenants::ZIPF,
-    cases: ALL_BUT_THE_FLOOR,
+    cases: &[&[agent("agent", Setup::PLAIN, FLOOD)], RIVALS],
     estimates: &[expected(
         "agent",
         Metric::CpuPerEvent,
@@ -208,7 +211,7 @@ const SYSLOG: Scenario = Scenario {
     method: "As in `cost`. Nobody answers, so a contender may take what it wrote as delivered; events are counted at the receiver.",
     wire: Wire::SYSLOG,
     tenants: Tenants::ZIPF,
-    cases: ALL_BUT_THE_FLOOR,
+    cases: &[&[agent("agent", Setup::PLAIN, FLOOD)], RIVALS],
     estimates: &[expected(
         "agent",
         Metric::CpuPerEvent,
@@ -229,7 +232,7 @@ const SINGLE_WRITES: Scenario = Scenario {
     method: "Eight producers, one event for each `write`, acknowledgements read by all.",
     wire: Wire::HEC,
     tenants: Tenants::ZIPF,
-    cases: &[agent("agent", Setup::PLAIN, ONE_PER_WRITE)],
+    cases: &[&[agent("agent", Setup::PLAIN, ONE_PER_WRITE)]],
     estimates: &[expected(
         "agent",
         Metric::CpuPerEvent,
@@ -246,13 +249,13 @@ const LATENCY: Scenario = Scenario {
     method: "One producer at a fixed rate; times begin at the intended moment, so waiting to be read counts.",
     wire: Wire::HEC,
     tenants: Tenants::ZIPF,
-    cases: &[
+    cases: &[&[
         agent("agent", Setup::PLAIN, AT_1K),
         // rsyslog with syncs takes some 110 events a second (`bench/others/README.md`): it holds no such rate.
         synced("syslog-ng, synced", "syslog-ng", Setup::PLAIN, AT_1K),
         synced("otelcol, synced", "otelcol", Setup::PLAIN, AT_1K),
         synced("fluent-bit, synced", "fluent-bit", Setup::PLAIN, AT_1K),
-    ],
+    ]],
     estimates: &[expected(
         "agent",
         Metric::LatencyP50,
@@ -273,14 +276,7 @@ const LATENCY_OS: Scenario = Scenario {
     method: "As in `latency`; everyone as fast as it goes.",
     wire: Wire::HEC,
     tenants: Tenants::ZIPF,
-    cases: &[
-        fast("agent", Setup::PLAIN, AT_1K),
-        fast("rsyslog", Setup::PLAIN, AT_1K),
-        fast("syslog-ng", Setup::PLAIN, AT_1K),
-        fast("otelcol", Setup::PLAIN, AT_1K),
-        fast("vector", Setup::PLAIN, AT_1K),
-        fast("fluent-bit", Setup::PLAIN, AT_1K),
-    ],
+    cases: &[&[fast("agent", Setup::PLAIN, AT_1K)], &rivals(AT_1K)],
     estimates: &[expected(
         "agent",
         Metric::LatencyP50,
@@ -288,12 +284,14 @@ const LATENCY_OS: Scenario = Scenario {
         "three wake-ups on a virtual machine, 30 to 60 µs each, and two copies",
     )],
     goals: &[
-        at_most(Row::LatencyUnsynced, "agent", Metric::LatencyP50, Bound::Value(0.15)),
-        at_most(Row::LatencyUnsynced, "agent", Metric::LatencyP99, Bound::Value(0.4)),
+        at_most(Row::LatencyUnsynced, "agent", Metric::LatencyP50, Bound::Value(0.15)).because(THREE_WAKE_UPS),
+        at_most(Row::LatencyUnsynced, "agent", Metric::LatencyP99, Bound::Value(0.4)).because(THREE_WAKE_UPS),
         NOTHING_LOST,
     ],
     rounds: 3,
 };
+
+const THREE_WAKE_UPS: &str = "three wake-ups on a virtual machine";
 
 const LATENCY_100K: Scenario = Scenario {
     name: "latency-100k",
@@ -301,7 +299,7 @@ const LATENCY_100K: Scenario = Scenario {
     method: "As in `latency`; the producer writes what is due together.",
     wire: Wire::HEC,
     tenants: Tenants::ZIPF,
-    cases: &[agent("agent", Setup::PLAIN, AT_100K)],
+    cases: &[&[agent("agent", Setup::PLAIN, AT_100K)]],
     estimates: &[expected(
         "agent",
         Metric::LatencyP99,
@@ -318,16 +316,10 @@ const HAMMERED_DISK: Scenario = Scenario {
     method: "Another thread writes 1 MiB blocks to the same disk and syncs each eighth. `append` times each append to the log alone, with its syncer and keeper at work; `agent` is the whole agent at 10,000 events a second.",
     wire: Wire::HEC,
     tenants: Tenants::ZIPF,
-    cases: &[
-        Case {
-            label: "append",
-            contender: "agent",
-            durability: Durability::Synced,
-            setup: Setup::PLAIN,
-            load: Load::Append { rate: 50_000, seconds: 8 },
-        },
+    cases: &[&[
+        agent("append", Setup::PLAIN, Load::Append { rate: 50_000, seconds: 8 }),
         agent("agent", Setup::PLAIN, Load::Paced(Paced { rate: 10_000, seconds: 8, loudest: 0, is_hammered: true })),
-    ],
+    ]],
     estimates: &[expected(
         "append",
         Metric::AppendP9999,
@@ -336,11 +328,13 @@ const HAMMERED_DISK: Scenario = Scenario {
     )],
     goals: &[
         at_most(Row::HammeredDisk, "append", Metric::AppendP9999, Bound::Value(150.0)),
-        at_most(Row::HammeredDisk, "agent", Metric::LoopStall, Bound::Value(2.0)),
+        at_most(Row::HammeredDisk, "agent", Metric::LoopStall, Bound::Value(2.0)).because(STALLS_OF_THE_SCHEDULER),
         NOTHING_LOST,
     ],
     rounds: 1,
 };
+
+const STALLS_OF_THE_SCHEDULER: &str = "two processors are shared by seven busy threads: the stalls are times in which the scheduler ran somebody else (in 6 s of `perf sched` the shard was blocked on the disk twice, for under 0.05 ms)";
 
 const EPOLL: Scenario = Scenario {
     name: "epoll",
@@ -348,10 +342,10 @@ const EPOLL: Scenario = Scenario {
     method: "As in `cost`, the agent against itself.",
     wire: Wire::HEC,
     tenants: Tenants::ZIPF,
-    cases: &[
+    cases: &[&[
         agent("agent on io_uring", Setup::on(Runtime::IoUring), FLOOD),
         agent("agent on epoll", Setup::on(Runtime::Epoll), FLOOD),
-    ],
+    ]],
     estimates: &[expected(
         "agent on epoll",
         Metric::CpuPerEvent,
@@ -365,13 +359,13 @@ const EPOLL: Scenario = Scenario {
 const TWO_SHARDS: Scenario = Scenario {
     name: "two-shards",
     question: "What does it cost to share the work between two shards?",
-    method: "As in `cost`, with two producers, so that each shard has one. On two processors sender and receiver take their part, so throughput is asked for only where there are four.",
+    method: "As in `cost`, with two producers, so that each shard has one. It runs on four processors where the machine has them: on two, sender and receiver take their part, so throughput is asked for only on four.",
     wire: Wire::HEC,
     tenants: Tenants::ZIPF,
-    cases: &[
+    cases: &[&[
         agent("one shard", Setup::PLAIN, TWO_PRODUCERS),
         agent("two shards", Setup { shards: 2, ..Setup::PLAIN }, TWO_PRODUCERS),
-    ],
+    ]],
     estimates: &[expected(
         "two shards",
         Metric::CpuPerEvent,
@@ -381,12 +375,8 @@ const TWO_SHARDS: Scenario = Scenario {
     goals: &[
         at_most(Row::TwoShards, "two shards", Metric::CpuPerEvent, Bound::Times(1.1, "one shard")),
         Goal {
-            row: Some(Row::TwoShards),
-            of: "two shards",
-            metric: Metric::EventsPerSecond,
-            sense: Sense::AtLeast,
-            bound: Bound::Times(1.8, "one shard"),
             cores: 4,
+            ..at_least(Row::TwoShards, "two shards", Metric::EventsPerSecond, Bound::Times(1.8, "one shard"))
         },
     ],
     rounds: 3,
@@ -400,12 +390,12 @@ const CATCH_UP: Scenario = Scenario {
     method: "Events are written at full speed while the destination refuses connections; the page cache is dropped (as root); then it comes back. Its rate counts from its first event to its last. Meanwhile a second destination of the agent gets 1,000 events a second, timed before and during.",
     wire: Wire::HEC,
     tenants: Tenants::ZIPF,
-    cases: &[
+    cases: &[&[
         agent("agent", Setup::holding(8_192), OUTAGE),
         fast("rsyslog", Setup::holding(2_048), OUTAGE_OF_OTHERS),
         fast("syslog-ng", Setup::holding(2_048), OUTAGE_OF_OTHERS),
         fast("otelcol", Setup::holding(2_048), OUTAGE_OF_OTHERS),
-    ],
+    ]],
     estimates: &[expected(
         "agent",
         Metric::EventsPerSecond,
@@ -429,50 +419,10 @@ const DEAD_AND_HEALTHY: Scenario = Scenario {
     wire: Wire::HEC,
     tenants: Tenants::ZIPF,
     cases: &[
-        agent("agent, alone", Setup::PLAIN, AT_1K),
-        agent("agent, one down", Setup::to(Destinations::OneAndDown(1)), AT_1K),
-        Case {
-            label: "rsyslog, alone",
-            contender: "rsyslog",
-            durability: Durability::Fast,
-            setup: Setup::PLAIN,
-            load: AT_1K,
-        },
-        Case {
-            label: "rsyslog, one down",
-            contender: "rsyslog",
-            durability: Durability::Fast,
-            setup: Setup::to(Destinations::OneAndDown(1)),
-            load: AT_1K,
-        },
-        Case {
-            label: "syslog-ng, alone",
-            contender: "syslog-ng",
-            durability: Durability::Fast,
-            setup: Setup::PLAIN,
-            load: AT_1K,
-        },
-        Case {
-            label: "syslog-ng, one down",
-            contender: "syslog-ng",
-            durability: Durability::Fast,
-            setup: Setup::to(Destinations::OneAndDown(1)),
-            load: AT_1K,
-        },
-        Case {
-            label: "otelcol, alone",
-            contender: "otelcol",
-            durability: Durability::Fast,
-            setup: Setup::PLAIN,
-            load: AT_1K,
-        },
-        Case {
-            label: "otelcol, one down",
-            contender: "otelcol",
-            durability: Durability::Fast,
-            setup: Setup::to(Destinations::OneAndDown(1)),
-            load: AT_1K,
-        },
+        &alone_and_one_down("agent", Durability::Synced, ["agent, alone", "agent, one down"]),
+        &alone_and_one_down("rsyslog", Durability::Fast, ["rsyslog, alone", "rsyslog, one down"]),
+        &alone_and_one_down("syslog-ng", Durability::Fast, ["syslog-ng, alone", "syslog-ng, one down"]),
+        &alone_and_one_down("otelcol", Durability::Fast, ["otelcol, alone", "otelcol, one down"]),
     ],
     estimates: &[expected(
         "agent, one down",
@@ -493,7 +443,10 @@ const MANY_DOWN: Scenario = Scenario {
     method: "Half of the 49 refuse connections, half take them and never answer. 10,000 events a second, each for all 50.",
     wire: Wire::HEC,
     tenants: Tenants::ZIPF,
-    cases: &[agent("alone", Setup::PLAIN, AT_10K), agent("49 down", Setup::to(Destinations::OneAndDown(49)), AT_10K)],
+    cases: &[&[
+        agent("alone", Setup::PLAIN, AT_10K),
+        agent("49 down", Setup::to(Destinations::OneAndDown(49)), AT_10K),
+    ]],
     estimates: &[expected(
         "49 down",
         Metric::LatencyP99,
@@ -515,14 +468,14 @@ const LOUD_TENANT: Scenario = Scenario {
     method: "20 tenants write 1,000 events a second together; the loudest one writes 5,000 beside, 100 times what each of the others does, from a producer of its own. Latency and waiting are the others'.",
     wire: Wire::HEC,
     tenants: Tenants::even(20),
-    cases: &[
+    cases: &[&[
         agent("quiet", Setup::to(Destinations::LoudestApart), AT_1K),
         agent(
             "one loud",
             Setup::to(Destinations::LoudestApart),
             Load::Paced(Paced { rate: 1_000, seconds: 8, loudest: 5_000, is_hammered: false }),
         ),
-    ],
+    ]],
     estimates: &[expected(
         "one loud",
         Metric::LatencyP99,
@@ -543,10 +496,10 @@ const THOUSAND_DESTINATIONS: Scenario = Scenario {
     method: "1,000 tenants write equally much, to one destination for all and to one for each, over one log. Memory is counted for each destination beside the first.",
     wire: Wire::HEC,
     tenants: Tenants::even(1_000),
-    cases: &[
+    cases: &[&[
         agent("one for all", Setup::PLAIN, FLOOD),
         agent("one for each tenant", Setup::to(Destinations::ForEachTenant), FLOOD),
-    ],
+    ]],
     estimates: &[expected(
         "one for each tenant",
         Metric::CpuPerEvent,
@@ -571,7 +524,7 @@ const TEN_DESTINATIONS: Scenario = Scenario {
     method: "Ten receivers of their own; an event counts as arrived when all have it.",
     wire: Wire::HEC,
     tenants: Tenants::ZIPF,
-    cases: &[agent("one", Setup::PLAIN, FLOOD), agent("ten", Setup::to(Destinations::Copies(10)), SHORT_FLOOD)],
+    cases: &[&[agent("one", Setup::PLAIN, FLOOD), agent("ten", Setup::to(Destinations::Copies(10)), SHORT_FLOOD)]],
     estimates: &[expected(
         "ten",
         Metric::CpuPerEvent,
@@ -590,14 +543,7 @@ const IDLE: Scenario = Scenario {
     method: "A few events, two seconds to settle, then nothing.",
     wire: Wire::HEC,
     tenants: Tenants::ZIPF,
-    cases: &[
-        agent("agent", Setup::PLAIN, Load::Idle { seconds: 15 }),
-        fast("rsyslog", Setup::PLAIN, Load::Idle { seconds: 5 }),
-        fast("syslog-ng", Setup::PLAIN, Load::Idle { seconds: 5 }),
-        fast("otelcol", Setup::PLAIN, Load::Idle { seconds: 5 }),
-        fast("vector", Setup::PLAIN, Load::Idle { seconds: 5 }),
-        fast("fluent-bit", Setup::PLAIN, Load::Idle { seconds: 5 }),
-    ],
+    cases: &[&[agent("agent", Setup::PLAIN, Load::Idle { seconds: 15 })], &rivals(Load::Idle { seconds: 5 })],
     estimates: &[
         expected(
             "agent",
@@ -620,21 +566,7 @@ const COUNTS: Scenario = Scenario {
     method: "As in `cost`, in runs of their own, because counting costs time. Allocations are counted by a library loaded before libc, so a Go program's are not; system calls by the kernel.",
     wire: Wire::HEC,
     tenants: Tenants::ZIPF,
-    cases: &[
-        agent("agent", Setup::PLAIN, COUNTED),
-        Case {
-            label: "naive loop",
-            contender: "naive loop",
-            durability: Durability::Fast,
-            setup: Setup::PLAIN,
-            load: COUNTED,
-        },
-        fast("rsyslog", Setup::PLAIN, COUNTED_OF_OTHERS),
-        fast("syslog-ng", Setup::PLAIN, COUNTED_OF_OTHERS),
-        fast("otelcol", Setup::PLAIN, COUNTED_OF_OTHERS),
-        fast("vector", Setup::PLAIN, COUNTED_OF_OTHERS),
-        fast("fluent-bit", Setup::PLAIN, COUNTED_OF_OTHERS),
-    ],
+    cases: &[&[agent("agent", Setup::PLAIN, COUNTED), naive(COUNTED)], &rivals(COUNTED_OF_OTHERS)],
     estimates: &[
         expected(
             "agent",
@@ -655,17 +587,17 @@ const COUNTS: Scenario = Scenario {
 const BACKLOG: Scenario = Scenario {
     name: "backlog-start",
     question: "How soon does an agent take events that starts with half an hour of undelivered ones?",
-    method: "10 GB are written while the destination is down; the agent is stopped, the page cache dropped (as root), and the time taken from its start until it is ready.",
+    method: "10 GB are written while the destination is down; the agent is stopped, the page cache dropped (as root), and the time taken from its start until it is ready. Then the destination comes back and gets them: what does not arrive did not survive.",
     wire: Wire::HEC,
     tenants: Tenants::ZIPF,
-    cases: &[agent("agent", Setup::holding(16_384), Load::Backlog { events: 14_000_000 })],
+    cases: &[&[agent("agent", Setup::holding(16_384), Load::Backlog { events: 14_000_000 })]],
     estimates: &[expected(
         "agent",
         Metric::Ready,
         250.0,
         "160 footers to read, and at most two unsealed segments to walk, 64 MiB each at 1 GB/s",
     )],
-    goals: &[at_most(Row::Backlog, "agent", Metric::Ready, Bound::Value(1_000.0))],
+    goals: &[at_most(Row::Backlog, "agent", Metric::Ready, Bound::Value(1_000.0)), NOTHING_LOST],
     rounds: 1,
 };
 
@@ -686,7 +618,7 @@ mod tests {
     #[test]
     fn every_scenario_has_an_estimate_and_a_goal_of_cases_that_it_has() {
         for scenario in ALL {
-            let labels: Vec<&str> = scenario.cases.iter().map(|case| case.label).collect();
+            let labels: Vec<&str> = scenario.cases().map(|case| case.label).collect();
             assert!(!scenario.estimates.is_empty() && !scenario.goals.is_empty(), "{}", scenario.name);
             for of in
                 scenario.estimates.iter().map(|estimate| estimate.of).chain(scenario.goals.iter().map(|goal| goal.of))
@@ -706,8 +638,8 @@ mod tests {
         let names: HashSet<&str> = ALL.iter().map(|scenario| scenario.name).collect();
         assert_eq!(names.len(), ALL.len());
         for scenario in ALL {
-            let labels: HashSet<&str> = scenario.cases.iter().map(|case| case.label).collect();
-            assert_eq!(labels.len(), scenario.cases.len(), "{}", scenario.name);
+            let labels: HashSet<&str> = scenario.cases().map(|case| case.label).collect();
+            assert_eq!(labels.len(), scenario.cases().count(), "{}", scenario.name);
         }
     }
 
@@ -715,12 +647,16 @@ mod tests {
     fn every_rival_in_the_main_comparison_runs_as_fast_as_it_goes_and_synced() {
         for rival in ["rsyslog", "syslog-ng", "otelcol"] {
             for durability in [Durability::Fast, Durability::Synced] {
-                let is_there = |case: &Case| case.contender == rival && case.durability == durability;
-                assert!(
-                    [COST, COST_TLS_GZIP, ELASTIC, SYSLOG].iter().all(|scenario| scenario.cases.iter().any(is_there))
-                );
+                let is_there = |case: &'static Case| case.contender == rival && case.durability == durability;
+                assert!([COST, COST_TLS_GZIP, ELASTIC, SYSLOG].iter().all(|scenario| scenario.cases().any(is_there)));
             }
         }
+    }
+
+    #[test]
+    fn a_scenario_gets_as_many_processors_as_its_goals_ask_for_where_the_machine_has_them() {
+        assert_eq!([1, 2, 3, 4, 64].map(|there| TWO_SHARDS.cores(there)), [1, 2, 2, 4, 4]);
+        assert_eq!([1, 2, 64].map(|there| COST.cores(there)), [1, 2, 2]);
     }
 
     #[test]
