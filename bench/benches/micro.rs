@@ -339,13 +339,21 @@ fn hec_format() -> Hec {
         sourcetype: text(SOURCETYPE),
         index: None,
         indexes: Vec::new(),
+        shape: scaidrive_codecs::Shape::Canonical,
+        cim_fields: false,
     })
     .expect("there is no rule to be wrong")
 }
 
 fn elastic_format() -> Elastic {
     let (base, target) = (String::new(), String::from("logs-scaidrive.audit-default"));
-    let settings = ElasticSettings { base, target, op: Op::Create, id: DocumentId::StreamAndNumber };
+    let settings = ElasticSettings {
+        base,
+        target,
+        op: Op::Create,
+        id: DocumentId::StreamAndNumber,
+        shape: scaidrive_codecs::Shape::Canonical,
+    };
     Elastic::new(&settings).expect("it is the name of a data stream")
 }
 
@@ -362,6 +370,7 @@ fn syslog_format() -> Syslog {
         bom: false,
         max_len: MAX_LEN_DEFAULT,
         enterprise_id: ENTERPRISE_ID_DEFAULT,
+        shape: scaidrive_codecs::Shape::Canonical,
     })
     .expect("these settings can be")
 }

@@ -55,8 +55,10 @@ pub struct Filter {
 #[derive(Clone, Debug, Default)]
 pub struct Scratch {
     pub(crate) text: String,
-    lower: String,
+    pub(crate) lower: String,
     pub(crate) bytes: Vec<u8>,
+    pub(crate) edits: crate::redact::Edits,
+    pub(crate) message: crate::body::Body,
 }
 
 /// One entry of a filter that cannot be used.

@@ -7,7 +7,7 @@
 //!  "fields":{"event_id":"…","tenant_id":"…","siem_node":"…","siem_stream":"…","siem_n":7}}
 //! ```
 //!
-//! `RAW` is borrowed from the log. `event_id` and `tenant_id` are copied as written: they are JSON text already. The
+//! `RAW` is borrowed from the log; in another [`Shape`] it is what that makes of the event, a text as a string. `event_id` and `tenant_id` are copied as written: they are JSON text already. The
 //! members of `fields` become indexed fields, so they are few and flat.
 //!
 //! Rules may send some events to an index of their own ([`IndexRule`]). Splunk refuses a whole request for one index that
@@ -20,13 +20,14 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use crate::body::{Body, Stamp};
+use crate::body::Body;
 use crate::event::{Event, Field};
 use crate::filter::{Filter, FilterError, FilterSpec, Scratch};
 use crate::format::{Entry, Format, RequestParts, Unfit};
 use crate::http::Reply;
 use crate::json::{write_number, write_string};
 use crate::scope::{Scope, ScopeError};
+use crate::shape::{Limits, Shape, write_cim_fields};
 use crate::time::write_epoch_seconds;
 use crate::verdict::{Verdict, shown};
 
@@ -56,6 +57,10 @@ pub struct HecSettings {
     pub index: Option<String>,
     /// Which events go to another index: the first rule that fits names it.
     pub indexes: Vec<IndexRule>,
+    /// What `event` is.
+    pub shape: Shape,
+    /// Whether `fields` has also what the event says in the words of Splunk's Common Information Model.
+    pub cim_fields: bool,
 }
 
 /// Events that go to an index of their own. What the agent says about the stream itself, out of band, obeys no rule: it
@@ -99,6 +104,8 @@ pub struct Hec {
     rules: Vec<Rule>,
     /// For the events that no rule fits.
     usual: Labels,
+    shape: Shape,
+    cim_fields: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -129,7 +136,8 @@ impl Hec {
             headers: vec![(String::from("Content-Type"), String::from("application/json"))],
         };
         let rules = settings.indexes.iter().map(|rule| Rule::new(rule, settings)).collect::<Result<_, _>>()?;
-        Ok(Hec { request, rules, usual: Labels::new(settings, settings.index.as_deref()) })
+        let usual = Labels::new(settings, settings.index.as_deref());
+        Ok(Hec { request, rules, usual, shape: settings.shape, cim_fields: settings.cim_fields })
     }
 
     fn labels(&self, event: &Event<'_>, scratch: &mut Scratch) -> &Labels {
@@ -144,20 +152,23 @@ impl Hec {
         });
     }
 
-    fn after(&self, event: &Event<'_>, stamp: Option<&Stamp<'_>>, body: &mut Body) {
+    fn after(&self, event: &Event<'_>, entry: &Entry<'_>, body: &mut Body, scratch: &mut Scratch) {
         body.write_glue(|glue| {
             glue.extend_from_slice(b",\"fields\":{\"event_id\":\"");
             glue.extend_from_slice(event.bytes(Field::EventId).unwrap_or_default());
             glue.extend_from_slice(b"\",\"tenant_id\":\"");
             glue.extend_from_slice(event.bytes(Field::TenantId).unwrap_or_default());
             glue.push(b'"');
-            if let Some(stamp) = stamp {
+            if let Some(stamp) = entry.stamp {
                 glue.extend_from_slice(b",\"siem_node\":");
                 write_string(stamp.node, glue);
                 glue.extend_from_slice(b",\"siem_stream\":");
                 write_string(stamp.stream, glue);
                 glue.extend_from_slice(b",\"siem_n\":");
                 write_number(stamp.n, glue);
+            }
+            if self.cim_fields {
+                write_cim_fields(event, entry, glue, scratch);
             }
             glue.extend_from_slice(b"}}");
         });
@@ -206,8 +217,12 @@ impl Format for Hec {
     ) -> Result<(), Unfit> {
         let labels = if entry.stamp.is_some() { self.labels(event, scratch) } else { &self.usual };
         self.before(event, labels, body);
-        entry.lend(event, 0..event.raw.len(), body);
-        self.after(event, entry.stamp, body);
+        match self.shape {
+            // The numbers are among the fields, so the event is not touched at all.
+            Shape::Canonical => entry.lend(event, 0..event.raw.len(), body),
+            shape => shape.write_json(event, entry, &Limits::NONE, body, scratch),
+        }
+        self.after(event, entry, body, scratch);
         Ok(())
     }
 

@@ -189,6 +189,14 @@ impl Index {
         self.escaped & bit(field) != 0
     }
 
+    /// Forgets the escapes of a field's text, which another one replaces, or the whole field.
+    pub(crate) fn hide(&mut self, field: Field, is_gone: bool) {
+        self.escaped &= !bit(field);
+        if is_gone {
+            self.present &= !bit(field);
+        }
+    }
+
     /// How grave the event is.
     pub fn severity(&self) -> Severity {
         self.severity

@@ -65,6 +65,30 @@ pub fn write_bsd(epoch_ms: i64, out: &mut Vec<u8>) {
     pad(in_day % 60, 2, out);
 }
 
+/// Appends the time in UTC as QRadar reads it with the format `MMM dd yyyy HH:mm:ss.SSS z`: `May 12 2026 14:23:01.453 GMT`.
+///
+/// Years outside 0000 to 9999 cannot be written; the nearest time that can is.
+pub fn write_leef(epoch_ms: i64, out: &mut Vec<u8>) {
+    let epoch_ms = epoch_ms.clamp(YEAR_0000_MS, YEAR_10000_MS - 1);
+    let (year, month, day) = civil(epoch_ms.div_euclid(DAY * 1000));
+    let in_day = epoch_ms.rem_euclid(DAY * 1000);
+    let (seconds, millis) = (in_day / 1000, in_day % 1000);
+    out.extend_from_slice(MONTHS[month as usize - 1].as_bytes());
+    out.push(b' ');
+    pad(day, 2, out);
+    out.push(b' ');
+    pad(year, 4, out);
+    out.push(b' ');
+    pad(seconds / 3600, 2, out);
+    out.push(b':');
+    pad(seconds / 60 % 60, 2, out);
+    out.push(b':');
+    pad(seconds % 60, 2, out);
+    out.push(b'.');
+    pad(millis, 3, out);
+    out.extend_from_slice(b" GMT");
+}
+
 /// Appends the time as epoch seconds with three decimals: `1778595781.453`.
 pub fn write_epoch_seconds(epoch_ms: i64, out: &mut Vec<u8>) {
     if epoch_ms < 0 {

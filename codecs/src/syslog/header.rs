@@ -56,8 +56,10 @@ impl Prepared {
                 let tag = tag_of(&settings.app_name).ok_or(SyslogSettingsError::Tag)?;
                 write_name(without_domain(&settings.hostname), HOSTNAME_MAX, &mut origin);
                 origin.push(b' ');
-                origin.extend_from_slice(tag.as_bytes());
-                origin.extend_from_slice(b": ");
+                if !settings.shape.is_text() {
+                    origin.extend_from_slice(tag.as_bytes());
+                    origin.extend_from_slice(b": ");
+                }
             }
         }
         Ok(Prepared { header: settings.header, facility: settings.facility, origin })

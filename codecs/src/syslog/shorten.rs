@@ -29,7 +29,7 @@ pub(super) fn kept(event: &Event<'_>, shortened: &Shortened) -> [Range<u32>; 4] 
 
 /// How many bytes are kept.
 pub(super) fn length(event: &Event<'_>, shortened: &Shortened) -> usize {
-    kept(event, shortened).into_iter().map(|range| (range.end - range.start) as usize).sum()
+    kept(event, shortened).into_iter().map(|range| event.shown_len(range.start as usize..range.end as usize)).sum()
 }
 
 /// What of a string lies beyond `limit` bytes.
