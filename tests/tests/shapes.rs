@@ -1,9 +1,10 @@
 //! Shapes and redaction on the wire: what a destination is not to have is nowhere in the bytes that it gets, in any shape,
 //! while all that it is to have arrives.
 
+use std::collections::HashSet;
 use std::io::Read;
 use std::net::{SocketAddr, TcpListener};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 
 use scaidrive_tests::agent_config::{Destination, quoted};
@@ -13,9 +14,51 @@ use scaidrive_tests::rng::count_from_env;
 use scaidrive_tests::scenario::PATIENCE;
 use scaidrive_tests::wait::wait_until;
 
-/// Takes whatever is posted, answers each path as its owner would, and keeps every byte of head and body.
+/// Looks through the bytes of one place as they come.
+#[derive(Default)]
+struct Watch {
+    /// The numbers of the events that are there.
+    kept: HashSet<u64>,
+    /// The first bytes that are not to be there, with some around them.
+    leak: Option<String>,
+    /// What a stream's next piece may go on with.
+    tail: Vec<u8>,
+}
+
+impl Watch {
+    /// Takes the next piece of a stream.
+    fn feed(&mut self, piece: &[u8]) {
+        let mut bytes = std::mem::take(&mut self.tail);
+        bytes.extend_from_slice(piece);
+        self.look(&bytes);
+        self.tail = bytes.split_off(bytes.len().saturating_sub(TAIL));
+    }
+
+    fn look(&mut self, bytes: &[u8]) {
+        for text in HIDDEN {
+            if let Some(at) = memchr::memmem::find(bytes, text.as_bytes()) {
+                let around = &bytes[at.saturating_sub(200)..bytes.len().min(at + 200)];
+                self.leak.get_or_insert_with(|| format!("{text} in {}", String::from_utf8_lossy(around)));
+            }
+        }
+        for at in memchr::memmem::find_iter(bytes, "kept-") {
+            // The id ends here, or its number may go on in the next piece.
+            let digits: Vec<u8> = bytes[at + 5..].iter().copied().take_while(u8::is_ascii_digit).collect();
+            if at + 5 + digits.len() < bytes.len() {
+                self.kept.extend(String::from_utf8(digits).ok().and_then(|digits| digits.parse::<u64>().ok()));
+            }
+        }
+    }
+}
+
+/// What may be nowhere.
+const HIDDEN: [&str; 5] = ["PLANTED", "planted", "LANTED", "EXCLUDED", "svc_excluded"];
+/// No piece of text that is looked for is longer.
+const TAIL: usize = 64;
+
+/// Takes whatever is posted, answers each path as its owner would, and looks through every byte of head and body.
 struct Anything {
-    bytes: Mutex<Vec<u8>>,
+    watch: Mutex<Watch>,
 }
 
 impl Rules for Anything {
@@ -36,14 +79,10 @@ impl Rules for Anything {
     }
 
     fn query(&self, request: &Request, _: &mut Notes) -> Reply {
-        let mut bytes = self.bytes.lock().unwrap();
-        for text in [&request.head.path, &request.head.query] {
-            bytes.extend_from_slice(text.as_bytes());
-        }
-        for (name, value) in &request.head.headers {
-            bytes.extend_from_slice(format!("{name}: {value}\n").as_bytes());
-        }
+        let head = &request.head;
+        let mut bytes = format!("{} {} {:?}", head.path, head.query, head.headers).into_bytes();
         bytes.extend_from_slice(&request.body);
+        self.watch.lock().unwrap().look(&bytes);
         match request.head.path.as_str() {
             path if path.ends_with("/_bulk") => {
                 let lines = request.body.iter().filter(|byte| **byte == b'\n').count();
@@ -57,23 +96,23 @@ impl Rules for Anything {
     }
 }
 
-/// A place that takes a byte stream and keeps it.
-fn stream() -> (SocketAddr, Arc<Mutex<Vec<u8>>>) {
+/// A place that takes byte streams and looks through them.
+fn stream() -> (SocketAddr, Arc<Mutex<Watch>>) {
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-    let (address, kept) = (listener.local_addr().unwrap(), Arc::new(Mutex::new(Vec::new())));
-    let keeper = Arc::clone(&kept);
+    let (address, watch) = (listener.local_addr().unwrap(), Arc::<Mutex<Watch>>::default());
+    let watching = Arc::clone(&watch);
     thread::spawn(move || {
         for stream in listener.incoming().flatten() {
-            let keeper = Arc::clone(&keeper);
+            let watch = Arc::clone(&watching);
             thread::spawn(move || {
                 let (mut stream, mut buffer) = (stream, vec![0; 1 << 16]);
                 while let Ok(count @ 1..) = stream.read(&mut buffer) {
-                    keeper.lock().unwrap().extend_from_slice(&buffer[..count]);
+                    watch.lock().unwrap().feed(&buffer[..count]);
                 }
             });
         }
     });
-    (address, kept)
+    (address, watch)
 }
 
 /// Each value that is hidden holds `PLANTED`, and each event that the filter leaves out holds `EXCLUDED`.
@@ -132,13 +171,12 @@ fn a_value_that_is_excluded_or_redacted_is_nowhere_on_the_wire_in_any_shape() {
     let secret = agent.put_secret("secret", "00000000-0000-0000-0000-000000000000");
     let redact = REDACT.replace("KEY", &secret);
     let filter = r#"{ excluded_users = ["svc_excluded"], actions = ["*.*"] }"#;
-    let mut places: Vec<(String, Box<dyn Fn() -> Vec<u8>>)> = Vec::new();
+    let mut places: Vec<(String, Place)> = Vec::new();
     let probe = destinations("http://localhost:1", &secret).len();
     for nth in 0..probe {
-        let rules = Anything { bytes: Mutex::default() };
-        let receiver = Receiver::open(rules, Settings::default());
+        let receiver = Receiver::open(Anything { watch: Mutex::default() }, Settings::default());
         let destination = destinations(&receiver.url(), &secret).swap_remove(nth);
-        places.push((destination.name.clone(), Box::new(move || receiver.rules().bytes.lock().unwrap().clone())));
+        places.push((destination.name.clone(), Place::Http(receiver)));
         agent.config.add(destination.with("redact", &redact).with("filter", filter));
     }
     for (shape, extra) in [
@@ -152,10 +190,10 @@ fn a_value_that_is_excluded_or_redacted_is_nowhere_on_the_wire_in_any_shape() {
         ("cef", ("max_len", "\"800B\"")),
         ("leef", ("facility", "\"audit\"")),
     ] {
-        let (address, bytes) = stream();
+        let (address, watch) = stream();
         let name = format!("syslog-{shape}-{}-{}", extra.0, places.len());
         let destination = Destination::syslog(&name, "tcp", address).with("shape", &quoted(shape));
-        places.push((name, Box::new(move || bytes.lock().unwrap().clone())));
+        places.push((name, Place::Stream(watch)));
         agent.config.add(destination.with(extra.0, extra.1).with("redact", &redact).with("filter", filter));
     }
     agent.start();
@@ -166,32 +204,29 @@ fn a_value_that_is_excluded_or_redacted_is_nowhere_on_the_wire_in_any_shape() {
     }
     assert!(session.wait_acked(events, PATIENCE));
     assert_eq!(session.refused(), []);
-    for (name, bytes) in &places {
-        let count = |bytes: &[u8], text: &str| memchr::memmem::find_iter(bytes, text).count() as u64;
-        wait_until(&format!("every event that {name} is to have is there"), PATIENCE, || distinct(&bytes()) >= kept);
-        let bytes = bytes();
-        let shown = String::from_utf8_lossy(&bytes);
-        let place = |text: &str| {
-            shown.find(text).map(|at| shown.chars().skip(at.saturating_sub(200)).take(600).collect::<String>())
-        };
-        for text in ["PLANTED", "planted", "LANTED", "EXCLUDED", "svc_excluded", "0000-0000-0000-000000000000\n{"] {
-            assert_eq!(count(&bytes, text), 0, "{name}: {text} in {:?}", place(text));
-        }
+    for (name, place) in &places {
+        wait_until(&format!("every event that {name} is to have is there"), PATIENCE, || {
+            let watch = place.watch();
+            assert_eq!(watch.leak, None, "{name}");
+            watch.kept.len() as u64 >= kept
+        });
     }
     let shown = String::from_utf8(agent.command(&["status"]).stdout).unwrap();
     assert!(shown.contains("ip masked") && shown.contains("user_email hashed"), "{shown}");
     agent.assert_books_balance();
 }
 
-/// How many different events that may go out are in these bytes.
-fn distinct(bytes: &[u8]) -> u64 {
-    let mut seen: Vec<u64> = memchr::memmem::find_iter(bytes, "kept-")
-        .filter_map(|at| {
-            let digits = bytes[at + 5..].iter().take_while(|byte| byte.is_ascii_digit());
-            String::from_utf8(digits.copied().collect()).ok()?.parse().ok()
-        })
-        .collect();
-    seen.sort_unstable();
-    seen.dedup();
-    seen.len() as u64
+/// Where one destination's bytes go.
+enum Place {
+    Http(Receiver<Anything>),
+    Stream(Arc<Mutex<Watch>>),
+}
+
+impl Place {
+    fn watch(&self) -> MutexGuard<'_, Watch> {
+        match self {
+            Place::Http(receiver) => receiver.rules().watch.lock().unwrap(),
+            Place::Stream(watch) => watch.lock().unwrap(),
+        }
+    }
 }
