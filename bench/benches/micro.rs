@@ -14,6 +14,8 @@
 //! | `log::append`, `scan` | the whole way into a mapped segment, and out of it |
 //! | `route::scope_includes`, `filter_selects` | whether a destination may see it, and wants it |
 //! | `encoding::hec`, `elastic`, `syslog` | glue and borrowed ranges in a body, until they are slices |
+//! | `shapes::ecs`, `ocsf`, `asim`, `cef`, `leef` | the same in another shape: JSON to Elastic, text over syslog |
+//! | `shapes::redacted` | the same as `elastic` with one value masked and one hashed |
 //! | `compression::gzip_batch`, `zstd_batch` | its share of a compressed batch of [`BATCH`] events, as shipped |
 //! | `compression::libdeflate_batch` | the same by a library that is not shipped |
 //! | `replies::judge_hec`, `judge_elastic` | its share of the reply to such a batch, read and judged |
@@ -36,7 +38,8 @@ use scaidrive_codecs::hec::{EVENT_PATH, Hec, HecSettings, SOURCETYPE};
 use scaidrive_codecs::http::{Progress, ReplyReader};
 use scaidrive_codecs::syslog::{ENTERPRISE_ID_DEFAULT, Framing, Header, MAX_LEN_DEFAULT, Msg, Syslog, SyslogSettings};
 use scaidrive_codecs::{
-    Body, Entry, Event, Field, Filter, FilterSpec, Format, Index, Scope, Scratch, Stamp, Verdict, index,
+    Body, Entry, Event, Field, Filter, FilterSpec, Format, Index, Redacted, Redaction, RedactionSpec, Scope, Scratch,
+    Shape, Stamp, Verdict, index,
 };
 use scaidrive_siem::ingest::lines::{Line, Lines};
 use scaidrive_siem::transport::{Gzip, zstd};
@@ -341,17 +344,24 @@ fn hec_format() -> Hec {
         sourcetype: text(SOURCETYPE),
         index: None,
         indexes: Vec::new(),
+        shape: Shape::Canonical,
+        cim_fields: false,
     })
     .expect("there is no rule to be wrong")
 }
 
 fn elastic_format() -> Elastic {
     let (base, target) = (String::new(), String::from("logs-scaidrive.audit-default"));
-    let settings = ElasticSettings { base, target, op: Op::Create, id: DocumentId::StreamAndNumber };
+    let settings =
+        ElasticSettings { base, target, op: Op::Create, id: DocumentId::StreamAndNumber, shape: Shape::Canonical };
     Elastic::new(&settings).expect("it is the name of a data stream")
 }
 
 fn syslog_format() -> Syslog {
+    syslog_in(Shape::Canonical)
+}
+
+fn syslog_in(shape: Shape) -> Syslog {
     let text = String::from;
     Syslog::new(&SyslogSettings {
         header: Header::Rfc5424,
@@ -364,6 +374,7 @@ fn syslog_format() -> Syslog {
         bom: false,
         max_len: MAX_LEN_DEFAULT,
         enterprise_id: ENTERPRISE_ID_DEFAULT,
+        shape,
     })
     .expect("these settings can be")
 }
@@ -393,6 +404,63 @@ fn elastic((mut events, format): (Events, Elastic)) -> (Events, Elastic) {
 #[bench::rfc5424(warm(syslog_format(), encode_syslog))]
 fn syslog((mut events, format): (Events, Syslog)) -> (Events, Syslog) {
     encode_syslog(&mut events, &format);
+    (events, format)
+}
+
+// ---- shapes
+
+fn shaped_elastic(shape: Shape) -> Elastic {
+    let (base, target) = (String::new(), String::from("logs-scaidrive.audit-default"));
+    let settings = ElasticSettings { base, target, op: Op::Create, id: DocumentId::StreamAndNumber, shape };
+    Elastic::new(&settings).expect("it is the name of a data stream")
+}
+
+#[library_benchmark]
+#[bench::document(warm(shaped_elastic(Shape::Ecs), |events, format| encode_with(events, format)))]
+fn ecs((mut events, format): (Events, Elastic)) -> (Events, Elastic) {
+    encode_with(&mut events, &format);
+    (events, format)
+}
+
+#[library_benchmark]
+#[bench::document(warm(shaped_elastic(Shape::Ocsf), |events, format| encode_with(events, format)))]
+fn ocsf((mut events, format): (Events, Elastic)) -> (Events, Elastic) {
+    encode_with(&mut events, &format);
+    (events, format)
+}
+
+#[library_benchmark]
+#[bench::document(warm(shaped_elastic(Shape::Asim), |events, format| encode_with(events, format)))]
+fn asim((mut events, format): (Events, Elastic)) -> (Events, Elastic) {
+    encode_with(&mut events, &format);
+    (events, format)
+}
+
+#[library_benchmark]
+#[bench::rfc5424(warm(syslog_in(Shape::Cef), encode_syslog))]
+fn cef((mut events, format): (Events, Syslog)) -> (Events, Syslog) {
+    encode_syslog(&mut events, &format);
+    (events, format)
+}
+
+#[library_benchmark]
+#[bench::rfc5424(warm(syslog_in(Shape::Leef), encode_syslog))]
+fn leef((mut events, format): (Events, Syslog)) -> (Events, Syslog) {
+    encode_syslog(&mut events, &format);
+    (events, format)
+}
+
+fn redacting() -> Box<dyn Format> {
+    let (mask, hash) = (vec![String::from("ip")], vec![String::from("user_email")]);
+    let spec = RedactionSpec { drop: Vec::new(), mask, hash };
+    let redaction = Redaction::compile(&spec, Some(b"a key of the bench")).expect("these values can be hidden");
+    Redacted::wrap(Box::new(elastic_format()), &redaction)
+}
+
+#[library_benchmark]
+#[bench::mask_and_hash(warm(redacting(), |events, format| encode_with(events, &**format)))]
+fn redacted((mut events, format): (Events, Box<dyn Format>)) -> (Events, Box<dyn Format>) {
+    encode_with(&mut events, &*format);
     (events, format)
 }
 
@@ -514,10 +582,11 @@ library_benchmark_group!(name = ingest, benchmarks = [lines, index_events, store
 library_benchmark_group!(name = log, benchmarks = [crc, append, scan]);
 library_benchmark_group!(name = route, benchmarks = [scope_includes, filter_selects]);
 library_benchmark_group!(name = encoding, benchmarks = [hec, elastic, syslog]);
+library_benchmark_group!(name = shapes, benchmarks = [ecs, ocsf, asim, cef, leef, redacted]);
 library_benchmark_group!(name = compression, benchmarks = [gzip_batch, zstd_batch, libdeflate_batch]);
 library_benchmark_group!(name = replies, benchmarks = [judge_hec, judge_elastic]);
 
 main!(
     config = LibraryBenchmarkConfig::default().tool(Callgrind::with_args(["--cache-sim=no"])),
-    library_benchmark_groups = [ingest, log, route, encoding, compression, replies]
+    library_benchmark_groups = [ingest, log, route, encoding, shapes, compression, replies]
 );

@@ -102,7 +102,7 @@ impl Record<'_> {
                 self.key(column.name, body);
                 body.write_glue(|glue| write_timestamp(self.event, is_plain_time, glue));
             }
-            Source::Field(Field::Payload) => self.payload(column.name, body),
+            Source::Field(Field::Payload) => self.payload(column.name, body, &mut scratch.text),
             Source::Field(field) => self.text(column.name, field, body),
             Source::Node => self.stamp(column.name, body, |stamp, glue| write_string(stamp.node, glue)),
             Source::Stream => self.stamp(column.name, body, |stamp, glue| write_string(stamp.stream, glue)),
@@ -138,14 +138,18 @@ impl Record<'_> {
         body.push_glue(b"\"");
     }
 
-    fn payload(&mut self, name: &str, body: &mut Body) {
-        let Some(written) = self.event.field(Field::Payload) else { return };
+    fn payload(&mut self, name: &str, body: &mut Body, text: &mut String) {
         let Some(span) = self.event.index.span(Field::Payload) else { return };
+        let range = span.start as usize..span.end as usize;
+        if range.end > self.event.raw.len() {
+            return;
+        }
         self.key(name, body);
-        if written.len() <= self.value_max {
-            self.entry.lend(self.event, span.start as usize..span.end as usize, body);
+        if self.event.shown_len(range.clone()) <= self.value_max {
+            self.entry.lend(self.event, range, body);
         } else {
             self.is_shortened = true;
+            let written = self.event.text(Field::Payload, text).unwrap_or_default();
             body.write_glue(|glue| write_shortened(written, self.value_max, glue));
         }
     }
@@ -162,7 +166,7 @@ impl Record<'_> {
         buffer.clear();
         for member in unknown_members(self.event) {
             buffer.push(if buffer.is_empty() { b'{' } else { b',' });
-            buffer.extend_from_slice(&self.event.raw[member.whole]);
+            self.event.copy(member.whole, buffer);
         }
         if buffer.is_empty() {
             return;

@@ -129,6 +129,16 @@ impl Body {
         }
     }
 
+    /// Appends what another body holds.
+    pub fn append(&mut self, other: &Body) {
+        for piece in &other.pieces {
+            match *piece {
+                Piece::Glue { start, end } => self.push_glue(&other.glue[start as usize..end as usize]),
+                Piece::Item { item, start, end } => self.push_item(item, start, end),
+            }
+        }
+    }
+
     /// Notes the present state.
     pub fn mark(&self) -> Mark {
         Mark { glue: self.glue.len(), pieces: self.pieces.len(), len: self.len }

@@ -28,6 +28,7 @@
 use std::borrow::Cow;
 
 use crate::body::Body;
+use crate::catalogue::is_failure;
 use crate::event::{Event, Field};
 use crate::filter::Scratch;
 use crate::format::{Entry, Format, Frame, RequestParts, Unfit};
@@ -336,13 +337,6 @@ fn write_group(event: &Event<'_>, opening: &[u8], fields: &[(&str, Field)], clos
     }
 }
 
-/// Whether the action's last word says that what was tried did not happen. That it did is never claimed: no word of an
-/// action proves it.
-fn is_failure(action: &[u8]) -> bool {
-    let last = action.rsplit(|byte| !byte.is_ascii_alphabetic()).next().unwrap_or_default();
-    FAILURE_WORDS.iter().any(|word| word.eq_ignore_ascii_case(last))
-}
-
 fn is_tag(tag: &str) -> bool {
     tag.starts_with(char::is_alphabetic)
         && !tag.ends_with(':')
@@ -386,7 +380,6 @@ enum Problem<'a> {
 const TENANT_TAG: &str = "tenant:";
 const TRUNCATED: &[u8] = b",\"truncated\":true";
 const UNMAPPED: &[u8] = b",\"unmapped\":{";
-const FAILURE_WORDS: [&[u8]; 5] = [b"failed", b"failure", b"denied", b"rejected", b"blocked"];
 /// Characters of one tag.
 const TAG_CHARS_MAX: usize = 200;
 /// A log may have 100 tags, and two are ours.

@@ -7,7 +7,7 @@
 //! {"@timestamp":"2026-05-12T14:23:01.453Z","siem":{"node":"…","stream":"…","n":7},REST
 //! ```
 //!
-//! `REST` is the event from behind its opening brace, borrowed from the log. An event that brings a top-level
+//! In another [`Shape`] the document is what that makes of the event. `REST` is the event from behind its opening brace, borrowed from the log. An event that brings a top-level
 //! `@timestamp` itself is refused by the receiver, because the key then stands twice.
 //!
 //! With the id made of stream and number a retry writes the same document: the second attempt meets a version conflict
@@ -26,6 +26,7 @@ use crate::http::Reply;
 use crate::json::{unescaped, write_escaped};
 use crate::lead::{Leads, Spelling};
 use crate::members::{is_strict, write_timestamp};
+use crate::shape::{Limits, Shape};
 use crate::verdict::{RefusedItem, Verdict, shown};
 
 mod taken;
@@ -51,6 +52,8 @@ pub struct ElasticSettings {
     pub op: Op,
     /// What documents are called.
     pub id: DocumentId,
+    /// What documents are: canonical, or in the words of a schema whose objects are JSON.
+    pub shape: Shape,
 }
 
 /// How documents are written.
@@ -118,6 +121,7 @@ pub enum TargetError {
 pub struct Elastic {
     op: Op,
     id: DocumentId,
+    shape: Shape,
     request: RequestParts,
 }
 
@@ -134,7 +138,7 @@ impl Elastic {
             path: format!("{}/{target}/_bulk?{BULK_QUERY}", settings.base),
             headers: vec![(String::from("Content-Type"), String::from("application/x-ndjson"))],
         };
-        Ok(Elastic { op: settings.op, id: settings.id, request })
+        Ok(Elastic { op: settings.op, id: settings.id, shape: settings.shape, request })
     }
 
     /// Appends the action line.
@@ -156,6 +160,20 @@ impl Elastic {
             }
         }
         glue.extend_from_slice(b"}}\n");
+    }
+
+    /// Appends the action and a document that is not canonical. A data stream wants `@timestamp`, whatever the schema.
+    fn write_document(&self, event: &Event<'_>, entry: &Entry<'_>, body: &mut Body, scratch: &mut Scratch) {
+        body.write_stamped(|glue, leads| {
+            self.write_action(event, entry.stamp, glue, leads);
+            glue.push(b'{');
+            if self.shape != Shape::Ecs {
+                glue.extend_from_slice(b"\"@timestamp\":");
+                write_timestamp(event, is_strict, glue);
+            }
+        });
+        self.shape.write_on(event, entry, &Limits::NONE, body, scratch);
+        body.push_glue(b"\n");
     }
 
     /// Bytes of the id as the server counts them: without escapes.
@@ -253,7 +271,7 @@ impl Format for Elastic {
         event: &Event<'_>,
         entry: &Entry<'_>,
         body: &mut Body,
-        _scratch: &mut Scratch,
+        scratch: &mut Scratch,
     ) -> Result<(), Unfit> {
         match self.id_bytes(event, entry.stamp) {
             // The server answers an empty id with 400 for the whole request.
@@ -264,6 +282,10 @@ impl Format for Elastic {
                 });
             }
             _ => {}
+        }
+        if self.shape != Shape::Canonical {
+            self.write_document(event, entry, body, scratch);
+            return Ok(());
         }
         body.write_stamped(|glue, leads| {
             self.write_action(event, entry.stamp, glue, leads);

@@ -9,9 +9,12 @@
 //!
 //! A field that may be missing may also be `null`, which means the same. Every other key is kept as it came.
 
+use std::ops::Range;
+
 use crate::hash::Hasher;
 use crate::index::Index;
 use crate::json;
+use crate::redact::{Edits, Piece};
 use crate::severity::Severity;
 
 /// The fields that an index knows.
@@ -44,6 +47,8 @@ pub struct Event<'a> {
     pub raw: &'a [u8],
     /// Where its fields lie.
     pub index: &'a Index,
+    /// What stands in place of some of its values; see [`crate::redact`]. `raw` still has the values themselves.
+    pub(crate) edits: Option<&'a Edits>,
 }
 
 impl Field {
@@ -122,13 +127,36 @@ impl Field {
 impl<'a> Event<'a> {
     /// Puts an event together from its bytes and the index that [`crate::index()`] made of them.
     pub fn new(raw: &'a [u8], index: &'a Index) -> Event<'a> {
-        Event { raw, index }
+        Event { raw, index, edits: None }
     }
 
     /// The field as written: a string without its quotes and still escaped, the payload with its braces.
     pub fn bytes(&self, field: Field) -> Option<&'a [u8]> {
         let span = self.index.span(field)?;
-        self.raw.get(span.start as usize..span.end as usize)
+        let instead = self.edits.and_then(|edits| edits.inside_string(span.start as usize));
+        instead.or_else(|| self.raw.get(span.start as usize..span.end as usize))
+    }
+
+    /// A range of the event's bytes as they may go out: its own, and what stands in place of some.
+    pub(crate) fn pieces(&self, range: Range<usize>) -> impl Iterator<Item = Piece<'a>> {
+        Edits::pieces(self.edits, range)
+    }
+
+    /// Appends a range of the event's bytes as they may go out.
+    pub(crate) fn copy(&self, range: Range<usize>, out: &mut Vec<u8>) {
+        for piece in self.pieces(range) {
+            out.extend_from_slice(piece.bytes(self.raw));
+        }
+    }
+
+    /// What stands in place of the value that begins at `at`, as JSON; `null` where that lies within a value that is gone.
+    pub(crate) fn instead(&self, at: usize) -> Option<&'a [u8]> {
+        self.edits?.at(at)
+    }
+
+    /// How many bytes [`Event::copy`] appends.
+    pub(crate) fn shown_len(&self, range: Range<usize>) -> usize {
+        self.pieces(range).map(|piece| piece.len()).sum()
     }
 
     /// The field as written, like [`Event::bytes`].
@@ -143,6 +171,9 @@ impl<'a> Event<'a> {
     where
         'a: 's,
     {
+        if field == Field::Payload && self.edits.is_some() {
+            return self.edited_payload(scratch);
+        }
         let written = self.field(field)?;
         if !self.index.has_escapes(field) {
             return Some(written);
@@ -152,7 +183,8 @@ impl<'a> Event<'a> {
         Some(scratch)
     }
 
-    /// What [`Event::text`] gives, as bytes, for those who compare or copy it only: it is not validated once more.
+    /// What [`Event::text`] gives, as bytes, for those who compare or copy it only: it is not validated once more, so with an
+    /// index of other bytes these are any.
     pub(crate) fn meaning<'s>(&self, field: Field, scratch: &'s mut String) -> Option<&'s [u8]>
     where
         'a: 's,
@@ -161,6 +193,15 @@ impl<'a> Event<'a> {
             return self.text(field, scratch).map(str::as_bytes);
         }
         self.bytes(field)
+    }
+
+    fn edited_payload<'s>(&self, scratch: &'s mut String) -> Option<&'s str> {
+        let span = self.index.span(Field::Payload)?;
+        scratch.clear();
+        for piece in self.pieces(span.start as usize..span.end as usize) {
+            scratch.push_str(std::str::from_utf8(piece.bytes(self.raw)).ok()?);
+        }
+        Some(scratch)
     }
 
     /// How grave it is.

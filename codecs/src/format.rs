@@ -12,6 +12,7 @@ use crate::body::{Body, Stamp};
 use crate::event::Event;
 use crate::filter::Scratch;
 use crate::http::Reply;
+use crate::redact::Piece;
 use crate::verdict::Verdict;
 
 /// The format of one HTTP destination, with its settings.
@@ -82,15 +83,26 @@ pub struct Entry<'a> {
 }
 
 impl Entry<'_> {
-    /// Appends a range of the event's own bytes: borrowed when it lies in the log, copied otherwise.
+    /// Appends a range of the event's own bytes: borrowed when it lies in the log, copied otherwise. What is redacted in it
+    /// does not go out; what stands in its place is copied.
     ///
     /// # Panics
     /// When the range lies outside the event.
     pub fn lend(&self, event: &Event<'_>, range: Range<usize>, body: &mut Body) {
         let bytes = &event.raw[range.clone()];
-        match self.stamp {
-            Some(_) => body.push_item(self.item, range.start as u32, range.end as u32),
-            None => body.push_glue(bytes),
+        match (event.edits, self.stamp) {
+            (None, Some(_)) => body.push_item(self.item, range.start as u32, range.end as u32),
+            (None, None) => body.push_glue(bytes),
+            (Some(_), _) => self.lend_pieces(event, range, body),
+        }
+    }
+
+    fn lend_pieces(&self, event: &Event<'_>, range: Range<usize>, body: &mut Body) {
+        for piece in event.pieces(range) {
+            match (piece, self.stamp) {
+                (Piece::Own(range), Some(_)) => body.push_item(self.item, range.start as u32, range.end as u32),
+                (piece, _) => body.push_glue(piece.bytes(event.raw)),
+            }
         }
     }
 }

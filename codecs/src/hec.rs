@@ -7,7 +7,7 @@
 //!  "fields":{"event_id":"…","tenant_id":"…","siem_node":"…","siem_stream":"…","siem_n":7}}
 //! ```
 //!
-//! `RAW` is borrowed from the log. `event_id` and `tenant_id` are copied as written: they are JSON text already. The
+//! `RAW` is borrowed from the log; in another [`Shape`] it is what that makes of the event, a text as a string. `event_id` and `tenant_id` are copied as written: they are JSON text already. The
 //! members of `fields` become indexed fields, so they are few and flat.
 //!
 //! Rules may send some events to an index of their own ([`IndexRule`]). Splunk refuses a whole request for one index that
@@ -28,6 +28,7 @@ use crate::http::Reply;
 use crate::json::write_string;
 use crate::lead::Spelling;
 use crate::scope::{Scope, ScopeError};
+use crate::shape::{Limits, Shape, write_cim_fields};
 use crate::time::write_epoch_seconds;
 use crate::verdict::{Verdict, shown};
 
@@ -57,6 +58,10 @@ pub struct HecSettings {
     pub index: Option<String>,
     /// Which events go to another index: the first rule that fits names it.
     pub indexes: Vec<IndexRule>,
+    /// What `event` is.
+    pub shape: Shape,
+    /// Whether `fields` has also what the event says in the words of Splunk's Common Information Model.
+    pub cim_fields: bool,
 }
 
 /// Events that go to an index of their own. What the agent says about the stream itself, out of band, obeys no rule: it
@@ -100,6 +105,8 @@ pub struct Hec {
     rules: Vec<Rule>,
     /// For the events that no rule fits.
     usual: Labels,
+    shape: Shape,
+    cim_fields: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -130,7 +137,8 @@ impl Hec {
             headers: vec![(String::from("Content-Type"), String::from("application/json"))],
         };
         let rules = settings.indexes.iter().map(|rule| Rule::new(rule, settings)).collect::<Result<_, _>>()?;
-        Ok(Hec { request, rules, usual: Labels::new(settings, settings.index.as_deref()) })
+        let usual = Labels::new(settings, settings.index.as_deref());
+        Ok(Hec { request, rules, usual, shape: settings.shape, cim_fields: settings.cim_fields })
     }
 
     fn labels(&self, event: &Event<'_>, scratch: &mut Scratch) -> &Labels {
@@ -145,15 +153,18 @@ impl Hec {
         });
     }
 
-    fn after(&self, event: &Event<'_>, stamp: Option<&Stamp<'_>>, body: &mut Body) {
+    fn after(&self, event: &Event<'_>, entry: &Entry<'_>, body: &mut Body, scratch: &mut Scratch) {
         body.write_stamped(|glue, leads| {
             glue.extend_from_slice(b",\"fields\":{\"event_id\":\"");
             glue.extend_from_slice(event.bytes(Field::EventId).unwrap_or_default());
             glue.extend_from_slice(b"\",\"tenant_id\":\"");
             glue.extend_from_slice(event.bytes(Field::TenantId).unwrap_or_default());
             glue.push(b'"');
-            if let Some(stamp) = stamp {
+            if let Some(stamp) = entry.stamp {
                 leads.write(Spelling::IndexedFields, stamp, glue);
+            }
+            if self.cim_fields {
+                write_cim_fields(event, entry, glue, scratch);
             }
             glue.extend_from_slice(b"}}");
         });
@@ -211,8 +222,12 @@ impl Format for Hec {
     ) -> Result<(), Unfit> {
         let labels = if entry.stamp.is_some() { self.labels(event, scratch) } else { &self.usual };
         self.before(event, labels, body);
-        entry.lend(event, 0..event.raw.len(), body);
-        self.after(event, entry.stamp, body);
+        match self.shape {
+            // The numbers are among the fields, so the event is not touched at all.
+            Shape::Canonical => entry.lend(event, 0..event.raw.len(), body),
+            shape => shape.write_json(event, entry, &Limits::NONE, body, scratch),
+        }
+        self.after(event, entry, body, scratch);
         Ok(())
     }
 

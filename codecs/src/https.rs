@@ -1,14 +1,15 @@
-//! Generic HTTPS: events to any receiver, in a chosen shape, and what its replies mean.
+//! Generic HTTPS: events to any receiver, in a chosen form, and what its replies mean.
 //!
-//! | shape | body |
+//! | form | body |
 //! |-------|------|
-//! | [`Shape::Array`] | `[e,e]` |
-//! | [`Shape::Ndjson`] | each event on a line of its own, the last one ended too |
-//! | [`Shape::Single`] | one event, nothing around it; one request for each |
-//! | [`Shape::Wrapped`] | `{"KEY":[e,e]}` |
+//! | [`BodyForm::Array`] | `[e,e]` |
+//! | [`BodyForm::Ndjson`] | each event on a line of its own, the last one ended too |
+//! | [`BodyForm::Single`] | one event, nothing around it; one request for each |
+//! | [`BodyForm::Wrapped`] | `{"KEY":[e,e]}` |
 //!
-//! An event is what the template makes of it. Without a template it is the event as it came, borrowed from the log, with
-//! `"siem":{"node":…,"stream":…,"n":…}` as its first member; a notice or a statement has no number and no such member.
+//! An event is what the template makes of it, or the [`Shape`] where there is none: usually the event as it came, borrowed
+//! from the log, with `"siem":{"node":…,"stream":…,"n":…}` as its first member; a notice or a statement has no number and no
+//! such member. A line of text (CEF, LEEF) is a JSON string in a body of JSON, and itself in a body of text.
 //!
 //! The meaning of a status is RFC 9110's, section 15, and RFC 6585's for 429 and 431. There is no standard for such
 //! receivers beyond that, so whoever runs one is told: any 2xx (or only those in the settings) takes every event of the
@@ -16,12 +17,13 @@
 
 use ring::digest;
 
-use crate::body::{Body, Stamp};
+use crate::body::Body;
 use crate::event::Event;
 use crate::filter::Scratch;
 use crate::format::{Entry, Format, Frame, RequestParts, Unfit};
 use crate::http::{HeadError, Reply, write_head};
-use crate::json::{write_number, write_string};
+use crate::json::write_string;
+use crate::shape::{Limits, Shape};
 use crate::signature::write_hex;
 use crate::template::{Template, TemplateError, TemplateKind};
 use crate::verdict::{Verdict, redirect_target, shown};
@@ -41,9 +43,11 @@ pub struct HttpsSettings {
     /// Headers that are no secrets. Secret ones are credentials, which whoever sends adds.
     pub headers: Vec<(String, String)>,
     /// What stands around events.
-    pub shape: Shape,
-    /// The `Content-Type`; by default the shape's own.
+    pub form: BodyForm,
+    /// The `Content-Type`; by default that of form and shape.
     pub content_type: Option<String>,
+    /// What an event is, unless there is a template.
+    pub shape: Shape,
     /// What an event is made into.
     pub template: Option<String>,
     /// Statuses that mean success; none for any 2xx.
@@ -65,7 +69,7 @@ pub enum Method {
 
 /// What stands around the events of a body.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Shape {
+pub enum BodyForm {
     /// A JSON array.
     Array,
     /// Lines.
@@ -119,7 +123,10 @@ pub enum HttpsError {
 #[derive(Clone, Debug)]
 pub struct Https {
     request: RequestParts,
+    form: BodyForm,
     shape: Shape,
+    /// Whether a text goes in as a JSON string.
+    is_json: bool,
     /// What stands before the first event of a wrapped body.
     opening: Vec<u8>,
     template: Option<Template>,
@@ -133,21 +140,23 @@ impl Https {
     /// # Errors
     /// The first setting that cannot be used.
     pub fn new(settings: &HttpsSettings) -> Result<Https, HttpsError> {
-        let content_type = settings.content_type.as_deref().unwrap_or(settings.shape.content_type());
+        let content_type = settings.content_type.as_deref().unwrap_or(settings.usual_content_type());
         let kind = settings.template_kind(content_type)?;
         let template = settings.template.as_deref().map(|text| Template::compile(text, kind)).transpose()?;
         if let Some(found) = settings.success.iter().find(|status| !(200..300).contains(*status)) {
             return Err(HttpsError::Success { found: *found });
         }
         let mut opening = Vec::new();
-        if let Shape::Wrapped { key } = &settings.shape {
+        if let BodyForm::Wrapped { key } = &settings.form {
             opening.push(b'{');
             write_string(key, &mut opening);
             opening.extend_from_slice(b":[");
         }
         Ok(Https {
             request: settings.request(content_type)?,
-            shape: settings.shape.clone(),
+            form: settings.form.clone(),
+            shape: settings.shape,
+            is_json: is_json(content_type),
             opening,
             template,
             success: settings.success.clone(),
@@ -157,7 +166,7 @@ impl Https {
 
     /// How many events a request may hold, where the shape says so.
     pub fn events_max(&self) -> Option<usize> {
-        (self.shape == Shape::Single).then_some(1)
+        (self.form == BodyForm::Single).then_some(1)
     }
 
     fn is_success(&self, status: u16) -> bool {
@@ -169,33 +178,40 @@ impl Https {
 
     /// Appends what stands before an event.
     fn separate(&self, item: u32, body: &mut Body) {
-        debug_assert!(item == 0 || self.shape != Shape::Single, "one event for each request");
-        match (item, &self.shape) {
-            (0, Shape::Wrapped { .. }) => body.push_glue(&self.opening),
+        debug_assert!(item == 0 || self.form != BodyForm::Single, "one event for each request");
+        match (item, &self.form) {
+            (0, BodyForm::Wrapped { .. }) => body.push_glue(&self.opening),
             (0, _) => {}
-            (_, Shape::Ndjson | Shape::Single) => body.push_glue(b"\n"),
-            (_, Shape::Array | Shape::Wrapped { .. }) => body.push_glue(b","),
+            (_, BodyForm::Ndjson | BodyForm::Single) => body.push_glue(b"\n"),
+            (_, BodyForm::Array | BodyForm::Wrapped { .. }) => body.push_glue(b","),
         }
     }
 }
 
 impl Format for Https {
-    fn encode(&self, event: &Event<'_>, entry: &Entry<'_>, body: &mut Body, _: &mut Scratch) -> Result<(), Unfit> {
+    fn encode(
+        &self,
+        event: &Event<'_>,
+        entry: &Entry<'_>,
+        body: &mut Body,
+        scratch: &mut Scratch,
+    ) -> Result<(), Unfit> {
         self.separate(entry.item, body);
         match &self.template {
             Some(template) => template.render(event, entry, body),
-            None => push_canonical(event, entry, body),
+            None if self.is_json => self.shape.write_json(event, entry, &Limits::NONE, body, scratch),
+            None => self.shape.write(event, entry, &Limits::NONE, body, scratch),
         }
         Ok(())
     }
 
     /// A wrapped body has a key of the admin's in its opening, which therefore comes with the first event.
     fn frame(&self) -> Frame {
-        match self.shape {
-            Shape::Array => Frame::ARRAY,
-            Shape::Ndjson => Frame { opening: b"", closing: b"\n" },
-            Shape::Single => Frame { opening: b"", closing: b"" },
-            Shape::Wrapped { .. } => Frame { opening: b"", closing: b"]}" },
+        match self.form {
+            BodyForm::Array => Frame::ARRAY,
+            BodyForm::Ndjson => Frame { opening: b"", closing: b"\n" },
+            BodyForm::Single => Frame { opening: b"", closing: b"" },
+            BodyForm::Wrapped { .. } => Frame { opening: b"", closing: b"]}" },
         }
     }
 
@@ -221,13 +237,25 @@ impl Format for Https {
 }
 
 impl HttpsSettings {
+    /// The content type where none is set.
+    fn usual_content_type(&self) -> &'static str {
+        match self.form {
+            BodyForm::Ndjson | BodyForm::Single if self.shape.is_text() && self.template.is_none() => {
+                "text/plain; charset=utf-8"
+            }
+            _ => self.form.content_type(),
+        }
+    }
+
     fn template_kind(&self, content_type: &str) -> Result<TemplateKind, HttpsError> {
         let is_json = is_json(content_type);
-        match self.shape {
+        match self.form {
             _ if is_json => Ok(TemplateKind::Json),
-            Shape::Ndjson => Ok(TemplateKind::Line),
-            Shape::Single => Ok(TemplateKind::Text),
-            Shape::Array | Shape::Wrapped { .. } => Err(HttpsError::ContentType { found: content_type.to_owned() }),
+            BodyForm::Ndjson => Ok(TemplateKind::Line),
+            BodyForm::Single => Ok(TemplateKind::Text),
+            BodyForm::Array | BodyForm::Wrapped { .. } => {
+                Err(HttpsError::ContentType { found: content_type.to_owned() })
+            }
         }
     }
 
@@ -252,12 +280,12 @@ impl HttpsSettings {
     }
 }
 
-impl Shape {
-    /// The content type of a body of this shape.
+impl BodyForm {
+    /// The content type of a body of this form.
     pub fn content_type(&self) -> &'static str {
         match self {
-            Shape::Ndjson => "application/x-ndjson",
-            Shape::Array | Shape::Single | Shape::Wrapped { .. } => "application/json",
+            BodyForm::Ndjson => "application/x-ndjson",
+            BodyForm::Array | BodyForm::Single | BodyForm::Wrapped { .. } => "application/json",
         }
     }
 }
@@ -275,24 +303,6 @@ pub fn idempotency_key(stream: &str, numbers: impl IntoIterator<Item = u64>) -> 
     let mut key = String::with_capacity(IDEMPOTENCY_BYTES * 2);
     write_hex(&running.finish().as_ref()[..IDEMPOTENCY_BYTES], &mut key);
     key
-}
-
-/// The event as it came, with its number spliced in as the first member.
-fn push_canonical(event: &Event<'_>, entry: &Entry<'_>, body: &mut Body) {
-    let length = event.raw.len();
-    let Some(stamp) = entry.stamp else { return entry.lend(event, 0..length, body) };
-    body.write_glue(|glue| write_stamp(stamp, glue));
-    entry.lend(event, 1.min(length)..length, body);
-}
-
-fn write_stamp(stamp: &Stamp<'_>, out: &mut Vec<u8>) {
-    out.extend_from_slice(b"{\"siem\":{\"node\":");
-    write_string(stamp.node, out);
-    out.extend_from_slice(b",\"stream\":");
-    write_string(stamp.stream, out);
-    out.extend_from_slice(b",\"n\":");
-    write_number(stamp.n, out);
-    out.extend_from_slice(b"},");
 }
 
 fn redirect(reply: &Reply) -> String {

@@ -188,6 +188,14 @@ impl Index {
         self.escaped & bit(field) != 0
     }
 
+    /// Forgets the escapes of a field's text, which another one replaces, or the whole field.
+    pub(crate) fn hide(&mut self, field: Field, is_gone: bool) {
+        self.escaped &= !bit(field);
+        if is_gone {
+            self.present &= !bit(field);
+        }
+    }
+
     /// How grave the event is.
     pub fn severity(&self) -> Severity {
         self.severity
@@ -480,6 +488,9 @@ mod tests {
             assert!(matches!(index(format!("{event}{after}").as_bytes()), Err(Refusal::Syntax { .. })), "{after}");
         }
         assert_eq!(index(b"{\"event_id\":\"\xff\"}"), Err(Refusal::NotUtf8 { at: 13 }));
+        let long = "é".repeat(200);
+        let spoilt = [b"{\"event_id\":\"", long.as_bytes(), b"\xc3\"}"].concat();
+        assert_eq!(index(&spoilt), Err(Refusal::NotUtf8 { at: 13 + long.len() }));
     }
 
     #[test]

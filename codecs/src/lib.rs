@@ -13,6 +13,8 @@
 //! | [`body`] | a request body as pieces, most of them borrowed from the log |
 //! | [`mod@format`] | what an HTTP destination's format can be asked |
 //! | [`hec`], [`elastic`], [`datadog`], [`sumo`], [`sentinel`], [`data_collector`], [`https`], [`syslog`] | one destination's format each, and what its replies mean |
+//! | [`catalogue`], [`shape`] | what an action means in each schema; one event in the words of each |
+//! | [`redact`] | what a destination does not get of an event |
 //! | [`template`] | one event through an admin's template, checked when it is compiled |
 //! | [`signature`], [`oauth`] | keyed signatures of a body; token requests and what their replies say |
 //! | [`framing`] | where one syslog message ends on a byte stream |
@@ -25,6 +27,7 @@
 
 mod azure;
 pub mod body;
+pub mod catalogue;
 pub mod chunked;
 pub mod data_collector;
 pub mod datadog;
@@ -44,10 +47,12 @@ pub mod loss;
 mod members;
 pub mod oauth;
 pub mod own;
+pub mod redact;
 pub mod relp;
 pub mod scope;
 pub mod sentinel;
 pub mod severity;
+pub mod shape;
 pub mod signature;
 pub mod stored;
 pub mod sumo;
@@ -62,7 +67,9 @@ pub use event::{Event, Field, tenant_hash};
 pub use filter::{Filter, FilterError, FilterSpec, Scratch};
 pub use format::{Entry, Format, Frame, RequestParts, Unfit};
 pub use index::{Index, Refusal, index, unbreak_lines};
+pub use redact::{Redacted, Redaction, RedactionError, RedactionSpec};
 pub use scope::{Scope, ScopeError};
 pub use severity::Severity;
+pub use shape::Shape;
 pub use stored::IndexError;
 pub use verdict::{RefusedItem, Verdict};

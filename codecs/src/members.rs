@@ -230,11 +230,26 @@ fn trimmed(raw: &[u8], range: Range<usize>) -> Option<Range<usize>> {
 
 /// How many bytes of `object` hold its opening brace and as many of its first members as fit into `room` bytes together
 /// with a closing brace.
-fn leading_members(object: &[u8], room: usize) -> usize {
+pub(crate) fn leading_members(object: &[u8], room: usize) -> usize {
     members(object).map(|member| member.whole.end).take_while(|end| *end < room).last().unwrap_or(1)
 }
 
-fn is_key(written: &[u8], key: &str) -> bool {
+/// Walks the elements of `array`, which begins with `[`. Ranges count from its first byte.
+pub(crate) fn elements(array: &[u8]) -> impl Iterator<Item = Range<usize>> {
+    let mut at = 1;
+    std::iter::from_fn(move || {
+        at += array.get(at..)?.iter().take_while(|byte| matches!(byte, b',' | b' ' | b'\t')).count();
+        if matches!(array.get(at), None | Some(b']')) {
+            return None;
+        }
+        let start = at;
+        at = value_end(array, start).max(start + 1);
+        Some(start..at)
+    })
+}
+
+/// Whether a key as written, without its quotes, spells `key`.
+pub(crate) fn is_key(written: &[u8], key: &str) -> bool {
     if !written.contains(&b'\\') {
         return written == key.as_bytes();
     }

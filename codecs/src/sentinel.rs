@@ -12,6 +12,8 @@
 //! | `Extra` | dynamic | an object of the event's other members; not there if it has none |
 //! | `Truncated` | boolean | `true` where a value over [`VALUE_MAX`] was shortened; not there otherwise |
 //!
+//! With [`Shape::Asim`] a row has the columns of Microsoft's information model instead, and so has the rule.
+//!
 //! The service takes a body whole or not at all, names no row in its errors, has no acknowledgement to ask for and
 //! removes no duplicates; searches count distinct numbers. Sources: Microsoft's "Logs Ingestion API in Azure Monitor",
 //! "Azure Monitor service limits", "Standard columns in Azure Monitor Logs", "Structure of a data collection rule".
@@ -24,6 +26,7 @@ use crate::event::{Event, Field};
 use crate::filter::Scratch;
 use crate::format::{Entry, Format, Frame, RequestParts, Unfit};
 use crate::http::Reply;
+use crate::shape::{ASIM_COLUMNS, Limits, Shape};
 use crate::verdict::Verdict;
 
 /// Bytes of a body before compression. The service names 1,048,576 for compressed and uncompressed data alike.
@@ -32,6 +35,8 @@ pub const MAX_BYTES: usize = 1_000_000;
 pub const VALUE_MAX: usize = 64 << 10;
 /// The stream, and with it the table `ScaiDriveAudit_CL`, that the shipped content is written for.
 pub const STREAM: &str = "Custom-ScaiDriveAudit";
+/// The same for rows with the columns of ASIM; the table is `ScaiDriveAsim_CL`.
+pub const ASIM_STREAM: &str = "Custom-ScaiDriveAsim";
 /// From this length on, a connection that breaks inside a body says what status 413 would.
 const NEAR_MAX_BYTES: usize = 900_000;
 
@@ -40,8 +45,10 @@ const NEAR_MAX_BYTES: usize = 900_000;
 pub struct SentinelSettings {
     /// The immutable id of the data collection rule: `dcr-` and 32 hexadecimal digits.
     pub dcr: String,
-    /// The stream that the rule declares; [`STREAM`] unless there is a reason.
+    /// The stream that the rule declares; [`STREAM`], or [`ASIM_STREAM`], unless there is a reason.
     pub stream: String,
+    /// Which columns rows have: those of the table above, or those of ASIM.
+    pub shape: Shape,
 }
 
 /// A setting that cannot be used.
@@ -70,6 +77,7 @@ pub enum SentinelError {
 #[derive(Clone, Debug)]
 pub struct Sentinel {
     request: RequestParts,
+    shape: Shape,
 }
 
 impl Sentinel {
@@ -78,7 +86,7 @@ impl Sentinel {
     /// # Errors
     /// The first setting that cannot be used.
     pub fn new(settings: &SentinelSettings) -> Result<Sentinel, SentinelError> {
-        let SentinelSettings { dcr, stream } = settings;
+        let SentinelSettings { dcr, stream, shape } = settings;
         let digits = dcr.strip_prefix("dcr-").filter(|digits| digits.len() == 32);
         if !digits.is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit())) {
             return Err(SentinelError::Dcr { found: dcr.clone() });
@@ -91,7 +99,7 @@ impl Sentinel {
             path: format!("/dataCollectionRules/{dcr}/streams/{stream}?api-version={API_VERSION}"),
             headers: vec![(String::from("Content-Type"), String::from("application/json"))],
         };
-        Ok(Sentinel { request })
+        Ok(Sentinel { request, shape: *shape })
     }
 }
 
@@ -103,7 +111,19 @@ impl Format for Sentinel {
         body: &mut Body,
         scratch: &mut Scratch,
     ) -> Result<(), Unfit> {
-        TABLE.encode(event, entry, body, scratch)
+        if self.shape == Shape::Canonical {
+            return TABLE.encode(event, entry, body, scratch);
+        }
+        let mark = body.mark();
+        if entry.item > 0 {
+            body.push_glue(b",");
+        }
+        // So no value of it exceeds what the service takes, the object of the rest least of all.
+        let row = |limits: &Limits, body: &mut Body| self.shape.write(event, entry, limits, body, scratch);
+        Shape::write_fitting(event, VALUE_MAX, body, row).map_err(|too_much| {
+            body.rewind(mark);
+            Unfit::from(too_much)
+        })
     }
 
     fn frame(&self) -> Frame {
@@ -164,7 +184,7 @@ pub fn data_collection_rule(settings: &SentinelSettings) -> String {
                 "type": "Microsoft.OperationalInsights/workspaces/tables",
                 "apiVersion": "2022-10-01",
                 "name": format!("[concat(parameters('workspaceName'), '/{table}')]"),
-                "properties": {"schema": {"name": table, "columns": columns("dateTime")}}
+                "properties": {"schema": {"name": table, "columns": columns(settings.shape, "dateTime")}}
             },
             {
                 "type": "Microsoft.Insights/dataCollectionRules",
@@ -174,7 +194,7 @@ pub fn data_collection_rule(settings: &SentinelSettings) -> String {
                 "kind": "Direct",
                 "dependsOn": [format!("[resourceId('Microsoft.OperationalInsights/workspaces/tables', parameters('workspaceName'), '{table}')]")],
                 "properties": {
-                    "streamDeclarations": {&settings.stream: {"columns": columns("datetime")}},
+                    "streamDeclarations": {&settings.stream: {"columns": columns(settings.shape, "datetime")}},
                     "destinations": {"logAnalytics": [{"workspaceResourceId": format!("[{workspace}]"), "name": "workspace"}]},
                     "dataFlows": [{
                         "streams": [&settings.stream],
@@ -194,7 +214,11 @@ pub fn data_collection_rule(settings: &SentinelSettings) -> String {
 }
 
 /// Names and types. Rules and tables spell the type of a time differently.
-fn columns(time: &str) -> Value {
+fn columns(shape: Shape, time: &str) -> Value {
+    if shape != Shape::Canonical {
+        let kind = |kind: &'static str| if kind == "datetime" { time.to_owned() } else { kind.to_owned() };
+        return ASIM_COLUMNS.iter().map(|(name, of)| json!({"name": name, "type": kind(of)})).collect();
+    }
     let kind = |source| match source {
         Source::Time => time,
         Source::Number => "long",

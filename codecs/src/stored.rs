@@ -109,6 +109,7 @@ impl<Context> Decode<Context> for Index {
         let timestamp_ms = i64::decode(decoder)?;
         let used = present.count_ones() as usize * 2 * width;
         decoder.claim_bytes_read(used)?;
+        // Indexes are read from slices, whose reader can always show what comes.
         let Some(block) = decoder.reader().peek_read(used) else {
             return Err(DecodeError::UnexpectedEnd { additional: used });
         };

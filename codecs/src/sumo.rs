@@ -9,7 +9,7 @@
 //!
 //! `REST` is borrowed from the log: the event's other members, before and after the one that was moved.
 //!
-//! A message above 64 KB is sliced into several, which are no JSON any more. A line longer than [`MAX_EVENT_BYTES`]
+//! In another [`Shape`] a line is what that makes of the event. A message above 64 KB is sliced into several, which are no JSON any more. A line longer than [`MAX_EVENT_BYTES`]
 //! therefore keeps only those first members of its payload that fit, and says `"truncated":true`.
 //!
 //! The URL of a source is its secret unless a token goes with the request: nothing here shows its path, neither in debug
@@ -26,6 +26,7 @@ use crate::filter::Scratch;
 use crate::format::{Entry, Format, RequestParts, Unfit};
 use crate::http::Reply;
 use crate::members::{Payload, others, payload, write_fitting, write_siem};
+use crate::shape::{Limits, Shape};
 use crate::verdict::{Verdict, shown};
 
 /// Bytes of one request, before compression: what Sumo Logic calls the largest batch.
@@ -46,6 +47,8 @@ pub struct SumoSettings {
     pub category: Option<String>,
     /// Fields of every message. What the account's schema does not know, Sumo Logic drops.
     pub fields: Vec<(String, String)>,
+    /// What a line is.
+    pub shape: Shape,
 }
 
 /// A label that cannot stand in a header.
@@ -74,6 +77,7 @@ pub enum LabelError {
 #[derive(Clone)]
 pub struct Sumo {
     request: RequestParts,
+    shape: Shape,
 }
 
 impl Sumo {
@@ -97,7 +101,7 @@ impl Sumo {
             headers.push((String::from("X-Sumo-Fields"), fields(&settings.fields)?));
         }
         let request = RequestParts { method: String::from("POST"), path: settings.path.clone(), headers };
-        Ok(Sumo { request })
+        Ok(Sumo { request, shape: settings.shape })
     }
 
     /// What a reply says, unless that could repeat the secret path.
@@ -117,8 +121,15 @@ impl Format for Sumo {
         event: &Event<'_>,
         entry: &Entry<'_>,
         body: &mut Body,
-        _scratch: &mut Scratch,
+        scratch: &mut Scratch,
     ) -> Result<(), Unfit> {
+        if self.shape != Shape::Canonical {
+            let line = |limits: &Limits, body: &mut Body| {
+                self.shape.write(event, entry, limits, body, scratch);
+                body.push_glue(b"\n");
+            };
+            return Ok(Shape::write_fitting(event, MAX_EVENT_BYTES, body, line)?);
+        }
         write_fitting(event, MAX_EVENT_BYTES, TRUNCATED.len(), body, |how, body| write(event, entry, how, body))
     }
 
@@ -151,13 +162,14 @@ impl fmt::Debug for Sumo {
 
 impl fmt::Debug for SumoSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let SumoSettings { path: _, name, host, category, fields } = self;
+        let SumoSettings { path: _, name, host, category, fields, shape } = self;
         f.debug_struct("SumoSettings")
             .field("path", &SECRET)
             .field("name", name)
             .field("host", host)
             .field("category", category)
             .field("fields", fields)
+            .field("shape", shape)
             .finish()
     }
 }

@@ -11,6 +11,9 @@
 //! RFC 3164: `<PRI>Mmm dd hh:mm:ss HOSTNAME TAG: CONTENT`. There is no structured data, so the same elements stand at the
 //! beginning of the content; in JSON they are its first member, `"siem":{…}`, spliced behind the opening brace.
 //!
+//! In another [`Shape`] than canonical MSG is what that makes of the event, and there is no structured data. A header of RFC
+//! 3164 then has no TAG before CEF or LEEF: their receivers look for the word behind the host.
+//!
 //! `siem` carries `node`, `stream` and `n`. A message over the limit loses its `payload` first, then the end of
 //! `user_agent`, then of `resource_path`, and says `truncated="true"` in its first element. Nothing is cut inside an
 //! element, a character or an escape. What still does not fit is [`TooLong`]. A message never holds a line feed.
@@ -18,8 +21,11 @@
 use crate::body::{Body, Stamp};
 use crate::event::{Event, Field};
 use crate::filter::Scratch;
+use crate::format::Entry;
 use crate::json::{ONES, control_marks, marks, unmarked_length, write_number, write_string};
 use crate::lead::{Leads, Spelling};
+use crate::redact::Piece;
+use crate::shape::Shape;
 
 mod header;
 mod shorten;
@@ -71,6 +77,9 @@ pub struct SyslogSettings {
     pub max_len: usize,
     /// The enterprise number in the names of our structured data, not 0.
     pub enterprise_id: u32,
+    /// What the event is made into. Another one than canonical stands alone in MSG, its numbers included, whatever `msg`
+    /// says.
+    pub shape: Shape,
 }
 
 /// A setting that cannot be.
@@ -127,6 +136,7 @@ pub struct Syslog {
     /// `[siem@N` and `[audit@N`.
     siem_id: Vec<u8>,
     audit_id: Vec<u8>,
+    shape: Shape,
 }
 
 impl Syslog {
@@ -150,6 +160,7 @@ impl Syslog {
             max_len: settings.max_len,
             siem_id: format!("[siem@{}", settings.enterprise_id).into_bytes(),
             audit_id: format!("[audit@{}", settings.enterprise_id).into_bytes(),
+            shape: settings.shape,
         })
     }
 
@@ -199,6 +210,9 @@ impl Syslog {
         body: &mut Body,
         scratch: &mut Scratch,
     ) -> Result<(), TooLong> {
+        if self.shape != Shape::Canonical {
+            return self.write_shaped(event, stamp, item, body, scratch);
+        }
         let mut shortened = WHOLE;
         let mut step = 0;
         loop {
@@ -218,6 +232,55 @@ impl Syslog {
                 _ => return Err(TooLong { bytes: length, limit: self.max_len }),
             }
             step += 1;
+        }
+    }
+
+    /// Composes a message in another shape, which knows itself how to leave something out.
+    fn write_shaped(
+        &self,
+        event: &Event<'_>,
+        stamp: Option<&Stamp<'_>>,
+        item: Option<u32>,
+        body: &mut Body,
+        scratch: &mut Scratch,
+    ) -> Result<(), TooLong> {
+        let entry = Entry { item: item.unwrap_or_default(), stamp, now_ms: 0 };
+        let mut message = std::mem::take(&mut scratch.message);
+        message.clear();
+        message.write_glue(|glue| {
+            self.header.write(event, &mut scratch.text, glue);
+            if !self.header.is_rfc3164() {
+                glue.push(b'-');
+                self.before_text(glue);
+            }
+        });
+        let room = self.max_len.saturating_sub(message.len());
+        let bytes_before = message.len();
+        let fitted = Shape::write_fitting(event, room, &mut message, |limits, message| {
+            self.shape.write(event, &entry, limits, message, scratch);
+        });
+        let result = match fitted {
+            Ok(()) => {
+                self.frame(&message, body);
+                Ok(())
+            }
+            Err(shortest) => Err(TooLong { bytes: bytes_before + shortest.bytes, limit: self.max_len }),
+        };
+        scratch.message = message;
+        result
+    }
+
+    /// Appends a whole message with what tells it apart from the next.
+    fn frame(&self, message: &Body, body: &mut Body) {
+        if self.framing == Framing::OctetCounting {
+            body.write_glue(|glue| {
+                write_number(message.len() as u64, glue);
+                glue.push(b' ');
+            });
+        }
+        body.append(message);
+        if self.framing == Framing::LineFeed {
+            body.push_glue(b"\n");
         }
     }
 
@@ -339,9 +402,11 @@ impl Syslog {
         if self.msg == Msg::Json {
             for kept in shorten::kept(event, shortened) {
                 let start = kept.start.max(skipped).min(kept.end);
-                match item {
-                    Some(item) => body.push_item(item, start, kept.end),
-                    None => body.push_glue(&event.raw[start as usize..kept.end as usize]),
+                for piece in event.pieces(start as usize..kept.end as usize) {
+                    match (piece, item) {
+                        (Piece::Own(range), Some(item)) => body.push_item(item, range.start as u32, range.end as u32),
+                        (piece, _) => body.push_glue(piece.bytes(event.raw)),
+                    }
                 }
             }
         }

@@ -158,6 +158,8 @@ enum Found<'a> {
     Escaped(std::ops::Range<usize>),
     /// Any other JSON value, a range of the event.
     Json(std::ops::Range<usize>),
+    /// The inside of a JSON string without escapes, which stands in place of a value.
+    Redacted(&'a [u8]),
     Text(&'a str),
     Number(u64),
 }
@@ -344,7 +346,10 @@ fn find<'a>(source: &Source, event: &Event<'a>, entry: &Entry<'a>) -> Found<'a> 
         Source::Number => stamp.map_or(Found::Missing, |stamp| Found::Number(stamp.n)),
         Source::Field(field) => match (event.index.span(*field), event.bytes(*field)) {
             (Some(span), Some(_)) if *field == Field::Payload => Found::Json(span.start as usize..span.end as usize),
-            (Some(span), Some(_)) => Found::Escaped(span.start as usize..span.end as usize),
+            (Some(span), Some(_)) => match event.instead((span.start as usize).saturating_sub(1)) {
+                None => Found::Escaped(span.start as usize..span.end as usize),
+                Some(other) => redacted(other),
+            },
             _ => Found::Missing,
         },
         Source::Payload(path) => in_payload(path, event).unwrap_or(Found::Missing),
@@ -358,8 +363,17 @@ fn in_payload<'a>(path: &[String], event: &Event<'a>) -> Option<Found<'a>> {
     let (from, to) = (start + value.start, start + value.end);
     match &payload[value] {
         b"null" => None,
+        _ if let Some(other) = event.instead(from) => Some(redacted(other)),
         [b'"', .., b'"'] => Some(Found::Escaped(from + 1..to - 1)),
         _ => Some(Found::Json(from..to)),
+    }
+}
+
+/// What stands in the place of a value: nothing, or a string.
+fn redacted(other: &[u8]) -> Found<'_> {
+    match other {
+        [b'"', inside @ .., b'"'] => Found::Redacted(inside),
+        _ => Found::Missing,
     }
 }
 
@@ -379,20 +393,27 @@ fn write(found: &Found<'_>, place: Place, event: &Event<'_>, entry: &Entry<'_>, 
             entry.lend(event, range.clone(), body);
             body.push_glue(b"\"");
         }
+        (Found::Redacted(text), Place::AsValue) => [b"\"", *text, b"\""].iter().for_each(|part| body.push_glue(part)),
+        (Found::Redacted(text), _) => body.push_glue(text),
         (Found::Json(range), Place::InString) => {
-            body.write_glue(|glue| write_escaped(written(event, range), glue));
+            body.write_glue(|glue| pieces(event, range).for_each(|text| write_escaped(text, glue)));
         }
         (Found::Escaped(range), Place::InText) => {
             body.write_glue(|glue| write_plain(unescaped(written(event, range)), glue));
         }
         (Found::Json(range), Place::InText) => {
-            body.write_glue(|glue| write_plain(written(event, range).chars(), glue));
+            body.write_glue(|glue| pieces(event, range).for_each(|text| write_plain(text.chars(), glue)));
         }
     }
 }
 
 fn written<'a>(event: &Event<'a>, range: &std::ops::Range<usize>) -> &'a str {
     std::str::from_utf8(&event.raw[range.clone()]).unwrap_or_default()
+}
+
+/// JSON text as it may go out.
+fn pieces<'a>(event: &Event<'a>, range: &std::ops::Range<usize>) -> impl Iterator<Item = &'a str> {
+    event.pieces(range.clone()).map(|piece| std::str::from_utf8(piece.bytes(event.raw)).unwrap_or_default())
 }
 
 /// A value in plain text can neither end its line nor speak to a terminal.

@@ -63,6 +63,23 @@ pub fn write_bsd(epoch_ms: i64, out: &mut Vec<u8>) {
     out.extend_from_slice(&text);
 }
 
+/// Appends the time in UTC as QRadar reads it with the format `MMM dd yyyy HH:mm:ss.SSS z`: `May 12 2026 14:23:01.453 GMT`.
+///
+/// Years outside 0000 to 9999 cannot be written; the nearest time that can is.
+pub fn write_leef(epoch_ms: i64, out: &mut Vec<u8>) {
+    let epoch_ms = epoch_ms.clamp(YEAR_0000_MS, YEAR_10000_MS - 1);
+    let (year, month, day) = civil(epoch_ms.div_euclid(DAY * 1000));
+    let in_day = epoch_ms.rem_euclid(DAY * 1000);
+    let mut text = *b"Jan 00 0000 00:00:00.000 GMT";
+    put_name(MONTHS[month as usize - 1], &mut text, 0);
+    put(day, &mut text, 4);
+    put(year / 100, &mut text, 7);
+    put(year, &mut text, 9);
+    put_clock(in_day / 1000, &mut text, 12);
+    put_millis(in_day, &mut text, 21);
+    out.extend_from_slice(&text);
+}
+
 /// Appends the time as epoch seconds with three decimals: `1778595781.453`.
 pub fn write_epoch_seconds(epoch_ms: i64, out: &mut Vec<u8>) {
     if epoch_ms < 0 {

@@ -37,11 +37,24 @@ static COUNTING: Counting = Counting;
 #[test]
 fn encoding_does_not_allocate_after_warm_up() {
     let id = DocumentId::StreamAndNumber;
-    let elastic = Elastic::new(&ElasticSettings { base: String::new(), target: "audit".into(), op: Op::Create, id });
+    let elastic = Elastic::new(&ElasticSettings {
+        base: String::new(),
+        target: "audit".into(),
+        op: Op::Create,
+        id,
+        shape: scaidrive_codecs::Shape::Canonical,
+    });
     let text = String::from("scaidrive");
     let datadog =
         Datadog::new(&DatadogSettings { source: text.clone(), service: text.clone(), hostname: text, tags: vec![] });
-    let sumo = Sumo::new(&SumoSettings { path: "/".into(), name: None, host: None, category: None, fields: vec![] });
+    let sumo = Sumo::new(&SumoSettings {
+        path: "/".into(),
+        name: None,
+        host: None,
+        category: None,
+        fields: vec![],
+        shape: scaidrive_codecs::Shape::Canonical,
+    });
     let formats: [&dyn Format; 3] = [&elastic.unwrap(), &datadog.unwrap(), &sumo.unwrap()];
     let large = raw_with_payload(20, 10_000);
     let raws = [RAW, MINIMAL, &large];

@@ -12,7 +12,13 @@ use scaidrive_codecs::{Format, RefusedItem, Stamp, Verdict};
 use serde_json::{Value, json};
 
 fn settings(op: Op, id: DocumentId) -> ElasticSettings {
-    ElasticSettings { base: String::new(), target: "logs-scaidrive.audit-default".into(), op, id }
+    ElasticSettings {
+        base: String::new(),
+        target: "logs-scaidrive.audit-default".into(),
+        op,
+        id,
+        shape: scaidrive_codecs::Shape::Canonical,
+    }
 }
 
 fn elastic(op: Op, id: DocumentId) -> Elastic {

@@ -22,6 +22,8 @@ fn with_rules(index: Option<&str>, indexes: Vec<IndexRule>) -> Result<Hec, Index
         sourcetype: SOURCETYPE.into(),
         index: index.map(str::to_owned),
         indexes,
+        shape: scaidrive_codecs::Shape::Canonical,
+        cim_fields: false,
     })
 }
 
@@ -95,7 +97,7 @@ proptest! {
             json!({"event_id": id, "tenant_id": tenant, "timestamp": std::str::from_utf8(&time).unwrap(), "category": "C", "action": "a", "severity": "info"}).to_string()
         }).collect();
         let [host, source, sourcetype] = labels;
-        let encoder = Hec::new(&HecSettings { path: EVENT_PATH.into(), host: host.clone(), source: source.clone(), sourcetype: sourcetype.clone(), index: index_name.clone(), indexes: Vec::new() }).unwrap();
+        let encoder = Hec::new(&HecSettings { path: EVENT_PATH.into(), host: host.clone(), source: source.clone(), sourcetype: sourcetype.clone(), index: index_name.clone(), indexes: Vec::new(), shape: scaidrive_codecs::Shape::Canonical, cim_fields: false }).unwrap();
         let mut body = Body::new();
         for (item, raw) in raws.iter().enumerate() {
             let found = index(raw.as_bytes()).unwrap();

@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 const DCR: &str = "dcr-0123456789abcdef0123456789ABCDEF";
 
 fn settings(dcr: &str, stream: &str) -> SentinelSettings {
-    SentinelSettings { dcr: dcr.into(), stream: stream.into() }
+    SentinelSettings { dcr: dcr.into(), stream: stream.into(), shape: scaidrive_codecs::Shape::Canonical }
 }
 
 fn sentinel() -> Sentinel {

@@ -20,6 +20,7 @@ fn settings() -> SumoSettings {
         host: None,
         category: Some("scaidrive/audit".into()),
         fields: vec![("env".into(), "prod".into()), ("site".into(), "a b".into())],
+        shape: scaidrive_codecs::Shape::Canonical,
     }
 }
 

@@ -26,6 +26,7 @@ fn settings() -> SyslogSettings {
         bom: false,
         max_len: MAX_LEN_DEFAULT,
         enterprise_id: ENTERPRISE_ID_DEFAULT,
+        shape: scaidrive_codecs::Shape::Canonical,
     }
 }
 

@@ -23,6 +23,7 @@ fn settings() -> SyslogSettings {
         bom: false,
         max_len: DATAGRAM_LEN_DEFAULT,
         enterprise_id: ENTERPRISE_ID_DEFAULT,
+        shape: scaidrive_codecs::Shape::Canonical,
     }
 }
 

@@ -120,6 +120,10 @@ fn described(destination: &Destination) -> Vec<String> {
             value("batch.linger")
         ),
     ];
+    let redacted = destination.redact.in_words();
+    if !redacted.is_empty() {
+        lines.push(format!("  hides  {}", redacted.join(", ")));
+    }
     if destination.required {
         lines.push("  required: producers wait for it with on_full = \"block\"".to_owned());
     }

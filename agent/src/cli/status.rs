@@ -104,6 +104,10 @@ fn destinations(destinations: &[DestinationStatus], now_ms: i64) -> Vec<String> 
         lines.push(String::new());
         lines.extend(trouble(destination));
     }
+    for destination in destinations.iter().filter(|destination| !destination.redacted.is_empty()) {
+        lines.push(String::new());
+        lines.push(format!("{}: goes out with {}", destination.name, destination.redacted.join(", ")));
+    }
     let replayed =
         destinations.iter().filter_map(|destination| Some((&destination.name, destination.replay.as_ref()?)));
     for (name, replay) in replayed {

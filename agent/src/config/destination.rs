@@ -7,7 +7,7 @@ use super::auth::Auth;
 use super::kind::Kind;
 use super::{Fingerprint, HttpUrl, Secret};
 use crate::time::Millis;
-use scaidrive_codecs::{Filter, FilterSpec, Scope};
+use scaidrive_codecs::{Filter, FilterSpec, Redaction, RedactionSpec, Scope};
 
 /// One configured place that events go to.
 #[derive(Clone, Debug)]
@@ -46,6 +46,30 @@ pub struct Destination {
     pub proxy: Option<ProxySettings>,
     /// How much it may get from this node.
     pub rate_limit: Option<RateLimit>,
+    /// What it does not get of the events it gets.
+    pub redact: RedactSettings,
+}
+
+/// What a destination does not get of the events it gets.
+#[derive(Clone, Debug)]
+pub struct RedactSettings {
+    /// As written.
+    pub spec: RedactionSpec,
+    /// What values are hashed with.
+    pub key: Option<Secret>,
+    /// Both, compiled.
+    pub redaction: Redaction,
+}
+
+impl RedactSettings {
+    /// What becomes of which value, for people: `ip masked`.
+    #[must_use]
+    pub fn in_words(&self) -> Vec<String> {
+        let RedactionSpec { drop, mask, hash } = &self.spec;
+        let words =
+            |paths: &[String], word: &str| paths.iter().map(|path| format!("{path} {word}")).collect::<Vec<_>>();
+        [words(drop, "dropped"), words(mask, "masked"), words(hash, "hashed")].concat()
+    }
 }
 
 /// An HTTP proxy on the way to a destination.
@@ -91,10 +115,11 @@ pub struct RateLimit {
 }
 
 impl Destination {
-    /// Everything secret that it is reached with, with the key that names it.
+    /// Everything secret about it, with the key that names it.
     pub fn secrets(&self) -> Vec<(&'static str, &Secret)> {
         let proxy = self.proxy.iter().flat_map(|proxy| &proxy.login).map(|(_, password)| ("proxy.password", password));
-        self.auth.iter().flat_map(Auth::secrets).chain(proxy).collect()
+        let redaction = self.redact.key.iter().map(|key| ("redact.key", key));
+        self.auth.iter().flat_map(Auth::secrets).chain(proxy).chain(redaction).collect()
     }
 }
 

@@ -179,6 +179,11 @@ pub(super) const fn compression(shape: Shape) -> Key {
     key("compression", shape, Default::Text(first), "How requests are compressed.")
 }
 
+/// What an event is made into; the first of the choices is the default.
+pub(super) const fn shape(words: &'static [&'static str]) -> Key {
+    key("shape", choice(words), Default::Text(words[0]), "Whose words an event goes out in; canonical is as it came.")
+}
+
 /// Requests under way at the same time.
 pub(super) const fn in_flight(usual: u64) -> Key {
     key(
@@ -327,9 +332,6 @@ pub(crate) const LOG: &[Key] = &[
     key("level", choice(LOG_LEVELS), Default::Text("info"), "The least important lines that are written.").live(),
 ];
 
-/// Keys of a destination that other versions know.
-pub(crate) const DESTINATION_KEYS_LATER: &[&str] = &["shape", "redact"];
-
 /// What every destination has.
 pub(crate) const DESTINATION: &[Key] = &[
     key("name", name(64), Default::Required, "What people call it; unique."),
@@ -352,6 +354,29 @@ pub(crate) const DESTINATION: &[Key] = &[
     key("timeouts", Shape::Table(TIMEOUTS), Default::Absent, "How long it may take."),
     key("tls", Shape::Table(TLS), Default::Absent, "How it is recognised, and this agent by it."),
     key("rate_limit", Shape::Table(RATE_LIMIT), Default::Absent, "How much it may get from this node."),
+    key("redact", Shape::Table(REDACT), Default::Absent, "What it does not get of the events it gets."),
+];
+
+pub(crate) const REDACT: &[Key] = &[
+    key(
+        "drop",
+        Shape::Texts,
+        Default::Texts(&[]),
+        "Values that are left out: fields like \"user_agent\", or members like \"payload.a.b\".",
+    ),
+    key("mask", Shape::Texts, Default::Texts(&[]), "Values that become \"***\"."),
+    key(
+        "hash",
+        Shape::Texts,
+        Default::Texts(&[]),
+        "Values that become a hash, the same for the same value; together with key.",
+    ),
+    key(
+        "key",
+        Shape::Secret,
+        Default::Absent,
+        "What values are hashed with, 16 bytes at least; read with the configuration.",
+    ),
 ];
 
 pub(crate) const RATE_LIMIT: &[Key] = &[

@@ -40,7 +40,8 @@ mod walk;
 
 pub use auth::{Auth, Aws, AwsSource, Entra, EntraIdentity, OAuth};
 pub use destination::{
-    BatchSettings, Compression, Destination, DestinationId, ProxySettings, RateLimit, Timeouts, TlsSettings, TlsVersion,
+    BatchSettings, Compression, Destination, DestinationId, ProxySettings, RateLimit, RedactSettings, Timeouts,
+    TlsSettings, TlsVersion,
 };
 pub use fingerprint::Fingerprint;
 pub use kind::{

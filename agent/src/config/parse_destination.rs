@@ -4,14 +4,14 @@ use std::path::Path;
 
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
-use scaidrive_codecs::{Filter, FilterSpec, Scope};
+use scaidrive_codecs::{Filter, FilterSpec, Redaction, RedactionSpec, Scope};
 
 use super::Surroundings;
 use super::destination::{
-    BatchSettings, Compression, Destination, DestinationId, ProxySettings, RateLimit, Timeouts, TlsSettings, TlsVersion,
+    BatchSettings, Compression, Destination, DestinationId, ProxySettings, RateLimit, RedactSettings, Timeouts,
+    TlsSettings, TlsVersion,
 };
 use super::fingerprint::Fingerprint;
-use super::keys::DESTINATION_KEYS_LATER;
 use super::kind::{KINDS, Reading, Row};
 use super::parse_secret::{secret, with_cause};
 use super::problems::Place;
@@ -25,7 +25,7 @@ pub(crate) fn destination(mut section: Section<'_>, node: &str, surroundings: &S
         return None;
     };
     section.extend(row.keys);
-    section.report_unknown(DESTINATION_KEYS_LATER);
+    section.report_unknown(&[]);
     let common = common(&section);
     let batch = batch(&section.table("batch"));
     let ordered = ordered(&section, row);
@@ -37,6 +37,7 @@ pub(crate) fn destination(mut section: Section<'_>, node: &str, surroundings: &S
         Some(None)
     };
     let rate_limit = rate_limit(&section);
+    let redact = redact(&section.table("redact"), surroundings);
     let parsed = (row.parse)(&Reading { section: &section, node, surroundings });
     let (mut common, ordered, parsed, batch) = (common?, ordered?, parsed?, batch?);
     if let Some(usual) = parsed.usual_request_timeout.filter(|_| !section.table("timeouts").has("request")) {
@@ -69,6 +70,7 @@ pub(crate) fn destination(mut section: Section<'_>, node: &str, surroundings: &S
         timeouts: common.timeouts,
         proxy: proxy?,
         rate_limit: rate_limit?,
+        redact: redact?,
     })
 }
 
@@ -136,6 +138,37 @@ fn proxy(section: &Section<'_>, surroundings: &Surroundings) -> Option<ProxySett
     };
     let no_proxy = no_proxy?.into_iter().map(|(host, _)| host).collect();
     Some(ProxySettings { url, login, no_proxy })
+}
+
+fn redact(section: &Section<'_>, surroundings: &Surroundings) -> Option<RedactSettings> {
+    let lists = ["drop", "mask", "hash"].map(|name| section.texts(name));
+    let key = section.optional("key", |section, name| secret(section, name, surroundings));
+    let [drop, mask, hash] = lists;
+    let lists = [drop?, mask?, hash?];
+    let places: Vec<(String, Place)> = lists.iter().flatten().cloned().collect();
+    let [drop, mask, hash] = lists.map(|list| list.into_iter().map(|(path, _)| path).collect::<Vec<String>>());
+    let (spec, key) = (RedactionSpec { drop, mask, hash }, key?);
+    if let (Some(_), true) = (&key, spec.hash.is_empty()) {
+        let what = "`key` is set, and nothing is hashed with it";
+        section.problems().error(section.place("key"), what, "name values in hash, or take it out");
+        return None;
+    }
+    match Redaction::compile(&spec, key.as_ref().map(|key| key.reveal().as_bytes())) {
+        Ok(redaction) => Some(RedactSettings { spec, key, redaction }),
+        Err(errors) => {
+            for error in errors {
+                let at = |(path, place): &&(String, Place)| *path == error.found && place.key.ends_with(error.list);
+                let place =
+                    places.iter().find(at).map_or_else(|| section.place(error.list), |(_, place)| place.clone());
+                let advice = match error.list {
+                    "key" => "write key = { file = \"/path\" }, with at least 16 random bytes in the file",
+                    _ => "correct the entry, or take it out",
+                };
+                section.problems().error(place, error.problem, advice);
+            }
+            None
+        }
+    }
 }
 
 fn rate_limit(section: &Section<'_>) -> Option<Option<RateLimit>> {

@@ -120,6 +120,10 @@ impl Destination {
             ("rate_limit.bytes", limit.and_then(|limit| limit.bytes).map(size_text)),
             ("rate_limit.bytes_per_day", limit.and_then(|limit| limit.bytes_per_day).map(size_text)),
             ("rate_limit.warn_at", limit.map(|limit| limit.warn_at_percent.to_string())),
+            some("redact.drop", list(&self.redact.spec.drop)),
+            some("redact.mask", list(&self.redact.spec.mask)),
+            some("redact.hash", list(&self.redact.spec.hash)),
+            self.secret_setting("redact.key"),
         ]);
         settings
     }

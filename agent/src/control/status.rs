@@ -8,7 +8,7 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
-use crate::config::DestinationId;
+use crate::config::Destination;
 use crate::control::picture::{DestinationPicture, Detail, Picture};
 use crate::control::watch::{Rate, Watch};
 use crate::node::{Pause, View};
@@ -154,6 +154,9 @@ pub struct DestinationStatus {
     /// Who has paused it, if somebody has.
     #[serde(default)]
     pub pause: Option<Pause>,
+    /// What it does not get of the events it gets: `ip masked`, for example.
+    #[serde(default)]
+    pub redacted: Vec<String>,
     /// Age of the oldest event that is not settled.
     pub lag_ms: u64,
     /// How long the log can still hold that event: by the window, or by the budget at the present rate.
@@ -321,18 +324,19 @@ pub(super) fn destinations(view: &View, watch: &Watch, now: Millis) -> Vec<Desti
 
 fn all_destinations(view: &View, watch: &Watch, picture: &Picture) -> Vec<DestinationStatus> {
     let config = view.config();
-    let ids: HashMap<&str, DestinationId> =
-        config.destinations.iter().map(|known| (known.name.as_str(), known.id)).collect();
+    let known: HashMap<&str, &Destination> =
+        config.destinations.iter().map(|known| (known.name.as_str(), &**known)).collect();
     let max_bytes = view.budget.max().saturating_mul(config.buffer.segment_size);
     let hold_ms = hold_ms(config.buffer.window, max_bytes, watch.rate());
     let status = |destination: &DestinationPicture| {
-        let id = ids.get(destination.name.as_str());
-        let dead_letters = id.and_then(|id| view.stores.find(*id)).and_then(|store| {
+        let known = known.get(destination.name.as_str());
+        let dead_letters = known.and_then(|known| view.stores.find(known.id)).and_then(|store| {
             // The shard may hold it while it waits for the disk; nobody waits for that here.
             let store = store.try_lock().ok()?;
             Some(DeadLettersStatus { events: store.len() as u64, bytes: store.bytes(), max_bytes: store.max_bytes() })
         });
-        destination_status(destination, watch, hold_ms, dead_letters)
+        let redacted = known.map(|known| known.redact.in_words()).unwrap_or_default();
+        destination_status(destination, watch, hold_ms, dead_letters, redacted)
     };
     picture.destinations.iter().map(status).collect()
 }
@@ -383,6 +387,7 @@ fn destination_status(
     watch: &Watch,
     hold_ms: u64,
     dead_letters: Option<DeadLettersStatus>,
+    redacted: Vec<String>,
 ) -> DestinationStatus {
     DestinationStatus {
         name: destination.name.clone(),
@@ -391,6 +396,7 @@ fn destination_status(
         cause: destination.cause.clone().unwrap_or_else(|| super::watch::cause_of(destination.state).to_owned()),
         since_ms: destination.pause.as_ref().map(|pause| pause.since_ms).or(watch.since_ms(&destination.name)),
         pause: destination.pause.clone(),
+        redacted,
         lag_ms: destination.lag.0,
         headroom_ms: hold_ms.saturating_sub(destination.lag.0),
         unread: destination.unread,
@@ -517,7 +523,7 @@ mod tests {
     fn a_destination_past_its_window_has_no_headroom_rather_than_a_negative_one() {
         let mut picture = crate::control::tests::destination("a", "retrying", Some("refused"));
         picture.lag = Millis::from_secs(9_999);
-        let status = destination_status(&picture, &Watch::default(), 1_800_000, None);
+        let status = destination_status(&picture, &Watch::default(), 1_800_000, None, Vec::new());
         assert_eq!((status.headroom_ms, status.cause.as_str()), (0, "refused"));
         let text = serde_json::to_string(&status).unwrap();
         assert_eq!(serde_json::from_str::<DestinationStatus>(&text).unwrap().kind, "splunk_hec");

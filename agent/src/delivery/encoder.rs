@@ -8,7 +8,7 @@ use scaidrive_codecs::https::Https;
 use scaidrive_codecs::sentinel::Sentinel;
 use scaidrive_codecs::sumo::Sumo;
 use scaidrive_codecs::syslog::{self, Syslog, SyslogSettings};
-use scaidrive_codecs::{Body, Entry, Event, Format, Index, Scratch, Verdict};
+use scaidrive_codecs::{Body, Entry, Event, Format, Index, Redacted, Redaction, Scratch, Verdict};
 use scaidrive_wal::Record;
 
 use super::gate::Hold;
@@ -22,8 +22,8 @@ use crate::time::Millis;
 pub enum Encoder {
     /// Bodies of HTTP requests.
     Http(Box<dyn Format>),
-    /// Syslog messages.
-    Syslog(Box<Syslog>),
+    /// Syslog messages, and what is redacted in them.
+    Syslog(Box<Syslog>, Redaction),
 }
 
 /// An event that does not fit its format any more, though it did when it was selected.
@@ -68,19 +68,20 @@ impl Encoder {
                     bom: settings.bom,
                     max_len: settings.max_len,
                     enterprise_id: syslog::ENTERPRISE_ID_DEFAULT,
+                    shape: settings.shape,
                 };
                 let encoder = Syslog::new(&settings).map_err(|problem| words(&problem))?;
-                return Ok(Encoder::Syslog(Box::new(encoder)));
+                return Ok(Encoder::Syslog(Box::new(encoder), destination.redact.redaction.clone()));
             }
         };
-        Ok(Encoder::Http(format))
+        Ok(Encoder::Http(Redacted::wrap(format, &destination.redact.redaction)))
     }
 
     /// How long an encoding stays right, if not for ever.
     pub fn encoded_for(&self) -> Option<Millis> {
         match self {
             Encoder::Http(format) => format.encoded_for().map(Millis),
-            Encoder::Syslog(_) => None,
+            Encoder::Syslog(..) => None,
         }
     }
 
@@ -88,7 +89,7 @@ impl Encoder {
     pub fn frame_len(&self) -> usize {
         match self {
             Encoder::Http(format) => format.frame().len(),
-            Encoder::Syslog(_) => 0,
+            Encoder::Syslog(..) => 0,
         }
     }
 
@@ -107,10 +108,13 @@ impl Encoder {
             (Encoder::Http(format), _) => {
                 format.encode(event, entry, body, scratch).map_err(|problem| problem.to_string())
             }
-            (Encoder::Syslog(syslog), Some(stamp)) => {
+            (Encoder::Syslog(syslog, redaction), Some(stamp)) if redaction.is_empty() => {
                 syslog.encode(event, stamp, entry.item, body, scratch).map_err(|problem| problem.to_string())
             }
-            (Encoder::Syslog(syslog), None) => {
+            (Encoder::Syslog(syslog, redaction), Some(stamp)) => redaction
+                .hiding(event, scratch, |event, scratch| syslog.encode(event, stamp, entry.item, body, scratch))
+                .map_err(|problem| problem.to_string()),
+            (Encoder::Syslog(syslog, _), None) => {
                 syslog.encode_own(event, body, scratch).map_err(|problem| problem.to_string())
             }
         }

@@ -11,7 +11,7 @@ use scaidrive_tests::agent_process::BINARY;
 use scaidrive_tests::http;
 
 use super::{Contender, Destination, Framing, Input, Job, Process, Running, Socket};
-use crate::scenario::{Durability, Kind, Runtime};
+use crate::scenario::{Durability, Kind, Runtime, Shape};
 
 /// `scaidrive-siem run`.
 pub(crate) struct Agent;
@@ -63,7 +63,16 @@ fn configured(job: &Job<'_>) -> std::io::Result<AgentConfig> {
     }
     let secret = secret(job.dir)?;
     for destination in &job.destinations {
-        config.add(configured_destination(destination, &secret));
+        let mut configured = configured_destination(destination, &secret);
+        if job.setup.shape != Shape::Canonical {
+            configured.set("shape", &quoted(job.setup.shape.word()));
+        }
+        if job.setup.is_redacted {
+            let key = quoted(&secret.display().to_string());
+            let value = format!("{{ mask = [\"ip\"], hash = [\"user_email\"], key = {{ file = {key} }} }}");
+            configured.set("redact", &value);
+        }
+        config.add(configured);
     }
     Ok(config)
 }

@@ -18,7 +18,7 @@ use crate::contender::{self, Contender, Destination, Input, Job, Running};
 use crate::load::event::tenant_name;
 use crate::load::writer::{self, Flood, blocks};
 use crate::receiver::Receiver;
-use crate::scenario::{Case, Destinations, Scenario};
+use crate::scenario::{Case, Destinations, Scenario, Shape};
 
 /// A started contender between its input and its receivers.
 pub(crate) struct Stage {
@@ -136,7 +136,10 @@ impl Stage {
         flood.run(self.input()).map_err(|error| self.explained(&error))?;
         self.wait(expected)?;
         for receiver in &self.receivers {
-            settle_numbers(receiver, if self.case.contender == "agent" { expected } else { 0 })?;
+            // Stream and number stand side by side only where the shape leaves them together.
+            let is_together = !matches!(self.case.setup.shape, Shape::Ecs | Shape::Cef | Shape::Leef);
+            let is_numbered = self.case.contender == "agent" && is_together;
+            settle_numbers(receiver, if is_numbered { expected } else { 0 })?;
         }
         self.stop_reading_numbers();
         Ok(())

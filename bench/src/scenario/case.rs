@@ -84,12 +84,55 @@ pub(crate) struct Setup {
     pub(crate) shards: u32,
     /// What the disk buffer may hold, in MiB.
     pub(crate) buffer_mib: u64,
+    /// Whose words events go out in; others than the agent have none to choose.
+    pub(crate) shape: Shape,
+    /// Whether two values of each event are hidden: one masked, one hashed.
+    pub(crate) is_redacted: bool,
+}
+
+/// The agent's `shape`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shape {
+    Canonical,
+    Ecs,
+    Ocsf,
+    Asim,
+    Cef,
+    Leef,
+}
+
+impl Shape {
+    /// As the configuration has it.
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Shape::Canonical => "canonical",
+            Shape::Ecs => "ecs",
+            Shape::Ocsf => "ocsf",
+            Shape::Asim => "asim",
+            Shape::Cef => "cef",
+            Shape::Leef => "leef",
+        }
+    }
 }
 
 impl Setup {
     /// One destination, one shard, and a buffer small enough to be used up by the warm-up.
-    pub(crate) const PLAIN: Setup =
-        Setup { destinations: Destinations::One, runtime: Runtime::Auto, shards: 1, buffer_mib: 256 };
+    pub(crate) const PLAIN: Setup = Setup {
+        destinations: Destinations::One,
+        runtime: Runtime::Auto,
+        shards: 1,
+        buffer_mib: 256,
+        shape: Shape::Canonical,
+        is_redacted: false,
+    };
+
+    /// The same with two values of each event hidden.
+    pub(crate) const REDACTED: Setup = Setup { is_redacted: true, ..Setup::PLAIN };
+
+    /// The same in another shape.
+    pub(crate) const fn shaped(shape: Shape) -> Setup {
+        Setup { shape, ..Setup::PLAIN }
+    }
 
     /// The same with other destinations.
     pub(crate) const fn to(destinations: Destinations) -> Setup {

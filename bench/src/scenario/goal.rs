@@ -192,6 +192,8 @@ pub(crate) enum Bound {
     Value(f64),
     /// So many times another case's figure.
     Times(f64, &'static str),
+    /// So much more than another case's figure.
+    Plus(f64, &'static str),
     /// So many times another figure of the same case.
     TimesOwn(f64, Metric),
     /// So many times the best figure among other programs that did the same job.
@@ -244,6 +246,7 @@ impl Goal {
         let bound = match self.bound {
             Bound::Value(value) => Some(value),
             Bound::Times(factor, case) => figures.median(case, self.metric).map(|of| of * factor),
+            Bound::Plus(more, case) => figures.median(case, self.metric).map(|of| of + more),
             Bound::TimesOwn(factor, metric) => figures.median(self.of, metric).map(|of| of * factor),
             Bound::TimesBestRival(factor) => figures.best_rival(self.metric, self.sense).map(|best| best * factor),
             Bound::DiskSyncTimes(factor) => Some(figures.disk_sync_ms() * factor),
@@ -270,6 +273,7 @@ impl fmt::Display for Goal {
         match self.bound {
             Bound::Value(value) => write!(f, "{}", self.metric.show(value)),
             Bound::Times(factor, case) => write!(f, "{} × {case}", factor_text(factor)),
+            Bound::Plus(more, case) => write!(f, "{case} and {}", self.metric.show(more)),
             Bound::TimesOwn(factor, metric) => write!(f, "{} × its {}", factor_text(factor), metric.title()),
             Bound::TimesBestRival(factor) => write!(f, "{} × the best rival", factor_text(factor)),
             Bound::DiskSyncTimes(factor) => write!(f, "{} × one fdatasync", factor_text(factor)),
@@ -323,6 +327,7 @@ pub(crate) mod tests {
         let measured = 3.0;
         assert_eq!(judged(Sense::AtMost, Bound::Value(3.0)), Outcome::Met { measured, bound: 3.0 });
         assert_eq!(judged(Sense::AtMost, Bound::Times(1.4, "naive loop")), Outcome::Missed { measured, bound: 2.8 });
+        assert_eq!(judged(Sense::AtMost, Bound::Plus(1.0, "naive loop")), Outcome::Met { measured, bound: 3.0 });
         assert_eq!(judged(Sense::AtMost, Bound::TimesBestRival(0.125)), Outcome::Met { measured, bound: 5.0 });
         assert_eq!(judged(Sense::AtLeast, Bound::DiskSyncTimes(2.0)), Outcome::Missed { measured, bound: 4.0 });
         assert_eq!(judged(Sense::AtMost, Bound::DiskSyncPlus(10.0)), Outcome::Met { measured, bound: 12.0 });

@@ -24,11 +24,13 @@ pub(crate) enum Row {
     Backlog,
     /// Not in the table but among the paths to be compared: one dead and one healthy destination.
     DeadAndHealthy,
+    /// The same for shapes and redaction.
+    Shapes,
 }
 
 impl Row {
     /// All rows, in the table's order.
-    pub(crate) const ALL: [Row; 20] = [
+    pub(crate) const ALL: [Row; 21] = [
         Row::CpuPerEvent,
         Row::TlsGzip,
         Row::ElasticAndSyslog,
@@ -49,6 +51,7 @@ impl Row {
         Row::AllocationsAndSyscalls,
         Row::Backlog,
         Row::DeadAndHealthy,
+        Row::Shapes,
     ];
 
     /// The row's first column.
@@ -74,6 +77,7 @@ impl Row {
             Row::AllocationsAndSyscalls => "allocations and system calls after warm-up",
             Row::Backlog => "start with a 30-minute backlog",
             Row::DeadAndHealthy => "one dead and one healthy destination",
+            Row::Shapes => "ECS, CEF; OCSF, ASIM; two values of each event redacted",
         }
     }
 }

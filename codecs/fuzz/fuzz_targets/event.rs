@@ -38,7 +38,7 @@ fn check(raw: &[u8], found: &Index, value: &Value) {
     found.encode(&mut stored);
     assert_eq!(Index::decode(&stored).unwrap(), *found);
     let stamp = Stamp { node: "n", stream: "s", n: 1 };
-    let labels = HecSettings { path: String::from("/"), host: "h".into(), source: "s".into(), sourcetype: "t".into(), index: None, indexes: Vec::new() };
+    let labels = HecSettings { path: String::from("/"), host: "h".into(), source: "s".into(), sourcetype: "t".into(), index: None, indexes: Vec::new(), shape: scaidrive_codecs::Shape::Canonical, cim_fields: false };
     let (mut body, mut scratch) = (Body::new(), Scratch::default());
     let entry = Entry { item: 0, stamp: Some(&stamp), now_ms: 0 };
     Hec::new(&labels).unwrap().encode(&event, &entry, &mut body, &mut scratch).unwrap();
@@ -57,8 +57,7 @@ fn check(raw: &[u8], found: &Index, value: &Value) {
             framing: Framing::Datagram,
             bom: false,
             max_len: 480,
-            enterprise_id: 32473,
-        };
+            enterprise_id: 32473, shape: scaidrive_codecs::Shape::Canonical };
         body.clear();
         if Syslog::new(&settings).unwrap().encode(&event, &stamp, 0, &mut body, &mut scratch).is_ok() {
             let message = joined(&body, raw);

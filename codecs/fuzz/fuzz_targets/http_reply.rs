@@ -20,7 +20,7 @@ fuzz_target!(|input: (u8, &[u8])| {
         assert_eq!(one, other);
         assert!(one.status >= 200 && one.body.len() <= BODY_MAX && one.headers.len() <= HEADERS_MAX);
         one.retry_after(0);
-        let labels = HecSettings { path: String::from("/"), host: String::new(), source: String::new(), sourcetype: String::new(), index: None, indexes: Vec::new() };
+        let labels = HecSettings { path: String::from("/"), host: String::new(), source: String::new(), sourcetype: String::new(), index: None, indexes: Vec::new(), shape: scaidrive_codecs::Shape::Canonical, cim_fields: false };
         Hec::new(&labels).unwrap().verdict(&one, 3, 0);
     }
     assert_eq!(requests(wire, wire.len().max(1)), requests(wire, step));

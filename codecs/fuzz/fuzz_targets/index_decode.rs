@@ -4,7 +4,7 @@
 use libfuzzer_sys::fuzz_target;
 use scaidrive_codecs::event::{Event, Field};
 use scaidrive_codecs::hec::{Hec, HecSettings};
-use scaidrive_codecs::https::{Https, HttpsSettings, Method, Shape};
+use scaidrive_codecs::https::{Https, HttpsSettings, Method, BodyForm};
 use scaidrive_codecs::sentinel::{STREAM, Sentinel, SentinelSettings};
 use scaidrive_codecs::syslog::{Framing, Header, Msg, Syslog, SyslogSettings};
 use scaidrive_codecs::{Body, Entry, Filter, FilterSpec, Format, Index, Scratch, Stamp};
@@ -27,16 +27,16 @@ fuzz_target!(|input: (&[u8], &[u8])| {
         Filter::compile(&FilterSpec { excluded_paths: vec!["/tmp/**".into()], ..FilterSpec::default() }).unwrap();
     filter.selects(&event, &mut scratch);
     let stamp = Stamp { node: "n", stream: "s", n: 1 };
-    let labels = HecSettings { path: String::from("/"), host: String::new(), source: String::new(), sourcetype: String::new(), index: None, indexes: Vec::new() };
+    let labels = HecSettings { path: String::from("/"), host: String::new(), source: String::new(), sourcetype: String::new(), index: None, indexes: Vec::new(), shape: scaidrive_codecs::Shape::Canonical, cim_fields: false };
     let mut body = Body::new();
     let entry = Entry { item: 0, stamp: Some(&stamp), now_ms: 0 };
     Hec::new(&labels).unwrap().encode(&event, &entry, &mut body, &mut scratch).unwrap();
-    let rule = SentinelSettings { dcr: format!("dcr-{:032}", 0), stream: STREAM.into() };
+    let rule = SentinelSettings { dcr: format!("dcr-{:032}", 0), stream: STREAM.into(), shape: scaidrive_codecs::Shape::Canonical };
     let receiver = HttpsSettings {
         method: Method::Post,
         path: "/".into(),
         headers: Vec::new(),
-        shape: Shape::Single,
+        form: BodyForm::Single,
         content_type: None,
         template: Some(r#"["${event}",${payload},"${payload.x.y}",${user_id}]"#.into()),
         success: Vec::new(),
@@ -56,8 +56,7 @@ fuzz_target!(|input: (&[u8], &[u8])| {
             framing: Framing::OctetCounting,
             bom: header == Header::Rfc5424,
             max_len: 480,
-            enterprise_id: 1,
-        };
+            enterprise_id: 1, shape: scaidrive_codecs::Shape::Canonical };
         let encoder = Syslog::new(&settings).unwrap();
         if encoder.encode(&event, &stamp, 0, &mut body, &mut scratch).is_err() {
             // Without a stamp it is shorter and may fit.

@@ -106,6 +106,7 @@ mod tests {
     use super::super::{DocumentId, Elastic, ElasticSettings, Op};
     use super::*;
     use crate::http::Reply;
+    use crate::shape::Shape;
     use crate::verdict::Verdict;
     use proptest::prelude::*;
     use proptest::sample::select;
@@ -120,7 +121,8 @@ mod tests {
     /// What the parser that makes values says.
     fn are_taken(body: &[u8], events: usize) -> bool {
         let (base, target) = (String::new(), String::from("audit"));
-        let settings = ElasticSettings { base, target, op: Op::Create, id: DocumentId::StreamAndNumber };
+        let (op, id, shape) = (Op::Create, DocumentId::StreamAndNumber, Shape::Canonical);
+        let settings = ElasticSettings { base, target, op, id, shape };
         let reply = Reply { status: 200, body: body.to_vec(), ..Reply::default() };
         let verdict = Elastic::new(&settings).unwrap().judge_each(&reply, events, 0);
         verdict == Verdict::Delivered { slow_down: false }

@@ -3,7 +3,7 @@
 //!
 //! White space is space and tab only: a line break is refused. Whether the bytes are UTF-8 is not judged here, but
 //! [`Scanner::is_ascii`] says when that needs no looking: outside strings the grammar has ASCII only, and the inside of
-//! every string is walked over.
+//! every string is walked over, or is the same as one that was.
 
 use super::marks::Marks;
 use super::{DEPTH_MAX, Refusal};

@@ -57,8 +57,10 @@ impl Prepared {
                 let tag = tag_of(&settings.app_name).ok_or(SyslogSettingsError::Tag)?;
                 write_name(without_domain(&settings.hostname), HOSTNAME_MAX, &mut origin);
                 origin.push(b' ');
-                origin.extend_from_slice(tag.as_bytes());
-                origin.extend_from_slice(b": ");
+                if !settings.shape.is_text() {
+                    origin.extend_from_slice(tag.as_bytes());
+                    origin.extend_from_slice(b": ");
+                }
             }
         }
         let version = if let Header::Rfc5424 = settings.header { "1 " } else { "" };
@@ -156,7 +158,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_name_is_what_would_be_written_as_it_is(text in "[!-~]{0,30}|[ -~é\u{7f}\n]{0,40}|\\PC{0,9}") {
+        fn a_name_is_what_would_be_written_as_it_is(text in "[!-~]{0,40}|[ -~é\u{7f}\n]{0,40}|\\PC{0,9}") {
             let mut written = Vec::new();
             write_name(&text, MSGID_MAX, &mut written);
             prop_assert_eq!(is_name(text.as_bytes(), MSGID_MAX), written == text.as_bytes());

@@ -32,10 +32,10 @@ pub(super) fn kept(event: &Event<'_>, shortened: &Shortened) -> [Range<u32>; 4] 
 
 /// How many bytes are kept.
 pub(super) fn length(event: &Event<'_>, shortened: &Shortened) -> usize {
-    if !shortened.truncated {
+    if !shortened.truncated && event.edits.is_none() {
         return event.raw.len();
     }
-    kept(event, shortened).into_iter().map(|range| (range.end - range.start) as usize).sum()
+    kept(event, shortened).into_iter().map(|range| event.shown_len(range.start as usize..range.end as usize)).sum()
 }
 
 /// What of a string lies beyond `limit` bytes.

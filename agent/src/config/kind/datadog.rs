@@ -4,7 +4,7 @@ use scaidrive_codecs::datadog::{self, DatadogSettings, MAX_BYTES, SITES, intake_
 
 use super::super::auth::Auth;
 use super::super::destination::Destination;
-use super::super::keys::{Default, Key, Shape, batch, choice, compression, in_flight, key, proxy, text};
+use super::super::keys::{Default, Key, Shape, batch, choice, compression, in_flight, key, proxy, shape, text};
 use super::super::parse_secret::secret;
 use super::super::settings::{Setting, list, some};
 use super::super::url::HttpUrl;
@@ -42,6 +42,8 @@ const KEYS: &[Key] = &[
         Default::Texts(&[]),
         "Tags of every log, like \"env:prod\"; the tenant's comes by itself.",
     ),
+    // Logs have Datadog's own attributes; there is nothing to choose.
+    shape(&["canonical"]),
     compression(choice(&["gzip", "zstd", "none"])),
     in_flight(4),
     proxy(),
@@ -59,7 +61,8 @@ fn parse(reading: &Reading<'_>) -> Option<Parsed> {
     let (source, service) = (section.text("source"), section.text("service"));
     let hostname = section.optional("hostname", Section::text);
     let tags = section.texts("tags");
-    let (site, url) = (site?, url?);
+    let shape = reading.shape();
+    let (site, url, _) = (site?, url?, shape?);
     let url = match url {
         Some(url) => url,
         None => HttpUrl { tls: true, host: intake_host(site).ok()?, port: 443, path: String::new() },
@@ -94,6 +97,7 @@ impl Datadog {
             some("service", &self.labels.service),
             some("hostname", &self.labels.hostname),
             some("tags", list(&self.labels.tags)),
+            some("shape", scaidrive_codecs::Shape::Canonical.name()),
         ]
     }
 }

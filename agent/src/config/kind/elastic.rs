@@ -4,7 +4,7 @@ use scaidrive_codecs::elastic::{self, DocumentId, ElasticSettings, MAX_BYTES, Op
 
 use super::super::auth::{Auth, Aws, AwsSource};
 use super::super::destination::Destination;
-use super::super::keys::{Default, Key, Shape, batch, choice, compression, in_flight, key, name, proxy, text};
+use super::super::keys::{Default, Key, Shape, batch, choice, compression, in_flight, key, name, proxy, shape, text};
 use super::super::parse_secret::secret;
 use super::super::settings::{Setting, list, some};
 use super::super::url::HttpUrl;
@@ -22,6 +22,8 @@ pub struct Elastic {
     pub op: Op,
     /// What documents are called.
     pub id: DocumentId,
+    /// What documents are.
+    pub shape: scaidrive_codecs::Shape,
 }
 
 pub(super) const ROW: Row = Row { name: "elastic", keys: KEYS, is_always_ordered: false, parse };
@@ -47,6 +49,7 @@ const KEYS: &[Key] = &[
     key("password", Shape::Secret, Default::Absent, "The user's password."),
     key("bearer_token", Shape::Secret, Default::Absent, "A bearer token."),
     key("aws", Shape::Table(AWS), Default::Absent, "Signs requests for Amazon OpenSearch."),
+    shape(&["canonical", "ecs", "ocsf"]),
     compression(choice(&["gzip", "none"])),
     in_flight(4),
     proxy(),
@@ -78,8 +81,9 @@ fn parse(reading: &Reading<'_>) -> Option<Parsed> {
     let id = section
         .choice("document_id")
         .map(|position| [DocumentId::StreamAndNumber, DocumentId::EventId, DocumentId::None][position]);
+    let shape = reading.shape();
     let auth = auth(reading);
-    let elastic = Elastic { urls: urls?, target: target?, op: op?, id: id? };
+    let elastic = Elastic { urls: urls?, target: target?, op: op?, id: id?, shape: shape? };
     if let Err(problem) = elastic::Elastic::new(&elastic.for_codec()) {
         let advice = "name a data stream like logs-scaidrive.audit-default, or an index";
         section.problems().error(section.place("target"), problem.to_string(), advice);
@@ -181,7 +185,7 @@ impl Elastic {
     #[must_use]
     pub fn for_codec(&self) -> ElasticSettings {
         let base = self.urls.first().map(|url| url.path.clone()).unwrap_or_default();
-        ElasticSettings { base, target: self.target.clone(), op: self.op, id: self.id }
+        ElasticSettings { base, target: self.target.clone(), op: self.op, id: self.id, shape: self.shape }
     }
 
     pub(super) fn settings(&self, destination: &Destination) -> Vec<Setting> {
@@ -208,6 +212,7 @@ impl Elastic {
             some("target", &self.target),
             some("op", OPS[self.op as usize]),
             some("document_id", IDS[self.id as usize]),
+            some("shape", self.shape.name()),
             destination.secret_setting("api_key"),
             ("user", basic),
             destination.secret_setting("password"),

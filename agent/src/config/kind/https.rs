@@ -9,7 +9,9 @@ use scaidrive_codecs::template::TEMPLATE_BYTES_MAX;
 
 use super::super::auth::{Auth, OAuth};
 use super::super::destination::Destination;
-use super::super::keys::{Alphabet, Default, Key, Shape, batch, choice, compression, in_flight, key, proxy, text};
+use super::super::keys::{
+    Alphabet, Default, Key, Shape, batch, choice, compression, in_flight, key, proxy, shape, text,
+};
 use super::super::parse_secret::secret;
 use super::super::settings::{Setting, list, some};
 use super::super::text::MIB;
@@ -89,6 +91,7 @@ const KEYS: &[Key] = &[
         Default::Absent,
         "Signs beside signing_secret while that is being replaced.",
     ),
+    shape(&["canonical", "ecs", "ocsf", "asim", "cef", "leef", "template"]),
     compression(choice(&["gzip", "zstd", "none"])),
     in_flight(4),
     proxy(),
@@ -124,7 +127,7 @@ fn parse(reading: &Reading<'_>) -> Option<Parsed> {
     let url = reading.url("url");
     let query = section.optional("query", Section::text);
     let method = section.choice("method").map(|position| [Method::Post, Method::Put, Method::Patch][position]);
-    let shape = shape(section);
+    let form = form(section);
     let template = template(section);
     let content_type = section.optional("content_type", Section::text);
     let headers = headers(section);
@@ -134,6 +137,7 @@ fn parse(reading: &Reading<'_>) -> Option<Parsed> {
     let auth = auth(reading);
     let (url, query) = (url?, query?);
     let (template, template_file) = template?;
+    let shape = shape_beside(section, template.is_some());
     // Some receivers tell a path that ends in a slash from one that does not.
     let is_ended = section.written_text("url").is_some_and(|text| text.ends_with('/'));
     let path = format!("{}{}", url.path, if is_ended || url.path.is_empty() { "/" } else { "" });
@@ -141,6 +145,7 @@ fn parse(reading: &Reading<'_>) -> Option<Parsed> {
         method: method?,
         path: query.as_ref().map_or_else(|| path.clone(), |query| format!("{path}?{query}")),
         headers: headers?,
+        form: form?,
         shape: shape?,
         content_type: content_type?,
         template,
@@ -167,20 +172,43 @@ fn parse(reading: &Reading<'_>) -> Option<Parsed> {
     Some(Parsed { events_max: codec.events_max(), usual_request_timeout: None, kind: Kind::Https(https), auth: auth? })
 }
 
-fn shape(section: &Section<'_>) -> Option<https::Shape> {
-    let shape = section.choice("body")?;
+fn form(section: &Section<'_>) -> Option<https::BodyForm> {
+    let form = section.choice("body")?;
     let key = section.text("wrap_key")?;
-    if section.has("wrap_key") && shape != 3 {
+    if section.has("wrap_key") && form != 3 {
         let what = "`wrap_key` is set, and body is not \"wrapped\"";
         section.problems().error(section.place("wrap_key"), what, "take it out, or write body = \"wrapped\"");
         return None;
     }
-    Some(match shape {
-        0 => https::Shape::Array,
-        1 => https::Shape::Ndjson,
-        2 => https::Shape::Single,
-        _ => https::Shape::Wrapped { key },
+    Some(match form {
+        0 => https::BodyForm::Array,
+        1 => https::BodyForm::Ndjson,
+        2 => https::BodyForm::Single,
+        _ => https::BodyForm::Wrapped { key },
     })
+}
+
+/// What an event is made into. A template is a shape of its own, so there is no other beside it.
+fn shape_beside(section: &Section<'_>, has_template: bool) -> Option<scaidrive_codecs::Shape> {
+    let written = section.word("shape")?;
+    let is_written = section.has("shape");
+    match (scaidrive_codecs::Shape::named(written), has_template) {
+        (Some(_), true) if is_written => {
+            let what = format!("`shape` is \"{written}\", and there is a template");
+            section.problems().error(
+                section.place("shape"),
+                what,
+                "write shape = \"template\", or take the template out",
+            );
+            None
+        }
+        (None, false) => {
+            let what = "`shape` is \"template\", and there is none";
+            section.problems().error(section.place("shape"), what, "add template or template_file");
+            None
+        }
+        (shape, _) => Some(shape.unwrap_or_default()),
+    }
 }
 
 /// The template's text, and the file it is from.
@@ -288,15 +316,15 @@ fn oauth(reading: &Reading<'_>) -> Option<OAuth> {
 impl Https {
     pub(super) fn settings(&self, destination: &Destination) -> Vec<Setting> {
         let request = &self.request;
-        let wrap_key = match &request.shape {
-            https::Shape::Wrapped { key } => Some(key.clone()),
+        let wrap_key = match &request.form {
+            https::BodyForm::Wrapped { key } => Some(key.clone()),
             _ => None,
         };
-        let body = match &request.shape {
-            https::Shape::Array => 0,
-            https::Shape::Ndjson => 1,
-            https::Shape::Single => 2,
-            https::Shape::Wrapped { .. } => 3,
+        let body = match &request.form {
+            https::BodyForm::Array => 0,
+            https::BodyForm::Ndjson => 1,
+            https::BodyForm::Single => 2,
+            https::BodyForm::Wrapped { .. } => 3,
         };
         let headers: Vec<String> = request.headers.iter().map(|(name, value)| format!("{name}: {value}")).collect();
         let (mut secret_headers, mut user, mut oauth) = (Vec::new(), None, None);
@@ -333,6 +361,7 @@ impl Https {
             ("oauth.client_auth", oauth.map(|oauth| CLIENT_AUTHS[oauth.client_auth as usize].to_owned())),
             ("oauth.scope", oauth.and_then(|oauth| oauth.scope.clone())),
             ("oauth.audience", oauth.and_then(|oauth| oauth.audience.clone())),
+            some("shape", if request.template.is_some() { "template" } else { request.shape.name() }),
             destination.secret_setting("signing_secret"),
             destination.secret_setting("signing_secret_next"),
         ]

@@ -187,6 +187,11 @@ impl Reading<'_> {
         Some(url)
     }
 
+    /// What an event is made into.
+    fn shape(&self) -> Option<scaidrive_codecs::Shape> {
+        scaidrive_codecs::Shape::named(self.section.word("shape")?)
+    }
+
     /// A user and a password.
     fn basic(&self) -> Option<Auth> {
         let section = self.section;

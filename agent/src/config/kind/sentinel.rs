@@ -2,12 +2,12 @@
 
 use scaidrive_codecs::data_collector::{self, DataCollectorSettings};
 use scaidrive_codecs::oauth::{Cloud, Identity};
-use scaidrive_codecs::sentinel::{self, MAX_BYTES, STREAM, SentinelSettings};
+use scaidrive_codecs::sentinel::{self, ASIM_STREAM, MAX_BYTES, STREAM, SentinelSettings};
 use scaidrive_codecs::signature::SigningKey;
 
 use super::super::auth::{Auth, Entra, EntraIdentity};
 use super::super::destination::Destination;
-use super::super::keys::{Default, Key, Shape, batch, choice, compression, in_flight, key, name, proxy, text};
+use super::super::keys::{Default, Key, Shape, batch, choice, compression, in_flight, key, name, proxy, shape, text};
 use super::super::parse_secret::secret;
 use super::super::settings::{Setting, some};
 use super::super::url::HttpUrl;
@@ -55,7 +55,7 @@ const KEYS: &[Key] = &[
         "stream",
         text(128),
         Default::Text(STREAM),
-        "The stream that the rule declares; the starter content expects the default.",
+        "The stream that the rule declares; Custom-ScaiDriveAsim when absent with shape = \"asim\".",
     ),
     key(
         "tenant_id",
@@ -103,6 +103,7 @@ const KEYS: &[Key] = &[
         Default::Absent,
         "The Azure resource the records are about; only with api = \"data_collector\".",
     ),
+    shape(&["canonical", "asim"]),
     compression(choice(&["gzip", "none"])),
     in_flight(4),
     proxy(),
@@ -120,6 +121,7 @@ const CLOUDS: &[&str] = &["public", "us_government", "china"];
 const MANAGED: &[&str] = &["off", "system", "user"];
 /// Keys that have no meaning with the other interface.
 const ONLY_LOGS_INGESTION: &[&str] = &[
+    "shape",
     "rule",
     "stream",
     "tenant_id",
@@ -151,10 +153,14 @@ fn logs_ingestion(reading: &Reading<'_>, cloud: Cloud) -> Option<Parsed> {
     let section = reading.section;
     let url = reading.required("url", Reading::url);
     let rule = reading.required("rule", |reading, name| reading.section.text(name));
-    let stream = section.text("stream");
+    let shape = reading.shape();
+    let stream = match shape {
+        Some(scaidrive_codecs::Shape::Asim) if !section.has("stream") => Some(ASIM_STREAM.to_owned()),
+        _ => section.text("stream"),
+    };
     let authority = section.optional("authority", encrypted_url);
     let identity = identity(reading);
-    let settings = SentinelSettings { dcr: rule?, stream: stream? };
+    let settings = SentinelSettings { dcr: rule?, stream: stream?, shape: shape? };
     if let Err(problem) = sentinel::Sentinel::new(&settings) {
         let key = match &problem {
             sentinel::SentinelError::Dcr { .. } => "rule",
@@ -322,6 +328,7 @@ impl Sentinel {
             destination.secret_setting("workspace_key"),
             ("log_type", collector.map(|settings| settings.log_type.clone())),
             ("resource_id", collector.and_then(|settings| settings.resource_id.clone())),
+            ("shape", ingestion.map(|settings| settings.shape.name().to_owned())),
         ]
     }
 }

@@ -5,7 +5,9 @@ use scaidrive_codecs::hec::{EVENT_PATH, HecSettings, IndexRule};
 
 use super::super::auth::Auth;
 use super::super::destination::Destination;
-use super::super::keys::{BATCH, Default, FILTER, Key, Shape, choice, compression, in_flight, key, name, proxy, text};
+use super::super::keys::{
+    BATCH, Default, FILTER, Key, Shape, choice, compression, in_flight, key, name, proxy, shape, text,
+};
 use super::super::parse_destination::{filter, scope};
 use super::super::parse_secret::secret;
 use super::super::settings::{Setting, list, some};
@@ -30,6 +32,10 @@ pub struct SplunkHec {
     pub index: Option<String>,
     /// Which events go to another index; the first rule that fits counts.
     pub indexes: Vec<IndexRule>,
+    /// What an event is.
+    pub shape: scaidrive_codecs::Shape,
+    /// Whether what it says in Splunk's own words is indexed beside it.
+    pub cim_fields: bool,
 }
 
 /// Whether Splunk's indexer acknowledgement is used.
@@ -69,6 +75,13 @@ const KEYS: &[Key] = &[
         Default::Absent,
         "Which events go to another index, each { index = …, tenants = […], filter = { … } }; the first that fits counts.",
     ),
+    shape(&["canonical", "ecs", "ocsf", "cef"]),
+    key(
+        "cim_fields",
+        Shape::Flag,
+        Default::Flag(false),
+        "Whether fields of Splunk's Common Information Model are indexed beside each event.",
+    ),
     compression(choice(&["gzip", "none"])),
     in_flight(4),
     proxy(),
@@ -102,6 +115,7 @@ fn parse(reading: &Reading<'_>) -> Option<Parsed> {
     let (source, sourcetype) = (section.text("source"), section.text("sourcetype"));
     let index = section.optional("index", Section::text);
     let indexes = indexes(section);
+    let (shape, cim_fields) = (reading.shape(), section.flag("cim_fields"));
     let mut url = url?;
     // People paste the whole endpoint; what comes before it is the prefix a proxy may want.
     if let Some(prefix) = ENDPOINTS.iter().find_map(|endpoint| url.path.strip_suffix(endpoint)) {
@@ -115,6 +129,8 @@ fn parse(reading: &Reading<'_>) -> Option<Parsed> {
         sourcetype: sourcetype?,
         index: index?,
         indexes: indexes?,
+        shape: shape?,
+        cim_fields: cim_fields?,
     };
     Some(Parsed {
         events_max: None,
@@ -190,6 +206,8 @@ impl SplunkHec {
             sourcetype: self.sourcetype.clone(),
             index: self.index.clone(),
             indexes: self.indexes.clone(),
+            shape: self.shape,
+            cim_fields: self.cim_fields,
         }
     }
 
@@ -206,6 +224,8 @@ impl SplunkHec {
                 "indexes",
                 (!self.indexes.is_empty()).then(|| self.indexes.iter().map(rule_text).collect::<Vec<_>>().join("; ")),
             ),
+            some("shape", self.shape.name()),
+            some("cim_fields", self.cim_fields),
         ]
     }
 }

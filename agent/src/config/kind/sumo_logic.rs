@@ -4,9 +4,9 @@ use scaidrive_codecs::sumo::{self, LabelError, MAX_BYTES};
 
 use super::super::auth::Auth;
 use super::super::destination::Destination;
-use super::super::keys::{Default, Key, Shape, batch, choice, compression, in_flight, key, proxy, text};
+use super::super::keys::{Default, Key, Shape, batch, choice, compression, in_flight, key, proxy, shape, text};
 use super::super::parse_secret::secret;
-use super::super::settings::{Setting, list};
+use super::super::settings::{Setting, list, some};
 use super::super::url::HttpUrl;
 use super::super::walk::Section;
 use super::{Kind, Parsed, Reading, Row};
@@ -24,6 +24,8 @@ pub struct SumoLogic {
     pub source_category: Option<String>,
     /// Fields of every message, as written.
     pub fields: Vec<(String, String)>,
+    /// What a message is.
+    pub shape: scaidrive_codecs::Shape,
 }
 
 pub(super) const ROW: Row = Row { name: "sumo_logic", keys: KEYS, is_always_ordered: false, parse };
@@ -51,6 +53,7 @@ const KEYS: &[Key] = &[
         Default::Texts(&[]),
         "Fields of every message, like \"env=prod\"; the account must know them.",
     ),
+    shape(&["canonical", "ecs", "ocsf", "cef", "leef"]),
     compression(choice(&["gzip", "none"])),
     in_flight(2),
     proxy(),
@@ -66,6 +69,7 @@ fn parse(reading: &Reading<'_>) -> Option<Parsed> {
     let source_host = section.optional("source_host", Section::text);
     let source_category = section.text("source_category");
     let fields = fields(section);
+    let shape = reading.shape();
     let (url, auth) = address?;
     let sumo = SumoLogic {
         url,
@@ -73,6 +77,7 @@ fn parse(reading: &Reading<'_>) -> Option<Parsed> {
         source_host: Some(source_host?.unwrap_or_else(|| reading.node.to_owned())),
         source_category: Some(source_category?),
         fields: fields?,
+        shape: shape?,
     };
     if let Err(problem) = sumo::Sumo::new(&sumo.for_codec()) {
         let key = match &problem {
@@ -148,6 +153,7 @@ impl SumoLogic {
             host: self.source_host.clone(),
             category: self.source_category.clone(),
             fields: self.fields.clone(),
+            shape: self.shape,
         }
     }
 
@@ -162,6 +168,7 @@ impl SumoLogic {
             ("source_host", self.source_host.clone()),
             ("source_category", self.source_category.clone()),
             ("fields", Some(list(&fields))),
+            some("shape", self.shape.name()),
         ]
     }
 }

@@ -3,7 +3,7 @@
 use scaidrive_codecs::relp::DATA_MAX;
 use scaidrive_codecs::syslog::{DATAGRAM_LEN_DEFAULT, DATAGRAM_LEN_MAX, Framing, Header, MAX_LEN_DEFAULT, Msg, tag_of};
 
-use super::super::keys::{Alphabet, BATCH, Default, Key, Shape, choice, key, name, size, text};
+use super::super::keys::{Alphabet, BATCH, Default, Key, Shape, choice, key, name, shape, size, text};
 use super::super::settings::{Setting, some};
 use super::super::text::{MIB, size_text};
 use super::super::walk::Section;
@@ -25,8 +25,10 @@ pub struct Syslog {
     pub header: Header,
     /// Facility, 0 to 23.
     pub facility: u8,
-    /// Where the event goes.
+    /// Where a canonical event goes.
     pub msg: Msg,
+    /// What an event is.
+    pub shape: scaidrive_codecs::Shape,
     /// The HOSTNAME field; the node's label unless something else is written.
     pub hostname: String,
     /// The APP-NAME field, 1 to 48 bytes.
@@ -134,10 +136,11 @@ const KEYS: &[Key] = &[
     key("facility", choice(FACILITIES), Default::Text("local0"), "The facility of every message."),
     key(
         "msg",
-        Shape::Choice { now: &["json", "structured"], later: &["cef", "leef"] },
+        choice(&["json", "structured"]),
         Default::Text("json"),
-        "Where the event goes: as JSON in the message, or as structured data.",
+        "Where a canonical event goes: as JSON in the message, or as structured data.",
     ),
+    shape(&["canonical", "ecs", "ocsf", "asim", "cef", "leef"]),
     key(
         "hostname",
         Shape::Text { alphabet: Alphabet::Label, max: 255 },
@@ -170,7 +173,7 @@ fn parse(reading: &Reading<'_>) -> Option<Parsed> {
     let bom = section.flag("bom");
     let header = header(section, app_name.as_deref(), bom);
     let facility = section.choice("facility");
-    let msg = section.choice("msg");
+    let (shape, msg) = (reading.shape(), msg(section));
     let hostname = section.optional("hostname", Section::text);
     let max_len = section.optional("max_len", Section::size);
     let (transport, host) = (transport?, host?);
@@ -189,7 +192,8 @@ fn parse(reading: &Reading<'_>) -> Option<Parsed> {
         framing: framing?,
         header: header?,
         facility: facility? as u8,
-        msg: [Msg::Json, Msg::StructuredData][msg?],
+        msg: msg?,
+        shape: shape?,
         hostname: hostname?.unwrap_or_else(|| reading.node.to_owned()),
         app_name: app_name?,
         max_len: max_len?,
@@ -197,6 +201,27 @@ fn parse(reading: &Reading<'_>) -> Option<Parsed> {
     };
     let usual_request_timeout = usual_request_timeout(&syslog);
     Some(Parsed { events_max: None, usual_request_timeout, kind: Kind::Syslog(syslog), auth: Vec::new() })
+}
+
+/// What is no shape of the event but where it stands.
+fn msg(section: &Section<'_>) -> Option<Msg> {
+    let written = section.written_text("msg");
+    let problem = |what: String, advice: String| {
+        section.problems().error(section.place("msg"), what, advice);
+        None
+    };
+    if let Some(shape) = written.as_deref().and_then(scaidrive_codecs::Shape::named) {
+        let name = shape.name();
+        return problem(format!("`msg` is \"{name}\", which is a shape"), format!("write shape = \"{name}\""));
+    }
+    let msg = [Msg::Json, Msg::StructuredData][section.choice("msg")?];
+    if written.is_some() && section.written_text("shape").is_some_and(|shape| shape != "canonical") {
+        return problem(
+            "`msg` is set beside a shape, which stands alone".to_owned(),
+            "take one of them out".to_owned(),
+        );
+    }
+    Some(msg)
 }
 
 /// How long an answer may take, where nothing is written about it.
@@ -307,6 +332,7 @@ impl Syslog {
             ("utc_offset", offset),
             ("facility", FACILITIES.get(usize::from(self.facility)).map(|name| (*name).to_owned())),
             some("msg", msg),
+            some("shape", self.shape.name()),
             some("hostname", &self.hostname),
             some("app_name", &self.app_name),
             some("max_len", size_text(self.max_len as u64)),

@@ -71,9 +71,46 @@ fn unknown_keys_are_refused_with_a_guess() {
 fn what_other_versions_know_is_refused_by_name() {
     let text = format!("{SYSLOG}transport = \"sctp\"");
     refused(&text, "destination \"syslog\" transport", 6, "not a choice", "\"udp\", \"relp\", \"relp_tls\"");
-    refused(&format!("{SPLUNK}redact = \"x\""), "destination \"splunk\" redact", 7, "not part of this version", "");
     let text = "[[destination]]\nname = \"a\"\ntype = \"sysloog\"";
     refused(text, "destination \"a\" type", 3, "\"sysloog\"", "did you mean \"syslog\"?");
+}
+
+#[test]
+fn a_type_takes_only_the_shapes_that_its_receivers_read() {
+    refused(&format!("{ELASTIC}shape = \"cef\""), "destination \"elastic\" shape", 7, "not a choice", "\"ecs\"");
+    refused(&format!("{DATADOG}shape = \"ecs\""), "destination \"datadog\" shape", 6, "not a choice", "\"canonical\"");
+    refused(&format!("{SPLUNK}shape = \"leef\""), "destination \"splunk\" shape", 7, "not a choice", "\"cef\"");
+    refused(&format!("{SYSLOG}msg = \"cef\""), "destination \"syslog\" msg", 6, "is a shape", "shape = \"cef\"");
+    let both = format!("{SYSLOG}shape = \"cef\"\nmsg = \"json\"");
+    refused(&both, "destination \"syslog\" msg", 7, "stands alone", "");
+    refused(
+        &format!("{HTTPS}shape = \"template\""),
+        "destination \"https\" shape",
+        6,
+        "there is none",
+        "template_file",
+    );
+    let both = format!("{HTTPS}shape = \"ecs\"\ntemplate = \"{{}}\"");
+    refused(&both, "destination \"https\" shape", 6, "there is a template", "");
+    let retired = "[[destination]]\nname = \"s\"\ntype = \"sentinel\"\napi = \"data_collector\"\nshape = \"asim\"\n\
+        workspace_id = \"11111111-2222-3333-4444-555555555555\"\nworkspace_key = { env = \"WORKSPACE_KEY\" }\n";
+    refused(retired, "destination \"s\" shape", 5, "no meaning", "");
+    let (config, _) = read(&format!("{SENTINEL}shape = \"asim\"")).unwrap();
+    let stream = config.destinations[0].settings().into_iter().find(|(key, _)| *key == "stream").unwrap();
+    assert_eq!(stream.1.as_deref(), Some("Custom-ScaiDriveAsim"));
+}
+
+#[test]
+fn what_cannot_be_redacted_is_refused_where_it_is_written() {
+    let redact = |table: &str| format!("{SPLUNK}redact = {{ {table} }}");
+    let place = |list: &str| format!("destination \"splunk\" redact.{list}");
+    refused(&redact("drop = [\"event_id\"]"), &place("drop"), 7, "can't be redacted", "");
+    refused(&redact("mask = [\"payload\"]"), &place("mask"), 7, "only be dropped", "");
+    refused(&redact("drop = [\"ip\"], mask = [\"ip\"]"), &place("mask"), 7, "named twice", "");
+    refused(&redact("hash = [\"user_email\"]"), &place("key"), 7, "no key", "16 random bytes");
+    refused(&redact("hash = [\"ip\"], key = { env = \"OTHER_TOKEN\" }"), &place("key"), 7, "has 8 bytes", "");
+    refused(&redact("drop = [\"ip\"], key = { env = \"TOKEN\" }"), &place("key"), 7, "nothing is hashed", "");
+    assert!(read(&redact("drop = [\"payload.a.b\", \"payload.c\", \"device.owner\"], mask = [\"ip\"]")).is_ok());
 }
 
 #[test]

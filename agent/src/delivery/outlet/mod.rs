@@ -487,9 +487,10 @@ impl Outlet {
     }
 }
 
-/// What the numbers of a stream depend on.
+/// What the numbers of a stream depend on, and what its events hold.
 fn fingerprint(destination: &Destination) -> u64 {
-    destination.filter.fingerprint() ^ destination.scope.fingerprint().rotate_left(1)
+    let redaction = destination.redact.redaction.fingerprint();
+    destination.filter.fingerprint() ^ destination.scope.fingerprint().rotate_left(1) ^ redaction.rotate_left(2)
 }
 
 fn limits(destination: &Destination, frame_len: usize) -> Limits {

@@ -1,0 +1,90 @@
+//! The Common Event Format, version 0: a line that ArcSight, Sentinel's `CommonSecurityLog`, QRadar and most others read.
+//!
+//! `CEF:0|vendor|product|version|class id|name|severity|extension`, the extension being `key=value` with spaces between.
+//! In the header `|` and `\` are escaped; in values `=`, `\`, and line breaks as `\n` and `\r`; keys never. What receivers
+//! lose or cannot keep is exchanged before: spaces at the ends of a value go, other control characters become spaces.
+//!
+//! `src` is for IPv4 only; an IPv6 address goes to `c6a2`, and what is no address to `shost`. A value that is longer than
+//! its key takes is cut at a character, the payload between two members, and `flexString1` then says `true`. An `event_id`
+//! is never cut: receivers that keep 40 characters of it do that themselves.
+//!
+//! Source: "ArcSight Common Event Format (CEF) Implementation Standard", version 27.
+
+use super::text::{Dialect, Key, Value, ip_if, key, labelled, outcome, reason, write_exchanged};
+use super::{Address, MAPPING_VERSION, PRODUCT, Seen, VENDOR, split_path};
+use crate::event::Field;
+use crate::json::{unescape_into, write_number};
+
+/// Appends an event. `buffer` is used for values with escapes.
+pub(super) fn write(seen: &Seen<'_>, buffer: &mut String, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"CEF:0|");
+    for part in [VENDOR, PRODUCT, MAPPING_VERSION] {
+        out.extend_from_slice(part.as_bytes());
+        out.push(b'|');
+    }
+    buffer.clear();
+    unescape_into(seen.event.field(Field::Action).unwrap_or_default(), buffer);
+    write_header(&buffer[..buffer.floor_char_boundary(CLASS_ID_MAX)], out);
+    out.push(b'|');
+    out.extend_from_slice(seen.row.title.as_bytes());
+    out.push(b'|');
+    write_number(u64::from(seen.event.severity().cef()), out);
+    out.push(b'|');
+    Dialect { separator: b' ', write: write_value }.write_keys(EXTENSION, seen, buffer, out);
+}
+
+/// The keys in their order, with the bytes that each takes.
+const EXTENSION: &[Key] = &[
+    key("rt", 0, Value::Time(write_time)),
+    key("externalId", 0, Value::Field(Field::EventId)),
+    key("cat", 1023, Value::Field(Field::Category)),
+    key("act", 63, Value::Field(Field::Action)),
+    key("outcome", 0, Value::Chosen(outcome)),
+    key("reason", 1023, Value::Written(reason)),
+    key("suid", 1023, Value::Field(Field::UserId)),
+    key("suser", 1023, Value::Written(user)),
+    key("src", 0, Value::Written(|seen| ip_if(seen, &[Address::V4]))),
+    labelled("c6a2", "c6a2Label", "Source IPv6 Address", 0, Value::Written(|seen| ip_if(seen, &[Address::V6]))),
+    key("shost", 1023, Value::Written(|seen| ip_if(seen, &[Address::Other]))),
+    key("filePath", 1023, Value::Field(Field::ResourcePath)),
+    key("fname", 1023, Value::Written(file_name)),
+    key("fileId", 1023, Value::Field(Field::ResourceId)),
+    key("requestClientApplication", 1023, Value::Field(Field::UserAgent)),
+    labelled("cs1", "cs1Label", "tenantId", 4000, Value::Field(Field::TenantId)),
+    labelled("cs2", "cs2Label", "serviceAccount", 4000, Value::Field(Field::ServiceAccount)),
+    labelled("cs3", "cs3Label", "sessionId", 4000, Value::Field(Field::SessionId)),
+    key("dvchost", 100, Value::Other(|seen| seen.stamp().map(|stamp| stamp.node))),
+    labelled("cs5", "cs5Label", "siemStream", 4000, Value::Other(|seen| seen.stamp().map(|stamp| stamp.stream))),
+    labelled("cn1", "cn1Label", "siemN", 0, Value::Number(|seen| Some(seen.stamp()?.n))),
+    labelled("cs4", "cs4Label", "payload", 4000, Value::Payload),
+    labelled("cs6", "cs6Label", "unmapped", 4000, Value::Unmapped),
+    labelled("flexString1", "flexString1Label", "truncated", 0, Value::Cut),
+];
+
+/// The person by address; an account that acts alone.
+fn user<'a>(seen: &Seen<'a>) -> Option<&'a [u8]> {
+    let account = || if seen.person().is_some() { None } else { seen.text(Field::ServiceAccount) };
+    seen.text(Field::UserEmail).or_else(account)
+}
+
+fn file_name<'a>(seen: &Seen<'a>) -> Option<&'a [u8]> {
+    Some(split_path(seen.text(Field::ResourcePath)?).1).filter(|name| !name.is_empty())
+}
+
+fn write_time(epoch_ms: i64, out: &mut Vec<u8>) {
+    if epoch_ms < 0 {
+        out.push(b'-');
+    }
+    write_number(epoch_ms.unsigned_abs(), out);
+}
+
+fn write_header(text: &str, out: &mut Vec<u8>) {
+    write_exchanged(text, &[(b'|', b"\\|"), (b'\\', b"\\\\")], out);
+}
+
+fn write_value(text: &str, out: &mut Vec<u8>) {
+    write_exchanged(text, &[(b'=', b"\\="), (b'\\', b"\\\\"), (b'\n', b"\\n"), (b'\r', b"\\r")], out);
+}
+
+/// Bytes of a class id.
+const CLASS_ID_MAX: usize = 1023;

@@ -1,0 +1,142 @@
+//! The Elastic Common Schema: a document with the fields that Elastic's own rules and dashboards ask for.
+//!
+//! What the schema has no place for goes under `scaidrive`, a root of our own, as it asks of vendors. A place of type `ip`
+//! refuses the whole document for what is no address, so such a text goes to `scaidrive.ip`.
+//!
+//! Sources: "ECS field reference" and "ECS categorization fields", 9.4.
+
+use super::table::{JsonShape, Member, Value, address, field, member, no_address, write_words, write_written};
+use super::{PRODUCT, Seen, VENDOR, extension, split_path};
+use crate::catalogue::{Fact, Outcome};
+use crate::event::Field;
+use crate::json::write_string;
+use crate::members::is_strict;
+
+/// The version that the names are from.
+pub(super) const VERSION: &str = "9.4.0";
+
+pub(super) const SHAPE: JsonShape = JsonShape { members: MEMBERS, root: "scaidrive", root_members: OWN };
+
+const MEMBERS: &[Member] = &[
+    member("@timestamp", Value::Time(is_strict)),
+    member("ecs", Value::Object(&[member("version", Value::Word(VERSION))])),
+    member("message", Value::Chosen(|seen| seen.row.title)),
+    member(
+        "event",
+        Value::Object(&[
+            field("id", Field::EventId),
+            member("kind", Value::Word("event")),
+            member("category", Value::Json(|seen, out| write_words(seen.row.ecs.category, out))),
+            member("type", Value::Json(|seen, out| write_words(seen.row.ecs.kind, out))),
+            field("action", Field::Action),
+            member("outcome", Value::Chosen(outcome)),
+            member("reason", Value::Json(|seen, out| out.extend_from_slice(text_fact(seen, Fact::Reason)))),
+            member("severity", Value::Number(|seen| Some(u64::from(seen.event.severity().syslog())))),
+            member("sequence", Value::Number(|seen| Some(seen.stamp()?.n))),
+            member("module", Value::Word("scaidrive")),
+            member("dataset", Value::Word("scaidrive.audit")),
+        ]),
+    ),
+    member("log", Value::Object(&[member("level", Value::Chosen(|seen| seen.event.severity().as_str()))])),
+    member("organization", Value::Object(&[field("id", Field::TenantId)])),
+    member(
+        "user",
+        Value::Object(&[
+            field("id", Field::UserId),
+            field("email", Field::UserEmail),
+            member("name", Value::Written(|seen| seen.who())),
+        ]),
+    ),
+    member("source", Value::Object(&[member("ip", Value::Written(address))])),
+    member("client", Value::Object(&[member("ip", Value::Written(address))])),
+    member(
+        "file",
+        Value::Object(&[
+            field("path", Field::ResourcePath),
+            member("name", Value::Written(name)),
+            member("directory", Value::Written(folder)),
+            member("extension", Value::Written(|seen| extension(name(seen)?))),
+        ]),
+    ),
+    member("user_agent", Value::Object(&[field("original", Field::UserAgent)])),
+    member(
+        "related",
+        Value::Object(&[
+            member("user", Value::Json(|seen, out| write_list(&[person(seen), seen.text(Field::ServiceAccount)], out))),
+            member("ip", Value::Json(|seen, out| write_list(&[address(seen)], out))),
+        ]),
+    ),
+    member(
+        "observer",
+        Value::Object(&[member("vendor", Value::Word(VENDOR)), member("product", Value::Word(PRODUCT))]),
+    ),
+    member(
+        "labels",
+        Value::Object(&[
+            member("siem_node", Value::Json(|seen, out| write_label(seen.stamp().map(|stamp| stamp.node), out))),
+            member("siem_stream", Value::Json(|seen, out| write_label(seen.stamp().map(|stamp| stamp.stream), out))),
+        ]),
+    ),
+];
+
+/// The last two are of the payload: as a flattened field it can be searched, but not added up.
+const OWN: &[Member] = &[
+    field("category", Field::Category),
+    field("severity", Field::Severity),
+    field("service_account", Field::ServiceAccount),
+    field("resource_id", Field::ResourceId),
+    field("session_id", Field::SessionId),
+    member("ip", Value::Written(no_address)),
+    member("link_scope", Value::Json(|seen, out| out.extend_from_slice(text_fact(seen, Fact::Scope)))),
+    member("destination", Value::Json(|seen, out| out.extend_from_slice(text_fact(seen, Fact::Destination)))),
+    member("dropped_count", Value::Json(|seen, out| out.extend_from_slice(number_fact(seen, Fact::DroppedCount)))),
+];
+
+fn outcome(seen: &Seen<'_>) -> &'static str {
+    match seen.outcome {
+        Outcome::Success => "success",
+        Outcome::Failure => "failure",
+        Outcome::Unknown => "unknown",
+    }
+}
+
+fn name<'a>(seen: &Seen<'a>) -> Option<&'a [u8]> {
+    Some(split_path(seen.text(Field::ResourcePath)?).1).filter(|name| !name.is_empty())
+}
+
+fn folder<'a>(seen: &Seen<'a>) -> Option<&'a [u8]> {
+    Some(split_path(seen.text(Field::ResourcePath)?).0).filter(|folder| !folder.is_empty())
+}
+
+fn person<'a>(seen: &Seen<'a>) -> Option<&'a [u8]> {
+    seen.person()
+}
+
+/// A member of the payload whose place is mapped as text; one of another type could cost the document.
+fn text_fact<'a>(seen: &Seen<'a>, fact: Fact) -> &'a [u8] {
+    seen.fact(fact).filter(|json| json.starts_with(b"\"")).unwrap_or_default()
+}
+
+/// The same for a whole number.
+fn number_fact<'a>(seen: &Seen<'a>, fact: Fact) -> &'a [u8] {
+    let is_whole = |json: &&[u8]| json.len() < 19 && json.iter().all(u8::is_ascii_digit);
+    seen.fact(fact).filter(is_whole).unwrap_or_default()
+}
+
+fn write_list(texts: &[Option<&[u8]>], out: &mut Vec<u8>) {
+    let mut opening = b'[';
+    for written in texts.iter().flatten() {
+        out.push(opening);
+        write_written(Some(written), out);
+        opening = b',';
+    }
+    if opening == b',' {
+        out.push(b']');
+    }
+}
+
+fn write_label(label: Option<&str>, out: &mut Vec<u8>) {
+    if let Some(label) = label {
+        write_string(label, out);
+    }
+}

@@ -1,0 +1,62 @@
+//! The Log Event Extended Format 2.0, which QRadar reads.
+//!
+//! `LEEF:2.0|vendor|product|version|event id|x09|`, then `key=value` with tabs between. The format has no escapes at all,
+//! so what would end a value or a line is exchanged: control characters become spaces, and `|` in the header an underscore.
+//! A tab between keys can therefore never stand in a value.
+//!
+//! The payload and members that no field knows are JSON text in keys of their own. What is cut says so in `truncated`.
+//!
+//! Source: "QRadar DSM Configuration Guide", chapters "LEEF event components" and "Predefined LEEF event attributes".
+
+use super::text::{Dialect, Key, Value, ip_if, key, outcome, reason, write_exchanged};
+use super::{Address, MAPPING_VERSION, PRODUCT, Seen, VENDOR};
+use crate::event::Field;
+use crate::json::unescape_into;
+use crate::time::write_leef;
+
+/// Appends an event. `buffer` is used for values with escapes.
+pub(super) fn write(seen: &Seen<'_>, buffer: &mut String, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"LEEF:2.0|");
+    for part in [VENDOR, PRODUCT, MAPPING_VERSION] {
+        out.extend_from_slice(part.as_bytes());
+        out.push(b'|');
+    }
+    buffer.clear();
+    unescape_into(seen.event.field(Field::Action).unwrap_or_default(), buffer);
+    let id = &buffer[..buffer.floor_char_boundary(EVENT_ID_MAX)];
+    write_exchanged(id, &[(b'|', b"_")], out);
+    out.extend_from_slice(b"|x09|");
+    Dialect { separator: b'\t', write: |text, out| write_exchanged(text, &[], out) }
+        .write_keys(ATTRIBUTES, seen, buffer, out);
+}
+
+/// The predefined attributes, then our own, which QRadar has to be told about.
+const ATTRIBUTES: &[Key] = &[
+    key("devTime", 0, Value::Time(write_leef)),
+    key("devTimeFormat", 0, Value::Chosen(|_| "MMM dd yyyy HH:mm:ss.SSS z")),
+    key("cat", 0, Value::Field(Field::Category)),
+    key("sev", 0, Value::Number(|seen| Some(u64::from(seen.event.severity().leef())))),
+    key("src", 0, Value::Written(|seen| ip_if(seen, &[Address::V4, Address::V6]))),
+    key("usrName", 255, Value::Written(|seen| seen.who())),
+    key("accountName", 255, Value::Field(Field::ServiceAccount)),
+    key("resource", 0, Value::Field(Field::ResourcePath)),
+    key("eventId", 0, Value::Field(Field::EventId)),
+    key("tenantId", 0, Value::Field(Field::TenantId)),
+    key("userId", 0, Value::Field(Field::UserId)),
+    key("serviceAccount", 0, Value::Field(Field::ServiceAccount)),
+    key("fileId", 0, Value::Field(Field::ResourceId)),
+    key("sessionId", 0, Value::Field(Field::SessionId)),
+    key("userAgent", 0, Value::Field(Field::UserAgent)),
+    key("srcText", 0, Value::Written(|seen| ip_if(seen, &[Address::Other]))),
+    key("outcome", 0, Value::Chosen(outcome)),
+    key("reason", 0, Value::Written(reason)),
+    key("siemNode", 0, Value::Other(|seen| seen.stamp().map(|stamp| stamp.node))),
+    key("siemStream", 0, Value::Other(|seen| seen.stamp().map(|stamp| stamp.stream))),
+    key("siemN", 0, Value::Number(|seen| Some(seen.stamp()?.n))),
+    key("payload", 0, Value::Payload),
+    key("unmapped", 0, Value::Unmapped),
+    key("truncated", 0, Value::Cut),
+];
+
+/// Bytes of an event id.
+const EVENT_ID_MAX: usize = 255;
