@@ -971,7 +971,7 @@ pub(crate) const FAULTS: &[Fault] = &[
     fault(
         "RELP has another version",
         To::Relp,
-        Plant::Bytes(b"1 rsp 43 200 OK\nrelp_version=7\ncommands=syslog,other\n\n"),
+        Plant::Bytes(b"1 rsp 44 200 OK\nrelp_version=7\ncommands=syslog,other\n\n"),
         "answer",
         "relp_version_unknown",
     ),
