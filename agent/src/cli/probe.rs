@@ -122,7 +122,8 @@ fn lines(report: &Report) -> Vec<String> {
         lines.extend([String::new(), entry("warning", &what), entry("do", &warning.remedy)]);
     }
     if let Some(event) = &report.event {
-        let what = format!("{}, action {}, tenant {}", event.event_id, event.action, event.tenant_id);
+        let doubt = if report.ok { "" } else { "; it may have arrived" };
+        let what = format!("{}, action {}, tenant {}{doubt}", event.event_id, event.action, event.tenant_id);
         let place = format!("in {}", event.ask);
         lines.extend([String::new(), entry("event", &what), entry("find", &event.query), entry("", &place)]);
     }

@@ -409,7 +409,7 @@ pub(super) static PORT_SPEAKS_NO_TLS: Cause = row(
     "port_speaks_no_tls",
     Tls,
     "whoever listens at {at} does not speak TLS",
-    "correct the port, or write what speaks without TLS (http://, transport = \"tcp\") if that is meant",
+    "correct the port, or write what speaks without TLS (http://, transport = \"tcp\" or \"relp\") if that is meant",
 );
 pub(super) static PORT_SPEAKS_HTTP: Cause = row(
     "port_speaks_http",
@@ -744,19 +744,19 @@ pub(super) static ACKNOWLEDGEMENT_DISABLED: Cause = row(
 pub(super) static INDEX_MISSING: Cause = row(
     "index_missing",
     Permission,
-    "there is no {target}",
+    "there is no index or data stream {target}, and the cluster has not made it by itself",
     "make it (`scaidrive-siem destination template` prints what it needs), or correct target",
 );
 pub(super) static INDEX_AUTO_CREATE_OFF: Cause = row(
     "index_auto_create_off",
     Permission,
-    "there is no {target}, and the cluster makes no index by itself (action.auto_create_index)",
+    "there is no index or data stream {target}, and the cluster makes none by itself (action.auto_create_index)",
     "make it beforehand, or allow its name in action.auto_create_index",
 );
 pub(super) static TEMPLATE_MISSING: Cause = row(
     "template_missing",
     Permission,
-    "there is no {target}, and no index template makes a data stream of that name",
+    "there is no data stream {target}, and no index template makes one of that name",
     "install the template that `scaidrive-siem destination template` prints",
 );
 pub(super) static INDEX_CREATE_RIGHT_MISSING: Cause = row(
@@ -825,7 +825,7 @@ pub(super) static RECEIVER_CLOSES_AT_MESSAGE: Cause = row(
     "receiver_closes_at_message",
     Accepted,
     "the receiver closes the connection when a message comes",
-    "look at its log: header, framing or length may not be what it expects",
+    "look at its log: header, framing or length may not be what it expects, or it wants TLS (transport = \"tls\")",
 );
 pub(super) static FRAMING_NOT_UNDERSTOOD: Cause = row(
     "framing_not_understood",

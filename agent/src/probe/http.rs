@@ -54,8 +54,9 @@ pub(super) async fn send(
     let asked = Asked {
         kind: &destination.kind,
         auth: &destination.auth,
-        host: &trace.endpoint().host,
+        host: trace.host(),
         has_tls: trace.way.has_tls,
+        has_identity: trace.way.has_identity,
         now_ms,
     };
     if let Some(mut finding) = of_reply(&reply, &verdict, &asked) {

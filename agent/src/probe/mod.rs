@@ -106,3 +106,109 @@ async fn run(trace: &mut Trace<'_>) -> Result<(), report::Finding> {
 
 /// No test lasts longer, whatever its destination does.
 pub const TEST_MAX: Millis = Millis::from_secs(14);
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use futures_lite::{AsyncReadExt, AsyncWriteExt};
+    use scaidrive_codecs::http::{Progress, RequestReader};
+
+    use super::*;
+    use crate::runtime::Stream;
+    use crate::runtime::virtual_time::World;
+
+    /// Status and body of the answer to a request for a path.
+    type Answer = fn(&str) -> (u16, &'static str);
+
+    /// What a test of the destination of `lines` comes to in a world where each request is answered after `wait`, and how
+    /// long it took there.
+    fn in_a_world(lines: &str, wait: Millis, answer: Answer) -> (Report, Millis) {
+        let world = World::new(3);
+        let server = world.runtime("server");
+        let serve = move |stream| Box::pin(answer_slowly(stream, Rc::clone(&server), wait, answer)) as runtime::Task;
+        world.network().serve("192.0.2.80:8088".parse().unwrap(), serve);
+        let question = Question {
+            destination: judge::destination(lines),
+            node: "n".into(),
+            tenant: "t".into(),
+            who: "w".into(),
+            lookup: |_| None,
+        };
+        let (runtime, outcome) = (world.runtime("a"), Rc::new(RefCell::new(None)));
+        let given = Rc::clone(&outcome);
+        world.spawn(Box::pin(async move {
+            let begun = runtime.now();
+            let report = probe(&runtime, &question).await;
+            *given.borrow_mut() = Some((report, runtime.now().since(begun)));
+        }));
+        world.run_until(Millis::from_secs(120));
+        outcome.take().expect("a test ends")
+    }
+
+    async fn answer_slowly(mut stream: Box<dyn Stream>, runtime: Rc<dyn Runtime>, wait: Millis, answer: Answer) {
+        let (mut reader, mut block) = (RequestReader::new(1 << 20), vec![0; 4096]);
+        while let Ok(size @ 1..) = stream.read(&mut block).await {
+            let Ok(Progress::Done { message, .. }) = reader.push(&block[..size]) else { continue };
+            runtime.sleep(wait).await;
+            let (status, body) = answer(&message.path);
+            let reply = format!("HTTP/1.1 {status} -\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+            if stream.write_all(reply.as_bytes()).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    const ELASTIC: &str = "type = \"elastic\"\nurl = \"http://192.0.2.80:8088\"";
+    const SPLUNK: &str =
+        "type = \"splunk_hec\"\nurl = \"http://192.0.2.80:8088\"\ntoken = { env = \"T\" }\nack = \"on\"";
+    const RELP: &str = "type = \"syslog\"\ntransport = \"relp\"\nhost = \"192.0.2.80\"\nport = 8088";
+
+    fn loses_documents(path: &str) -> (u16, &'static str) {
+        match path {
+            path if path.contains("/_bulk") => (200, r#"{"errors":false,"items":[{"create":{"status":201}}]}"#),
+            path if path.ends_with("/_refresh") => (200, "{}"),
+            _ => (200, r#"{"hits":{"hits":[]}}"#),
+        }
+    }
+
+    #[test]
+    fn no_test_lasts_longer_than_it_may_whatever_answers_slowly() {
+        for wait in [0, 900, 4_000, 6_900, 60_000].map(Millis) {
+            let cases: [(&str, Answer); 3] = [
+                (ELASTIC, loses_documents),
+                (SPLUNK, |_| (200, r#"{"text":"Success","code":0,"ackId":7,"acks":{"7":false}}"#)),
+                (RELP, |_| (200, "")),
+            ];
+            for (lines, answer) in cases {
+                let (report, took) = in_a_world(lines, wait, answer);
+                assert!(took <= TEST_MAX, "{lines} with {wait}: {took}: {report:#?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_not_found_is_a_failure_only_where_the_index_was_refreshed() {
+        let (report, _) = in_a_world(ELASTIC, Millis(1), loses_documents);
+        assert_eq!(report.failure.unwrap().code, "accepted_and_not_found");
+        let (report, _) = in_a_world(ELASTIC, Millis(1), |path| match path.ends_with("/_refresh") {
+            true => (403, "{}"),
+            false => loses_documents(path),
+        });
+        assert!(report.ok && report.warnings[0].code == "not_found_yet", "{report:#?}");
+        let (report, _) = in_a_world(ELASTIC, Millis(1), |path| match path.contains("/_bulk") {
+            true => loses_documents(path),
+            false => (403, "{}"),
+        });
+        assert!(report.ok && report.warnings.is_empty(), "{report:#?}");
+    }
+
+    #[test]
+    fn an_acknowledgement_that_does_not_come_is_a_warning() {
+        let (report, _) = in_a_world(SPLUNK, Millis(1), |path| match path.contains("/ack") {
+            true => (200, r#"{"acks":{"0":false,"7":false}}"#),
+            false => (200, r#"{"text":"Success","code":0,"ackId":7}"#),
+        });
+        assert!(report.ok && report.warnings[0].code == "not_found_yet", "{report:#?}");
+    }
+}

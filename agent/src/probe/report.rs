@@ -24,7 +24,7 @@ pub struct Report {
     pub failure: Option<Failure>,
     /// What works today and may not tomorrow, or could not be made sure of.
     pub warnings: Vec<Warning>,
-    /// The event that was sent; none where it did not come to that.
+    /// The event that was sent; none where it can't have arrived.
     pub event: Option<TestEvent>,
     /// How long all of it took.
     pub took_ms: u64,

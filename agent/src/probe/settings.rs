@@ -66,22 +66,23 @@ fn pick(
         }
         None => destinations.first(),
     };
-    if let (Some(config), Some(destination)) = (&config, found) {
-        return Ok(Question {
+    let name = name.or(found.map(|destination| destination.name.as_str()));
+    let errors = || problems.iter().filter(|problem| problem.weight == Weight::Error);
+    if let Some(problem) = errors().find(|problem| is_about(problem, name)) {
+        return Err(Unusable::Destination(Box::new(of_problem(problem, name))));
+    }
+    match (&config, found) {
+        (Some(config), Some(destination)) => Ok(Question {
             destination: destination.clone(),
             node: config.agent.node.clone(),
             tenant: config.agent.tenant.clone(),
             who: who.to_owned(),
             lookup: surroundings.lookup,
-        });
-    }
-    let errors = || problems.iter().filter(|problem| problem.weight == Weight::Error);
-    match errors().find(|problem| is_about(problem, name)) {
-        Some(problem) => Err(Unusable::Destination(Box::new(of_problem(problem, name)))),
-        None if config.is_some() && errors().next().is_none() => {
+        }),
+        (Some(_), None) if errors().next().is_none() => {
             Err(Unusable::Unknown(destinations.iter().map(|known| known.name.clone()).collect()))
         }
-        None => Err(Unusable::Configuration(problems)),
+        _ => Err(Unusable::Configuration(problems)),
     }
 }
 

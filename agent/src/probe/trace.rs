@@ -85,6 +85,11 @@ impl<'q> Trace<'q> {
         &self.runtime
     }
 
+    /// The destination's host, without its port.
+    pub(super) fn host(&self) -> &str {
+        &self.names.host
+    }
+
     /// The runtime for what is looked on at.
     pub(super) fn watched(&self) -> Rc<dyn Runtime> {
         Rc::clone(&self.watch) as Rc<dyn Runtime>
@@ -300,7 +305,7 @@ impl<'q> Trace<'q> {
             address: destination.kind.address(),
             ok: failure.is_none(),
             stages: stages.into(),
-            event: self.event.filter(|_| failure.as_ref().is_none_or(|failure| failure.stage >= Stage::Answer)),
+            event: self.event.filter(|_| failure.as_ref().is_none_or(|failure| may_have_arrived(failure.stage))),
             failure,
             warnings: self.warnings,
             took_ms: now.since(self.begun).0,
@@ -311,6 +316,11 @@ impl<'q> Trace<'q> {
         let took_ms = Some(now.since(self.mark).0);
         self.stages.push(StageReport { stage: finding.stage, state: StageState::Failed, took_ms, note: None });
     }
+}
+
+/// Whether the event may be there although this stage failed: it was sent, and nobody has said that we may not.
+fn may_have_arrived(failed: Stage) -> bool {
+    matches!(failed, Stage::Answer | Stage::Accepted | Stage::Found)
 }
 
 /// Where a destination is: the first of its servers, where it has several.

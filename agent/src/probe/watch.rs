@@ -100,7 +100,11 @@ impl Runtime for Watch {
         Box::pin(async move {
             match connected.await {
                 Ok(inner) => {
-                    *seen.borrow_mut() = Seen { connected: Some(address), first: Vec::new(), ..seen.borrow().clone() };
+                    {
+                        let mut seen = seen.borrow_mut();
+                        seen.connected = Some(address);
+                        seen.first.clear();
+                    }
                     Ok(Box::new(Heard { inner, seen }) as Box<dyn Stream>)
                 }
                 Err(error) => {

@@ -5,10 +5,12 @@ mod chains;
 mod deceit;
 mod faults;
 mod plant;
+mod real;
 mod stand;
 mod well;
 
 use std::collections::{HashMap, HashSet};
+use std::io::Write;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -68,7 +70,7 @@ fn meet_all() -> Vec<Outcome> {
 fn every_fault_of_the_list_is_named_with_stage_cause_and_remedy_in_time() {
     let outcomes = meet_all();
     let (mut wrong, mut quick, mut named) = (Vec::new(), 0, 0);
-    println!("{:<68} {:<15} {:<32} {:>7}", "FAULT", "STAGE", "CODE", "TIME");
+    let mut list = vec![format!("{:<68} {:<15} {:<32} {:>7}", "FAULT", "STAGE", "CODE", "TIME")];
     for (fault, Outcome { report, took }) in FAULTS.iter().zip(&outcomes) {
         let what = format!("{:?}: {}", fault.to, fault.what);
         quick += usize::from(*took < QUICK);
@@ -78,7 +80,7 @@ fn every_fault_of_the_list_is_named_with_stage_cause_and_remedy_in_time() {
             && said.is_some_and(|failure| !failure.cause.is_empty() && !failure.remedy.is_empty());
         named += usize::from(is_right);
         let mark = if is_right { "" } else { "  WRONG" };
-        println!("{what:<68} {:<15} {:<32} {:>5} ms{mark}", found.0, found.1, took.as_millis());
+        list.push(format!("{what:<68} {:<15} {:<32} {:>5} ms{mark}", found.0, found.1, took.as_millis()));
         if !is_right {
             wrong.push(format!("{what}: {:?}, {:?} was to be said\n{report:#?}", found, (fault.stage, fault.code)));
         }
@@ -87,13 +89,16 @@ fn every_fault_of_the_list_is_named_with_stage_cause_and_remedy_in_time() {
         }
     }
     let codes: HashSet<&str> = FAULTS.iter().map(|fault| fault.code).collect();
-    println!(
-        "\n{named} of {} named as the list says, with {} different codes; {quick} in under {} s, all in under {} s",
+    let slowest = outcomes.iter().map(|outcome| outcome.took).max().unwrap_or_default();
+    list.push(format!(
+        "\n{named} of {} named as the list says, with {} different codes; {quick} in under {} s, the slowest in {} s\n",
         FAULTS.len(),
         codes.len(),
         QUICK.as_secs(),
-        SLOWEST.as_secs()
-    );
+        slowest.as_secs_f32().ceil()
+    ));
+    // Straight to the descriptor: the list is there to be read, whatever becomes of the test.
+    std::io::stderr().write_all(list.join("\n").as_bytes()).unwrap();
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
     assert!(quick * 60 >= FAULTS.len() * 55, "only {quick} in under {QUICK:?}");
 }

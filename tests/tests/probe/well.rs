@@ -43,16 +43,16 @@ fn test_at(lines: &[String], clock_ms: i64) -> Report {
     probe_deceived(question.unwrap(), Deceit { clock_ms, ..Deceit::default() })
 }
 
-fn test(lines: &[String]) -> Report {
+pub(crate) fn test(lines: &[String]) -> Report {
     test_at(lines, 0)
 }
 
-fn lines(kind: &str, lines: &[(&str, &str)]) -> Vec<String> {
+pub(crate) fn lines(kind: &str, lines: &[(&str, &str)]) -> Vec<String> {
     let pairs = lines.iter().map(|(key, value)| format!("{key} = {value}"));
     std::iter::once(format!("type = \"{kind}\"")).chain(pairs).collect()
 }
 
-fn state(report: &Report, stage: Stage) -> StageState {
+pub(crate) fn state(report: &Report, stage: Stage) -> StageState {
     report.stages.iter().find(|known| known.stage == stage).unwrap().state
 }
 

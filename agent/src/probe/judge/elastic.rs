@@ -69,7 +69,7 @@ fn of_argument(reason: &str) -> Option<&'static Cause> {
 fn of_identity(reason: &str, asked: &Asked<'_>) -> &'static Cause {
     if reason.contains("expired") || reason.contains("invalidated") {
         &cause::API_KEY_EXPIRED
-    } else if asked.auth.is_empty() {
+    } else if asked.shows_nothing() {
         &cause::CREDENTIALS_MISSING
     } else {
         &cause::CREDENTIALS_REFUSED

@@ -82,7 +82,9 @@ fn by_what_speaks(error: &TransportError, seen: &Seen, way: &Way, expected: Spee
         return Some(of_tls(error, seen, way));
     }
     if way.has_tls {
-        return None;
+        // Some servers ask for a certificate, get none, and hang up without a word about it.
+        let was_turned_away = way.was_asked && !way.has_identity && error.kind == FailureKind::Closed;
+        return was_turned_away.then(|| Finding::of(&cause::CLIENT_CERTIFICATE_REQUIRED));
     }
     let speech = Speech::of(&seen.first).filter(|speech| *speech != expected);
     of_speech(speech).map(|finding| finding.at(Stage::Answer))
@@ -131,6 +133,16 @@ mod tests {
         for finding in [of_exchange(&late, &seen(b""), &way), of_pipe(&late, &seen(b""), &way, true)] {
             assert_eq!((finding.stage, finding.cause.code), (Stage::Tls, "client_certificate_required"));
         }
+    }
+
+    #[test]
+    fn a_server_that_asked_for_our_certificate_in_vain_and_hangs_up_has_said_why() {
+        let closed = error(transport::Stage::Write, FailureKind::Closed, "");
+        let asked = Way { has_tls: true, was_asked: true, ..Way::default() };
+        let code = |way: &Way| of_pipe(&closed, &seen(b"\x17\x03\x03"), way, false).cause.code;
+        assert_eq!(code(&asked), "client_certificate_required");
+        assert_eq!(code(&Way { has_identity: true, ..asked.clone() }), "receiver_closes_at_once");
+        assert_eq!(code(&Way { was_asked: false, ..asked }), "receiver_closes_at_once");
     }
 
     /// What the codec says of an answer to `open`.

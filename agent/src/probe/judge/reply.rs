@@ -20,8 +20,17 @@ pub(in crate::probe) struct Asked<'a> {
     pub(in crate::probe) host: &'a str,
     /// Whether it was asked through TLS.
     pub(in crate::probe) has_tls: bool,
+    /// Whether there is a certificate of ours, by which it may know us too.
+    pub(in crate::probe) has_identity: bool,
     /// The wall clock, in epoch milliseconds.
     pub(in crate::probe) now_ms: i64,
+}
+
+impl Asked<'_> {
+    /// Whether nothing is set by which it could know us.
+    pub(super) fn shows_nothing(&self) -> bool {
+        self.auth.is_empty() && !self.has_identity
+    }
 }
 
 /// Why the event was not taken; `None` when it was. `verdict` is what delivery makes of the same reply.
@@ -91,7 +100,7 @@ fn of_status(reply: &Reply, verdict: &Verdict, asked: &Asked<'_>) -> &'static Ca
     let shows_token = asked.auth.iter().any(|way| matches!(way, Auth::OAuth(_) | Auth::Entra(_)));
     match reply.status {
         401 | 403 if is_clock_wrong(reply, asked) => &cause::CLOCK_WRONG,
-        401 | 403 if asked.auth.is_empty() => &cause::CREDENTIALS_MISSING,
+        401 | 403 if asked.shows_nothing() => &cause::CREDENTIALS_MISSING,
         401 if shows_token => &cause::TOKEN_REFUSED,
         401 => &cause::CREDENTIALS_REFUSED,
         403 => &cause::FORBIDDEN,
@@ -169,6 +178,7 @@ pub(super) mod tests {
             auth: &destination.auth,
             host: "siem.example",
             has_tls: destination.kind.urls()[0].tls,
+            has_identity: false,
             now_ms: NOW,
         };
         of_reply(&reply, &verdict, &asked).map_or(("", Stage::Found), |finding| (finding.cause.code, finding.stage))
