@@ -36,20 +36,9 @@ pub(super) async fn send(
     let pieces = once(frame.opening).chain(body.slices(|_| &[])).chain(once(frame.closing));
     let plain: Vec<u8> = pieces.flatten().copied().collect();
     demand_acks(trace, &mut talk, format).await?;
-    let compression = trace.destination().compression;
-    let mut request = Request { parts: format.request().clone(), body: &plain, compression };
-    let (mut reply, mut shown) = talk.ask(trace, &request).await?;
-    let judge =
-        |trace: &Trace<'_>, reply: &Reply| format.verdict_by_length(reply, 1, plain.len(), trace.runtime().wall_ms());
-    if matches!(judge(trace, &reply), Verdict::Uncompressed { .. }) && compression != Compression::None {
-        request.compression = Compression::None;
-        (reply, shown) = talk.ask(trace, &request).await?;
-        let what = String::from("it takes no compressed requests; the agent then sends them uncompressed");
-        trace.warn(cause::WARNING_COMPRESSION, what, "write compression = \"none\" to save the first try");
-    }
+    let Answered { reply, shown, verdict, is_second } = ask_to_take(trace, &mut talk, format, &plain).await?;
     let now_ms = trace.runtime().wall_ms();
     trace.compare_clocks(clock_ahead(&reply, now_ms));
-    let verdict = judge(trace, &reply);
     let destination = trace.destination();
     let asked = Asked {
         kind: &destination.kind,
@@ -68,6 +57,10 @@ pub(super) async fn send(
     know_us(trace);
     trace.passed(Stage::Permission, None);
     trace.passed(Stage::Accepted, Some(format!("HTTP {}", reply.status)));
+    if is_second {
+        let what = String::from("it takes no compressed requests; the agent then sends them uncompressed");
+        trace.warn(cause::WARNING_COMPRESSION, what, "write compression = \"none\" to save the first try");
+    }
     if matches!(verdict, Verdict::Delivered { slow_down: true }) {
         let what = String::from("it took the event and asks for less: its queues are nearly full");
         trace.warn(cause::WARNING_SLOW_DOWN, what, "see that what is behind {host} keeps up");
@@ -75,6 +68,36 @@ pub(super) async fn send(
     find(trace, &mut talk, format, &reply, event_id).await?;
     trace.look_at_others().await;
     Ok(())
+}
+
+/// The answer to the event, and what delivery makes of it.
+struct Answered {
+    reply: Reply,
+    shown: Shown,
+    verdict: Verdict,
+    /// The first try was compressed, and in vain for that.
+    is_second: bool,
+}
+
+/// Sends the event, and again uncompressed where that is what was wrong, as delivery does.
+async fn ask_to_take(
+    trace: &mut Trace<'_>,
+    talk: &mut Talk,
+    format: &dyn Format,
+    plain: &[u8],
+) -> Result<Answered, Finding> {
+    let compression = trace.destination().compression;
+    let mut request = Request { parts: format.request().clone(), body: plain, compression };
+    let mut is_second = false;
+    loop {
+        let (reply, shown) = talk.ask(trace, &request).await?;
+        let verdict = format.verdict_by_length(&reply, 1, plain.len(), trace.runtime().wall_ms());
+        if !matches!(verdict, Verdict::Uncompressed { .. }) || request.compression == Compression::None {
+            return Ok(Answered { reply, shown, verdict, is_second });
+        }
+        request.compression = Compression::None;
+        is_second = true;
+    }
 }
 
 /// What an answer shows of the stages before the one that failed.

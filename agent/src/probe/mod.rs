@@ -116,7 +116,7 @@ mod tests {
 
     use super::*;
     use crate::runtime::Stream;
-    use crate::runtime::virtual_time::World;
+    use crate::runtime::virtual_time::{Fault, World};
 
     /// Status and body of the answer to a request for a path.
     type Answer = fn(&str) -> (u16, &'static str);
@@ -128,6 +128,7 @@ mod tests {
         let server = world.runtime("server");
         let serve = move |stream| Box::pin(answer_slowly(stream, Rc::clone(&server), wait, answer)) as runtime::Task;
         world.network().serve("192.0.2.80:8088".parse().unwrap(), serve);
+        world.network().set_fault(SILENT.parse().unwrap(), Fault::Silent);
         let question = Question {
             destination: judge::destination(lines),
             node: "n".into(),
@@ -162,6 +163,8 @@ mod tests {
     const ELASTIC: &str = "type = \"elastic\"\nurl = \"http://192.0.2.80:8088\"";
     const SPLUNK: &str =
         "type = \"splunk_hec\"\nurl = \"http://192.0.2.80:8088\"\ntoken = { env = \"T\" }\nack = \"on\"";
+    /// Where connections get no answer.
+    const SILENT: &str = "127.0.0.1:8089";
     const RELP: &str = "type = \"syslog\"\ntransport = \"relp\"\nhost = \"192.0.2.80\"\nport = 8088";
 
     fn loses_documents(path: &str) -> (u16, &'static str) {
@@ -210,5 +213,31 @@ mod tests {
             false => (200, r#"{"text":"Success","code":0,"ackId":7}"#),
         });
         assert!(report.ok && report.warnings[0].code == "not_found_yet", "{report:#?}");
+    }
+
+    #[test]
+    fn whoever_issues_tokens_is_not_waited_for_longer_than_for_anybody_else() {
+        let lines = format!(
+            "type = \"sentinel\"\nurl = \"http://192.0.2.80:8088\"\nrule = \"dcr-00000000000000000000000000000000\"\n\
+             tenant_id = \"t\"\nclient_id = \"c\"\nclient_secret = {{ env = \"T\" }}\nauthority = \"http://{SILENT}\""
+        );
+        let (report, took) = in_a_world(&lines, Millis(1), |_| (204, ""));
+        let failure = report.failure.unwrap();
+        assert_eq!((failure.stage, failure.code), (Stage::Authentication, "token_server_silent"));
+        assert!(took < Millis::from_secs(6), "{took}");
+        assert!(report.stages.iter().any(|known| known.stage == Stage::Connect && known.state == StageState::Ok));
+    }
+
+    #[test]
+    fn a_server_of_a_cluster_that_does_not_let_us_in_is_a_warning_while_another_does() {
+        let urls = "type = \"elastic\"\nurls = [\"http://192.0.2.80:8088\", \"http://192.0.2.81:8088\"]";
+        let (report, _) = in_a_world(urls, Millis(1), |path| match path.ends_with("/_search") {
+            true => (200, r#"{"hits":{"hits":[{"_id":"x"}]}}"#),
+            false => loses_documents(path),
+        });
+        assert!(report.ok, "{report:#?}");
+        let [warning] = report.warnings.as_slice() else { panic!("{report:#?}") };
+        assert_eq!(warning.code, "connection_refused");
+        assert!(warning.what.contains("192.0.2.81:8088") && !warning.remedy.contains('{'), "{warning:?}");
     }
 }

@@ -241,7 +241,7 @@ impl Planted {
             Plant::LineFeedsOnly => self.stand(Answers::LineFeedsOnly),
             Plant::RelpRefuses => self.stand(Answers::RelpRefuses),
         };
-        if is_encrypted(fault.to) && !fault.set.iter().chain(&[]).any(|line| line.starts_with("tls =")) {
+        if is_encrypted(fault.to) && !fault.set.iter().any(|line| line.starts_with("tls =")) {
             extra.push(format!("tls.ca_file = {}", path(&chains.ca_file)));
             extra.push("tls.server_name = \"localhost\"".to_owned());
         }
