@@ -13,6 +13,7 @@ pub mod ingest;
 pub mod journal;
 pub mod node;
 pub mod notify;
+pub mod probe;
 pub mod runtime;
 pub mod shard;
 pub mod stored;

@@ -301,6 +301,22 @@ pub fn token_reply(reply: &Reply, now_ms: i64) -> TokenOutcome {
     }
 }
 
+/// What the reply that refuses a token calls the error.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TokenError {
+    /// Its name, such as `invalid_client` (RFC 6749, section 5.2); none where this is no such reply.
+    pub error: Option<String>,
+    /// Microsoft's numbers for it.
+    pub codes: Vec<u64>,
+}
+
+/// The error that a reply to a token request names.
+pub fn token_error(reply: &Reply) -> TokenError {
+    let body: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
+    let codes = body["error_codes"].as_array().map_or(&[][..], Vec::as_slice);
+    TokenError { error: body["error"].as_str().map(shown), codes: codes.iter().filter_map(Value::as_u64).collect() }
+}
+
 fn granted(status: u16, body: &Value, now_ms: i64) -> TokenOutcome {
     let refused = |why: &str| TokenOutcome::Refused { why: format!("HTTP {status}: {why}") };
     let Some(text) = body["access_token"].as_str() else {

@@ -230,7 +230,7 @@ fn columns(shape: Shape, time: &str) -> Value {
 }
 
 /// The table of a stream. Tables have a suffix, and no `-` in their names.
-fn table_name(stream: &str) -> String {
+pub fn table_name(stream: &str) -> String {
     let name = stream.strip_prefix(CUSTOM).unwrap_or(stream).replace('-', "_");
     if name.ends_with("_CL") { name } else { name + "_CL" }
 }

@@ -69,6 +69,8 @@ pub const NO_REFRESH: Rule = Rule::new("no refresh parameter", "our own rule; El
 pub const BODY_SIZE: Rule =
     Rule::new("a body of at most 100 MB", "Elasticsearch, HTTP settings: http.max_content_length");
 
+const REFRESH: &str = "_refresh";
+const SEARCH: &str = "_search";
 const BODY_MAX: usize = 100 * 1024 * 1024;
 const ID_MAX: usize = 512;
 
@@ -229,6 +231,10 @@ impl Rules for Bulk {
             let body = r#"{"version":{"number":"2.19.0","distribution":"opensearch"},"tagline":"a stand-in"}"#;
             return Err(Reply::json(200, body));
         }
+        let is_question = [REFRESH, SEARCH].iter().any(|what| head.path == format!("/{TARGET_NAME}/{what}"));
+        if head.method == "POST" && is_question {
+            return Ok(Route::Query);
+        }
         if head.method != "POST" || head.path != format!("/{TARGET_NAME}/_bulk") {
             notes.breach(TARGET, format!("{} {}", head.method, head.path));
             return Err(self.answer(404));
@@ -241,6 +247,18 @@ impl Rules for Bulk {
             notes.breach(NO_REFRESH, &head.query);
         }
         Ok(Route::Events)
+    }
+
+    /// Finds documents by their identifiers, which is all that is asked here.
+    fn query(&self, request: &Request, _: &mut Notes) -> Reply {
+        if request.head.path.ends_with(REFRESH) {
+            return Reply::json(200, r#"{"_shards":{"total":1,"successful":1,"failed":0}}"#);
+        }
+        let text = String::from_utf8_lossy(&request.body).into_owned();
+        let stored = self.stored.lock().expect("no holder panics");
+        let found = stored.iter().filter(|id| text.contains(&format!("[\"{id}\"]")));
+        let hits: Vec<Value> = found.map(|id| serde_json::json!({ "_id": id })).collect();
+        Reply::json(200, serde_json::json!({ "hits": { "hits": hits } }).to_string())
     }
 
     fn read<'a>(&self, request: &'a Request, _: Depth, notes: &mut Notes) -> Batch<'a> {

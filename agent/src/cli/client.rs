@@ -9,7 +9,7 @@ use scaidrive_codecs::http::{Progress, Reply, ReplyReader, write_head};
 use serde::de::DeserializeOwned;
 
 use super::{Exit, Failure, Output, chain};
-use crate::config::{Config, Place, Problem, Surroundings, Weight};
+use crate::config::{About, Config, Place, Problem, Surroundings, Weight};
 
 /// Where the agent listens, as far as its configuration says.
 pub(super) struct Sockets {
@@ -42,6 +42,7 @@ impl Sockets {
             what: "the configuration can't be used as it is; only the sockets' paths are taken from it".to_owned(),
             place: Place { file: path.to_owned(), line: None, key: String::new() },
             advice: "`scaidrive-siem check` says what is wrong with it".to_owned(),
+            about: About::Setting,
         });
         output.talk("");
         Some(Sockets::in_table(&table, path.parent().unwrap_or(Path::new(""))))

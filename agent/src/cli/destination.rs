@@ -1,4 +1,5 @@
-//! `destination`: how each destination is, and what an operator wishes of it. All but `template` ask the running agent.
+//! `destination`: how each destination is, and what an operator wishes of it. All but `test` and `template` ask the running
+//! agent.
 
 use std::path::Path;
 
@@ -10,7 +11,7 @@ use super::args::{
 use super::client::{Client, Sockets, path_segment};
 use super::status::{progress, span_sent, trouble};
 use super::words::{count, moment, size, span, table};
-use super::{Exit, Failure, Output, template};
+use super::{Exit, Failure, Output, probe, template};
 use crate::config::{Surroundings, span_of};
 use crate::control::destinations::{DestinationWhole, Paused, ReplayWish, Replayed};
 use crate::control::status::DestinationStatus;
@@ -18,7 +19,7 @@ use crate::node::Pause;
 use crate::runtime::clock;
 use crate::time::Millis;
 
-/// Lists, shows, pauses, resumes or replays them, or prints a template.
+/// Lists, shows, pauses, resumes, replays or tests them, or prints a template.
 pub(super) fn run(
     path: &Path,
     command: &DestinationCommand,
@@ -35,6 +36,7 @@ pub(super) fn run(
         DestinationCommand::Pause(args) => ask(output, &|client, output| rest(client, args, "pause", output)),
         DestinationCommand::Resume(args) => ask(output, &|client, output| rest(client, args, "resume", output)),
         DestinationCommand::Replay(args) => ask(output, &|client, output| replay(client, args, output)),
+        DestinationCommand::Test(args) => probe::run(path, args, surroundings, output),
         DestinationCommand::Template(args) => template::run(path, args, surroundings, output),
     }
 }

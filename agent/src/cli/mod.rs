@@ -9,7 +9,7 @@
 //! | `client.rs` | asking a running agent over its admin socket |
 //! | `words.rs` | spans, sizes and times as people read them; tables |
 //! | `run.rs`, `status.rs`, `emit.rs`, `destination.rs`, `deadletter.rs`, `log.rs` | a command each |
-//! | `template.rs`, `deadletter/change.rs` | the larger subcommands |
+//! | `template.rs`, `probe.rs`, `deadletter/change.rs` | the larger subcommands |
 //! | `check.rs` | the command `check`; `check_golden.txt` is what it says of a file with many mistakes |
 
 use std::ffi::OsString;
@@ -30,6 +30,7 @@ mod emit;
 mod exit;
 mod log;
 mod output;
+mod probe;
 mod problem;
 mod run;
 mod status;
@@ -40,7 +41,7 @@ pub use args::{
     CONFIG_DEFAULT, CheckArgs, Cli, Command, DeadletterChosenArgs, DeadletterCommand, DeadletterDropArgs,
     DeadletterEditArgs, DeadletterListArgs, DeadletterReplayArgs, DeadletterShowArgs, DemoArgs, DestinationCommand,
     DestinationListArgs, DestinationNameArgs, DestinationReplayArgs, DestinationShowArgs, DestinationTemplateArgs,
-    EmitArgs, EmitEvent, LogCommand, LogExportArgs, LogInspectArgs, LogVerifyArgs, StatusArgs,
+    DestinationTestArgs, EmitArgs, EmitEvent, LogCommand, LogExportArgs, LogInspectArgs, LogVerifyArgs, StatusArgs,
 };
 pub use exit::Exit;
 pub use output::{Colour, Output};

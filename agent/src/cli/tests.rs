@@ -245,6 +245,7 @@ fn every_command_takes_config_and_what_reads_takes_json() {
         &["emit"],
         &["destination", "list"],
         &["destination", "show", "a"],
+        &["destination", "test", "a"],
         &["deadletter", "list"],
         &["deadletter", "show", "a", "b", "1"],
         &["log", "inspect"],

@@ -49,7 +49,7 @@ pub use kind::{
 };
 pub(crate) use parse_secret::with_cause;
 pub(crate) use problems::nearest;
-pub use problems::{Place, Problem, Weight};
+pub use problems::{About, Place, Problem, Weight};
 pub use schema::json_schema;
 pub use secret::{SECRET_MAX, Secret, SecretError, SecretSource};
 pub use settings::{ChangedDestination, ChangedSetting, Changes};
@@ -87,6 +87,18 @@ impl Config {
     /// All problems and warnings together, in the order of files and lines; at least one is an error.
     pub fn load(path: &Path, surroundings: &Surroundings) -> Result<(Config, Vec<Problem>), Vec<Problem>> {
         parse::load(path, surroundings)
+    }
+
+    /// The same, whatever can be used of it: destinations that have no problem of their own are there although others have.
+    /// Nothing may run by such a configuration; it is for looking at parts of it.
+    pub fn load_what_is_usable(path: &Path, surroundings: &Surroundings) -> (Option<Config>, Vec<Problem>) {
+        parse::load_what_is_usable(path, surroundings)
+    }
+
+    /// What can be used of a file of destinations that belongs to no configuration yet, as if it lay beside one that says
+    /// nothing else. `path` is where relative paths in `text` start, and what problems are told with.
+    pub fn unsaved(text: String, path: &Path, surroundings: &Surroundings) -> (Option<Config>, Vec<Problem>) {
+        parse::unsaved(text, path, surroundings)
     }
 }
 

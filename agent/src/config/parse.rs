@@ -24,13 +24,27 @@ use crate::time::Millis;
 
 /// See [`Config::load`].
 pub(crate) fn load(path: &Path, surroundings: &Surroundings) -> Result<(Config, Vec<Problem>), Vec<Problem>> {
+    let (config, problems) = load_what_is_usable(path, surroundings);
+    finish(config, problems)
+}
+
+/// See [`Config::load_what_is_usable`].
+pub(crate) fn load_what_is_usable(path: &Path, surroundings: &Surroundings) -> (Option<Config>, Vec<Problem>) {
     let problems = Problems::default();
     let main = read_source(path, &problems);
     let beside = path.parent().unwrap_or(Path::new("")).join("destinations.d");
     let others: Vec<Source> =
         toml_files(&beside, &problems).iter().filter_map(|path| read_source(path, &problems)).collect();
     let config = main.and_then(|main| assemble(&main, &others, surroundings, &problems));
-    finish(config, problems)
+    (config, problems.into_vec())
+}
+
+/// See [`Config::unsaved`].
+pub(crate) fn unsaved(text: String, path: &Path, surroundings: &Surroundings) -> (Option<Config>, Vec<Problem>) {
+    let problems = Problems::default();
+    let (main, file) = (Source::new(path.to_owned(), String::new()), Source::new(path.to_owned(), text));
+    let config = assemble(&main, &[file], surroundings, &problems);
+    (config, problems.into_vec())
 }
 
 /// Makes a configuration of files that were read.
@@ -86,8 +100,7 @@ pub(crate) fn assemble(
 }
 
 /// The end of the reading: a configuration with warnings, or every problem.
-pub(crate) fn finish(config: Option<Config>, problems: Problems) -> Result<(Config, Vec<Problem>), Vec<Problem>> {
-    let problems = problems.into_vec();
+pub(crate) fn finish(config: Option<Config>, problems: Vec<Problem>) -> Result<(Config, Vec<Problem>), Vec<Problem>> {
     match config {
         Some(config) if problems.iter().all(|problem| problem.weight == Weight::Warning) => Ok((config, problems)),
         _ => Err(problems),

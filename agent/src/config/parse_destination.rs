@@ -14,7 +14,7 @@ use super::destination::{
 use super::fingerprint::Fingerprint;
 use super::kind::{KINDS, Reading, Row};
 use super::parse_secret::{secret, with_cause};
-use super::problems::Place;
+use super::problems::{About, Place};
 use super::walk::Section;
 
 /// Reads one destination and reports all that is wrong with it. `node` is the label of this node.
@@ -339,6 +339,7 @@ fn check_key(section: &Section<'_>, path: &Path) -> Option<()> {
 }
 
 fn pem_problem(section: &Section<'_>, name: &str, what: String) -> Option<()> {
-    section.problems().error(section.place(name), what, "name a file in PEM that this user may read");
+    let advice = "name a file in PEM that this user may read";
+    section.problems().error_about(About::Certificates, section.place(name), what, advice);
     None
 }

@@ -2,6 +2,7 @@
 
 use super::Surroundings;
 use super::keys::SECRET_ADVICE;
+use super::problems::About;
 use super::secret::{Secret, SecretSource};
 use super::walk::Section;
 
@@ -49,11 +50,11 @@ pub(crate) fn secret(section: &Section<'_>, name: &str, surroundings: &Surroundi
         Ok(secret) if secret.fits_a_header() => Some(secret),
         Ok(_) => {
             let what = format!("`{name}` holds spaces or characters outside ASCII, which no token has");
-            problems.error(place, what, format!("check the {source}"));
+            problems.error_about(About::SecretMalformed, place, what, format!("check the {source}"));
             None
         }
         Err(error) => {
-            problems.error(place, with_cause(&error), format!("check the {source}"));
+            problems.error_about(error.about(), place, with_cause(&error), format!("check the {source}"));
             None
         }
     }
@@ -63,7 +64,7 @@ fn credential(section: &Section<'_>, name: String, surroundings: &Surroundings) 
     let Some(directory) = &surroundings.credentials else {
         let what = format!("the credential {name} was not passed: $CREDENTIALS_DIRECTORY is not set");
         let advice = format!("add LoadCredential={name}:/path to the unit, or write {{ file = \"/path\" }}");
-        section.problems().error(section.place("credential"), what, advice);
+        section.problems().error_about(About::SecretNotPassed, section.place("credential"), what, advice);
         return None;
     };
     Some(SecretSource::Credential { path: directory.join(&name), name })

@@ -18,6 +18,28 @@ pub struct Problem {
     pub place: Place,
     /// What to do about it: what is allowed, with a suggestion where one is near.
     pub advice: String,
+    /// What it is about, for those who answer by it.
+    pub about: About,
+}
+
+/// What a [`Problem`] is about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum About {
+    /// What is written.
+    #[default]
+    Setting,
+    /// A secret's file is not there.
+    SecretMissing,
+    /// It can't be read.
+    SecretUnreadable,
+    /// The environment variable with a secret is not set, or the credential was not passed.
+    SecretNotPassed,
+    /// There is nothing in it.
+    SecretEmpty,
+    /// What is in it can't be a secret.
+    SecretMalformed,
+    /// A file with certificates or a key can't be used.
+    Certificates,
 }
 
 /// Whether a [`Problem`] keeps the agent from starting.
@@ -67,12 +89,18 @@ pub(crate) struct Problems(RefCell<Vec<Problem>>);
 impl Problems {
     /// Notes what makes the configuration unusable.
     pub(crate) fn error(&self, place: Place, what: impl Into<String>, advice: impl Into<String>) {
-        self.note(Weight::Error, place, what.into(), advice.into());
+        self.error_about(About::Setting, place, what, advice);
+    }
+
+    /// The same, where it is about more than what is written.
+    pub(crate) fn error_about(&self, about: About, place: Place, what: impl Into<String>, advice: impl Into<String>) {
+        self.note(Problem { weight: Weight::Error, what: what.into(), place, advice: advice.into(), about });
     }
 
     /// Notes what somebody should know.
     pub(crate) fn warn(&self, place: Place, what: impl Into<String>, advice: impl Into<String>) {
-        self.note(Weight::Warning, place, what.into(), advice.into());
+        let (what, advice) = (what.into(), advice.into());
+        self.note(Problem { weight: Weight::Warning, what, place, advice, about: About::Setting });
     }
 
     /// Everything noted, in the order of files and lines.
@@ -82,8 +110,8 @@ impl Problems {
         all
     }
 
-    fn note(&self, weight: Weight, place: Place, what: String, advice: String) {
-        self.0.borrow_mut().push(Problem { weight, what, place, advice });
+    fn note(&self, problem: Problem) {
+        self.0.borrow_mut().push(problem);
     }
 }
 

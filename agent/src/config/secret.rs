@@ -5,9 +5,11 @@
 
 use std::fmt;
 use std::fs;
-use std::io::Read;
+use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+
+use super::problems::About;
 
 /// A secret and where it came from. `Debug` and `Display` print `***`.
 #[derive(Clone, PartialEq, Eq)]
@@ -143,6 +145,19 @@ pub enum SecretError {
     /// Not text at all.
     #[error("the secret is not UTF-8 text")]
     NotText,
+}
+
+impl SecretError {
+    /// What a problem with it is about.
+    pub(super) fn about(&self) -> About {
+        match self {
+            SecretError::Read { source, .. } if source.kind() == io::ErrorKind::NotFound => About::SecretMissing,
+            SecretError::Read { .. } => About::SecretUnreadable,
+            SecretError::NoVariable(_) => About::SecretNotPassed,
+            SecretError::Empty => About::SecretEmpty,
+            SecretError::ControlCharacters | SecretError::TooLong | SecretError::NotText => About::SecretMalformed,
+        }
+    }
 }
 
 fn read_file(path: &Path) -> Result<String, SecretError> {

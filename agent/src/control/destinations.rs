@@ -59,6 +59,22 @@ pub struct Replayed {
     pub pause: Option<Pause>,
 }
 
+/// What came of a test, for the audit trail.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tested {
+    /// Whether the settings are those in the configuration's files.
+    pub is_saved: bool,
+    /// Whether all went well.
+    pub ok: bool,
+    /// Which stage failed.
+    pub stage: Option<String>,
+    /// By which cause.
+    pub code: Option<String>,
+    /// The event that was sent, if that was reached.
+    pub event_id: Option<String>,
+}
+
 /// A name that no destination has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Unknown {
@@ -110,6 +126,18 @@ pub(super) fn event(who: &str, what: &str, destination: &Destination, before: Va
     })
 }
 
+/// Somebody tested a destination, which need not be in the configuration that is in use.
+pub(super) fn tested_event(who: &str, name: &str, tested: &Tested) -> OwnEvent {
+    OwnEvent::ConfigChanged(ConfigChanged {
+        who: who.to_owned(),
+        via: "cli".to_owned(),
+        what: "destination.test".to_owned(),
+        target: name.to_owned(),
+        before: Value::Null,
+        after: json!(tested),
+    })
+}
+
 /// A pause in an audit event.
 pub(super) fn pause_value(pause: Option<&Pause>) -> Value {
     match pause {
@@ -145,6 +173,23 @@ mod tests {
         let many: Vec<String> = (0..20).map(|number| format!("siem-{number}")).collect();
         let many: Vec<&str> = many.iter().map(String::as_str).collect();
         assert!(meant("nothing-like-it", &many).ends_with("siem-7 and 12 more"));
+    }
+
+    #[test]
+    fn a_test_in_the_audit_trail_says_who_and_what_came_of_it() {
+        let tested = Tested {
+            is_saved: false,
+            ok: false,
+            stage: Some("tls".to_owned()),
+            code: Some("certificate_expired".to_owned()),
+            event_id: None,
+        };
+        let OwnEvent::ConfigChanged(event) = tested_event("uid 0", "new", &tested) else { panic!() };
+        assert_eq!(
+            (event.who.as_str(), event.what.as_str(), event.target.as_str()),
+            ("uid 0", "destination.test", "new")
+        );
+        assert_eq!((&event.after["code"], &event.after["is_saved"]), (&json!("certificate_expired"), &json!(false)));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use scaidrive_codecs::http::{Reply, USER_AGENT, write_head};
 
-use super::cache::{Trouble, TroubleKind};
+use super::cache::{Trouble, TroubleCause, TroubleKind};
 use super::{Credentials, lock, misconfigured};
 use crate::config::{HttpUrl, TlsSettings};
 use crate::runtime::{Runtime, offload_value};
@@ -60,7 +60,8 @@ pub(super) async fn ask(
             _ if error.is_misconfiguration() => TroubleKind::Misconfigured,
             _ => TroubleKind::Unreachable,
         };
-        Trouble { kind, why: format!("no answer from {endpoint}, which lets us in elsewhere: {error}"), after: None }
+        let why = format!("no answer from {endpoint}, which lets us in elsewhere: {error}");
+        Trouble { kind, why, after: None, cause: TroubleCause::Transport(error) }
     };
     let mut connection = transport::connect(runtime, &endpoint).await.map_err(unreachable)?;
     let body = once(question.body.as_bytes());

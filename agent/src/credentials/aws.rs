@@ -12,7 +12,7 @@ use scaidrive_codecs::time::parse_rfc3339;
 use serde_json::Value;
 
 use super::ask::{CONNECT_TIMEOUT, NEAR_CONNECT_TIMEOUT, Question, ask};
-use super::cache::{Trouble, TroubleKind};
+use super::cache::{Trouble, TroubleCause, TroubleKind};
 use super::entra::read_text;
 use super::sigv4::AwsKeys;
 use super::{Credentials, leased, misconfigured};
@@ -184,7 +184,8 @@ fn checked(reply: &Reply) -> Result<(), Trouble> {
         _ => TroubleKind::Refused,
     };
     let words = scaidrive_codecs::verdict::shown(&String::from_utf8_lossy(&reply.body));
-    Err(Trouble { kind, why: format!("no AWS keys: HTTP {}: {words}", reply.status), after: None })
+    let cause = TroubleCause::Answer { status: reply.status, error: None, codes: Vec::new() };
+    Err(Trouble { kind, why: format!("no AWS keys: HTTP {}: {words}", reply.status), after: None, cause })
 }
 
 /// A value in a form (the percent-encoding of RFC 3986).

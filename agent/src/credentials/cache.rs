@@ -5,6 +5,7 @@
 //! agents do not march in step. While that fails the old one is used until it ends.
 
 use crate::time::{Entropy, Millis};
+use crate::transport::TransportError;
 
 /// See the module.
 #[derive(Debug)]
@@ -36,6 +37,27 @@ pub struct Trouble {
     pub why: String,
     /// No sooner than this, if whoever was asked named a time.
     pub after: Option<Millis>,
+    /// What lies behind it, for those who explain it rather than show it.
+    pub cause: TroubleCause,
+}
+
+/// What lies behind a [`Trouble`], as far as it is known.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum TroubleCause {
+    /// No more than the words say.
+    #[default]
+    Unknown,
+    /// Whoever lets us in elsewhere was not reached, or did not answer.
+    Transport(TransportError),
+    /// It answered.
+    Answer {
+        /// With this status.
+        status: u16,
+        /// The error's name (RFC 6749, section 5.2), if it is such an answer.
+        error: Option<String>,
+        /// Microsoft's numbers of errors, if there are any.
+        codes: Vec<u64>,
+    },
 }
 
 /// Kinds of trouble that call for different answers.
@@ -170,7 +192,7 @@ mod tests {
     const HOUR: Millis = Millis::from_secs(3600);
 
     fn trouble() -> Trouble {
-        Trouble { kind: TroubleKind::Busy, why: "HTTP 503".into(), after: None }
+        Trouble { kind: TroubleKind::Busy, why: "HTTP 503".into(), after: None, cause: TroubleCause::Unknown }
     }
 
     fn filled(now: Millis) -> Cache<&'static str> {

@@ -30,7 +30,7 @@ use scaidrive_codecs::oauth::Token;
 use scaidrive_codecs::signature::{SIGNATURE_HEADER, SigningKey, shared_key, webhook_signature};
 use scaidrive_codecs::time::write_http_date;
 
-use self::cache::{Cache, Lease, Trouble, TroubleKind};
+use self::cache::{Cache, Lease, Trouble, TroubleCause, TroubleKind};
 use self::sigv4::{AwsKeys, canonical_target, digest_of};
 use crate::config::{Auth, Destination, HttpUrl, ProxySettings, Secret};
 use crate::runtime::{Runtime, offload_value};
@@ -333,7 +333,7 @@ async fn leased<T: Clone, F: Future<Output = Result<(T, Millis), Trouble>>>(
             Lease::Failed(trouble) => return Err(trouble),
             Lease::Wait if runtime.now() >= deadline => {
                 let why = String::from("another shard has been waiting for a token too long");
-                return Err(Trouble { kind: TroubleKind::Busy, why, after: None });
+                return Err(Trouble { kind: TroubleKind::Busy, why, after: None, cause: TroubleCause::Unknown });
             }
             Lease::Wait => runtime.sleep(WAIT_STEP).await,
             Lease::Fetch => {
@@ -366,7 +366,7 @@ async fn leased<T: Clone, F: Future<Output = Result<(T, Millis), Trouble>>>(
 async fn renewal_hangs<T>(runtime: &Rc<dyn Runtime>) -> Result<T, Trouble> {
     runtime.sleep(RENEWAL_MAX).await;
     let why = String::from("whoever renews what lets us in does not answer in time");
-    Err(Trouble { kind: TroubleKind::Busy, why, after: None })
+    Err(Trouble { kind: TroubleKind::Busy, why, after: None, cause: TroubleCause::Unknown })
 }
 
 /// Somebody's turn to fetch; whoever goes away in the middle of it leaves the way free.
@@ -420,7 +420,7 @@ fn http_date(wall_ms: i64) -> String {
 }
 
 fn misconfigured(why: String) -> Trouble {
-    Trouble { kind: TroubleKind::Misconfigured, why, after: None }
+    Trouble { kind: TroubleKind::Misconfigured, why, after: None, cause: TroubleCause::Unknown }
 }
 
 /// No code that can panic runs under these locks, so what they guard is whole.

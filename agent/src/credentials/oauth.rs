@@ -2,11 +2,13 @@
 
 use std::rc::Rc;
 
-use scaidrive_codecs::oauth::{Token, TokenOutcome, TokenRequest, client_credentials, token_reply};
+use scaidrive_codecs::oauth::{
+    Token, TokenError, TokenOutcome, TokenRequest, client_credentials, token_error, token_reply,
+};
 
 use super::Credentials;
 use super::ask::{CONNECT_TIMEOUT, Question, ask};
-use super::cache::{Trouble, TroubleKind};
+use super::cache::{Trouble, TroubleCause, TroubleKind};
 use crate::config::OAuth;
 use crate::runtime::Runtime;
 use crate::time::Millis;
@@ -49,17 +51,14 @@ pub(super) async fn ask_for(
 
 /// What the reply to a token request means.
 pub(super) fn understand(reply: &scaidrive_codecs::http::Reply, wall_ms: i64) -> Result<(Token, Millis), Trouble> {
-    match token_reply(reply, wall_ms) {
+    let (kind, why, after) = match token_reply(reply, wall_ms) {
         TokenOutcome::Token { token, expires_at_ms } => {
-            Ok((token, Millis(u64::try_from(expires_at_ms - wall_ms).unwrap_or(0))))
+            return Ok((token, Millis(u64::try_from(expires_at_ms - wall_ms).unwrap_or(0))));
         }
-        TokenOutcome::Refused { why } => Err(Trouble { kind: TroubleKind::Refused, why: no_token(&why), after: None }),
-        TokenOutcome::Retry { why, after_ms } => {
-            Err(Trouble { kind: TroubleKind::Busy, why: no_token(&why), after: after_ms.map(Millis) })
-        }
-    }
-}
-
-fn no_token(why: &str) -> String {
-    format!("no token: {why}")
+        TokenOutcome::Refused { why } => (TroubleKind::Refused, why, None),
+        TokenOutcome::Retry { why, after_ms } => (TroubleKind::Busy, why, after_ms.map(Millis)),
+    };
+    let TokenError { error, codes } = token_error(reply);
+    let cause = TroubleCause::Answer { status: reply.status, error, codes };
+    Err(Trouble { kind, why: format!("no token: {why}"), after, cause })
 }

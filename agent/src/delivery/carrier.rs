@@ -315,7 +315,7 @@ mod tests {
             ("another protocol", Stage::Reply, Protocol, Hold::Trouble),
             ("no descriptors left", Stage::Connect, Local, Hold::Unreachable),
         ] {
-            let error = TransportError { stage, kind, outcome_unknown: false, what: row.to_owned() };
+            let error = TransportError { stage, kind, outcome_unknown: false, what: row.to_owned(), tls: None };
             let Outcome::Retry { hold, after: None, why } = failed(&error) else { panic!("{row} is tried again") };
             assert_eq!(hold, expected, "{row}");
             assert!(why.contains(row), "{why}");

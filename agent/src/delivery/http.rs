@@ -578,7 +578,7 @@ impl AckSession {
 const NO_ACKNOWLEDGEMENT: &str = "the token has no indexer acknowledgement, which ack = \"on\" demands";
 
 /// A random GUID (RFC 9562, section 5.4).
-fn guid(high: u64, low: u64) -> String {
+pub(crate) fn guid(high: u64, low: u64) -> String {
     let bits = (u128::from(high) << 64) | u128::from(low);
     let bits = bits & !(0xf << 76) & !(0x3 << 62) | (0x4 << 76) | (0x2 << 62);
     let digits = format!("{bits:032x}");

@@ -7,7 +7,7 @@ pub mod backoff;
 pub mod carrier;
 pub mod encoder;
 pub mod gate;
-mod http;
+pub(crate) mod http;
 pub mod isolation;
 pub mod lane;
 pub mod outlet;

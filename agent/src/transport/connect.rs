@@ -57,14 +57,28 @@ pub enum Connection {
 /// At the stages `Resolve`, `Connect`, `Proxy` and `Tls`; the text names host, address and cause. For several addresses
 /// it is the last one's error.
 pub async fn connect(runtime: &Rc<dyn Runtime>, endpoint: &Endpoint) -> Result<Connection, TransportError> {
+    connect_in_steps(runtime, endpoint, &mut |_| {}).await
+}
+
+/// The same, and `over` is told of each step that is behind.
+///
+/// # Errors
+/// As [`connect`].
+pub async fn connect_in_steps(
+    runtime: &Rc<dyn Runtime>,
+    endpoint: &Endpoint,
+    over: &mut dyn FnMut(Stage),
+) -> Result<Connection, TransportError> {
     let deadline = runtime.now().plus(endpoint.connect_timeout);
     let stream = match &endpoint.proxy {
-        None => connect_plainly(runtime, endpoint, deadline).await?,
+        None => connect_plainly(runtime, endpoint, deadline, over).await?,
         Some(proxy) => {
             let first =
                 Endpoint { host: proxy.host.clone(), port: proxy.port, tls: None, proxy: None, ..endpoint.clone() };
-            let stream = connect_plainly(runtime, &first, deadline).await?;
-            tunnel(runtime, stream, proxy, endpoint, deadline).await?
+            let stream = connect_plainly(runtime, &first, deadline, over).await?;
+            let stream = tunnel(runtime, stream, proxy, endpoint, deadline).await?;
+            over(Stage::Proxy);
+            stream
         }
     };
     let Some(client) = &endpoint.tls else { return Ok(Connection::Plain(stream)) };
@@ -76,6 +90,7 @@ pub async fn connect(runtime: &Rc<dyn Runtime>, endpoint: &Endpoint) -> Result<C
         )
     };
     let stream = within(runtime, deadline, tls::shake_hands(client, &endpoint.host, stream), late).await?;
+    over(Stage::Tls);
     Ok(Connection::Tls(Box::new(stream)))
 }
 
@@ -83,9 +98,13 @@ async fn connect_plainly(
     runtime: &Rc<dyn Runtime>,
     endpoint: &Endpoint,
     deadline: Millis,
+    over: &mut dyn FnMut(Stage),
 ) -> Result<Box<dyn Stream>, TransportError> {
     let addresses = look_up(runtime, endpoint, deadline).await?;
-    connect_to_any(runtime, endpoint, &addresses, deadline).await
+    over(Stage::Resolve);
+    let stream = connect_to_any(runtime, endpoint, &addresses, deadline).await?;
+    over(Stage::Connect);
+    Ok(stream)
 }
 
 /// The addresses of `endpoint`, if they are known by `deadline`.
@@ -140,6 +159,14 @@ impl Connection {
         let mut byte = [0; 1];
         let mut context = Context::from_waker(Waker::noop());
         Pin::new(self).poll_read(&mut context, &mut byte).is_pending()
+    }
+
+    /// The version of TLS that was agreed on, if there is any.
+    pub fn tls_version(&self) -> Option<&'static str> {
+        match self {
+            Connection::Plain(_) => None,
+            Connection::Tls(stream) => tls::version(stream),
+        }
     }
 
     /// The certificates the other side showed, its own first, in DER; empty without TLS.

@@ -21,7 +21,7 @@ mod testbed;
 use std::fmt;
 use std::io;
 
-pub use connect::{Connection, Endpoint, connect};
+pub use connect::{Connection, Endpoint, connect, connect_in_steps};
 pub use datagram::{DatagramError, DatagramSocket};
 pub use gather::{WriteError, write_slices};
 pub use gzip::Gzip;
@@ -29,7 +29,7 @@ pub use http::{Exchanges, exchange};
 pub use proxy::Proxy;
 pub use relp::{Answers, RelpConnection};
 pub use syslog::SyslogConnection;
-pub use tls::{TlsClient, TlsError};
+pub use tls::{TlsClient, TlsError, TlsFault, Witness};
 pub use zstd::zstd;
 
 /// Why a connection could not be made or used.
@@ -43,6 +43,8 @@ pub struct TransportError {
     pub outcome_unknown: bool,
     /// In plain words, with the address and the cause.
     pub what: String,
+    /// What TLS said, where TLS is behind it.
+    pub tls: Option<TlsFault>,
 }
 
 /// What a transport was doing when it failed.
@@ -87,7 +89,7 @@ pub enum FailureKind {
 
 impl TransportError {
     fn new(stage: Stage, kind: FailureKind, what: impl Into<String>) -> TransportError {
-        TransportError { stage, kind, outcome_unknown: false, what: what.into() }
+        TransportError { stage, kind, outcome_unknown: false, what: what.into(), tls: None }
     }
 
     fn of_io(stage: Stage, what: &str, error: &io::Error) -> TransportError {

@@ -3,7 +3,9 @@
 //! TLS 1.2 or later, ring's algorithms named here and not taken from a process-wide default, the server's certificate
 //! always verified: by the authorities trusted, by its fingerprint, or by both. What goes wrong is said in words an administrator can act on.
 
+mod fault;
 mod pinned;
+mod witness;
 
 use std::io;
 use std::path::Path;
@@ -11,13 +13,17 @@ use std::sync::Arc;
 
 use futures_rustls::TlsConnector;
 use rustls::client::WebPkiServerVerifier;
-use rustls::crypto::ring;
+use rustls::client::danger::ServerCertVerifier;
+use rustls::crypto::{CryptoProvider, ring};
 use rustls::version::{TLS12, TLS13};
-use rustls::{AlertDescription, CertificateError, ClientConfig, Error, OtherError, RootCertStore};
+use rustls::{AlertDescription, CertificateError, ClientConfig, Error, OtherError, ProtocolVersion, RootCertStore};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 
+pub use self::fault::TlsFault;
 use self::pinned::Pinned;
+pub use self::witness::Witness;
+use self::witness::{Witnessed, WitnessedIdentity};
 use crate::config::{TlsSettings, TlsVersion};
 use crate::runtime::Stream;
 use crate::transport::{FailureKind, Stage, TransportError, kind_of};
@@ -50,49 +56,71 @@ impl TlsClient {
     /// # Errors
     /// When a file cannot be read or holds nothing usable, or when nobody would be trusted.
     pub fn new(settings: &TlsSettings) -> Result<TlsClient, TlsError> {
-        let provider = Arc::new(ring::default_provider());
-        let versions = match settings.min_version {
-            TlsVersion::Tls12 => &[&TLS13, &TLS12][..],
-            TlsVersion::Tls13 => &[&TLS13],
-        };
-        let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
-            .with_protocol_versions(versions)
-            .map_err(|error| problem(error, "the TLS library", "report this as a bug"))?;
-        let builder = if settings.fingerprints.is_empty() {
-            let roots = match &settings.ca_file {
-                Some(path) => roots_in(path)?,
-                None => system_roots()?,
-            };
-            builder.with_root_certificates(roots)
-        } else {
-            let authorities = match &settings.ca_file {
-                Some(path) => {
-                    let verifier =
-                        WebPkiServerVerifier::builder_with_provider(Arc::new(roots_in(path)?), provider.clone());
-                    Some(verifier.build().map_err(|error| {
-                        problem(error, path.display(), "put certificates of authorities in PEM there")
-                    })?)
-                }
-                None => None,
-            };
-            let algorithms = provider.signature_verification_algorithms;
-            let pinned = Pinned { fingerprints: settings.fingerprints.clone(), authorities, algorithms };
-            builder.dangerous().with_custom_certificate_verifier(Arc::new(pinned))
-        };
-        let config = match &settings.identity {
-            None => builder.with_no_client_auth(),
-            Some((certificate, key)) => {
-                let chain = certificates_in(certificate)?;
-                let secret = PrivateKeyDer::from_pem_file(key)
-                    .map_err(|error| problem(error, key.display(), "put a private key in PEM there"))?;
-                builder.with_client_auth_cert(chain, secret).map_err(|error| {
-                    let place = format!("{} and {}", certificate.display(), key.display());
-                    problem(error, place, "use the private key that belongs to the certificate")
-                })?
-            }
-        };
-        Ok(TlsClient { config: Arc::new(config), server_name: settings.server_name.clone() })
+        Ok(TlsClient { config: Arc::new(config(settings)?), server_name: settings.server_name.clone() })
     }
+
+    /// The same, and what the other side shows and asks for in handshakes is kept, also where they fail.
+    ///
+    /// # Errors
+    /// As [`TlsClient::new`].
+    pub fn witnessed(settings: &TlsSettings) -> Result<(TlsClient, Arc<Witness>), TlsError> {
+        let mut config = config(settings)?;
+        let witness = Arc::new(Witness::default());
+        let provider = Arc::clone(config.crypto_provider());
+        let verifier = Witnessed { inner: verifier(settings, &provider)?, witness: Arc::clone(&witness) };
+        config.dangerous().set_certificate_verifier(Arc::new(verifier));
+        let inner = Arc::clone(&config.client_auth_cert_resolver);
+        config.client_auth_cert_resolver = Arc::new(WitnessedIdentity { inner, witness: Arc::clone(&witness) });
+        Ok((TlsClient { config: Arc::new(config), server_name: settings.server_name.clone() }, witness))
+    }
+}
+
+fn config(settings: &TlsSettings) -> Result<ClientConfig, TlsError> {
+    let provider = Arc::new(ring::default_provider());
+    let versions = match settings.min_version {
+        TlsVersion::Tls12 => &[&TLS13, &TLS12][..],
+        TlsVersion::Tls13 => &[&TLS13],
+    };
+    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+        .with_protocol_versions(versions)
+        .map_err(|error| problem(error, "the TLS library", "report this as a bug"))?;
+    let builder = builder.dangerous().with_custom_certificate_verifier(verifier(settings, &provider)?);
+    let Some((certificate, key)) = &settings.identity else { return Ok(builder.with_no_client_auth()) };
+    let chain = certificates_in(certificate)?;
+    let secret = PrivateKeyDer::from_pem_file(key)
+        .map_err(|error| problem(error, key.display(), "put a private key in PEM there"))?;
+    builder.with_client_auth_cert(chain, secret).map_err(|error| {
+        let place = format!("{} and {}", certificate.display(), key.display());
+        problem(error, place, "use the private key that belongs to the certificate")
+    })
+}
+
+/// Who says whether a server is the right one: authorities, fingerprints, or both.
+fn verifier(settings: &TlsSettings, provider: &Arc<CryptoProvider>) -> Result<Arc<dyn ServerCertVerifier>, TlsError> {
+    let authorities = match &settings.ca_file {
+        Some(path) => Some(by_authorities(roots_in(path)?, provider, &path.display())?),
+        None if settings.fingerprints.is_empty() => {
+            Some(by_authorities(system_roots()?, provider, &"the system's certificate store")?)
+        }
+        None => None,
+    };
+    match authorities {
+        Some(authorities) if settings.fingerprints.is_empty() => Ok(authorities),
+        authorities => {
+            let algorithms = provider.signature_verification_algorithms;
+            Ok(Arc::new(Pinned { fingerprints: settings.fingerprints.clone(), authorities, algorithms }))
+        }
+    }
+}
+
+fn by_authorities(
+    roots: RootCertStore,
+    provider: &Arc<CryptoProvider>,
+    place: &dyn std::fmt::Display,
+) -> Result<Arc<WebPkiServerVerifier>, TlsError> {
+    WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider))
+        .build()
+        .map_err(|error| problem(error, place, "put certificates of authorities in PEM there"))
 }
 
 fn roots_in(path: &Path) -> Result<RootCertStore, TlsError> {
@@ -142,7 +170,8 @@ pub(super) async fn shake_hands(
     let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
     let name = ServerName::try_from(bare.to_owned()).map_err(|_| {
         let what = format!("`{host}` is not a name that a certificate can have; set tls.server_name");
-        TransportError::new(Stage::Tls, FailureKind::Untrusted, what)
+        let error = TransportError::new(Stage::Tls, FailureKind::Untrusted, what);
+        TransportError { tls: Some(TlsFault::NameImpossible), ..error }
     })?;
     let connector = TlsConnector::from(Arc::clone(&client.config));
     connector.connect(name, stream).await.map_err(|error| in_plain_words(host, &error, Stage::Tls))
@@ -159,6 +188,15 @@ pub(super) fn peer_certificates(stream: &TlsStream) -> Vec<Vec<u8>> {
     shown.iter().map(|certificate| certificate.to_vec()).collect()
 }
 
+/// The version that was agreed on.
+pub(super) fn version(stream: &TlsStream) -> Option<&'static str> {
+    match stream.get_ref().1.protocol_version()? {
+        ProtocolVersion::TLSv1_2 => Some("TLS 1.2"),
+        ProtocolVersion::TLSv1_3 => Some("TLS 1.3"),
+        _ => None,
+    }
+}
+
 /// What an I/O error means when TLS is behind it. In TLS 1.3 a server refuses our certificate only after the
 /// handshake, so this is asked about later errors too.
 pub(super) fn in_plain_words(host: &str, error: &io::Error, stage: Stage) -> TransportError {
@@ -166,9 +204,14 @@ pub(super) fn in_plain_words(host: &str, error: &io::Error, stage: Stage) -> Tra
         if error.kind() == io::ErrorKind::UnexpectedEof && stage == Stage::Tls {
             let what =
                 format!("{host} closed the connection during the TLS handshake; does it speak TLS on this port?");
-            return TransportError::new(stage, FailureKind::Closed, what);
+            let error = TransportError::new(stage, FailureKind::Closed, what);
+            return TransportError { tls: Some(TlsFault::Closed), ..error };
         }
-        return TransportError::new(stage, kind_of(error), format!("TLS with {host} failed: {error}"));
+        let tls = (kind_of(error) == FailureKind::Closed && stage == Stage::Tls).then_some(TlsFault::Closed);
+        return TransportError {
+            tls,
+            ..TransportError::new(stage, kind_of(error), format!("TLS with {host} failed: {error}"))
+        };
     };
     let (kind, what) = match cause {
         Error::InvalidCertificate(why) => (FailureKind::Untrusted, about_certificate(host, why)),
@@ -188,7 +231,7 @@ pub(super) fn in_plain_words(host: &str, error: &io::Error, stage: Stage) -> Tra
         ),
         other => (FailureKind::Protocol, format!("TLS with {host} failed: {other}")),
     };
-    TransportError::new(stage, kind, what)
+    TransportError { tls: Some(TlsFault::of(cause)), ..TransportError::new(stage, kind, what) }
 }
 
 fn about_certificate(host: &str, why: &CertificateError) -> String {

@@ -61,6 +61,68 @@ fn without_an_agent_only_templates_are_to_be_had() {
 }
 
 #[test]
+fn a_test_needs_no_agent_and_says_which_stage_fails_and_what_to_do() {
+    let place = Place::new();
+    let failed = place.run(&["destination", "test", "splunk"]);
+    assert_eq!(failed.status.code(), Some(1), "{}", talk(&failed));
+    let text = data(&failed);
+    assert!(text.starts_with("splunk (splunk_hec, http://127.0.0.1:9) fails at connect, after "), "{text}");
+    for words in [
+        "  resolve         ok ",
+        "  connect         failed ",
+        "nobody listens at 127.0.0.1:9",
+        "(connection_refused)\ndo      ",
+    ] {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+    let report: Value = serde_json::from_str(&data(&place.run(&["destination", "test", "splunk", "--json"]))).unwrap();
+    assert_eq!((&report["ok"], &report["failure"]["code"]), (&false.into(), &"connection_refused".into()));
+    assert_eq!(report["stages"].as_array().unwrap().len(), 10);
+    let unknown = place.run(&["destination", "test", "splnk"]);
+    assert_mistake(&unknown, 64, "there is no destination \"splnk\"", "agent.toml");
+
+    fs::remove_file(place.path("token")).unwrap();
+    let unusable = place.run(&["destination", "test", "splunk"]);
+    assert_eq!(unusable.status.code(), Some(78), "{}", talk(&unusable));
+    assert!(data(&unusable).contains("the file that token names is not there (secret_missing)"), "{}", data(&unusable));
+}
+
+#[test]
+fn settings_that_are_in_no_configuration_can_be_tested_from_a_file_and_from_standard_input() {
+    let place = Place::new();
+    let new =
+        "[[destination]]\nname = \"new\"\ntype = \"syslog\"\ntransport = \"tcp\"\nhost = \"127.0.0.1\"\nport = 9\n";
+    fs::write(place.path("new.toml"), new).unwrap();
+    let file = place.text("new.toml");
+    let failed = place.run(&["destination", "test", "--file", &file, "--json"]);
+    let report: Value = serde_json::from_str(&data(&failed)).unwrap();
+    assert_eq!((failed.status.code(), &report["failure"]["code"]), (Some(1), &"connection_refused".into()));
+    let failed = place.run_with_input(&["destination", "test", "--file", "-"], new);
+    assert!(data(&failed).starts_with("new (syslog, tcp://127.0.0.1:9) fails at connect"), "{}", data(&failed));
+    let empty = place.run_with_input(&["destination", "test", "--file", "-"], "");
+    assert_mistake(&empty, 64, "there is no destination in it", "-");
+}
+
+#[test]
+fn a_running_agent_notes_a_test_in_the_audit_trail() {
+    let place = Place::new();
+    let agent = place.start();
+    assert_eq!(place.run(&["destination", "test", "splunk"]).status.code(), Some(1));
+    let deadline = Instant::now() + Duration::from_secs(15);
+    let noted = loop {
+        let noted = trail(&place).into_iter().find(|event| event["what"] == "destination.test");
+        if let Some(noted) = noted {
+            break noted;
+        }
+        assert!(Instant::now() < deadline, "the audit trail says nothing");
+        sleep(Duration::from_millis(50));
+    };
+    assert_eq!((&noted["target"], &noted["after"]["code"]), (&"splunk".into(), &"connection_refused".into()));
+    assert!(noted["who"].as_str().unwrap().starts_with("uid "), "{noted}");
+    assert_eq!(agent.stop().0, Some(0));
+}
+
+#[test]
 fn destinations_are_listed_and_shown_without_their_secrets() {
     let place = Place::new();
     let agent = place.start();

@@ -46,7 +46,7 @@ pub(super) fn read_all(text: &str, others: &[(&str, &str)]) -> Loaded {
         others.iter().map(|(name, text)| source(&format!("destinations.d/{name}"), text)).collect();
     let problems = Problems::default();
     let config = assemble(&source("agent.toml", text), &others, &surroundings(), &problems);
-    finish(config, problems)
+    finish(config, problems.into_vec())
 }
 
 /// A destination of each type that is as short as it can be.

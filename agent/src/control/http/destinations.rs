@@ -10,12 +10,14 @@ use axum::http::header::CACHE_CONTROL;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use scaidrive_codecs::verdict::shown;
 use serde_json::Value;
 
 use super::{Panel, Problem, Shared, body, off_the_thread, only_get, only_post};
 use crate::config::OnFull;
 use crate::control::destinations::{
-    DestinationWhole, Paused, ReplayWish, Replayed, event, find, pause_value, replay_value, settings,
+    DestinationWhole, Paused, ReplayWish, Replayed, Tested, event, find, pause_value, replay_value, settings,
+    tested_event,
 };
 use crate::control::socket::Caller;
 use crate::control::status::{self, DestinationStatus, FROM_THE_OLDEST, ReplayStatus};
@@ -31,6 +33,7 @@ pub(super) fn routes() -> Router<Arc<Panel>> {
         .route("/v1/destinations/{destination}/pause", only_post(post(pause)))
         .route("/v1/destinations/{destination}/resume", only_post(post(resume)))
         .route("/v1/destinations/{destination}/replay", only_post(post(replay)))
+        .route("/v1/destinations/{destination}/tested", only_post(post(tested)))
 }
 
 async fn list(State(panel): Shared) -> Response {
@@ -88,6 +91,24 @@ async fn rest(panel: Arc<Panel>, name: String, caller: Caller, rests: bool) -> R
         Ok(Json(Paused { destination: name, is_changed, before, after, window_ms, holds_producers }).into_response())
     })
     .await
+}
+
+/// Somebody has tested a destination beside this agent, in use here or not: that goes into the audit trail.
+async fn tested(
+    State(panel): Shared,
+    Path(name): Path<String>,
+    ConnectInfo(caller): ConnectInfo<Caller>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let bytes = body(request, WISH_MAX).await?;
+    let tested: Tested = serde_json::from_slice(&bytes).map_err(|problem| {
+        let detail = format!("the request does not say what came of the test: {problem}");
+        Problem::new(StatusCode::BAD_REQUEST, detail).advise("use the command line of the version that runs")
+    })?;
+    let (who, name) = (caller.to_string(), shown(&name));
+    tracing::info!(destination = %name, "tested, by {who}: {}", tested.code.as_deref().unwrap_or("all is well"));
+    panel.hands.tell(tested_event(&who, &name, &tested));
+    Ok(Json(tested).into_response())
 }
 
 fn not_kept(problem: &io::Error) -> Problem {

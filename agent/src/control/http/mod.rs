@@ -11,6 +11,7 @@
 //! | `/v1/destinations/{destination}` | one, with its settings | socket |
 //! | `POST /v1/destinations/{destination}/pause`, `…/resume` | stops sending to it, or goes on | socket |
 //! | `POST /v1/destinations/{destination}/replay` | sends it again what the log holds, or with `{"from_ms"}` what was accepted since then | socket |
+//! | `POST /v1/destinations/{destination}/tested` | notes in the audit trail what came of a test | socket |
 //! | `/v1/deadletters` | the stores | socket |
 //! | `/v1/deadletters/{destination}?after=&limit=` | a page of one store | socket |
 //! | `POST /v1/deadletters/{destination}/drop` | gives letters up for good: `{"up_to": id}`, or `{"letters": [{"stream", "n"}]}` | socket |

@@ -144,7 +144,7 @@ mod tests {
 
     fn ended() -> Option<TransportError> {
         let what = String::from("the receiver closed the RELP session");
-        Some(TransportError { stage: Stage::Reply, kind: FailureKind::Closed, outcome_unknown: false, what })
+        Some(TransportError { stage: Stage::Reply, kind: FailureKind::Closed, outcome_unknown: false, what, tls: None })
     }
 
     #[test]
