@@ -9,7 +9,7 @@ use events::*;
 use scaidrive_codecs::datadog::{Datadog, DatadogSettings};
 use scaidrive_codecs::elastic::{DocumentId, Elastic, ElasticSettings, Op};
 use scaidrive_codecs::sumo::{Sumo, SumoSettings};
-use scaidrive_codecs::{Body, Entry, Event, Format, Scratch, index};
+use scaidrive_codecs::{Body, Entry, Event, Format, Redacted, Redaction, RedactionSpec, Scratch, Shape, index};
 
 struct Counting;
 
@@ -36,26 +36,30 @@ static COUNTING: Counting = Counting;
 
 #[test]
 fn encoding_does_not_allocate_after_warm_up() {
-    let id = DocumentId::StreamAndNumber;
-    let elastic = Elastic::new(&ElasticSettings {
-        base: String::new(),
-        target: "audit".into(),
-        op: Op::Create,
-        id,
-        shape: scaidrive_codecs::Shape::Canonical,
-    });
+    let elastic = |shape| {
+        let (base, target) = (String::new(), String::from("audit"));
+        let settings = ElasticSettings { base, target, op: Op::Create, id: DocumentId::StreamAndNumber, shape };
+        Elastic::new(&settings).unwrap()
+    };
     let text = String::from("scaidrive");
     let datadog =
         Datadog::new(&DatadogSettings { source: text.clone(), service: text.clone(), hostname: text, tags: vec![] });
-    let sumo = Sumo::new(&SumoSettings {
-        path: "/".into(),
-        name: None,
-        host: None,
-        category: None,
-        fields: vec![],
-        shape: scaidrive_codecs::Shape::Canonical,
-    });
-    let formats: [&dyn Format; 3] = [&elastic.unwrap(), &datadog.unwrap(), &sumo.unwrap()];
+    let mut formats: Vec<Box<dyn Format>> = vec![Box::new(datadog.unwrap())];
+    for shape in Shape::ALL {
+        let sumo = SumoSettings { path: "/".into(), name: None, host: None, category: None, fields: vec![], shape };
+        formats.push(Box::new(Sumo::new(&sumo).unwrap()));
+        if !shape.is_text() {
+            formats.push(Box::new(elastic(shape)));
+        }
+        let hidden = |paths: &[&str]| paths.iter().map(|path| (*path).to_owned()).collect();
+        let spec = RedactionSpec {
+            drop: hidden(&["payload.x", "session_id"]),
+            mask: hidden(&["ip", "extra"]),
+            hash: hidden(&["user_email"]),
+        };
+        let redaction = Redaction::compile(&spec, Some(b"0123456789abcdef")).unwrap();
+        formats.push(Redacted::wrap(Box::new(Sumo::new(&sumo).unwrap()), &redaction));
+    }
     let large = raw_with_payload(20, 10_000);
     let raws = [RAW, MINIMAL, &large];
     let indexes = raws.map(|raw| index(raw.as_bytes()).unwrap());

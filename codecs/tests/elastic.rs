@@ -2,13 +2,14 @@
 
 mod common;
 mod events;
+mod kinds;
 
 use common::golden;
 use events::*;
 use proptest::prelude::*;
 use scaidrive_codecs::elastic::*;
 use scaidrive_codecs::http::Reply;
-use scaidrive_codecs::{Format, RefusedItem, Stamp, Verdict};
+use scaidrive_codecs::{Format, RefusedItem, Shape, Stamp, Verdict};
 use serde_json::{Value, json};
 
 fn settings(op: Op, id: DocumentId) -> ElasticSettings {
@@ -17,7 +18,7 @@ fn settings(op: Op, id: DocumentId) -> ElasticSettings {
         target: "logs-scaidrive.audit-default".into(),
         op,
         id,
-        shape: scaidrive_codecs::Shape::Canonical,
+        shape: Shape::Canonical,
     }
 }
 
@@ -50,6 +51,36 @@ fn the_golden_templates_have_not_changed_and_map_every_field() {
         let fields = scaidrive_codecs::Field::ALL.map(scaidrive_codecs::Field::name);
         assert!(fields.iter().chain(&["@timestamp", "siem"]).all(|field| mapped.contains_key(*field)));
         assert_eq!(mapped.len(), fields.len() + 2);
+    }
+}
+
+#[test]
+fn the_template_of_a_shape_maps_every_field_that_its_golden_events_have() {
+    for (shape, name) in [(Shape::Ecs, "ecs"), (Shape::Ocsf, "ocsf")] {
+        for (flavor, file) in [(Flavor::Elasticsearch, "elasticsearch"), (Flavor::OpenSearch, "opensearch")] {
+            let settings = ElasticSettings { shape, ..settings(Op::Create, DocumentId::StreamAndNumber) };
+            let text = index_template(&settings, flavor);
+            golden(&format!("elastic/{name}_{file}.json"), &text);
+            let template: Value = serde_json::from_str(&text).unwrap();
+            for kind in kinds::kinds() {
+                let format = Elastic::new(&settings).unwrap();
+                let body = request_body(&format, &[&kind.raw], Some(STAMP), NOW_MS).unwrap();
+                let document = String::from_utf8(body).unwrap().lines().nth(1).unwrap().to_owned();
+                let document = value_without_repeats(document.as_bytes());
+                check_that_it_is_mapped(&document, &template["template"]["mappings"], kind.name);
+            }
+        }
+    }
+}
+
+/// Each member is mapped, down to where one field takes a whole object.
+fn check_that_it_is_mapped(value: &Value, mapping: &Value, path: &str) {
+    for (key, inner) in value.as_object().unwrap() {
+        let mapped = &mapping["properties"][key];
+        assert!(mapped.is_object(), "{path}.{key}");
+        if inner.is_object() && !["flattened", "flat_object"].contains(&mapped["type"].as_str().unwrap_or_default()) {
+            check_that_it_is_mapped(inner, mapped, &format!("{path}.{key}"));
+        }
     }
 }
 

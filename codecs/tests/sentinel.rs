@@ -2,6 +2,7 @@
 
 mod common;
 mod formats;
+mod kinds;
 mod requests;
 
 use common::golden;
@@ -9,13 +10,13 @@ use formats::*;
 use proptest::prelude::*;
 use requests::*;
 use scaidrive_codecs::sentinel::*;
-use scaidrive_codecs::{Format, RefusedItem, Verdict};
+use scaidrive_codecs::{Format, RefusedItem, Shape, Verdict};
 use serde_json::{Map, Value, json};
 
 const DCR: &str = "dcr-0123456789abcdef0123456789ABCDEF";
 
 fn settings(dcr: &str, stream: &str) -> SentinelSettings {
-    SentinelSettings { dcr: dcr.into(), stream: stream.into(), shape: scaidrive_codecs::Shape::Canonical }
+    SentinelSettings { dcr: dcr.into(), stream: stream.into(), shape: Shape::Canonical }
 }
 
 fn sentinel() -> Sentinel {
@@ -81,6 +82,35 @@ fn the_golden_body_has_not_changed() {
 #[test]
 fn the_generated_rule_has_not_changed() {
     golden("sentinel_rule.json", &data_collection_rule(&settings(DCR, STREAM_NAME)));
+}
+
+#[test]
+fn a_row_of_asim_has_only_columns_that_its_rule_declares_with_these_types() {
+    let settings = SentinelSettings { shape: Shape::Asim, ..settings(DCR, ASIM_STREAM) };
+    let rule = data_collection_rule(&settings);
+    golden("sentinel_asim_rule.json", &rule);
+    let rule: Value = serde_json::from_str(&rule).unwrap();
+    let declared = &rule["resources"][1]["properties"]["streamDeclarations"][ASIM_STREAM]["columns"];
+    let format = Sentinel::new(&settings).unwrap();
+    for kind in kinds::kinds() {
+        let rows: Vec<Map<String, Value>> =
+            serde_json::from_slice(&sent(&format, &[&kind.raw, &kind.raw]).unwrap()).unwrap();
+        assert_eq!(rows.len(), 2);
+        for (name, value) in &rows[0] {
+            let column = declared.as_array().unwrap().iter().find(|column| column["name"] == name.as_str());
+            let fits = match column.unwrap()["type"].as_str().unwrap() {
+                "string" | "datetime" => value.is_string(),
+                "int" => value.is_u64(),
+                "dynamic" => value.is_object(),
+                other => panic!("{other}"),
+            };
+            assert!(fits, "{}: {name} is {value}", kind.name);
+        }
+    }
+    let large = RAW.replace(r#"{"x":[1, 2],"#, &format!(r#"{{"x":1,"long":"{}","#, "x".repeat(VALUE_MAX)));
+    let rows: Value = serde_json::from_slice(&sent(&format, &[&large]).unwrap()).unwrap();
+    assert_eq!(rows[0]["AdditionalFields"]["truncated"], true);
+    assert_eq!(rows[0]["AdditionalFields"]["payload"], serde_json::json!({"x": 1}));
 }
 
 #[test]

@@ -12,6 +12,7 @@ use proptest::prelude::*;
 use readers::{Cef, Leef, flat};
 use scaidrive_codecs::json::unescaped;
 use scaidrive_codecs::shape::Limits;
+use scaidrive_codecs::syslog::{Framing, Header, Msg, Syslog, SyslogSettings};
 use scaidrive_codecs::{Body, Entry, Event, Field, Scratch, Shape, index};
 use serde_json::Value;
 
@@ -92,8 +93,8 @@ fn places(shape: Shape, field: Field) -> &'static [&'static str] {
         (Shape::Ocsf, Field::Category) => &["unmapped.category"],
         (Shape::Ocsf, Field::Action) => &["metadata.event_code"],
         (Shape::Ocsf, Field::Severity) => &["severity"],
-        (Shape::Ocsf, Field::UserId) => &["actor.user.uid", "user.uid"],
-        (Shape::Ocsf, Field::UserEmail) => &["actor.user.email_addr", "user.email_addr"],
+        (Shape::Ocsf, Field::UserId) => &["actor.user.uid", "user.uid", "unmapped.user_id"],
+        (Shape::Ocsf, Field::UserEmail) => &["actor.user.email_addr", "user.email_addr", "unmapped.user_email"],
         (Shape::Ocsf, Field::ServiceAccount) => &["unmapped.service_account"],
         (Shape::Ocsf, Field::ResourceId) => {
             &["file.uid", "group.uid", "entity.uid", "unmapped.resource_id", "user.uid"]
@@ -103,7 +104,7 @@ fn places(shape: Shape, field: Field) -> &'static [&'static str] {
         }
         (Shape::Ocsf, Field::Ip) => &["src_endpoint.ip", "unmapped.ip"],
         (Shape::Ocsf, Field::UserAgent) => &["http_request.user_agent", "unmapped.user_agent"],
-        (Shape::Ocsf, Field::SessionId) => &["actor.session.uid", "session.uid"],
+        (Shape::Ocsf, Field::SessionId) => &["actor.session.uid", "session.uid", "unmapped.session_id"],
         (Shape::Ocsf, Field::Payload) => &["unmapped.payload"],
         (Shape::Asim, Field::EventId) => &["EventOriginalUid"],
         (Shape::Asim, Field::Timestamp) => &["TimeGenerated"],
@@ -389,6 +390,72 @@ fn an_index_of_other_bytes_does_not_panic() {
                 shape.write(&event, &entry, &Limits::NONE, &mut body, &mut Scratch::default());
                 assert_eq!(body.slices(|_| raw).map(<[u8]>::len).sum::<usize>(), body.len());
             }
+        }
+    }
+}
+
+fn syslog(shape: Shape, header: Header, max_len: usize) -> Syslog {
+    Syslog::new(&SyslogSettings {
+        header,
+        facility: 16,
+        hostname: "node-7.example.com".into(),
+        app_name: "scaidrive".into(),
+        procid: "-".into(),
+        msg: Msg::Json,
+        framing: Framing::OctetCounting,
+        bom: false,
+        max_len,
+        enterprise_id: 32473,
+        shape,
+    })
+    .unwrap()
+}
+
+/// A message without its count.
+fn message(syslog: &Syslog, raw: &str) -> Result<String, String> {
+    let found = index(raw.as_bytes()).unwrap();
+    let mut body = Body::new();
+    let event = Event::new(raw.as_bytes(), &found);
+    let encoded = syslog.encode(&event, &STAMP, 0, &mut body, &mut Scratch::default());
+    encoded.map_err(|problem| problem.to_string())?;
+    let bytes: Vec<u8> = body.slices(|_| raw.as_bytes()).flatten().copied().collect();
+    let text = String::from_utf8(bytes).unwrap();
+    let (count, message) = text.split_once(' ').unwrap();
+    assert_eq!(count.parse(), Ok(message.len()));
+    Ok(message.to_owned())
+}
+
+#[test]
+fn a_shape_goes_by_syslog_behind_the_header_that_its_receivers_expect() {
+    let raw = &kinds()[0].raw;
+    let new = message(&syslog(Shape::Cef, Header::Rfc5424, 8192), raw).unwrap();
+    let header = "<134>1 2026-05-12T14:23:01.453Z node-7.example.com scaidrive - file.download - ";
+    assert_eq!(new, header.to_owned() + &whole(Shape::Cef, raw));
+    let old = Header::Rfc3164 { utc_offset: 0 };
+    for shape in [Shape::Cef, Shape::Leef] {
+        let found = message(&syslog(shape, old, 8192), raw).unwrap();
+        assert_eq!(found, "<134>May 12 14:23:01 node-7 ".to_owned() + &whole(shape, raw));
+    }
+    let json = message(&syslog(Shape::Ecs, old, 8192), raw).unwrap();
+    assert_eq!(json, "<134>May 12 14:23:01 node-7 scaidrive: ".to_owned() + &whole(Shape::Ecs, raw));
+}
+
+#[test]
+fn a_message_that_is_too_long_loses_payload_agent_and_path_in_turn_and_says_so() {
+    let long = kinds().into_iter().find(|kind| kind.name == "long_fields").unwrap().raw;
+    let without_extra = long[..long.find(",\"extra\"").unwrap()].to_owned() + "}";
+    for shape in Shape::ALL.into_iter().filter(|shape| *shape != Shape::Canonical) {
+        for max_len in [8192, 5000, 3000, 2500, 1500] {
+            let found = message(&syslog(shape, Header::Rfc5424, max_len), &without_extra).unwrap();
+            assert!(found.len() <= max_len, "{}: {} of {max_len}", shape.name(), found.len());
+            let body = found.split_once(" file.download - ").unwrap().1;
+            let values = values(shape, body);
+            assert!(values.iter().any(|(key, _)| key.ends_with("truncated")), "{}: {found}", shape.name());
+            assert!(values.iter().any(|(_, value)| *value == "evt_01HE8ZP4T9QK3M7N5R2V6X8Y0A"));
+        }
+        // Members that no field knows are not cut.
+        if !shape.is_text() {
+            assert!(message(&syslog(shape, Header::Rfc5424, 1500), &long).unwrap_err().contains("at most 1500"));
         }
     }
 }

@@ -223,6 +223,9 @@ fn ocsf(flat: &str) -> String {
           "properties": {{
             "category": {{"type": "keyword", "ignore_above": 1024}},
             "service_account": {{"type": "keyword", "ignore_above": 1024}},
+            "user_id": {{"type": "keyword", "ignore_above": 1024}},
+            "user_email": {{"type": "keyword", "ignore_above": 1024}},
+            "session_id": {{"type": "keyword", "ignore_above": 1024}},
             "ip": {{"type": "keyword", "ignore_above": 1024}},
             "user_agent": {{"type": "keyword", "ignore_above": 1024}},
             "resource_id": {{"type": "keyword", "ignore_above": 1024}},

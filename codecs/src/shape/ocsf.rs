@@ -72,7 +72,7 @@ const ACTOR: Member = member(
 const USER: &[Member] = &[
     member("uid", Value::Written(|seen| seen.text(Field::UserId).or_else(|| account(seen)))),
     member("name", Value::Json(write_name)),
-    field("email_addr", Field::UserEmail),
+    member("email_addr", Value::Written(email)),
     member("type_id", Value::Number(|seen| Some(user_type(seen)))),
 ];
 
@@ -141,7 +141,6 @@ const ACCOUNT_CHANGE: &[Member] = &[
 
 const GROUP_MANAGEMENT: &[Member] = &[ACTOR, ENDPOINT, REQUEST, member("group", Value::Object(THING))];
 const ENTITY_MANAGEMENT: &[Member] = &[ACTOR, ENDPOINT, REQUEST, member("entity", Value::Object(THING))];
-const OTHERS: &[Member] = &[ACTOR];
 
 const THING: &[Member] = &[
     field("uid", Field::ResourceId),
@@ -160,6 +159,12 @@ const THING: &[Member] = &[
 const OWN: &[Member] = &[
     field("category", Field::Category),
     field("service_account", Field::ServiceAccount),
+    member("user_id", Value::Written(|seen| unless(has_endpoint(seen), seen.text(Field::UserId)))),
+    member(
+        "user_email",
+        Value::Written(|seen| unless(has_endpoint(seen) && email(seen).is_some(), seen.text(Field::UserEmail))),
+    ),
+    member("session_id", Value::Written(|seen| unless(has_endpoint(seen), seen.text(Field::SessionId)))),
     member("ip", Value::Written(|seen| if has_endpoint(seen) { no_address(seen) } else { seen.text(Field::Ip) })),
     member("user_agent", Value::Written(|seen| unless(has_endpoint(seen), seen.text(Field::UserAgent)))),
     member("resource_id", Value::Written(|seen| unless(has_object(seen), seen.text(Field::ResourceId)))),
@@ -174,7 +179,8 @@ fn class_members(class: OcsfClass) -> &'static [Member] {
         OcsfClass::AccountChange => ACCOUNT_CHANGE,
         OcsfClass::GroupManagement => GROUP_MANAGEMENT,
         OcsfClass::EntityManagement => ENTITY_MANAGEMENT,
-        OcsfClass::BaseEvent | OcsfClass::ApplicationError => OTHERS,
+        // Neither has an actor of its own.
+        OcsfClass::BaseEvent | OcsfClass::ApplicationError => &[],
     }
 }
 
@@ -193,6 +199,19 @@ fn has_path(seen: &Seen<'_>) -> bool {
 
 fn unless<T>(is_elsewhere: bool, value: Option<T>) -> Option<T> {
     if is_elsewhere { None } else { value }
+}
+
+/// The e-mail address, where it is one that the schema's type `email_t` takes: ASCII, and a domain with a dot.
+fn email<'a>(seen: &Seen<'a>) -> Option<&'a [u8]> {
+    let written = seen.text(Field::UserEmail)?;
+    let (local, domain) = written.split_at(memchr::memchr(b'@', written)?);
+    let (host, rest) = domain[1..].split_at(memchr::memchr(b'.', &domain[1..])?);
+    let is_local = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+,-./=?^_`{|}~".contains(byte);
+    let is_host = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'-';
+    let is_rest = |byte: &u8| is_host(byte) || *byte == b'.';
+    let fits = !local.is_empty() && !host.is_empty() && rest.len() > 1;
+    let is_plain = local.iter().all(is_local) && host.iter().all(is_host) && rest.iter().all(is_rest);
+    (fits && is_plain).then_some(written)
 }
 
 fn type_uid(seen: &Seen<'_>) -> Option<u64> {
