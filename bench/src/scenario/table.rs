@@ -609,12 +609,12 @@ const SHAPES: Scenario = Scenario {
     method: "As in `elastic`. Redaction masks one value and hashes another. Numbers are not checked where a schema parts them.",
     wire: Wire::ELASTIC,
     tenants: Tenants::ZIPF,
-    cases: &[
+    cases: &[&[
         agent("canonical", Setup::PLAIN, FLOOD),
         agent("ecs", Setup::shaped(Shape::Ecs), FLOOD),
         agent("ocsf", Setup::shaped(Shape::Ocsf), FLOOD),
         agent("redacted", Setup::REDACTED, FLOOD),
-    ],
+    ]],
     estimates: &[
         expected(
             "ecs",
@@ -643,12 +643,12 @@ const SHAPES_SYSLOG: Scenario = Scenario {
     method: "As in `syslog`. Numbers are not checked where a schema parts them.",
     wire: Wire::SYSLOG,
     tenants: Tenants::ZIPF,
-    cases: &[
+    cases: &[&[
         agent("canonical", Setup::PLAIN, FLOOD),
         agent("cef", Setup::shaped(Shape::Cef), FLOOD),
         agent("leef", Setup::shaped(Shape::Leef), FLOOD),
         agent("asim", Setup::shaped(Shape::Asim), FLOOD),
-    ],
+    ]],
     estimates: &[expected(
         "cef",
         Metric::CpuPerEvent,
