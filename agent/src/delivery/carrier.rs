@@ -161,13 +161,14 @@ pub(super) fn encode_if_needed(
     job: &mut Job<Record>,
     scratch: &mut Scratch,
 ) -> Result<(), Outcome> {
-    let (outlet, wall_ms) = (place.outlet.borrow(), shard.runtime.wall_ms());
+    let (mut outlet, wall_ms) = (place.outlet.borrow_mut(), shard.runtime.wall_ms());
     // Also when the wall clock was set back: an encoding from the future is no better.
     let is_stale = outlet.encoder.encoded_for().is_some_and(|life| wall_ms.abs_diff(job.batch.encoded_ms) > life.0);
     if job.batch.is_encoded && !is_stale {
         return Ok(());
     }
     let encoded = outlet.encoder.encode_again(&mut job.batch, outlet.stream(), wall_ms, scratch);
+    outlet.encoded(job);
     encoded.map_err(|Misfit { position, why }| Outcome::Refused { offender: Some(position), why })
 }
 

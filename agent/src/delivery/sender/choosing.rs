@@ -18,13 +18,6 @@ pub enum ToDo<T> {
 }
 
 impl<T> Sender<T> {
-    /// What to do at `now`. A batch that is not full takes a slot of `pace`.
-    pub fn next(&mut self, now: Millis, pace: &mut Pace) -> ToDo<T> {
-        let todo = self.choose(now, pace);
-        self.recount();
-        todo
-    }
-
     /// Whether a request could go at `now` beside those under way: a batch is full, goes again, or has waited for company
     /// long enough, or nothing at all is under way.
     pub fn has_more(&self, now: Millis) -> bool {
@@ -33,7 +26,8 @@ impl<T> Sender<T> {
         is_idle || has_lingered || !self.ready.is_empty() || !self.again.is_empty()
     }
 
-    fn choose(&mut self, now: Millis, pace: &mut Pace) -> ToDo<T> {
+    /// What to do at `now`. A batch that is not full takes a slot of `pace`.
+    pub fn next(&mut self, now: Millis, pace: &mut Pace) -> ToDo<T> {
         self.is_gathering = false;
         pace.give_back(std::mem::take(&mut self.slots_unused));
         match self.gate.pass(now) {
@@ -64,14 +58,13 @@ impl<T> Sender<T> {
         }
         self.under_way += 1;
         self.sent += 1;
-        // What was written to a pipe waits in its trail, which has a bound of its own.
-        let memory = if self.limits.is_pipe { 0 } else { batch.memory() };
-        self.under_way_memory += memory;
-        Job { batch, purpose, number: self.sent, memory, is_parked: false }
+        let body_memory = batch.body_memory();
+        self.share.grow(body_memory);
+        Job { batch, purpose, number: self.sent, body_memory, is_parked: false }
     }
 
     fn next_ordinary(&mut self, now: Millis, pace: &mut Pace) -> ToDo<T> {
-        if let Some((purpose, batch)) = self.again.pop_front() {
+        if let Some((purpose, batch)) = self.take_again() {
             let (purpose, batch) = self.bounded(purpose, batch);
             return ToDo::Send(self.send(purpose, batch));
         }
@@ -91,7 +84,7 @@ impl<T> Sender<T> {
             }
             self.close_open();
         }
-        if let Some(batch) = self.ready.pop_front() {
+        if let Some(batch) = self.take_ready() {
             let (purpose, batch) = self.bounded(Purpose::Ordinary, batch);
             return ToDo::Send(self.send(purpose, batch));
         }
@@ -135,11 +128,11 @@ impl<T> Sender<T> {
             self.gate.probe_sent();
             return ToDo::Send(job);
         }
-        let taken = self.again.pop_front().or_else(|| {
+        let taken = self.take_again().or_else(|| {
             if self.ready.is_empty() && !self.open.items.is_empty() {
                 self.close_open();
             }
-            self.ready.pop_front().map(|batch| (Purpose::Ordinary, batch))
+            self.take_ready().map(|batch| (Purpose::Ordinary, batch))
         });
         let Some((purpose, mut batch)) = taken.or_else(|| {
             let at = self.suspects.iter().position(|suspect| suspect.since > 0)?;
