@@ -120,11 +120,15 @@ impl<T> Sender<T> {
         self.pool().keep_body(std::mem::take(&mut job.batch.body));
     }
 
-    /// Whoever carries this has made its body: from now on it counts.
-    pub fn encoded(&mut self, job: &mut Job<T>) {
+    /// Whoever carries this has made its body, or tried: from now on it counts. False when it is longer than a request may
+    /// be: then what was cut off is next, and the rest wants a body of its own.
+    pub fn encoded(&mut self, job: &mut Job<T>) -> bool {
         self.share.shrink(job.body_memory);
         job.body_memory = job.batch.body_memory();
         self.share.grow(job.body_memory);
+        // A search has to hear of all that it tests.
+        let may_cut = job.batch.is_encoded && job.purpose != Purpose::Test;
+        !(may_cut && self.cut(&mut job.batch))
     }
 
     /// How a request ended. What became of its events is added to `effects`.

@@ -355,7 +355,7 @@ fn every_event_is_settled_exactly_once_whatever_the_destination_answers_and_what
                 }
                 3..=5 => {
                     if let ToDo::Send(mut job) = world.next() {
-                        if !job.batch.is_encoded {
+                        while !job.batch.is_encoded {
                             encode_late(&mut world.sender, &mut job);
                         }
                         match world.prng.below(3) {
@@ -401,7 +401,7 @@ fn encode_late(sender: &mut Sender<()>, job: &mut Job<()>) {
     job.batch.body.clear();
     job.batch.items.iter().for_each(|_| job.batch.body.push_glue(b"0123456789"));
     job.batch.is_encoded = true;
-    sender.encoded(job);
+    assert_eq!(sender.encoded(job), job.batch.is_encoded);
 }
 
 /// What a sender should count in the pool while these requests are not settled, counted one by one.
@@ -831,6 +831,45 @@ fn bodies_of_requests_that_never_end_are_counted_and_leave_a_healthy_destination
 }
 
 #[test]
+fn a_full_pipe_has_room_again_as_soon_as_it_has_sent_and_though_nothing_is_settled() {
+    let mut world = World::new(PIPE, 37);
+    while world.sender.has_room() {
+        world.offer(1);
+    }
+    let ToDo::Send(mut job) = world.next() else { panic!("a pipe waits for nothing") };
+    assert!(world.sender.has_room(), "what was sent is no more in the way");
+    world.sender.keep_without_body(&mut job);
+    world.sender.reached();
+    assert!(world.sender.has_room());
+}
+
+#[test]
+fn after_a_413_what_goes_without_a_body_is_cut_when_it_gets_one() {
+    let pool = Pool::default();
+    let mut crowd = pool.share();
+    crowd.grow(POOL_BYTES / 2);
+    let mut world = World { sender: Sender::new(LIMITS, &pool), ..World::new(LIMITS, 38) };
+    world.offer(2_000);
+    // Four batches of 5,000 bytes wait; no request above 4,096 is taken.
+    let (mut refused, mut sent_too_large) = (0, 0);
+    while world.sender.held_events() > 0 {
+        let ToDo::Send(mut job) = world.next() else { panic!("there is something to send") };
+        while !job.batch.is_encoded {
+            encode_late(&mut world.sender, &mut job);
+        }
+        assert_eq!(job.batch.body.len(), 10 * job.batch.items.len(), "the body belongs to the events");
+        let is_too_large = job.batch.body.len() > 4_096;
+        sent_too_large += u32::from(is_too_large && world.sender.learned_size < LIMITS.max_size);
+        refused += u32::from(is_too_large);
+        let outcome = if is_too_large { Outcome::TooLarge { why: "413".into() } } else { accept() };
+        world.settle(job, outcome);
+    }
+    assert_eq!((refused, sent_too_large), (1, 0), "it is learned once");
+    assert_eq!(world.delivered.iter().copied().collect::<BTreeSet<_>>().len(), 2_000);
+    world.assert_all_accounted_for();
+}
+
+#[test]
 fn a_destination_that_one_event_alone_found_down_keeps_no_bodies() {
     let mut world = World::new(LIMITS, 36);
     world.offer(1_200);
@@ -851,6 +890,7 @@ fn one_more_carrier_is_of_use_only_for_what_could_go_beside_what_is_under_way() 
     assert!(!world.sender.has_more(world.now));
     world.offer(1);
     assert!(!world.sender.has_more(world.now), "it waits for company");
+    assert_eq!(world.sender.lingers_until(), Some(world.now.plus(LIMITS.linger)));
     assert!(world.sender.has_more(world.now.plus(LIMITS.linger)), "it has waited long enough");
     world.offer(500);
     assert!(world.sender.has_more(world.now), "a batch is full");
