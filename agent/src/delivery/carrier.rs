@@ -86,6 +86,7 @@ pub(super) async fn next_job(
     let wait = match wish {
         Wish::Send(job) => {
             place.spend(&job, now, shard.runtime.wall_ms());
+            read_on(shard, place);
             return Next::Job(job);
         }
         Wish::WaitUntil(moment) => moment.since(now).max(Millis(1)),
@@ -103,6 +104,13 @@ pub(super) async fn next_job(
     let timed_out = or(event, timer).await;
     place.idle.set(place.idle.get() - 1);
     if timed_out && wait >= patience { Next::End } else { Next::Again }
+}
+
+/// What was sent may leave room for what waits in the log: then the shard reads on, and does not wait for an answer.
+pub(super) fn read_on(shard: &Rc<Shard>, place: &Rc<Place>) {
+    if place.outlet.borrow().waits_though_it_has_room() {
+        shard.touch_and_ring(place);
+    }
 }
 
 pub(super) fn settle(shard: &Rc<Shard>, place: &Rc<Place>, job: Job<Record>, outcome: Outcome) {
@@ -150,7 +158,7 @@ fn outcome_wants_fresh_secret(outcome: &Outcome) -> bool {
     matches!(outcome, Outcome::Retry { hold: Hold::Credentials | Hold::Misconfigured, .. })
 }
 
-/// Sees to it that a batch has a body that belongs to it.
+/// Sees to it that a batch has a body that belongs to it. What turns out too long is cut, and the rest goes next.
 ///
 /// # Errors
 /// How the job ends when one of its events does not fit the format any more: as if the destination had refused it, so
@@ -161,14 +169,20 @@ pub(super) fn encode_if_needed(
     job: &mut Job<Record>,
     scratch: &mut Scratch,
 ) -> Result<(), Outcome> {
-    let (outlet, wall_ms) = (place.outlet.borrow(), shard.runtime.wall_ms());
+    let (mut outlet, wall_ms) = (place.outlet.borrow_mut(), shard.runtime.wall_ms());
     // Also when the wall clock was set back: an encoding from the future is no better.
     let is_stale = outlet.encoder.encoded_for().is_some_and(|life| wall_ms.abs_diff(job.batch.encoded_ms) > life.0);
     if job.batch.is_encoded && !is_stale {
         return Ok(());
     }
-    let encoded = outlet.encoder.encode_again(&mut job.batch, outlet.stream(), wall_ms, scratch);
-    encoded.map_err(|Misfit { position, why }| Outcome::Refused { offender: Some(position), why })
+    loop {
+        let encoded = outlet.encoder.encode_again(&mut job.batch, outlet.stream(), wall_ms, scratch);
+        let fits = outlet.encoded(job);
+        encoded.map_err(|Misfit { position, why }| Outcome::Refused { offender: Some(position), why })?;
+        if fits {
+            return Ok(());
+        }
+    }
 }
 
 /// The body of a request with one event alone, which borrows nothing from an event.

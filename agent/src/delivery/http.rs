@@ -12,7 +12,7 @@ use scaidrive_wal::Record;
 use super::acks::Pending;
 use super::carrier::{
     IDLE_MAX, Next, Sent, encode_if_needed, failed, leaves_doubt, lone_body, misconfigured, next_job, payload_of,
-    settle, settle_late, settle_lone,
+    read_on, settle, settle_late, settle_lone,
 };
 use super::encoder::outcome;
 use super::gate::Hold;
@@ -153,6 +153,7 @@ impl<'a> HttpCarrier<'a> {
 
     fn park(&mut self, id: u64, mut job: OutletJob, slow_down: bool) {
         self.place.outlet.borrow_mut().parked(&mut job, slow_down);
+        read_on(self.shard, self.place);
         let Some(acks) = &mut self.acks else { return };
         if acks.pending.is_from_another(id) {
             // On a channel of its own no old answer can be taken for a new one.

@@ -3,14 +3,19 @@
 //! A sender whose destination answers may hold as much as is left free: one alone gets half of the pool, and of several
 //! each gets the same part and leaves as much again for the next one (Choudhury and Hahne, "Dynamic queue length
 //! thresholds for shared-memory packet switches", 1998). One whose destination has not answered yet, or stands in the
-//! way, may hold [`SILENT_PART`] of that: a hundred that are down leave most of the pool to the one that is not. What a
-//! sender has no room for stays in the log, and is read again when there is.
+//! way, may hold [`SILENT_PART`] of that: a hundred that are down leave most of the pool to the one that is not. And
+//! whatever those hold together, for the others it is never more than [`SILENT_MAX`]. What a sender has no room for stays
+//! in the log, and is read again when there is.
 //!
 //! While much waits, open batches are *bare*: their events are encoded once to see that they fit, and again when they are
 //! sent. A thousand batches that each wait for their slot then hold places in the log instead of bodies.
 //!
-//! Counted are bytes of memory, not of events: events lie in the log and are lent. What was sent and is not settled yet
-//! (batches that wait for an acknowledgement, the trail of a pipe) is bounded by its sender, and not counted here.
+//! Counted are bytes of memory, not of events: events lie in the log and are lent. An event counts for its place in a
+//! list, a body for all that its buffers hold, from when it is made until its request has ended. Bodies that are made when
+//! they are sent are made whatever is free, so that everything goes some time: by those, by one event for each sender, and
+//! by the unused ends of lists, the pool may be overfilled; then nobody takes more until there is room again. What was sent
+//! and is not settled yet (batches that wait for an acknowledgement, all that a pipe has sent once) is bounded by its
+//! sender, and not counted here.
 //!
 //! Always true: [`Pool::filled`] is the sum of all shares; a share that is dropped is given back.
 
@@ -21,15 +26,14 @@ use scaidrive_codecs::Body;
 
 use super::sender::Item;
 
-/// Memory that the senders of one shard may fill together, in bytes. Each may exceed it by one event, so that nobody
-/// waits for ever.
+/// Memory that the senders of one shard may fill together, in bytes.
 pub const POOL_BYTES: usize = 24 << 20;
 /// What may be held for a destination that does not answer, as a part of what is free.
 pub const SILENT_PART: usize = 64;
+/// What all that is held for destinations that do not answer takes from those that do, at most, in bytes.
+pub const SILENT_MAX: usize = POOL_BYTES / 2;
 /// Above this open batches are bare, in bytes: a few destinations at full speed stay below it.
-const BARE_ABOVE: usize = POOL_BYTES / 8;
-/// What a share counts at most: what comes back from a broken pipe all at once must not stop everybody else.
-const SHARE_MAX: usize = POOL_BYTES / 2;
+const BARE_ABOVE: usize = POOL_BYTES / 4;
 /// Emptied buffers that are kept for reuse, in bytes.
 const SPARE_BYTES_MAX: usize = 4 << 20;
 
@@ -40,6 +44,8 @@ pub struct Pool<T>(Rc<Inner<T>>);
 #[derive(Debug)]
 struct Inner<T> {
     filled: Cell<usize>,
+    /// The part of it that is held for destinations that do not answer.
+    silent: Cell<usize>,
     spare: RefCell<Spare<T>>,
     /// What an event of a bare batch is encoded into, to see how long it is.
     trial: RefCell<Body>,
@@ -58,12 +64,18 @@ struct Spare<T> {
 pub struct Share<T> {
     pool: Pool<T>,
     bytes: usize,
+    answers: bool,
 }
 
 impl<T> Default for Pool<T> {
     fn default() -> Self {
         let spare = Spare { items: Vec::new(), bodies: Vec::new(), bytes: 0 };
-        Pool(Rc::new(Inner { filled: Cell::new(0), spare: RefCell::new(spare), trial: RefCell::default() }))
+        Pool(Rc::new(Inner {
+            filled: Cell::new(0),
+            silent: Cell::new(0),
+            spare: RefCell::new(spare),
+            trial: RefCell::default(),
+        }))
     }
 }
 
@@ -95,9 +107,9 @@ impl<T> Pool<T> {
         Ok(trial.len())
     }
 
-    /// An empty share.
+    /// An empty share, for a destination that has not answered yet.
     pub fn share(&self) -> Share<T> {
-        Share { pool: self.clone(), bytes: 0 }
+        Share { pool: self.clone(), bytes: 0, answers: false }
     }
 
     /// An empty buffer for the events of a batch.
@@ -148,12 +160,17 @@ impl<T> Share<T> {
         self.bytes
     }
 
-    /// So many bytes are held now.
-    pub fn set(&mut self, bytes: usize) {
-        let filled = &self.pool.0.filled;
-        filled.set(filled.get() - self.bytes);
-        self.bytes = bytes.min(SHARE_MAX);
-        filled.set(filled.get() + self.bytes);
+    /// Whether its destination answers.
+    pub fn answers(&self) -> bool {
+        self.answers
+    }
+
+    /// Its destination answers now, or does not.
+    pub fn set_answers(&mut self, answers: bool) {
+        let bytes = self.bytes;
+        self.set(0);
+        self.answers = answers;
+        self.set(bytes);
     }
 
     /// So many bytes more are held.
@@ -161,11 +178,31 @@ impl<T> Share<T> {
         self.set(self.bytes + bytes);
     }
 
-    /// Whether one more event may be held; `answers` says that the destination does.
-    pub fn has_room(&self, answers: bool) -> bool {
-        let free = POOL_BYTES.saturating_sub(self.pool.filled());
-        let part = if answers { free } else { free / SILENT_PART };
-        self.bytes == 0 || (self.bytes < part && self.bytes < SHARE_MAX)
+    /// So many bytes less are held.
+    pub fn shrink(&mut self, bytes: usize) {
+        debug_assert!(bytes <= self.bytes, "{bytes} of {}", self.bytes);
+        self.set(self.bytes.saturating_sub(bytes));
+    }
+
+    /// Whether one more event may be held.
+    pub fn has_room(&self) -> bool {
+        let Inner { filled, silent, .. } = &*self.pool.0;
+        let part = if self.answers {
+            let taken = filled.get() - silent.get() + silent.get().min(SILENT_MAX);
+            POOL_BYTES.saturating_sub(taken)
+        } else {
+            POOL_BYTES.saturating_sub(filled.get()) / SILENT_PART
+        };
+        self.bytes == 0 || self.bytes < part
+    }
+
+    fn set(&mut self, bytes: usize) {
+        let Inner { filled, silent, .. } = &*self.pool.0;
+        filled.set(filled.get() - self.bytes + bytes);
+        if !self.answers {
+            silent.set(silent.get() - self.bytes + bytes);
+        }
+        self.bytes = bytes;
     }
 }
 
@@ -184,20 +221,24 @@ mod tests {
     use super::*;
 
     /// Fills every share, a kilobyte at a time, until none has room.
-    fn fill(shares: &mut [Share<()>], answers: bool) {
-        while shares.iter().any(|share| share.has_room(answers)) {
-            for share in shares.iter_mut().filter(|share| share.has_room(answers)) {
-                share.set(share.bytes() + 1024);
-            }
+    fn fill(shares: &mut [Share<()>]) {
+        while shares.iter().any(Share::has_room) {
+            shares.iter_mut().filter(|share| share.has_room()).for_each(|share| share.grow(1024));
         }
+    }
+
+    fn shares(pool: &Pool<()>, count: usize, answer: bool) -> Vec<Share<()>> {
+        let mut shares: Vec<_> = (0..count).map(|_| pool.share()).collect();
+        shares.iter_mut().for_each(|share| share.set_answers(answer));
+        shares
     }
 
     #[test]
     fn one_alone_gets_half_and_equals_get_equal_parts() {
         for count in [1, 2, 9] {
             let pool = Pool::default();
-            let mut shares: Vec<Share<()>> = (0..count).map(|_| pool.share()).collect();
-            fill(&mut shares, true);
+            let mut shares = shares(&pool, count, true);
+            fill(&mut shares);
             let part = POOL_BYTES / (count + 1);
             assert!(shares.iter().all(|share| share.bytes().abs_diff(part) <= 1024), "{part}: {shares:?}");
         }
@@ -206,33 +247,57 @@ mod tests {
     #[test]
     fn many_that_are_down_leave_most_to_the_one_that_is_not() {
         let pool = Pool::default();
-        let mut down: Vec<Share<()>> = (0..49).map(|_| pool.share()).collect();
-        fill(&mut down, false);
+        let mut down = shares(&pool, 49, false);
+        fill(&mut down);
         assert!(pool.filled() < POOL_BYTES / 2, "{}", pool.filled());
-        let mut healthy = [pool.share()];
-        fill(&mut healthy, true);
+        let mut healthy = shares(&pool, 1, true);
+        fill(&mut healthy);
         assert!(healthy[0].bytes() > POOL_BYTES / 4, "{}", healthy[0].bytes());
+    }
+
+    #[test]
+    fn whatever_is_held_for_those_that_do_not_answer_half_of_the_pool_is_for_those_that_do() {
+        let pool = Pool::default();
+        let mut down = shares(&pool, 3, false);
+        down.iter_mut().for_each(|share| share.grow(POOL_BYTES));
+        assert!(down.iter().all(|share| !share.has_room()));
+        let mut healthy = shares(&pool, 3, true);
+        fill(&mut healthy);
+        let part = (POOL_BYTES - SILENT_MAX) / 4;
+        assert!(healthy.iter().all(|share| share.bytes().abs_diff(part) <= 1024), "{part}: {healthy:?}");
+        down[0].set_answers(true);
+        assert!(!healthy[0].has_room(), "what is held for one that answers counts in full");
+        down[0].set_answers(false);
+        down.clear();
+        assert!(healthy[0].has_room());
     }
 
     #[test]
     fn a_full_pool_leaves_room_for_one_event_each() {
         let pool = Pool::default();
-        let mut greedy: Vec<Share<()>> = (0..2).map(|_| pool.share()).collect();
-        greedy.iter_mut().for_each(|share| share.set(POOL_BYTES));
-        let mut late = pool.share();
-        assert!(late.has_room(false) && !greedy[0].has_room(true));
-        late.set(1);
-        assert!(!late.has_room(true));
+        let mut greedy = shares(&pool, 2, true);
+        greedy.iter_mut().for_each(|share| share.grow(POOL_BYTES / 2));
+        for answers in [false, true] {
+            let mut late = pool.share();
+            late.set_answers(answers);
+            assert!(late.has_room() && !greedy[0].has_room());
+            late.grow(1);
+            assert!(!late.has_room());
+        }
     }
 
     #[test]
-    fn what_is_dropped_is_given_back_and_what_comes_back_at_once_counts_half_at_most() {
-        let pool = Pool::default();
-        let mut share: Share<()> = pool.share();
-        share.set(10 * POOL_BYTES);
-        assert_eq!(pool.filled(), POOL_BYTES / 2);
-        drop(share);
-        assert_eq!(pool.filled(), 0);
+    fn what_is_dropped_is_given_back_whether_it_answers_or_not() {
+        let pool: Pool<()> = Pool::default();
+        for answer in [true, false] {
+            let mut shares = shares(&pool, 1, answer);
+            shares[0].grow(10 * POOL_BYTES);
+            assert_eq!(pool.filled(), 10 * POOL_BYTES);
+            shares[0].shrink(POOL_BYTES);
+            assert_eq!(pool.filled(), 9 * POOL_BYTES);
+            drop(shares);
+            assert_eq!(pool.filled(), 0);
+        }
     }
 
     #[test]

@@ -168,6 +168,8 @@ pub struct Shard {
     must_go: Cell<Seq>,
     stop: Cell<Stop>,
     next_housekeeping: Cell<Millis>,
+    /// When a batch that waits for company must be looked at, if any.
+    next_look: Cell<Option<Millis>>,
     next_cursors: Cell<Millis>,
     next_squeeze: Cell<Millis>,
     next_publish: Cell<Millis>,
@@ -237,6 +239,7 @@ impl Shard {
             must_go: Cell::new(Seq::FIRST),
             stop: Cell::new(Stop::No),
             next_housekeeping: Cell::new(now),
+            next_look: Cell::new(None),
             next_cursors: Cell::new(now),
             next_squeeze: Cell::new(now),
             next_publish: Cell::new(now),
@@ -290,7 +293,9 @@ impl Shard {
             if has_more {
                 yield_now().await;
             } else {
-                or(bell.changed(), alarm.at(self.runtime.now().plus(TURN_MAX))).await;
+                let latest = self.runtime.now().plus(TURN_MAX);
+                let moment = self.next_look.get().map_or(latest, |look| look.min(latest));
+                or(bell.changed(), alarm.at(moment)).await;
             }
         }
     }
@@ -388,11 +393,32 @@ impl Shard {
         }
         self.make_room();
         let has_more = self.read_passes();
+        self.look_at_lingering(now);
         let settled = self.settle_places(is_time);
         self.write_cursors(now, &settled);
         self.keep_for_touched(settled);
         self.publish(is_time);
         has_more
+    }
+
+    /// Touches the places with a batch that has waited for company long enough while all their carriers were busy.
+    fn look_at_lingering(&self, now: Millis) {
+        if self.next_look.get().is_none_or(|look| now < look) {
+            return;
+        }
+        self.next_look.set(None);
+        for place in self.places.borrow().iter() {
+            match place.wants_look_at() {
+                Some(until) if until <= now => self.touch(place),
+                Some(until) => self.look_by(until),
+                None => {}
+            }
+        }
+    }
+
+    /// Places are looked at by this moment, though nothing rings.
+    fn look_by(&self, moment: Millis) {
+        self.next_look.set(Some(self.next_look.get().map_or(moment, |look| look.min(moment))));
     }
 
     fn take_in(&self) {
@@ -529,6 +555,8 @@ impl Shard {
         if place.wants_carrier(self.now.get()) && !place.is_closed.get() && !self.is_stopping() {
             place.carriers.set(place.carriers.get() + 1);
             self.runtime.spawn(TaskName::Delivery, Box::pin(carrier::carry(Rc::clone(self), Rc::clone(place))));
+        } else if let Some(until) = place.wants_look_at().filter(|until| *until > self.now.get()) {
+            self.look_by(until);
         }
     }
 

@@ -265,8 +265,10 @@ impl Shard {
                 continue;
             }
             let condemned = outlet.judge(record, &event, is_given_up, self.now.get(), scratch, &mut books);
-            // One more event in a batch that somebody waits for is nothing that the turn has to look at.
-            let is_news = is_given_up || outlet.is_replay() || !place.is_attended(&outlet, self.now.get());
+            // One more event in a batch that somebody waits for is nothing that the turn has to look at; that a batch begins
+            // is, for it may have to go before anything else happens.
+            let is_attended = place.is_attended(&outlet, self.now.get()) && !outlet.sender().has_begun();
+            let is_news = is_given_up || outlet.is_replay() || !is_attended;
             drop(outlet);
             if is_news {
                 self.touch(place);

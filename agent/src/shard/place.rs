@@ -113,6 +113,13 @@ impl Place {
         self.idle.get() == 0 && self.carriers.get() < outlet.carriers_max().min(CARRIERS_MAX)
     }
 
+    /// When one more carrier is wanted although nothing happens: all are busy, and a batch may wait for company until then.
+    pub fn wants_look_at(&self) -> Option<Millis> {
+        let outlet = self.outlet.borrow();
+        let may_help = self.idle.get() == 0 && self.carriers.get() < outlet.carriers_max().min(CARRIERS_MAX);
+        outlet.sender().lingers_until().filter(|_| may_help && !outlet.is_at_rest())
+    }
+
     /// Whether what waits in `outlet`, this place's own, is seen to: a carrier waits for the batch that is being put
     /// together, or all are busy and look again when they are done, and one more would find nothing to send until then.
     pub fn is_attended(&self, outlet: &Outlet, now: Millis) -> bool {

@@ -8,7 +8,7 @@ use scaidrive_wal::Record;
 
 use super::{
     FINISH_MAX, IDLE_MAX, Next, Sent, encode_if_needed, failed, lone_body, misconfigured, next_job, payload_of,
-    poll_now, settle, settle_late, settle_lone,
+    poll_now, read_on, settle, settle_late, settle_lone,
 };
 use crate::alarm::Alarm;
 use crate::delivery::outlet::{LoneJob, OutletJob};
@@ -93,6 +93,7 @@ impl<'a> PipeCarrier<'a> {
         match self.write(job.batch.body.slices(payload_of(&job.batch.items))).await {
             Ok(()) => {
                 self.place.outlet.borrow_mut().batch_written(&mut job, self.shard.runtime.wall_ms());
+                read_on(self.shard, self.place);
                 self.leave_in_trail(OutletJob::Events(job), bytes);
             }
             Err(outcome) => {

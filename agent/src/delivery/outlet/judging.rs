@@ -3,7 +3,7 @@
 use scaidrive_codecs::{Body, Entry, Event, Field, Index, Scratch};
 use scaidrive_wal::{Record, Seq};
 
-use super::{Condemned, Outlet};
+use super::{Condemned, Outlet, Reading};
 use crate::delivery::sender::Item;
 use crate::stream::books::{Settlement, TenantBooks};
 use crate::stream::notice::Loss;
@@ -14,6 +14,11 @@ impl Outlet {
     /// Whether it takes more from a pass; `must_go` says that what comes next is to be given up, which needs no room.
     pub fn may_read(&self, must_go: bool) -> bool {
         self.sender.has_room() || (must_go && self.may_give_up())
+    }
+
+    /// Whether it stays behind at its own place although it could be taken along.
+    pub fn waits_though_it_has_room(&self) -> bool {
+        self.reading == Reading::Waiting && self.sender.has_room()
     }
 
     /// Whether events may be given up now: not while a notice is about to go. One that has to wait as long as somebody

@@ -161,9 +161,15 @@ impl Outlet {
         self.wake.notify();
     }
 
+    /// A batch has its body now, which was made late. False when it was too long: the batch is shorter now, and wants
+    /// another one.
+    pub fn encoded(&mut self, job: &mut Job<Record>) -> bool {
+        self.sender.encoded(job)
+    }
+
     /// A batch was written to a pipe that does not answer; it is settled later.
     pub fn batch_written(&mut self, job: &mut Job<Record>, wall_ms: i64) {
-        self.sender.keep_without_body(&mut job.batch);
+        self.sender.keep_without_body(job);
         self.written(wall_ms);
     }
 

@@ -75,6 +75,7 @@ pub enum Effect<T> {
 impl<T> Sender<T> {
     /// How the request with one event alone ended.
     pub fn lone_settled(&mut self, outcome: &Outcome, was_probe: bool, now: Millis, entropy: &mut dyn Entropy) {
+        let was_closed = self.gate.closed().is_some();
         match outcome {
             Outcome::Accepted { .. } => self.reached(),
             Outcome::Retry { hold, after, why } => self.gate.close(*hold, why.clone(), was_probe, *after, now, entropy),
@@ -83,6 +84,7 @@ impl<T> Sender<T> {
             }
             Outcome::AcceptedBut { .. } => self.gate.probe_returned(),
         }
+        self.gate_moved(was_closed);
     }
 
     /// A request was accepted, and whether its events were really taken is said later: then it is settled. Until then the
@@ -94,26 +96,39 @@ impl<T> Sender<T> {
         self.under_way -= 1;
         self.parked += 1;
         self.parked_bytes += bytes_of(&job.batch);
-        self.under_way_memory -= std::mem::take(&mut job.memory);
+        self.share.shrink(std::mem::take(&mut job.body_memory) + job.batch.items.len() * Item::<T>::MEMORY);
         self.answered_well(slow_down);
         if job.purpose == Purpose::Test {
             // The search need not wait: what is unacknowledged in the end was at least not refused.
             job.purpose = Purpose::Ordinary;
             self.test_accepted();
         }
-        self.recount();
     }
 
     /// The destination is there, though it has not answered for any event: what a pipe without answers knows.
     pub fn reached(&mut self) {
+        let was_closed = self.gate.closed().is_some();
         self.gate.open();
         self.has_answered = true;
+        self.gate_moved(was_closed);
     }
 
     /// A batch that was written to a pipe is kept without its body, which is made again should it have to go again.
-    pub fn keep_without_body(&self, batch: &mut Batch<T>) {
-        batch.is_encoded = false;
-        self.pool().keep_body(std::mem::take(&mut batch.body));
+    pub fn keep_without_body(&mut self, job: &mut Job<T>) {
+        self.share.shrink(std::mem::take(&mut job.body_memory));
+        job.batch.is_encoded = false;
+        self.pool().keep_body(std::mem::take(&mut job.batch.body));
+    }
+
+    /// Whoever carries this has made its body, or tried: from now on it counts. False when it is longer than a request may
+    /// be: then what was cut off is next, and the rest wants a body of its own.
+    pub fn encoded(&mut self, job: &mut Job<T>) -> bool {
+        self.share.shrink(job.body_memory);
+        job.body_memory = job.batch.body_memory();
+        self.share.grow(job.body_memory);
+        // A search has to hear of all that it tests.
+        let may_cut = job.batch.is_encoded && job.purpose != Purpose::Test;
+        !(may_cut && self.cut(&mut job.batch))
     }
 
     /// How a request ended. What became of its events is added to `effects`.
@@ -129,15 +144,14 @@ impl<T> Sender<T> {
         if job.is_parked {
             self.parked -= 1;
             self.parked_bytes -= bytes_of(&job.batch);
+            self.share.grow(job.batch.items.len() * Item::<T>::MEMORY);
         } else {
             self.under_way -= 1;
-            self.under_way_memory -= job.memory;
+            self.share.shrink(job.body_memory);
         }
+        let was_closed = self.gate.closed().is_some();
         self.hear(job, outcome, now, entropy, effects);
-        if self.gate.closed().is_some() {
-            self.drop_bodies();
-        }
-        self.recount();
+        self.gate_moved(was_closed);
     }
 
     fn hear(
@@ -179,7 +193,6 @@ impl<T> Sender<T> {
     pub fn condemned(&mut self, effects: &mut Vec<Effect<T>>) {
         if !self.suspects.is_empty() {
             self.condemn(0, effects);
-            self.recount();
         }
     }
 
@@ -191,8 +204,7 @@ impl<T> Sender<T> {
             if is_doubtful {
                 self.requeue(Purpose::Retrial, Batch::of(vec![item]));
             } else {
-                self.held_bytes -= item.size as usize;
-                self.held_events -= 1;
+                self.leaves(&item);
                 effects.push(Effect::DeadLetter(item, why));
             }
         }
@@ -231,8 +243,7 @@ impl<T> Sender<T> {
     fn delivered(&mut self, batch: Batch<T>, effects: &mut Vec<Effect<T>>) {
         let Batch { items, body, .. } = batch;
         for item in &items {
-            self.held_bytes -= item.size as usize;
-            self.held_events -= 1;
+            self.leaves(item);
         }
         self.pool().keep_body(body);
         effects.push(Effect::Delivered(items));
@@ -384,7 +395,7 @@ impl<T> Sender<T> {
         self.abandon_search();
         if !self.suspects.is_empty() {
             let mut items: Vec<_> = self.suspects.drain(..).map(|suspect| suspect.item).collect();
-            items.extend(self.again.drain(..).flat_map(|(_, batch)| batch.items));
+            items.extend(std::iter::from_fn(|| self.take_again()).flat_map(|(_, batch)| batch.items));
             items.sort_by_key(|item| item.n);
             for piece in pieces(items, &self.limits) {
                 self.requeue(Purpose::Ordinary, Batch::of(piece));

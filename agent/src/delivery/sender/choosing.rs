@@ -18,22 +18,26 @@ pub enum ToDo<T> {
 }
 
 impl<T> Sender<T> {
-    /// What to do at `now`. A batch that is not full takes a slot of `pace`.
-    pub fn next(&mut self, now: Millis, pace: &mut Pace) -> ToDo<T> {
-        let todo = self.choose(now, pace);
-        self.recount();
-        todo
+    /// Until when the open batch may wait for company, if there is one.
+    pub fn lingers_until(&self) -> Option<Millis> {
+        (!self.open.items.is_empty()).then(|| self.opened_at.plus(self.limits.linger))
+    }
+
+    /// Whether the open batch has just begun: it holds one event.
+    pub fn has_begun(&self) -> bool {
+        self.open.items.len() == 1
     }
 
     /// Whether a request could go at `now` beside those under way: a batch is full, goes again, or has waited for company
     /// long enough, or nothing at all is under way.
     pub fn has_more(&self, now: Millis) -> bool {
-        let has_lingered = !self.open.items.is_empty() && now >= self.opened_at.plus(self.limits.linger);
+        let has_lingered = self.lingers_until().is_some_and(|until| now >= until);
         let is_idle = self.under_way == 0 && self.held_events > 0;
         is_idle || has_lingered || !self.ready.is_empty() || !self.again.is_empty()
     }
 
-    fn choose(&mut self, now: Millis, pace: &mut Pace) -> ToDo<T> {
+    /// What to do at `now`. A batch that is not full takes a slot of `pace`.
+    pub fn next(&mut self, now: Millis, pace: &mut Pace) -> ToDo<T> {
         self.is_gathering = false;
         pace.give_back(std::mem::take(&mut self.slots_unused));
         match self.gate.pass(now) {
@@ -64,15 +68,14 @@ impl<T> Sender<T> {
         }
         self.under_way += 1;
         self.sent += 1;
-        // What was written to a pipe waits in its trail, which has a bound of its own.
-        let memory = if self.limits.is_pipe { 0 } else { batch.memory() };
-        self.under_way_memory += memory;
-        Job { batch, purpose, number: self.sent, memory, is_parked: false }
+        let body_memory = batch.body_memory();
+        self.share.grow(body_memory);
+        Job { batch, purpose, number: self.sent, body_memory, is_parked: false }
     }
 
     fn next_ordinary(&mut self, now: Millis, pace: &mut Pace) -> ToDo<T> {
-        if let Some((purpose, batch)) = self.again.pop_front() {
-            let (purpose, batch) = self.bounded(purpose, batch);
+        if let Some((purpose, mut batch)) = self.take_again() {
+            self.cut(&mut batch);
             return ToDo::Send(self.send(purpose, batch));
         }
         if self.ready.is_empty() && !self.open.items.is_empty() {
@@ -91,9 +94,9 @@ impl<T> Sender<T> {
             }
             self.close_open();
         }
-        if let Some(batch) = self.ready.pop_front() {
-            let (purpose, batch) = self.bounded(Purpose::Ordinary, batch);
-            return ToDo::Send(self.send(purpose, batch));
+        if let Some(mut batch) = self.take_ready() {
+            self.cut(&mut batch);
+            return ToDo::Send(self.send(Purpose::Ordinary, batch));
         }
         self.next_suspect(now)
     }
@@ -112,20 +115,21 @@ impl<T> Sender<T> {
         ToDo::Send(self.send(Purpose::Ordinary, Batch::of(vec![suspect.item])))
     }
 
-    /// Cuts a batch to the present bounds; what is cut off is next.
-    fn bounded(&mut self, purpose: Purpose, mut batch: Batch<T>) -> (Purpose, Batch<T>) {
+    /// Cuts a batch to the present bounds; what is cut off is next. Returns whether there was any.
+    pub(super) fn cut(&mut self, batch: &mut Batch<T>) -> bool {
         let by_size = if batch.is_encoded && batch.body.len() > self.max_size() && batch.items.len() > 1 {
             batch.items.len() * self.max_size() / batch.body.len()
         } else {
             usize::MAX
         };
         let bound = self.burst.min(by_size).max(1);
-        if batch.items.len() > bound {
+        let is_cut = batch.items.len() > bound;
+        if is_cut {
             let later = batch.items.split_off(bound);
             batch.is_encoded = false;
             self.requeue(Purpose::Ordinary, Batch::of(later));
         }
-        (purpose, batch)
+        is_cut
     }
 
     fn next_probe(&mut self, hold: Hold) -> ToDo<T> {
@@ -135,11 +139,11 @@ impl<T> Sender<T> {
             self.gate.probe_sent();
             return ToDo::Send(job);
         }
-        let taken = self.again.pop_front().or_else(|| {
+        let taken = self.take_again().or_else(|| {
             if self.ready.is_empty() && !self.open.items.is_empty() {
                 self.close_open();
             }
-            self.ready.pop_front().map(|batch| (Purpose::Ordinary, batch))
+            self.take_ready().map(|batch| (Purpose::Ordinary, batch))
         });
         let Some((purpose, mut batch)) = taken.or_else(|| {
             let at = self.suspects.iter().position(|suspect| suspect.since > 0)?;
@@ -159,7 +163,7 @@ impl<T> Sender<T> {
             batch = Batch::of(vec![probe]);
         } else {
             self.probe_turn = self.probe_turn.wrapping_add(1);
-            (_, batch) = self.bounded(purpose, batch);
+            self.cut(&mut batch);
         }
         self.gate.probe_sent();
         ToDo::Send(self.send(purpose, batch))

@@ -93,9 +93,9 @@ impl<T> Batch<T> {
         Batch { items, body: Body::new(), encoded_ms: 0, is_encoded: false }
     }
 
-    /// Bytes of memory that it fills.
-    fn memory(&self) -> usize {
-        self.items.len() * Item::<T>::MEMORY + self.body.memory()
+    /// Bytes of memory that its body holds.
+    fn body_memory(&self) -> usize {
+        self.body.capacity()
     }
 }
 
@@ -106,8 +106,8 @@ pub struct Job<T> {
     pub batch: Batch<T>,
     purpose: Purpose,
     number: u64,
-    /// What it counts in the pool while it is under way, in bytes.
-    memory: usize,
+    /// What its body counts in the pool while it is under way, in bytes.
+    body_memory: usize,
     /// Accepted for now: it counts no more as a request, and is settled when it is acknowledged.
     is_parked: bool,
 }
@@ -150,8 +150,6 @@ pub struct Sender<T> {
     has_answered: bool,
     lane: Lane,
     under_way: u32,
-    /// What the requests under way count in the pool, in bytes.
-    under_way_memory: usize,
     /// Batches that were accepted and wait for their acknowledgement.
     parked: u32,
     /// Event bytes of the batches that wait for their acknowledgement.
@@ -162,6 +160,8 @@ pub struct Sender<T> {
     probe_turn: usize,
     held_bytes: usize,
     held_events: usize,
+    /// Counts each event in hand as [`Item::MEMORY`], but for those that wait for an acknowledgement and those that a pipe
+    /// has sent once, and every body that waits or is under way.
     share: Share<T>,
 }
 
@@ -225,7 +225,6 @@ impl<T> Sender<T> {
             gate: Gate::default(),
             has_answered: false,
             under_way: 0,
-            under_way_memory: 0,
             parked: 0,
             parked_bytes: 0,
             sent: 0,
@@ -239,10 +238,9 @@ impl<T> Sender<T> {
 
     /// Whether another event may be offered.
     pub fn has_room(&self) -> bool {
-        let answers = self.has_answered && self.gate.closed().is_none();
         self.held_bytes - self.parked_bytes < self.limits.queue_bytes
             && self.parked_bytes < PARKED_BYTES_MAX
-            && self.share.has_room(answers)
+            && self.share.has_room()
     }
 
     /// The pool that it has a share of.
@@ -332,6 +330,10 @@ impl<T> Sender<T> {
             other => other.map(drop),
         };
         if let Err(why) = encoded {
+            if self.open.items.is_empty() {
+                // A body without events would count, and be in the way of the next one.
+                strip(&mut self.open, &mut self.share);
+            }
             return Err((item, why));
         }
         self.held_bytes += item.size as usize;
@@ -345,8 +347,8 @@ impl<T> Sender<T> {
         Ok(())
     }
 
-    /// Encodes an event as the next one of the open batch, which is bare while much waits. False when it has to go into the
-    /// next batch.
+    /// Encodes an event as the next one of the open batch, which is bare while much waits or nothing goes. False when it has
+    /// to go into the next batch.
     fn encode_into_open(
         &mut self,
         item: &Item<T>,
@@ -355,23 +357,25 @@ impl<T> Sender<T> {
         let is_first = self.open.items.is_empty();
         if is_first {
             self.begin_open();
-        } else if self.open.is_encoded && self.share.pool().wants_bare() {
-            self.bare_open();
+        } else if self.open.is_encoded && self.wants_bare() {
+            strip(&mut self.open, &mut self.share);
         }
         let position = self.open.items.len() as u32;
-        let (mark, before) = (self.open.body.mark(), self.open.body.memory());
+        let mark = self.open.body.mark();
         let len = if self.open.is_encoded {
-            encode(item, position, &mut self.open.body)?;
+            let before = self.open.body_memory();
+            let encoded = encode(item, position, &mut self.open.body);
+            self.share.grow(self.open.body_memory() - before);
+            encoded?;
             self.open.body.len()
         } else {
-            // What stands between events is written only where one stands before.
+            // Some formats leave out what stands between events when the body is empty, as it is here; room is left for it.
             let alone = self.share.pool().try_out(|body| encode(item, position, body))?;
             self.open_len + alone + SEPARATOR_MAX
         };
         let fits = is_first || len <= self.max_size();
         if fits {
             self.open_len = len;
-            self.share.grow(self.open.body.memory() - before);
         } else {
             self.open.body.rewind(mark);
         }
@@ -393,27 +397,30 @@ impl<T> Sender<T> {
             }
         }
         for (_, batch) in &mut self.again {
-            take_lost(batch, &is_lost, given_up);
+            take_lost(batch, &mut self.share, &is_lost, given_up);
         }
-        for batch in &mut self.ready {
-            take_lost(batch, &is_lost, given_up);
+        let sent = given_up.len();
+        for batch in self.ready.iter_mut().chain([&mut self.open]) {
+            take_lost(batch, &mut self.share, &is_lost, given_up);
         }
-        take_lost(&mut self.open, &is_lost, given_up);
-        if given_up.len() == before {
-            return;
+        if self.limits.is_pipe {
+            self.share.shrink((given_up.len() - sent) * Item::<T>::MEMORY);
         }
         self.again.retain(|(_, batch)| !batch.items.is_empty());
         self.ready.retain(|batch| !batch.items.is_empty());
-        if !self.open.is_encoded {
-            // What is added next must find a body that belongs to the items, or none: it goes on as a bare batch.
-            self.open.body.clear();
-        }
         given_up[before..].sort_by_key(|item| item.n);
         for item in &given_up[before..] {
-            self.held_bytes -= item.size as usize;
-            self.held_events -= 1;
+            self.leaves(item);
         }
-        self.recount();
+    }
+
+    /// An event leaves its hands.
+    fn leaves(&mut self, item: &Item<T>) {
+        self.held_bytes -= item.size as usize;
+        self.held_events -= 1;
+        if !self.limits.is_pipe {
+            self.share.shrink(Item::<T>::MEMORY);
+        }
     }
 
     /// The smallest number in hand that is not in a request.
@@ -425,39 +432,36 @@ impl<T> Sender<T> {
         batches.chain(suspects).chain(search).min_by_key(|item| item.n)
     }
 
-    /// The open batch gives its body up; it is made again when the batch is sent.
-    fn bare_open(&mut self) {
-        self.open.is_encoded = false;
-        self.share.set(self.share.bytes().saturating_sub(self.open.body.memory()));
-        self.share.pool().keep_body(std::mem::take(&mut self.open.body));
+    /// Whether the open batch is bare: much waits, or it would wait with its body for nobody knows how long.
+    fn wants_bare(&self) -> bool {
+        self.gate.closed().is_some() || self.share.pool().wants_bare()
     }
 
-    /// Counts anew what it fills of the pool: what waits, and what is under way.
-    fn recount(&mut self) {
-        let waiting = self.again.iter().map(|(_, batch)| batch).chain(&self.ready).chain([&self.open]);
-        let apart = self.suspects.len() + self.search.as_ref().map_or(0, |search| search.isolation.held().count());
-        let waiting = waiting.map(Batch::memory).sum::<usize>() + apart * Item::<T>::MEMORY;
-        self.share.set(waiting + self.under_way_memory);
-    }
-
-    /// While nothing goes, what waits keeps no bodies: they are made again when it is sent.
-    fn drop_bodies(&mut self) {
-        for batch in self.again.iter_mut().map(|(_, batch)| batch).chain(&mut self.ready) {
-            batch.is_encoded = false;
-            self.share.pool().keep_body(std::mem::take(&mut batch.body));
+    /// The gate may have opened or closed. While nothing goes, what waits keeps no bodies: they are made again when it is
+    /// sent.
+    fn gate_moved(&mut self, was_closed: bool) {
+        let is_closed = self.gate.closed().is_some();
+        self.share.set_answers(self.has_answered && !is_closed);
+        if is_closed && !was_closed {
+            let again = self.again.iter_mut().map(|(_, batch)| batch);
+            again.chain(&mut self.ready).chain([&mut self.open]).for_each(|batch| strip(batch, &mut self.share));
         }
     }
 
-    /// A batch that begins takes the buffers of one that has ended.
+    /// A batch that begins takes the buffers of one that has ended; but those may be large, so one whose destination does
+    /// not answer takes none.
     fn begin_open(&mut self) {
-        let pool = self.share.pool();
-        self.open.is_encoded = !pool.wants_bare();
+        self.open.is_encoded = !self.wants_bare();
         self.open_len = 0;
+        if !self.share.answers() {
+            return;
+        }
         if self.open.items.capacity() == 0 {
-            self.open.items = pool.lend_items();
+            self.open.items = self.share.pool().lend_items();
         }
         if self.open.is_encoded && self.open.body.capacity() == 0 {
-            self.open.body = pool.lend_body();
+            self.open.body = self.share.pool().lend_body();
+            self.share.grow(self.open.body_memory());
         }
     }
 
@@ -478,16 +482,50 @@ impl<T> Sender<T> {
     }
 
     /// Puts a batch among those that are sent before anything newer, in log order.
-    fn requeue(&mut self, purpose: Purpose, batch: Batch<T>) {
-        let Some(first) = batch.items.first().map(|item| item.n) else { return };
+    fn requeue(&mut self, purpose: Purpose, mut batch: Batch<T>) {
+        self.share.grow(batch.body_memory());
+        let Some(first) = batch.items.first().map(|item| item.n) else { return strip(&mut batch, &mut self.share) };
+        if self.gate.closed().is_some() {
+            strip(&mut batch, &mut self.share);
+        }
         let at = self.again.partition_point(|(_, other)| other.items.first().is_some_and(|item| item.n < first));
         self.again.insert(at, (purpose, batch));
     }
+
+    /// The first of what goes again.
+    fn take_again(&mut self) -> Option<(Purpose, Batch<T>)> {
+        let (purpose, batch) = self.again.pop_front()?;
+        self.share.shrink(batch.body_memory());
+        Some((purpose, batch))
+    }
+
+    /// The first of what was not sent yet.
+    fn take_ready(&mut self) -> Option<Batch<T>> {
+        let batch = self.ready.pop_front()?;
+        self.share.shrink(batch.body_memory());
+        if self.limits.is_pipe {
+            // From now on it is under way, in the trail, or goes again: all of that is bounded by the trail's bound.
+            self.share.shrink(batch.items.len() * Item::<T>::MEMORY);
+        }
+        Some(batch)
+    }
 }
 
-fn take_lost<T>(batch: &mut Batch<T>, is_lost: &impl Fn(&Item<T>) -> bool, given_up: &mut Vec<Item<T>>) {
+/// A batch gives its body up; it is made again when the batch is sent.
+fn strip<T>(batch: &mut Batch<T>, share: &mut Share<T>) {
+    batch.is_encoded = false;
+    share.shrink(batch.body_memory());
+    share.pool().keep_body(std::mem::take(&mut batch.body));
+}
+
+fn take_lost<T>(
+    batch: &mut Batch<T>,
+    share: &mut Share<T>,
+    is_lost: &impl Fn(&Item<T>) -> bool,
+    given_up: &mut Vec<Item<T>>,
+) {
     if batch.items.iter().any(is_lost) {
-        batch.is_encoded = false;
+        strip(batch, share);
         given_up.extend(batch.items.extract_if(.., |item| is_lost(item)));
     }
 }

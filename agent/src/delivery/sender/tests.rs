@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use scaidrive_codecs::Body;
 
-use super::{Effect, Item, Job, Limits, Outcome, Sender, ToDo};
+use super::{Batch, Effect, Item, Job, Limits, Outcome, Sender, ToDo};
 use crate::delivery::gate::Hold;
 use crate::delivery::pace::Pace;
-use crate::delivery::pool::{POOL_BYTES, Pool};
+use crate::delivery::pool::{POOL_BYTES, Pool, SILENT_MAX};
 use crate::time::{Entropy, Millis};
 
 struct Prng(u64);
@@ -36,6 +36,8 @@ const LIMITS: Limits = Limits {
     is_pipe: false,
     queue_bytes: 1 << 20,
 };
+
+const PIPE: Limits = Limits { is_pipe: true, is_ordered: true, in_flight: 1 << 20, queue_bytes: 1 << 30, ..LIMITS };
 
 struct World {
     sender: Sender<()>,
@@ -340,7 +342,9 @@ fn with_one_request_at_a_time_log_order_is_kept_through_any_trouble_but_a_miscon
 #[test]
 fn every_event_is_settled_exactly_once_whatever_the_destination_answers_and_whatever_is_given_up() {
     for seed in 1..=300 {
-        let mut world = World::new(Limits { max_events: 1 + (seed as usize % 40), ..LIMITS }, seed);
+        let is_pipe = seed % 4 == 0;
+        let limits = Limits { max_events: 1 + (seed as usize % 40), is_pipe, is_ordered: is_pipe, ..LIMITS };
+        let mut world = World::new(limits.clone(), seed);
         let mut given_up = BTreeSet::new();
         let mut jobs: Vec<Job<()>> = Vec::new();
         for _ in 0..400 {
@@ -350,14 +354,27 @@ fn every_event_is_settled_exactly_once_whatever_the_destination_answers_and_what
                     world.offer(count);
                 }
                 3..=5 => {
-                    if let ToDo::Send(job) = world.next() {
+                    if let ToDo::Send(mut job) = world.next() {
+                        while !job.batch.is_encoded {
+                            encode_late(&mut world.sender, &mut job);
+                        }
+                        match world.prng.below(3) {
+                            0 if limits.is_pipe => world.sender.keep_without_body(&mut job),
+                            0 => world.sender.park(&mut job, false),
+                            _ => {}
+                        }
                         jobs.push(job);
                     }
                 }
                 6..=7 if !jobs.is_empty() => {
                     let at = world.prng.below(jobs.len() as u64) as usize;
                     let job = jobs.remove(at);
-                    let outcome = random_outcome(&job, &mut world.prng);
+                    let outcome = match random_outcome(&job, &mut world.prng) {
+                        outcome @ (Outcome::Accepted { .. } | Outcome::Retry { .. }) => outcome,
+                        // A late answer says nothing else.
+                        _ if job.is_parked => accept(),
+                        outcome => outcome,
+                    };
                     world.settle(job, outcome);
                 }
                 8 => world.now = world.now.plus(Millis(world.prng.below(5_000))),
@@ -372,10 +389,35 @@ fn every_event_is_settled_exactly_once_whatever_the_destination_answers_and_what
             }
             let settled = world.delivered.len() + world.dead.len() + given_up.len();
             assert_eq!(settled + world.sender.held_events(), world.offered as usize, "seed {seed}");
+            assert_eq!(world.sender.memory(), memory_of(&world.sender, &jobs), "seed {seed}");
         }
         let all: BTreeSet<u64> = world.delivered.iter().chain(&world.dead).chain(&given_up).copied().collect();
         assert_eq!(all.len(), world.delivered.len() + world.dead.len() + given_up.len(), "seed {seed}");
     }
+}
+
+/// The body of a batch that goes without one, as a carrier makes it.
+fn encode_late(sender: &mut Sender<()>, job: &mut Job<()>) {
+    job.batch.body.clear();
+    job.batch.items.iter().for_each(|_| job.batch.body.push_glue(b"0123456789"));
+    job.batch.is_encoded = true;
+    assert_eq!(sender.encoded(job), job.batch.is_encoded);
+}
+
+/// What a sender should count in the pool while these requests are not settled, counted one by one.
+fn memory_of(sender: &Sender<()>, jobs: &[Job<()>]) -> usize {
+    let unsent = sender.ready.iter().chain([&sender.open]);
+    let waiting: Vec<_> = unsent.clone().chain(sender.again.iter().map(|(_, batch)| batch)).collect();
+    let under_way: Vec<_> = jobs.iter().filter(|job| !job.is_parked).collect();
+    let events = if sender.limits.is_pipe {
+        unsent.map(|batch| batch.items.len()).sum()
+    } else {
+        let searched = sender.search.as_ref().map_or(0, |search| search.isolation.held().count());
+        let sent: usize = under_way.iter().map(|job| job.batch.items.len()).sum();
+        waiting.iter().map(|batch| batch.items.len()).sum::<usize>() + sent + sender.suspects.len() + searched
+    };
+    let bodies = waiting.into_iter().chain(under_way.into_iter().map(|job| &job.batch)).map(Batch::body_memory);
+    events * Item::<()>::MEMORY + bodies.sum::<usize>()
 }
 
 fn random_outcome(job: &Job<()>, prng: &mut Prng) -> Outcome {
@@ -665,7 +707,7 @@ fn shard_of(count: u64, limits: &Limits) -> Vec<World> {
 
 #[test]
 fn fifty_destinations_that_are_down_hold_no_more_than_their_part_of_the_pool_and_leave_the_healthy_one_its_queue() {
-    // Twice what each could hold by itself would be more than the pool.
+    // What all could hold by themselves would be more than the pool.
     let limits = Limits { queue_bytes: 3 << 20, ..LIMITS };
     let mut worlds = shard_of(51, &limits);
     let down = || Some(Outcome::Retry { hold: Hold::Unreachable, after: None, why: String::from("refused") });
@@ -697,24 +739,22 @@ fn a_destination_that_is_down_keeps_no_encoded_bodies_and_gets_everything_when_i
     let encoded = world.sender.memory();
     let ToDo::Send(job) = world.next() else { panic!("a batch goes at once") };
     world.settle(job, Outcome::Retry { hold: Hold::Unreachable, after: None, why: String::from("refused") });
-    let bare = 2_000 * Item::<()>::MEMORY;
     assert!(world.sender.memory() < encoded);
-    // The batch that is still open takes events yet, so it keeps its body.
-    assert!((bare..bare + 501 * 26).contains(&world.sender.memory()), "{} of {bare}", world.sender.memory());
+    world.offer(100);
+    assert_eq!(world.sender.memory(), 2_100 * Item::<()>::MEMORY, "the batch that is still open keeps none either");
     world.run(Millis::from_secs(60), &mut |_, _| accept());
     world.assert_all_accounted_for();
-    assert_eq!((world.delivered.len(), world.sender.memory()), (2_000, 0));
+    assert_eq!((world.delivered.len(), world.sender.memory()), (2_100, 0));
 }
 
 #[test]
 fn what_a_pipe_has_written_waits_in_its_trail_and_takes_nothing_from_the_pool() {
-    let limits = Limits { is_pipe: true, is_ordered: true, in_flight: 1 << 20, queue_bytes: 1 << 30, ..LIMITS };
-    let mut world = World::new(limits, 32);
+    let mut world = World::new(PIPE, 32);
     let mut written = Vec::new();
     for _ in 0..100 {
         world.offer(500);
         while let ToDo::Send(mut job) = world.next() {
-            world.sender.keep_without_body(&mut job.batch);
+            world.sender.keep_without_body(&mut job);
             world.sender.reached();
             written.push(job);
         }
@@ -723,7 +763,7 @@ fn what_a_pipe_has_written_waits_in_its_trail_and_takes_nothing_from_the_pool() 
     assert!(written.iter().all(|job| job.batch.body.capacity() == 0 && !job.batch.is_encoded));
     let broken = || Outcome::Retry { hold: Hold::Unreachable, after: None, why: String::from("reset") };
     written.into_iter().for_each(|job| world.settle(job, broken()));
-    assert_eq!(world.sender.memory(), 50_000 * Item::<()>::MEMORY, "what goes again waits like anything else");
+    assert_eq!(world.sender.memory(), 0, "nor when it goes again");
     let mut sent = Vec::new();
     world.now = world.now.plus(Millis::from_secs(5));
     while let ToDo::Send(job) = world.next() {
@@ -731,6 +771,113 @@ fn what_a_pipe_has_written_waits_in_its_trail_and_takes_nothing_from_the_pool() 
         world.settle(job, accept());
     }
     assert_eq!(sent, (1..=50_000).collect::<Vec<_>>());
+}
+
+#[test]
+fn beside_any_number_of_broken_pipes_with_full_trails_a_healthy_destination_fills_whole_batches() {
+    for (count, batches) in [(1, 500), (3, 300), (40, 10)] {
+        let mut worlds = shard_of(count + 1, &PIPE);
+        let healthy = worlds.len() - 1;
+        worlds[healthy].sender = Sender::new(LIMITS, worlds[0].sender.pool());
+        for pipe in &mut worlds[..healthy] {
+            let mut trail = Vec::new();
+            for _ in 0..batches {
+                pipe.offer(500);
+                let ToDo::Send(mut job) = pipe.next() else { panic!("a pipe waits for nothing") };
+                pipe.sender.keep_without_body(&mut job);
+                pipe.sender.reached();
+                trail.push(job);
+            }
+            let broken = || Outcome::Retry { hold: Hold::Unreachable, after: None, why: String::from("reset") };
+            trail.into_iter().for_each(|job| pipe.settle(job, broken()));
+            while pipe.sender.has_room() {
+                pipe.offer_one(600);
+            }
+        }
+        let world = &mut worlds[healthy];
+        world.offer(1);
+        world.run(Millis::from_secs(1), &mut |_, _| accept());
+        for _ in 0..10 {
+            while world.sender.has_room() && world.sender.held_events() < 501 {
+                world.offer_one(600);
+            }
+            let ToDo::Send(job) = world.next() else { panic!("a full batch goes") };
+            assert_eq!(job.batch.items.len(), LIMITS.max_events, "beside {count}");
+            world.settle(job, accept());
+        }
+    }
+}
+
+#[test]
+fn bodies_of_requests_that_never_end_are_counted_and_leave_a_healthy_destination_whole_batches() {
+    let mut worlds = shard_of(31, &LIMITS);
+    let hung = |world: &mut World| {
+        world.offer(1);
+        let ToDo::Send(mut job) = world.next() else { panic!("one event goes at once") };
+        job.batch.body.push_glue(&vec![b'g'; 1 << 20]);
+        world.sender.encoded(&mut job);
+        job
+    };
+    let _under_way: Vec<_> = worlds[..30].iter_mut().map(hung).collect();
+    assert!(worlds[0].sender.pool().filled() > POOL_BYTES);
+    let world = &mut worlds[30];
+    world.offer(1);
+    world.run(Millis::from_secs(1), &mut |_, _| accept());
+    while world.sender.has_room() {
+        world.offer_one(600);
+    }
+    assert!(world.sender.memory() >= (POOL_BYTES - SILENT_MAX) / 4 || world.sender.held_bytes() >= LIMITS.queue_bytes);
+    assert!(world.sender.held_events() > LIMITS.max_events);
+}
+
+#[test]
+fn a_full_pipe_has_room_again_as_soon_as_it_has_sent_and_though_nothing_is_settled() {
+    let mut world = World::new(PIPE, 37);
+    while world.sender.has_room() {
+        world.offer(1);
+    }
+    let ToDo::Send(mut job) = world.next() else { panic!("a pipe waits for nothing") };
+    assert!(world.sender.has_room(), "what was sent is no more in the way");
+    world.sender.keep_without_body(&mut job);
+    world.sender.reached();
+    assert!(world.sender.has_room());
+}
+
+#[test]
+fn after_a_413_what_goes_without_a_body_is_cut_when_it_gets_one() {
+    let pool = Pool::default();
+    let mut crowd = pool.share();
+    crowd.grow(POOL_BYTES / 2);
+    let mut world = World { sender: Sender::new(LIMITS, &pool), ..World::new(LIMITS, 38) };
+    world.offer(2_000);
+    // Four batches of 5,000 bytes wait; no request above 4,096 is taken.
+    let (mut refused, mut sent_too_large) = (0, 0);
+    while world.sender.held_events() > 0 {
+        let ToDo::Send(mut job) = world.next() else { panic!("there is something to send") };
+        while !job.batch.is_encoded {
+            encode_late(&mut world.sender, &mut job);
+        }
+        assert_eq!(job.batch.body.len(), 10 * job.batch.items.len(), "the body belongs to the events");
+        let is_too_large = job.batch.body.len() > 4_096;
+        sent_too_large += u32::from(is_too_large && world.sender.learned_size < LIMITS.max_size);
+        refused += u32::from(is_too_large);
+        let outcome = if is_too_large { Outcome::TooLarge { why: "413".into() } } else { accept() };
+        world.settle(job, outcome);
+    }
+    assert_eq!((refused, sent_too_large), (1, 0), "it is learned once");
+    assert_eq!(world.delivered.iter().copied().collect::<BTreeSet<_>>().len(), 2_000);
+    world.assert_all_accounted_for();
+}
+
+#[test]
+fn a_destination_that_one_event_alone_found_down_keeps_no_bodies() {
+    let mut world = World::new(LIMITS, 36);
+    world.offer(1_200);
+    let down = Outcome::Retry { hold: Hold::Unreachable, after: None, why: String::from("refused") };
+    world.sender.lone_settled(&down, false, world.now, &mut world.prng);
+    assert_eq!(world.sender.memory(), 1_200 * Item::<()>::MEMORY);
+    world.run(Millis::from_secs(60), &mut |_, _| accept());
+    assert_eq!((world.delivered.len(), world.sender.memory()), (1_200, 0));
 }
 
 #[test]
@@ -743,6 +890,7 @@ fn one_more_carrier_is_of_use_only_for_what_could_go_beside_what_is_under_way() 
     assert!(!world.sender.has_more(world.now));
     world.offer(1);
     assert!(!world.sender.has_more(world.now), "it waits for company");
+    assert_eq!(world.sender.lingers_until(), Some(world.now.plus(LIMITS.linger)));
     assert!(world.sender.has_more(world.now.plus(LIMITS.linger)), "it has waited long enough");
     world.offer(500);
     assert!(world.sender.has_more(world.now), "a batch is full");
@@ -758,7 +906,7 @@ fn while_much_waits_batches_are_bare_and_no_longer_than_others() {
     let mut crowd = pool.share();
     let mut world = World { sender: Sender::new(limits.clone(), &pool), ..World::new(limits, 34) };
     world.offer(1);
-    crowd.set(POOL_BYTES / 2);
+    crowd.grow(POOL_BYTES / 2);
     assert!(world.sender.memory() > Item::<()>::MEMORY, "it has begun with a body");
     // From now on it has none, and neither have those that follow.
     world.offer(104);
@@ -778,7 +926,7 @@ fn while_much_waits_batches_are_bare_and_no_longer_than_others() {
 fn an_event_that_does_not_fit_its_format_is_found_at_once_in_a_bare_batch_too() {
     let pool = Pool::default();
     let mut crowd = pool.share();
-    crowd.set(POOL_BYTES / 2);
+    crowd.grow(POOL_BYTES / 2);
     let mut world = World { sender: Sender::new(LIMITS, &pool), ..World::new(LIMITS, 35) };
     world.offer(3);
     let misfit = Item { n: 4, seq: 4, logged_at: 0, size: 10, load: () };
