@@ -175,10 +175,10 @@ fn not_confirmed(trace: &mut Trace<'_>, what: &str, remedy: &str) {
     trace.warn(cause::WARNING_NOT_CONFIRMED, what.to_owned(), remedy);
 }
 
-/// A receiver that lets nobody in closes within this.
-const AT_ONCE: Millis = Millis(150);
+/// A receiver that lets nobody in closes within this, also one on another continent.
+const AT_ONCE: Millis = Millis(300);
 /// One that does not like a message closes within this.
-const AFTER_MESSAGE: Millis = Millis(500);
+const AFTER_MESSAGE: Millis = Millis(600);
 /// How long a receiver may take to confirm the end.
 const FINISH: Millis = Millis(1_000);
 /// How long the answer that nobody listens takes at most, from anywhere.
