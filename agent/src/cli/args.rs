@@ -199,7 +199,7 @@ pub struct DestinationTestArgs {
     /// The destination's name; with --file only where the file holds several
     #[arg(value_name = "DESTINATION", value_parser = NonEmptyStringValueParser::new(), required_unless_present = "file")]
     pub destination: Option<String>,
-    /// A file with a [[destination]] that is not in use yet; `-` is standard input
+    /// A file with a destination that is not in use yet; `-` is standard input
     #[arg(long, value_name = "FILE")]
     pub file: Option<PathBuf>,
     /// Answer in JSON

@@ -142,7 +142,7 @@ fn heading(report: &Report) -> String {
     };
     let what = if kind.is_empty() { String::new() } else { format!(" ({kind}, {address})") };
     let name = if destination.is_empty() { "the destination" } else { destination };
-    format!("{name}{what} {outcome}, after {}", span(*took_ms))
+    format!("{name}{what} {outcome}, after {}", took(*took_ms))
 }
 
 fn stage_line(known: &StageReport) -> String {
@@ -151,9 +151,14 @@ fn stage_line(known: &StageReport) -> String {
         StageState::Failed => "failed",
         StageState::Skipped => "-",
     };
-    let took = known.took_ms.map(span).unwrap_or_default();
+    let took = known.took_ms.map(took).unwrap_or_default();
     let note = known.note.as_deref().unwrap_or_default();
     format!("  {:<15} {state:<7} {took:>7}  {}", known.stage.name(), one_line(note)).trim_end().to_owned()
+}
+
+/// A span that was measured: also nothing has a unit.
+fn took(ms: u64) -> String {
+    if ms == 0 { "0 ms".to_owned() } else { span(ms) }
 }
 
 /// Words from outside may hold anything; a terminal gets no control characters from us.

@@ -95,8 +95,8 @@ fn query(destination: &Destination, id: &str) -> (String, &'static str) {
             let category = sumo.source_category.as_deref().unwrap_or("*");
             (format!("_sourceCategory={category} \"{id}\""), "Sumo Logic, Log Search; it may take some minutes")
         }
-        Kind::Https(_) => (id.to_owned(), "whatever the receiver writes to"),
-        Kind::Syslog(_) => (format!("grep -F {id}"), "over what the receiver writes"),
+        Kind::Https(_) => (id.to_owned(), "whatever the receiver puts events into"),
+        Kind::Syslog(_) => (format!("grep -F {id}"), "the files that the receiver writes"),
     }
 }
 

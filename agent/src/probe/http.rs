@@ -105,7 +105,7 @@ fn show_what_is_behind(trace: &mut Trace<'_>, finding: &Finding, reply: &Reply) 
     if finding.stage > Stage::Answer {
         trace.over(Stage::Answer, Some(format!("HTTP {}", reply.status)));
     }
-    let is_silent = finding.stage > Stage::Permission && !finding.knows_us;
+    let is_silent = !finding.knows_us;
     for stage in [Stage::Authentication, Stage::Permission].into_iter().filter(|stage| *stage < finding.stage) {
         match stage {
             _ if is_silent => trace.skipped(stage, "this answer does not show it"),

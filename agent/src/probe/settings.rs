@@ -109,7 +109,7 @@ fn of_problem(problem: &Problem, name: Option<&str>) -> Report {
         StageReport { stage, state, took_ms: None, note: None }
     });
     Report {
-        destination: name.unwrap_or_default().to_owned(),
+        destination: name.or_else(|| named_in(&problem.place.key)).unwrap_or_default().to_owned(),
         kind: String::new(),
         address: String::new(),
         ok: false,
@@ -119,6 +119,11 @@ fn of_problem(problem: &Problem, name: Option<&str>) -> Report {
         event: None,
         took_ms: 0,
     }
+}
+
+/// The destination's name in the place of a problem: `destination "NAME" …`.
+fn named_in(key: &str) -> Option<&str> {
+    key.strip_prefix("destination \"")?.split('"').next()
 }
 
 fn cause_of(about: About) -> &'static Cause {
@@ -171,8 +176,8 @@ mod tests {
         assert_eq!(test(&two, None).unwrap_err(), Unusable::Unknown(vec!["new".into(), "other".into()]));
         let mistyped = one.replace("host", "hots");
         let Unusable::Destination(report) = test(&mistyped, None).unwrap_err() else { panic!() };
-        let failure = report.failure.unwrap();
-        assert_eq!(failure.code, "settings_unusable");
+        let failure = report.failure.clone().unwrap();
+        assert_eq!((failure.code, report.destination.as_str()), ("settings_unusable", "new"));
         assert!(failure.cause.contains("host") && failure.remedy.contains("host"), "{failure:?}");
     }
 }

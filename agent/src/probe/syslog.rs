@@ -75,6 +75,7 @@ async fn message(trace: &mut Trace<'_>, body: &Body) -> Result<(), Finding> {
             not_confirmed(
                 trace,
                 "plain syslog has no answers, so nobody can say that the receiver has taken the event",
+                "look for it there; if a number stands before it, set framing = \"line_feed\". RELP answers each message",
             );
         }
     }
@@ -130,7 +131,11 @@ async fn datagram(trace: &mut Trace<'_>, body: &Body) -> Result<(), Finding> {
     }
     trace.over(Stage::Accepted, Some("sent; nobody said that nobody listens".to_owned()));
     nothing_is_answered(trace);
-    not_confirmed(trace, "datagrams have no answers, so nobody can say that the receiver has got the event");
+    not_confirmed(
+        trace,
+        "datagrams have no answers, so nobody can say that the receiver has got the event",
+        "look for it there; where that matters take RELP, which answers each message",
+    );
     Ok(())
 }
 
@@ -166,18 +171,14 @@ fn nothing_is_answered(trace: &mut Trace<'_>) {
     trace.skipped(Stage::Found, "there is no way to ask this receiver");
 }
 
-fn not_confirmed(trace: &mut Trace<'_>, what: &str) {
-    trace.warn(
-        cause::WARNING_NOT_CONFIRMED,
-        what.to_owned(),
-        "look for it there; if a number stands before it, set framing = \"line_feed\". RELP answers each message",
-    );
+fn not_confirmed(trace: &mut Trace<'_>, what: &str, remedy: &str) {
+    trace.warn(cause::WARNING_NOT_CONFIRMED, what.to_owned(), remedy);
 }
 
-/// A receiver that lets nobody in closes within this.
-const AT_ONCE: Millis = Millis(150);
+/// A receiver that lets nobody in closes within this, also one on another continent.
+const AT_ONCE: Millis = Millis(300);
 /// One that does not like a message closes within this.
-const AFTER_MESSAGE: Millis = Millis(500);
+const AFTER_MESSAGE: Millis = Millis(600);
 /// How long a receiver may take to confirm the end.
 const FINISH: Millis = Millis(1_000);
 /// How long the answer that nobody listens takes at most, from anywhere.

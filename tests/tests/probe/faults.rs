@@ -41,7 +41,7 @@ const fn answer_with(status: u16, headers: &'static [(&'static str, &'static str
 }
 
 /// Waiting for a machine that says nothing takes as long as it is told to; this tells it less than is usual.
-const HASTY: &[&str] = &["timeouts = { connect = \"1s\", request = \"1s\" }"];
+const HASTY: &[&str] = &["timeouts = { connect = \"2s\", request = \"2s\" }"];
 
 const HTML: &[(&str, &str)] = &[("Content-Type", "text/html; charset=utf-8")];
 const LOGIN: &str = "<!DOCTYPE html><html><head><title>Sign in</title></head><body><form method=\"post\" action=\"/login\">\

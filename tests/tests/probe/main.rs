@@ -17,7 +17,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use scaidrive_siem::config::Surroundings;
-use scaidrive_siem::probe::{Report, StageState, Unusable, cause, unsaved};
+use scaidrive_siem::probe::{Report, Stage, StageState, Unusable, cause, unsaved};
 
 use crate::deceit::probe_deceived;
 use crate::faults::{FAULTS, Fault};
@@ -123,6 +123,24 @@ fn a_report_never_holds_a_secret_nor_calls_a_stage_well_that_was_not_reached() {
         let failed = report.stages.iter().position(|stage| stage.state == StageState::Failed).unwrap();
         assert!(report.stages[failed + 1..].iter().all(|stage| stage.state == StageState::Skipped), "{report:#?}");
         assert_eq!(report.stages[failed].stage.name(), fault.stage, "{}", fault.what);
+    }
+}
+
+#[test]
+fn what_an_answer_does_not_show_is_not_called_well() {
+    for (code, expected) in [
+        ("index_refused", StageState::Ok),
+        ("role_missing", StageState::Ok),
+        ("index_write_right_missing", StageState::Ok),
+        ("mapping_strict", StageState::Ok),
+        ("forbidden", StageState::Skipped),
+        ("throttled", StageState::Skipped),
+        ("server_failed", StageState::Skipped),
+    ] {
+        let fault = FAULTS.iter().find(|fault| fault.code == code).unwrap();
+        let Outcome { report, .. } = meet(fault);
+        let shown = report.stages.iter().find(|known| known.stage == Stage::Authentication).unwrap();
+        assert_eq!(shown.state, expected, "{code}: {report:#?}");
     }
 }
 

@@ -24,7 +24,7 @@ fn rsyslog_says(mode: RsyslogMode, transport: &str) -> Report {
             ("transport", &quoted(transport)),
             ("host", "\"127.0.0.1\""),
             ("port", &port),
-            ("timeouts", "{ connect = \"1s\", request = \"1s\" }"),
+            ("timeouts", "{ connect = \"2s\", request = \"2s\" }"),
         ],
     );
     if transport.ends_with("tls") {

@@ -12,7 +12,7 @@ pub(super) fn of_ingestion(reply: &Reply) -> Option<Finding> {
     let message = message.to_ascii_lowercase();
     let cause = match reply.status {
         401 => &cause::TOKEN_REFUSED,
-        403 => &cause::ROLE_MISSING,
+        403 => return Some(Finding::of(&cause::ROLE_MISSING).knowing_us()),
         400 | 404 if code.contains("Stream") || (message.contains("stream") && message.contains("not ")) => {
             &cause::STREAM_UNKNOWN
         }

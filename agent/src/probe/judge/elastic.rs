@@ -26,7 +26,9 @@ pub(super) fn of_reply(reply: &Reply, asked: &Asked<'_>) -> Option<Finding> {
     let reason = if reason.is_empty() { body["message"].as_str().unwrap_or_default() } else { reason };
     let cause = of_error(status, kind, reason, asked)?;
     let finding = Finding::of(cause).saying(format!("status {status}: {kind}: {reason}").replace(": :", ":"));
-    let knows_us = item.is_some() && !matches!(status, 401 | 403);
+    // Items are judged, and rights looked up, for somebody who is known.
+    let of_rights = [&cause::INDEX_CREATE_RIGHT_MISSING, &cause::INDEX_WRITE_RIGHT_MISSING];
+    let knows_us = (item.is_some() && status != 401) || of_rights.contains(&cause);
     Some(if knows_us { finding.knowing_us() } else { finding })
 }
 

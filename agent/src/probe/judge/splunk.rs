@@ -26,7 +26,9 @@ pub(super) fn of_reply(reply: &Reply) -> Option<Finding> {
         _ => return None,
     };
     // What it says of the body it says after it has looked at the token.
-    let knows_us = [&cause::CHANNEL_MISSING, &cause::INDEXED_FIELDS_REFUSED, &cause::EVENT_REFUSED].contains(&cause);
+    let of_the_body =
+        [&cause::INDEX_REFUSED, &cause::CHANNEL_MISSING, &cause::INDEXED_FIELDS_REFUSED, &cause::EVENT_REFUSED];
+    let knows_us = of_the_body.contains(&cause);
     let finding = Finding::of(cause);
     Some(if knows_us { finding.knowing_us() } else { finding })
 }
