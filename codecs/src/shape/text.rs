@@ -4,6 +4,7 @@ use super::{Address, Seen};
 use crate::catalogue::{Fact, Outcome};
 use crate::event::Field;
 use crate::json::{unescaped, write_number};
+use crate::members::has_only_fields;
 
 /// A key of a text format, and what it is filled from.
 pub(super) struct Key {
@@ -162,6 +163,9 @@ impl Dialect {
     }
 
     fn write_unmapped(&self, seen: &Seen<'_>, max: usize, buffer: &mut String, out: &mut Vec<u8>) -> bool {
+        if has_only_fields(seen.event) {
+            return false;
+        }
         buffer.clear();
         let mut is_cut = false;
         for range in seen.unmapped() {
