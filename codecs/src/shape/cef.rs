@@ -79,11 +79,11 @@ fn write_time(epoch_ms: i64, out: &mut Vec<u8>) {
 }
 
 fn write_header(text: &str, out: &mut Vec<u8>) {
-    write_exchanged(text, &[(b'|', b"\\|"), (b'\\', b"\\\\")], out);
+    write_exchanged(text.as_bytes(), [(b'|', b"\\|"), (b'\\', b"\\\\")], out);
 }
 
-fn write_value(text: &str, out: &mut Vec<u8>) {
-    write_exchanged(text, &[(b'=', b"\\="), (b'\\', b"\\\\"), (b'\n', b"\\n"), (b'\r', b"\\r")], out);
+fn write_value(text: &[u8], out: &mut Vec<u8>) {
+    write_exchanged(text, [(b'=', b"\\="), (b'\\', b"\\\\"), (b'\n', b"\\n"), (b'\r', b"\\r")], out);
 }
 
 /// Bytes of a class id.

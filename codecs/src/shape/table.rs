@@ -165,10 +165,11 @@ fn write_value(value: &Value, seen: &Seen<'_>, out: &mut Vec<u8>) {
 
 /// Appends a key with what stands before and behind it.
 pub(super) fn write_key(key: &str, out: &mut Vec<u8>) {
-    if out.last() != Some(&b'{') {
-        out.push(b',');
+    if out.last() == Some(&b'{') {
+        out.push(b'"');
+    } else {
+        out.extend_from_slice(b",\"");
     }
-    out.push(b'"');
     out.extend_from_slice(key.as_bytes());
     out.extend_from_slice(b"\":");
 }
