@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::body::Body;
 use crate::event::{Event, Field};
 use crate::filter::Scratch;
-use crate::format::{Entry, Frame, Unfit};
+use crate::format::{BORROW_MIN, Entry, Frame, Unfit};
 use crate::http::Reply;
 use crate::json::{meaning_prefix, write_number, write_string};
 use crate::members::{unknown_members, write_timestamp};
@@ -51,9 +51,6 @@ pub(crate) enum Source {
     /// `true`, where another value was shortened.
     Shortened,
 }
-
-/// A range shorter than this is cheaper to copy than to send as a slice of its own.
-const BORROW_MIN: usize = 512;
 
 impl Table {
     /// Appends one event as a record.

@@ -84,7 +84,7 @@ pub struct Entry<'a> {
 
 impl Entry<'_> {
     /// Appends a range of the event's own bytes: borrowed when it lies in the log, copied otherwise. What is redacted in it
-    /// does not go out; what stands in its place is copied.
+    /// does not go out; what stands in its place is copied, and with it what is short beside it.
     ///
     /// # Panics
     /// When the range lies outside the event.
@@ -100,12 +100,17 @@ impl Entry<'_> {
     fn lend_pieces(&self, event: &Event<'_>, range: Range<usize>, body: &mut Body) {
         for piece in event.pieces(range) {
             match (piece, self.stamp) {
-                (Piece::Own(range), Some(_)) => body.push_item(self.item, range.start as u32, range.end as u32),
+                (Piece::Own(range), Some(_)) if range.len() >= BORROW_MIN => {
+                    body.push_item(self.item, range.start as u32, range.end as u32);
+                }
                 (piece, _) => body.push_glue(piece.bytes(event.raw)),
             }
         }
     }
 }
+
+/// A piece shorter than this is cheaper to copy than to send as a slice of its own.
+pub(crate) const BORROW_MIN: usize = 512;
 
 /// What stands around the events of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

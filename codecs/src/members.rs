@@ -36,6 +36,19 @@ pub(crate) fn unknown_members<'a>(event: &Event<'a>) -> impl Iterator<Item = Mem
     all.filter(|member| Field::from_name(member.key).is_none())
 }
 
+/// Whether an event without any white space has no members but fields. Only where it says so it is so: white space and
+/// members that are `null` make it say no.
+pub(crate) fn has_only_fields(event: &Event<'_>) -> bool {
+    let mut accounted = 0;
+    for field in Field::ALL {
+        let Some(span) = event.index.span(field) else { continue };
+        // Quotes and colon of the key, quotes of a string, and a comma or the last brace.
+        let around = if field == Field::Payload { 4 } else { 6 };
+        accounted += field.name().len() + around + (span.end - span.start) as usize;
+    }
+    accounted + 1 == event.raw.len()
+}
+
 /// Finds the value at a path of keys, from object to object. Of equal keys the last counts, as in most parsers.
 pub(crate) fn lookup<'a>(object: &[u8], path: impl IntoIterator<Item = &'a str>) -> Option<Range<usize>> {
     let mut found = 0..object.len();

@@ -446,7 +446,8 @@ fn a_message_that_is_too_long_loses_payload_agent_and_path_in_turn_and_says_so()
     let without_extra = long[..long.find(",\"extra\"").unwrap()].to_owned() + "}";
     for shape in Shape::ALL.into_iter().filter(|shape| *shape != Shape::Canonical) {
         for max_len in [8192, 5000, 3000, 2500, 1500] {
-            let found = message(&syslog(shape, Header::Rfc5424, max_len), &without_extra).unwrap();
+            let found = message(&syslog(shape, Header::Rfc5424, max_len), &without_extra);
+            let found = found.unwrap_or_else(|why| panic!("{}: {why}", shape.name()));
             assert!(found.len() <= max_len, "{}: {} of {max_len}", shape.name(), found.len());
             let body = found.split_once(" file.download - ").unwrap().1;
             let values = values(shape, body);

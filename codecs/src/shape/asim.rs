@@ -8,7 +8,7 @@
 //! User Management 0.1.2 and Audit Event 0.1.2.
 
 use super::table::{JsonShape, Member, Value, address, field, member, no_address, write_numbers};
-use super::{PRODUCT, Seen, VENDOR, split_path};
+use super::{PRODUCT, Seen, VENDOR};
 use crate::catalogue::{AsimSchema, Fact, Outcome};
 use crate::event::Field;
 use crate::json::write_string;
@@ -191,7 +191,7 @@ fn user_type(seen: &Seen<'_>) -> &'static str {
 }
 
 fn file_name<'a>(seen: &Seen<'a>) -> Option<&'a [u8]> {
-    Some(split_path(seen.text(Field::ResourcePath)?).1).filter(|name| !name.is_empty())
+    seen.file_name()
 }
 
 const UNKNOWN: &[u8] = b"Unknown";

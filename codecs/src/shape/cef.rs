@@ -11,7 +11,7 @@
 //! Source: "ArcSight Common Event Format (CEF) Implementation Standard", version 27.
 
 use super::text::{Dialect, Key, Value, ip_if, key, labelled, outcome, reason, write_exchanged};
-use super::{Address, MAPPING_VERSION, PRODUCT, Seen, VENDOR, split_path};
+use super::{Address, MAPPING_VERSION, PRODUCT, Seen, VENDOR};
 use crate::event::Field;
 use crate::json::{unescape_into, write_number};
 
@@ -68,7 +68,7 @@ fn user<'a>(seen: &Seen<'a>) -> Option<&'a [u8]> {
 }
 
 fn file_name<'a>(seen: &Seen<'a>) -> Option<&'a [u8]> {
-    Some(split_path(seen.text(Field::ResourcePath)?).1).filter(|name| !name.is_empty())
+    seen.file_name()
 }
 
 fn write_time(epoch_ms: i64, out: &mut Vec<u8>) {
@@ -79,11 +79,11 @@ fn write_time(epoch_ms: i64, out: &mut Vec<u8>) {
 }
 
 fn write_header(text: &str, out: &mut Vec<u8>) {
-    write_exchanged(text, &[(b'|', b"\\|"), (b'\\', b"\\\\")], out);
+    write_exchanged(text.as_bytes(), [(b'|', b"\\|"), (b'\\', b"\\\\")], out);
 }
 
-fn write_value(text: &str, out: &mut Vec<u8>) {
-    write_exchanged(text, &[(b'=', b"\\="), (b'\\', b"\\\\"), (b'\n', b"\\n"), (b'\r', b"\\r")], out);
+fn write_value(text: &[u8], out: &mut Vec<u8>) {
+    write_exchanged(text, [(b'=', b"\\="), (b'\\', b"\\\\"), (b'\n', b"\\n"), (b'\r', b"\\r")], out);
 }
 
 /// Bytes of a class id.

@@ -5,27 +5,23 @@
 //!
 //! Sources: "ECS field reference" and "ECS categorization fields", 9.4.
 
-use super::table::{JsonShape, Member, Value, address, field, member, no_address, write_words, write_written};
-use super::{PRODUCT, Seen, VENDOR, extension, split_path};
+use super::table::{JsonShape, Member, Value, address, field, fixed, member, no_address, write_words, write_written};
+use super::{Seen, extension};
 use crate::catalogue::{Fact, Outcome};
 use crate::event::Field;
 use crate::json::write_string;
 use crate::members::is_strict;
 
-/// The version that the names are from.
-pub(super) const VERSION: &str = "9.4.0";
-
 pub(super) const SHAPE: JsonShape = JsonShape { members: MEMBERS, root: "scaidrive", root_members: OWN };
 
 const MEMBERS: &[Member] = &[
     member("@timestamp", Value::Time(is_strict)),
-    member("ecs", Value::Object(&[member("version", Value::Word(VERSION))])),
+    fixed(r#""ecs":{"version":"9.4.0"}"#),
     member("message", Value::Chosen(|seen| seen.row.title)),
     member(
         "event",
         Value::Object(&[
             field("id", Field::EventId),
-            member("kind", Value::Word("event")),
             member("category", Value::Json(|seen, out| write_words(seen.row.ecs.category, out))),
             member("type", Value::Json(|seen, out| write_words(seen.row.ecs.kind, out))),
             field("action", Field::Action),
@@ -33,8 +29,7 @@ const MEMBERS: &[Member] = &[
             member("reason", Value::Json(|seen, out| out.extend_from_slice(text_fact(seen, Fact::Reason)))),
             member("severity", Value::Number(|seen| Some(u64::from(seen.event.severity().syslog())))),
             member("sequence", Value::Number(|seen| Some(seen.stamp()?.n))),
-            member("module", Value::Word("scaidrive")),
-            member("dataset", Value::Word("scaidrive.audit")),
+            fixed(r#""kind":"event","module":"scaidrive","dataset":"scaidrive.audit""#),
         ]),
     ),
     member("log", Value::Object(&[member("level", Value::Chosen(|seen| seen.event.severity().as_str()))])),
@@ -66,10 +61,7 @@ const MEMBERS: &[Member] = &[
             member("ip", Value::Json(|seen, out| write_list(&[address(seen)], out))),
         ]),
     ),
-    member(
-        "observer",
-        Value::Object(&[member("vendor", Value::Word(VENDOR)), member("product", Value::Word(PRODUCT))]),
-    ),
+    fixed(r#""observer":{"vendor":"ScaiLabs","product":"ScaiDrive"}"#),
     member(
         "labels",
         Value::Object(&[
@@ -101,11 +93,11 @@ fn outcome(seen: &Seen<'_>) -> &'static str {
 }
 
 fn name<'a>(seen: &Seen<'a>) -> Option<&'a [u8]> {
-    Some(split_path(seen.text(Field::ResourcePath)?).1).filter(|name| !name.is_empty())
+    seen.file_name()
 }
 
 fn folder<'a>(seen: &Seen<'a>) -> Option<&'a [u8]> {
-    Some(split_path(seen.text(Field::ResourcePath)?).0).filter(|folder| !folder.is_empty())
+    Some(seen.folder).filter(|folder| !folder.is_empty())
 }
 
 fn person<'a>(seen: &Seen<'a>) -> Option<&'a [u8]> {

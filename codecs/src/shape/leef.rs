@@ -24,9 +24,9 @@ pub(super) fn write(seen: &Seen<'_>, buffer: &mut String, out: &mut Vec<u8>) {
     buffer.clear();
     unescape_into(seen.event.field(Field::Action).unwrap_or_default(), buffer);
     let id = &buffer[..buffer.floor_char_boundary(EVENT_ID_MAX)];
-    write_exchanged(id, &[(b'|', b"_")], out);
+    write_exchanged(id.as_bytes(), [(b'|', b"_")], out);
     out.extend_from_slice(b"|x09|");
-    Dialect { separator: b'\t', write: |text, out| write_exchanged(text, &[], out) }
+    Dialect { separator: b'\t', write: |text, out| write_exchanged(text, [], out) }
         .write_keys(ATTRIBUTES, seen, buffer, out);
 }
 

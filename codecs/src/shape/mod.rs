@@ -180,7 +180,7 @@ impl Shape {
         let before = body.len();
         let mut limits = Limits::NONE;
         let mut shortest = 0;
-        for step in 0..5 {
+        for step in 0..7 {
             write(&limits, body);
             shortest = body.len() - before;
             if shortest <= max {
@@ -197,8 +197,10 @@ impl Shape {
                 }
                 1 => limits.payload = 0,
                 2 => limits.user_agent = room(Field::UserAgent),
-                3 => limits.resource_path = room(Field::ResourcePath) / 2,
-                _ => {}
+                // A place with a limit of its own may have had less than that already.
+                3 => limits.user_agent = 0,
+                4 => limits.resource_path = room(Field::ResourcePath) / 2,
+                _ => limits.resource_path = 0,
             }
         }
         Err(TooMuch { bytes: shortest, max })
@@ -239,6 +241,9 @@ pub(crate) struct Seen<'a> {
     pub(crate) row: &'static Action,
     pub(crate) outcome: Outcome,
     pub(crate) address: Address,
+    /// The two parts of `resource_path` as written; see [`split_path`].
+    folder: &'a [u8],
+    name: &'a [u8],
     limits: &'a Limits,
     /// How much of the payload goes out, and whether anything does not.
     payload: Option<Kept>,
@@ -289,7 +294,16 @@ impl<'a> Seen<'a> {
             || payload.as_ref().is_some_and(|kept| kept.is_cut)
             || is_longer(Field::UserAgent, limits.user_agent)
             || is_longer(Field::ResourcePath, limits.resource_path);
-        Seen { event, entry, row, outcome, address, limits, payload, is_cut }
+        let mut seen = Seen { event, entry, row, outcome, address, folder: b"", name: b"", limits, payload, is_cut };
+        if let Some(path) = seen.text(Field::ResourcePath) {
+            (seen.folder, seen.name) = split_path(path);
+        }
+        seen
+    }
+
+    /// The last part of `resource_path`.
+    pub(crate) fn file_name(&self) -> Option<&'a [u8]> {
+        Some(self.name).filter(|name| !name.is_empty())
     }
 
     pub(crate) fn stamp(&self) -> Option<&'a Stamp<'a>> {

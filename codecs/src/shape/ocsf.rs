@@ -7,16 +7,13 @@
 //! `type_uid = class_uid * 100 + activity_id`, `time` in epoch milliseconds.
 
 use super::table::{
-    JsonShape, Member, Value, address, field, member, no_address, write_members, write_numbers, write_written,
+    JsonShape, Member, Value, address, field, fixed, member, no_address, write_members, write_numbers, write_written,
 };
-use super::{PRODUCT, Seen, VENDOR, extension, is_folder, split_path};
+use super::{Seen, extension, is_folder};
 use crate::body::Body;
 use crate::catalogue::{Fact, OcsfClass, Outcome};
 use crate::event::Field;
 use crate::json::write_number;
-
-/// The version that the names are from.
-pub(super) const VERSION: &str = "1.8.0";
 
 /// Appends an event to an object that is open.
 pub(super) fn write(seen: &Seen<'_>, body: &mut Body) {
@@ -45,13 +42,10 @@ const MEMBERS: &[Member] = &[
     member(
         "metadata",
         Value::Object(&[
-            member("version", Value::Word(VERSION)),
+            fixed(r#""version":"1.8.0""#),
             field("uid", Field::EventId),
             field("tenant_uid", Field::TenantId),
-            member(
-                "product",
-                Value::Object(&[member("name", Value::Word(PRODUCT)), member("vendor_name", Value::Word(VENDOR))]),
-            ),
+            fixed(r#""product":{"name":"ScaiDrive","vendor_name":"ScaiLabs"}"#),
             field("event_code", Field::Action),
             field("original_time", Field::Timestamp),
             member("sequence", Value::Number(|seen| Some(seen.stamp()?.n))),
@@ -114,7 +108,7 @@ const AUTHENTICATION: &[Member] = &[
     member("session", Value::Object(&[field("uid", Field::SessionId)])),
     ENDPOINT,
     REQUEST,
-    member("service", Value::Object(&[member("name", Value::Word(PRODUCT))])),
+    fixed(r#""service":{"name":"ScaiDrive"}"#),
 ];
 
 /// Whose account it is stands in `resource_id`, where it is not one's own.
@@ -271,7 +265,7 @@ fn user_type(seen: &Seen<'_>) -> u64 {
 }
 
 fn path_name<'a>(seen: &Seen<'a>) -> Option<&'a [u8]> {
-    Some(split_path(seen.text(Field::ResourcePath)?).1).filter(|name| !name.is_empty())
+    seen.file_name()
 }
 
 fn file_name<'a>(seen: &Seen<'a>) -> &'a [u8] {

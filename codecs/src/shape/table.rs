@@ -7,8 +7,9 @@
 use super::{Address, Seen};
 use crate::body::Body;
 use crate::event::Field;
+use crate::format::BORROW_MIN;
 use crate::json::{write_number, write_string};
-use crate::members::{others, write_timestamp};
+use crate::members::{has_only_fields, others, write_timestamp};
 
 /// A JSON shape.
 pub(super) struct JsonShape {
@@ -42,6 +43,8 @@ pub(super) enum Value {
     Json(fn(&Seen<'_>, &mut Vec<u8>)),
     /// A number.
     Number(fn(&Seen<'_>) -> Option<u64>),
+    /// Members that are the same in every event, as they stand in the object.
+    Fixed(&'static str),
     /// The event's time, as a string.
     Time(fn(&[u8]) -> bool),
 }
@@ -52,6 +55,10 @@ pub(super) const fn member(key: &'static str, value: Value) -> Member {
 
 pub(super) const fn field(key: &'static str, field: Field) -> Member {
     Member { key, value: Value::Field(field) }
+}
+
+pub(super) const fn fixed(members: &'static str) -> Member {
+    Member { key: "", value: Value::Fixed(members) }
 }
 
 impl JsonShape {
@@ -78,6 +85,9 @@ impl JsonShape {
     }
 
     fn lend_unknown(&self, seen: &Seen<'_>, body: &mut Body) {
+        if has_only_fields(seen.event) {
+            return;
+        }
         let mut ranges = others(seen.event, |_| true);
         let Some(first) = ranges.next() else { return };
         body.write_glue(|glue| {
@@ -109,6 +119,13 @@ fn lend_payload(seen: &Seen<'_>, body: &mut Body) {
 /// Appends those members that have something to say, with commas between them.
 pub(super) fn write_members(members: &[Member], seen: &Seen<'_>, out: &mut Vec<u8>) {
     for Member { key, value } in members {
+        if let Value::Fixed(text) = value {
+            if out.last() != Some(&b'{') {
+                out.push(b',');
+            }
+            out.extend_from_slice(text.as_bytes());
+            continue;
+        }
         let before = out.len();
         write_key(key, out);
         let start = out.len();
@@ -141,14 +158,18 @@ fn write_value(value: &Value, seen: &Seen<'_>, out: &mut Vec<u8>) {
                 write_number(number, out);
             }
         }
+        Value::Fixed(_) => {}
         Value::Time(is_read) => write_timestamp(seen.event, *is_read, out),
     }
 }
 
 /// Appends a key with what stands before and behind it.
 pub(super) fn write_key(key: &str, out: &mut Vec<u8>) {
-    let before: &[u8] = if out.last() == Some(&b'{') { b"\"" } else { b",\"" };
-    out.extend_from_slice(before);
+    if out.last() == Some(&b'{') {
+        out.push(b'"');
+    } else {
+        out.extend_from_slice(b",\"");
+    }
     out.extend_from_slice(key.as_bytes());
     out.extend_from_slice(b"\":");
 }
@@ -202,6 +223,3 @@ pub(super) fn address<'a>(seen: &Seen<'a>) -> Option<&'a [u8]> {
 pub(super) fn no_address<'a>(seen: &Seen<'a>) -> Option<&'a [u8]> {
     (seen.address == Address::Other).then(|| seen.text(Field::Ip)).flatten()
 }
-
-/// A range shorter than this is cheaper to copy than to send as a slice of its own.
-const BORROW_MIN: usize = 512;

@@ -4,6 +4,7 @@ use super::{Address, Seen};
 use crate::catalogue::{Fact, Outcome};
 use crate::event::Field;
 use crate::json::{unescaped, write_number};
+use crate::members::has_only_fields;
 
 /// A key of a text format, and what it is filled from.
 pub(super) struct Key {
@@ -51,8 +52,8 @@ pub(super) const fn labelled(
     Key { key, label: Some((label, says)), max, value }
 }
 
-/// Appends text that is not escaped as the format wants it.
-pub(super) type WriteText = fn(&str, &mut Vec<u8>);
+/// Appends UTF-8 without escapes as the format wants it.
+pub(super) type WriteText = fn(&[u8], &mut Vec<u8>);
 
 /// How the values of a format are written.
 pub(super) struct Dialect {
@@ -107,7 +108,7 @@ impl Dialect {
                 out.extend_from_slice(choose(seen).as_bytes());
                 false
             }
-            Value::Other(find) => self.write_text(find(seen).unwrap_or_default(), max, out),
+            Value::Other(find) => self.write_text(find(seen).unwrap_or_default().as_bytes(), max, out),
             Value::Number(find) => {
                 if let Some(number) = find(seen) {
                     write_number(number, out);
@@ -132,17 +133,16 @@ impl Dialect {
     /// Appends what a JSON string says.
     fn write_written(&self, written: Option<&[u8]>, max: usize, buffer: &mut String, out: &mut Vec<u8>) -> bool {
         let Some(written) = written else { return false };
-        let text = std::str::from_utf8(written).unwrap_or_default();
         if memchr::memchr(b'\\', written).is_none() {
-            return self.write_text(text, max, out);
+            return self.write_text(written, max, out);
         }
         buffer.clear();
-        buffer.extend(unescaped(text));
-        self.write_text(buffer, max, out)
+        buffer.extend(unescaped(std::str::from_utf8(written).unwrap_or_default()));
+        self.write_text(buffer.as_bytes(), max, out)
     }
 
-    fn write_text(&self, text: &str, max: usize, out: &mut Vec<u8>) -> bool {
-        let kept = if max == 0 { text } else { &text[..text.floor_char_boundary(max)] };
+    fn write_text(&self, text: &[u8], max: usize, out: &mut Vec<u8>) -> bool {
+        let kept = if max == 0 { text } else { utf8_prefix(text, max) };
         (self.write)(kept, out);
         kept.len() < text.len()
     }
@@ -150,6 +150,10 @@ impl Dialect {
     /// Appends the payload: whole, or its first members.
     fn write_payload(&self, seen: &Seen<'_>, max: usize, buffer: &mut String, out: &mut Vec<u8>) -> bool {
         let Some(kept) = seen.payload_within(max) else { return false };
+        if let (false, None) = (kept.is_cut, seen.event.edits) {
+            (self.write)(seen.event.raw.get(kept.range).unwrap_or_default(), out);
+            return false;
+        }
         buffer.clear();
         for piece in seen.event.pieces(kept.range.clone()) {
             buffer.push_str(std::str::from_utf8(piece.bytes(seen.event.raw)).unwrap_or_default());
@@ -157,11 +161,14 @@ impl Dialect {
         if kept.is_cut {
             buffer.push('}');
         }
-        (self.write)(buffer, out);
+        (self.write)(buffer.as_bytes(), out);
         kept.is_cut
     }
 
     fn write_unmapped(&self, seen: &Seen<'_>, max: usize, buffer: &mut String, out: &mut Vec<u8>) -> bool {
+        if has_only_fields(seen.event) {
+            return false;
+        }
         buffer.clear();
         let mut is_cut = false;
         for range in seen.unmapped() {
@@ -177,21 +184,28 @@ impl Dialect {
         }
         if !buffer.is_empty() {
             buffer.push('}');
-            (self.write)(buffer, out);
+            (self.write)(buffer.as_bytes(), out);
         }
         is_cut
     }
 }
 
-/// Appends text with some bytes exchanged. Every other control character becomes a space, so that no value ends a line or
-/// speaks to a terminal; spaces at the ends go, because receivers lose them.
-pub(super) fn write_exchanged(text: &str, exchanged: &[(u8, &[u8])], out: &mut Vec<u8>) {
-    let mut rest = text.trim_matches(' ').as_bytes();
-    let is_special =
-        |byte: &u8| byte.is_ascii_control() || *byte == C1_LEAD || exchanged.iter().any(|(special, _)| special == byte);
-    while let Some(plain) = rest.iter().position(is_special) {
-        out.extend_from_slice(&rest[..plain]);
-        rest = match &rest[plain..] {
+/// The longest beginning of `text` of at most `max` bytes that ends where a character does.
+fn utf8_prefix(text: &[u8], max: usize) -> &[u8] {
+    let is_inside = |at: &usize| text.get(*at).is_some_and(|byte| byte & 0xc0 == 0x80);
+    let end = (0..=max.min(text.len())).rev().find(|at| !is_inside(at)).unwrap_or(0);
+    &text[..end]
+}
+
+/// Appends UTF-8 with some ASCII bytes exchanged. Every other control character becomes a space, so that no value ends a
+/// line or speaks to a terminal; spaces at the ends go, because receivers lose them.
+pub(super) fn write_exchanged<const COUNT: usize>(text: &[u8], exchanged: [(u8, &[u8]); COUNT], out: &mut Vec<u8>) {
+    let specials = exchanged.map(|(special, _)| special);
+    let mut rest = trimmed(text);
+    while !rest.is_empty() {
+        let (plain, after) = rest.split_at(plain_length(rest, specials));
+        out.extend_from_slice(plain);
+        rest = match after {
             [C1_LEAD, 0x80..=0x9f, after @ ..] => {
                 out.push(b' ');
                 after
@@ -204,10 +218,36 @@ pub(super) fn write_exchanged(text: &str, exchanged: &[(u8, &[u8])], out: &mut V
                 }
                 after
             }
-            [] => &[],
+            [] => after,
         };
     }
-    out.extend_from_slice(rest);
+}
+
+fn trimmed(text: &[u8]) -> &[u8] {
+    let Some(first) = text.iter().position(|byte| *byte != b' ') else { return &[] };
+    let last = text.iter().rposition(|byte| *byte != b' ').unwrap_or(first);
+    &text[first..=last]
+}
+
+/// How many bytes at the start need no second look: none of `specials`, no control character, not [`C1_LEAD`].
+///
+/// Looks at eight bytes at a time. In each word the lowest marked byte is exact; marks above it may be borrow from it.
+fn plain_length<const COUNT: usize>(bytes: &[u8], specials: [u8; COUNT]) -> usize {
+    let (words, tail) = bytes.as_chunks::<8>();
+    for (nth, word) in words.iter().enumerate() {
+        let word = u64::from_le_bytes(*word);
+        let mut marks = word.wrapping_sub(ONES * 0x20) & !word;
+        for special in specials.into_iter().chain([DELETE, C1_LEAD]) {
+            let equal = word ^ (ONES * u64::from(special));
+            marks |= equal.wrapping_sub(ONES) & !equal;
+        }
+        marks &= ONES * 0x80;
+        if marks != 0 {
+            return nth * 8 + marks.trailing_zeros() as usize / 8;
+        }
+    }
+    let is_plain = |byte: &&u8| !byte.is_ascii_control() && **byte != C1_LEAD && !specials.contains(byte);
+    words.len() * 8 + tail.iter().take_while(is_plain).count()
 }
 
 /// `success` or `failure`, where that is known.
@@ -231,3 +271,36 @@ pub(super) fn ip_if<'a>(seen: &Seen<'a>, kinds: &[Address]) -> Option<&'a [u8]> 
 
 /// In UTF-8 the control characters U+0080 to U+009F are this byte and one of 0x80 to 0x9f.
 const C1_LEAD: u8 = 0xc2;
+const DELETE: u8 = 0x7f;
+const ONES: u64 = u64::MAX / 255;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn exchanging_is_what_it_is_character_by_character(text in "([a-z ]{0,9}|[=\\\\\n]|\\PC|\\p{Cc}){0,12}") {
+            let mut found = Vec::new();
+            write_exchanged(text.as_bytes(), [(b'=', b"\\="), (b'\\', b"\\\\"), (b'\n', b"\\n")], &mut found);
+            let naive: String = text
+                .trim_matches(' ')
+                .chars()
+                .map(|c| match c {
+                    '=' => "\\=".to_owned(),
+                    '\\' => "\\\\".to_owned(),
+                    '\n' => "\\n".to_owned(),
+                    c if c.is_control() => " ".to_owned(),
+                    c => c.to_string(),
+                })
+                .collect();
+            prop_assert_eq!(String::from_utf8(found).unwrap(), naive);
+        }
+
+        #[test]
+        fn a_prefix_ends_where_a_character_does(text in any::<String>(), max in 0usize..40) {
+            prop_assert_eq!(utf8_prefix(text.as_bytes(), max), &text.as_bytes()[..text.floor_char_boundary(max)]);
+        }
+    }
+}
