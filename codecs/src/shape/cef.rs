@@ -10,7 +10,7 @@
 //!
 //! Source: "ArcSight Common Event Format (CEF) Implementation Standard", version 27.
 
-use super::text::{Dialect, Key, Value, ip_if, key, labelled, outcome, reason, write_exchanged};
+use super::text::{Dialect, Exchange, Key, Value, ip_if, key, labelled, outcome, reason, write_exchanged};
 use super::{Address, MAPPING_VERSION, PRODUCT, Seen, VENDOR};
 use crate::event::Field;
 use crate::json::{unescape_into, write_number};
@@ -79,11 +79,13 @@ fn write_time(epoch_ms: i64, out: &mut Vec<u8>) {
 }
 
 fn write_header(text: &str, out: &mut Vec<u8>) {
-    write_exchanged(text.as_bytes(), [(b'|', b"\\|"), (b'\\', b"\\\\")], out);
+    const EXCHANGED: [Exchange; 2] = [(b'|', b"\\|"), (b'\\', b"\\\\")];
+    write_exchanged(text.as_bytes(), [b'|', b'\\'], &EXCHANGED, out);
 }
 
 fn write_value(text: &[u8], out: &mut Vec<u8>) {
-    write_exchanged(text, [(b'=', b"\\="), (b'\\', b"\\\\"), (b'\n', b"\\n"), (b'\r', b"\\r")], out);
+    const EXCHANGED: [Exchange; 4] = [(b'=', b"\\="), (b'\\', b"\\\\"), (b'\n', b"\\n"), (b'\r', b"\\r")];
+    write_exchanged(text, [b'=', b'\\'], &EXCHANGED, out);
 }
 
 /// Bytes of a class id.

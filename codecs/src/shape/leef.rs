@@ -8,7 +8,7 @@
 //!
 //! Source: "QRadar DSM Configuration Guide", chapters "LEEF event components" and "Predefined LEEF event attributes".
 
-use super::text::{Dialect, Key, Value, ip_if, key, outcome, reason, write_exchanged};
+use super::text::{Dialect, Exchange, Key, Value, ip_if, key, outcome, reason, write_exchanged};
 use super::{Address, MAPPING_VERSION, PRODUCT, Seen, VENDOR};
 use crate::event::Field;
 use crate::json::unescape_into;
@@ -24,9 +24,10 @@ pub(super) fn write(seen: &Seen<'_>, buffer: &mut String, out: &mut Vec<u8>) {
     buffer.clear();
     unescape_into(seen.event.field(Field::Action).unwrap_or_default(), buffer);
     let id = &buffer[..buffer.floor_char_boundary(EVENT_ID_MAX)];
-    write_exchanged(id.as_bytes(), [(b'|', b"_")], out);
+    const EXCHANGED: [Exchange; 1] = [(b'|', b"_")];
+    write_exchanged(id.as_bytes(), [b'|'], &EXCHANGED, out);
     out.extend_from_slice(b"|x09|");
-    Dialect { separator: b'\t', write: |text, out| write_exchanged(text, [], out) }
+    Dialect { separator: b'\t', write: |text, out| write_exchanged(text, [], &[], out) }
         .write_keys(ATTRIBUTES, seen, buffer, out);
 }
 

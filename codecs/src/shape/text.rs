@@ -190,6 +190,9 @@ impl Dialect {
     }
 }
 
+/// A byte, and what stands for it.
+pub(super) type Exchange = (u8, &'static [u8]);
+
 /// The longest beginning of `text` of at most `max` bytes that ends where a character does.
 fn utf8_prefix(text: &[u8], max: usize) -> &[u8] {
     let is_inside = |at: &usize| text.get(*at).is_some_and(|byte| byte & 0xc0 == 0x80);
@@ -197,10 +200,14 @@ fn utf8_prefix(text: &[u8], max: usize) -> &[u8] {
     &text[..end]
 }
 
-/// Appends UTF-8 with some ASCII bytes exchanged. Every other control character becomes a space, so that no value ends a
+/// Appends UTF-8 with some ASCII bytes exchanged, of which `specials` are those that are no control characters. Every other control character becomes a space, so that no value ends a
 /// line or speaks to a terminal; spaces at the ends go, because receivers lose them.
-pub(super) fn write_exchanged<const COUNT: usize>(text: &[u8], exchanged: [(u8, &[u8]); COUNT], out: &mut Vec<u8>) {
-    let specials = exchanged.map(|(special, _)| special);
+pub(super) fn write_exchanged<const COUNT: usize>(
+    text: &[u8],
+    specials: [u8; COUNT],
+    exchanged: &[Exchange],
+    out: &mut Vec<u8>,
+) {
     let mut rest = trimmed(text);
     while !rest.is_empty() {
         let (plain, after) = rest.split_at(plain_length(rest, specials));
@@ -283,7 +290,8 @@ mod tests {
         #[test]
         fn exchanging_is_what_it_is_character_by_character(text in "([a-z ]{0,9}|[=\\\\\n]|\\PC|\\p{Cc}){0,12}") {
             let mut found = Vec::new();
-            write_exchanged(text.as_bytes(), [(b'=', b"\\="), (b'\\', b"\\\\"), (b'\n', b"\\n")], &mut found);
+            let exchanged: [Exchange; 3] = [(b'=', b"\\="), (b'\\', b"\\\\"), (b'\n', b"\\n")];
+            write_exchanged(text.as_bytes(), [b'=', b'\\'], &exchanged, &mut found);
             let naive: String = text
                 .trim_matches(' ')
                 .chars()
