@@ -123,7 +123,7 @@ impl Gate {
         entropy: &mut dyn Entropy,
     ) {
         let (since, failures) = match &self.closed {
-            Some(closed) if !was_probe && closed.hold == hold => return,
+            Some(closed) if !was_probe && closed.hold == hold && after.is_none() => return,
             Some(closed) if closed.hold == hold => (closed.since, closed.failures.saturating_add(1)),
             _ => (now, 0),
         };

@@ -116,6 +116,8 @@ impl<T> Sender<T> {
     /// A batch that was written to a pipe is kept without its body, which is made again should it have to go again.
     pub fn keep_without_body(&mut self, job: &mut Job<T>) {
         self.share.shrink(std::mem::take(&mut job.body_memory));
+        // It has been written, so the way is free; what breaks later is another matter.
+        job.is_probe = false;
         job.batch.is_encoded = false;
         self.pool().keep_body(std::mem::take(&mut job.batch.body));
     }
@@ -183,7 +185,7 @@ impl<T> Sender<T> {
             }
             Outcome::Retry { hold, after, why } => {
                 self.lane.narrow();
-                self.gate.close(hold, why, true, after, now, entropy);
+                self.gate.close(hold, why, job.is_probe, after, now, entropy);
                 self.put_back(job);
             }
         }

@@ -70,7 +70,7 @@ impl<T> Sender<T> {
         self.sent += 1;
         let body_memory = batch.body_memory();
         self.share.grow(body_memory);
-        Job { batch, purpose, number: self.sent, body_memory, is_parked: false }
+        Job { batch, purpose, number: self.sent, body_memory, is_probe: false, is_parked: false }
     }
 
     fn next_ordinary(&mut self, now: Millis, pace: &mut Pace) -> ToDo<T> {
@@ -136,8 +136,7 @@ impl<T> Sender<T> {
         if hold.probes_with_one_event() {
             self.abandon_search();
         } else if let Some(job) = self.next_test() {
-            self.gate.probe_sent();
-            return ToDo::Send(job);
+            return ToDo::Send(self.as_probe(job));
         }
         let taken = self.take_again().or_else(|| {
             if self.ready.is_empty() && !self.open.items.is_empty() {
@@ -165,8 +164,13 @@ impl<T> Sender<T> {
             self.probe_turn = self.probe_turn.wrapping_add(1);
             self.cut(&mut batch);
         }
+        let job = self.send(purpose, batch);
+        ToDo::Send(self.as_probe(job))
+    }
+
+    fn as_probe(&mut self, job: Job<T>) -> Job<T> {
         self.gate.probe_sent();
-        ToDo::Send(self.send(purpose, batch))
+        Job { is_probe: true, ..job }
     }
 
     fn next_test(&mut self) -> Option<Job<T>> {

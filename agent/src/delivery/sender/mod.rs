@@ -108,6 +108,8 @@ pub struct Job<T> {
     number: u64,
     /// What its body counts in the pool while it is under way, in bytes.
     body_memory: usize,
+    /// It went though the gate was closed, to see whether it may open.
+    is_probe: bool,
     /// Accepted for now: it counts no more as a request, and is settled when it is acknowledged.
     is_parked: bool,
 }

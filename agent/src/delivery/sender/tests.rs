@@ -98,6 +98,13 @@ impl World {
         self.sender.next(self.now, &mut Pace::default())
     }
 
+    fn next_moment(&mut self) -> Option<Millis> {
+        match self.next() {
+            ToDo::WaitUntil(moment) => Some(moment),
+            ToDo::Send(_) | ToDo::Wait => None,
+        }
+    }
+
     /// Sends one request after the other until there is nothing to do for `patience`.
     fn run(&mut self, patience: Millis, answer: &mut dyn FnMut(&Job<()>, &mut Prng) -> Outcome) {
         let end = self.now.plus(patience);
@@ -771,6 +778,26 @@ fn what_a_pipe_has_written_waits_in_its_trail_and_takes_nothing_from_the_pool() 
         world.settle(job, accept());
     }
     assert_eq!(sent, (1..=50_000).collect::<Vec<_>>());
+}
+
+#[test]
+fn however_much_was_written_when_a_pipe_breaks_the_first_probe_goes_as_soon_as_after_one_failure() {
+    let mut world = World::new(PIPE, 33);
+    let mut written = Vec::new();
+    for _ in 0..20 {
+        world.offer(500);
+        let ToDo::Send(mut job) = world.next() else { panic!("a pipe waits for nothing") };
+        world.sender.keep_without_body(&mut job);
+        world.sender.reached();
+        written.push(job);
+    }
+    let broken = || Outcome::Retry { hold: Hold::Misconfigured, after: None, why: String::from("alert") };
+    written.into_iter().for_each(|job| world.settle(job, broken()));
+    assert_eq!(world.next_moment(), Some(Millis(2_000)));
+    world.now = Millis(2_000);
+    let ToDo::Send(probe) = world.next() else { panic!("the probe goes") };
+    world.settle(probe, broken());
+    assert_eq!(world.sender.closed().map(|closed| closed.failures), Some(1), "a probe that fails lengthens the wait");
 }
 
 #[test]
