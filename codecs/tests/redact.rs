@@ -382,6 +382,51 @@ fn the_key_is_never_shown() {
     assert!(!shown.contains("0123456789abcdef") && shown.contains("UserId"), "{shown}");
 }
 
+/// An event whose payload has members of these lengths in KiB.
+fn with_payload(members: &[(&str, usize)]) -> String {
+    let payload: Vec<String> =
+        members.iter().map(|(key, kib)| format!(r#""{key}":"{}""#, "x".repeat(kib << 10))).collect();
+    format!(
+        r#"{{"event_id":"e","timestamp":"2026-05-12T14:23:01Z","tenant_id":"t","category":"FILE","action":"file.download","severity":"low","payload":{{{}}}}}"#,
+        payload.join(",")
+    )
+}
+
+#[test]
+fn what_is_hidden_takes_no_room_from_what_is_not() {
+    let redaction = redaction(&[], &["payload.c"], &[]);
+    for shape in [Shape::Canonical, Shape::Ecs] {
+        let sumo = SumoSettings { path: "/".into(), name: None, host: None, category: None, fields: Vec::new(), shape };
+        let format = Redacted::wrap(Box::new(Sumo::new(&sumo).unwrap()), &redaction);
+        let keys = |members: &[(&str, usize)]| -> Vec<String> {
+            let sent: Value = serde_json::from_slice(&sent(&*format, &with_payload(members))).unwrap();
+            let payload = if shape == Shape::Ecs { &sent["scaidrive"]["payload"] } else { &sent["payload"] };
+            payload.as_object().unwrap().keys().cloned().collect()
+        };
+        assert_eq!(keys(&[("a", 40), ("b", 25), ("c", 30)]), ["a"]);
+        assert_eq!(keys(&[("c", 70), ("a", 40), ("b", 25)]), ["a", "c"]);
+        assert_eq!(keys(&[("a", 40), ("b", 15), ("c", 70)]), ["a", "b", "c"]);
+    }
+}
+
+#[test]
+fn a_place_with_a_limit_of_its_own_counts_what_it_shows() {
+    let cef = |redaction: &Redaction, members: &[(&str, usize)]| {
+        let format = Redacted::wrap(Box::new(https(Shape::Cef, None, "text/plain")), redaction);
+        let line = String::from_utf8(sent(&*format, &with_payload(members))).unwrap();
+        (line.split_once("cs4={").unwrap().1.split_once("} cs4Label").unwrap().0.to_owned(), line)
+    };
+    let (payload, line) = cef(&redaction(&[], &["payload.c"], &[]), &[("a", 3), ("c", 10)]);
+    assert!(payload.ends_with(r#""c":"***""#) && !line.contains("truncated"), "{line}");
+    // Hashes are longer than what they stand for.
+    let raw: Vec<String> = (0..200).map(|nth| format!(r#"{{"k":{nth}}}"#)).collect();
+    let raw = with_payload(&[("a", 0)]).replace(r#""a":"""#, &format!(r#""a":1,"c":[{}]"#, raw.join(",")));
+    let format =
+        Redacted::wrap(Box::new(https(Shape::Cef, None, "text/plain")), &redaction(&[], &[], &["payload.c.k"]));
+    let line = String::from_utf8(sent(&*format, &raw)).unwrap();
+    assert!(line.contains(r#"cs4={"a":1} "#) && line.contains("truncated"), "{line}");
+}
+
 /// Removes what is redacted from a value, as the document says and not as the code does it: `at` is the way to it, with
 /// dots between keys.
 fn hidden(value: &mut Value, at: &str, paths: &[String]) {
