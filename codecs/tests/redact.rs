@@ -382,6 +382,18 @@ fn the_key_is_never_shown() {
     assert!(!shown.contains("0123456789abcdef") && shown.contains("UserId"), "{shown}");
 }
 
+#[test]
+fn a_hidden_address_is_no_principal_name() {
+    let raw = with_payload(&[]).replace(r#""payload":{}"#, r#""user_email":"alice@example.com""#);
+    let kind = |redaction: &Redaction| {
+        let format = Redacted::wrap(Box::new(https(Shape::Asim, None, "application/json")), redaction);
+        serde_json::from_slice::<Value>(&sent(&*format, &raw)).unwrap()["ActorUsernameType"].clone()
+    };
+    assert_eq!(kind(&redaction(&[], &[], &[])), "UPN");
+    assert_eq!(kind(&redaction(&[], &["user_email"], &[])), "Simple");
+    assert_eq!(kind(&redaction(&[], &[], &["user_email"])), "Simple");
+}
+
 /// An event whose payload has members of these lengths in KiB.
 fn with_payload(members: &[(&str, usize)]) -> String {
     let payload: Vec<String> =
