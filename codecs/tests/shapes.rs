@@ -296,6 +296,13 @@ proptest! {
 }
 
 #[test]
+fn the_id_is_where_the_shape_says() {
+    for shape in Shape::ALL {
+        assert_eq!(places(shape, Field::EventId), [shape.id_path()]);
+    }
+}
+
+#[test]
 fn what_no_field_knows_is_not_lost() {
     let unmapped = serde_json::json!([1, 2]);
     for (shape, place) in [

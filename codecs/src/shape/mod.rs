@@ -103,6 +103,18 @@ impl Shape {
         Shape::ALL.into_iter().find(|shape| shape.name() == name)
     }
 
+    /// Where an event's id stands in it: a key, or keys with dots between them. Who looks for an event asks for that.
+    pub fn id_path(self) -> &'static str {
+        match self {
+            Shape::Canonical => Field::EventId.name(),
+            Shape::Ecs => "event.id",
+            Shape::Ocsf => "metadata.uid",
+            Shape::Asim => "EventOriginalUid",
+            Shape::Cef => "externalId",
+            Shape::Leef => "eventId",
+        }
+    }
+
     /// Whether an event is a line of text in it, and not a JSON object.
     pub fn is_text(self) -> bool {
         matches!(self, Shape::Cef | Shape::Leef)
