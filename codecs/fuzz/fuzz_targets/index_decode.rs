@@ -38,7 +38,6 @@ fuzz_target!(|input: (&[u8], &[u8])| {
         headers: Vec::new(),
         form: BodyForm::Single,
         content_type: None,
-        shape: scaidrive_codecs::Shape::Canonical,
         template: Some(r#"["${event}",${payload},"${payload.x.y}",${user_id}]"#.into()),
         success: Vec::new(),
         conflict_is_success: false,
