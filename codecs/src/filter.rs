@@ -305,20 +305,11 @@ fn fingerprint(spec: &FilterSpec, severities: u8) -> u64 {
     let wanted = [("categories", &spec.categories), ("actions", &spec.actions)];
     for (list, entries) in wanted {
         let entries = if is_all(entries) { &[][..] } else { entries };
-        write_list(list, entries, &mut hasher);
+        hasher.write_list(list, entries);
     }
-    write_list("excluded_users", &spec.excluded_users, &mut hasher);
-    write_list("excluded_paths", &spec.excluded_paths, &mut hasher);
+    hasher.write_list("excluded_users", &spec.excluded_users);
+    hasher.write_list("excluded_paths", &spec.excluded_paths);
     hasher.finish()
-}
-
-fn write_list(list: &str, entries: &[String], hasher: &mut Hasher) {
-    let mut entries: Vec<&String> = entries.iter().collect();
-    entries.sort_unstable();
-    entries.dedup();
-    hasher.write_text(list);
-    hasher.write(&(entries.len() as u64).to_le_bytes());
-    entries.iter().for_each(|entry| hasher.write_text(entry));
 }
 
 /// Goes up when the same specification would select other events than before: streams then start a new epoch.

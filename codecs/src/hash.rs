@@ -25,6 +25,16 @@ impl Hasher {
         self.write(text.as_bytes());
     }
 
+    /// Feeds a named list of texts; their order and repetition make no difference.
+    pub(crate) fn write_list(&mut self, name: &str, entries: &[String]) {
+        let mut entries: Vec<&String> = entries.iter().collect();
+        entries.sort_unstable();
+        entries.dedup();
+        self.write_text(name);
+        self.write(&(entries.len() as u64).to_le_bytes());
+        entries.iter().for_each(|entry| self.write_text(entry));
+    }
+
     pub(crate) fn finish(self) -> u64 {
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);

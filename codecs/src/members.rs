@@ -169,9 +169,9 @@ pub(crate) fn write_fitting(
         return Ok(());
     }
     body.rewind(mark);
-    if let Some(payload) = event.bytes(Field::Payload) {
-        let room = payload.len().saturating_sub(whole - max + marker);
-        write(Payload::Leading(leading_members(payload, room)), body);
+    if let Some(payload) = payload(event) {
+        let room = event.shown_len(payload.clone()).saturating_sub(whole - max + marker);
+        write(Payload::Leading(leading_members(event, payload, room)), body);
         if body.len() - before <= max {
             return Ok(());
         }
@@ -241,10 +241,18 @@ fn trimmed(raw: &[u8], range: Range<usize>) -> Option<Range<usize>> {
     Some(range.start + first..range.start + last + 1)
 }
 
-/// How many bytes of `object` hold its opening brace and as many of its first members as fit into `room` bytes together
-/// with a closing brace.
-pub(crate) fn leading_members(object: &[u8], room: usize) -> usize {
-    members(object).map(|member| member.whole.end).take_while(|end| *end < room).last().unwrap_or(1)
+/// How many bytes of an object in the event hold its opening brace and as many of its first members as go out in `room`
+/// bytes together with a closing brace.
+pub(crate) fn leading_members(event: &Event<'_>, object: Range<usize>, room: usize) -> usize {
+    let (mut kept, mut shown) = (1, 1);
+    for member in members(event.raw.get(object.clone()).unwrap_or_default()) {
+        shown += event.shown_len(object.start + kept..object.start + member.whole.end);
+        if shown >= room {
+            break;
+        }
+        kept = member.whole.end;
+    }
+    kept
 }
 
 /// Walks the elements of `array`, which begins with `[`. Ranges count from its first byte.
@@ -333,16 +341,22 @@ mod tests {
     #[test]
     fn leading_members_are_an_object_again() {
         let object = r#"{"a":"},\"","b":[1,2,{"c":3}],"d":{"e":1,"f":2},"g":4}"#;
+        let leading = |object: &str, room| {
+            let raw = format!(r#"{{{REQUIRED},"payload":{object}}}"#);
+            let found = index(raw.as_bytes()).unwrap();
+            let event = Event::new(raw.as_bytes(), &found);
+            leading_members(&event, payload(&event).unwrap(), room)
+        };
         let mut seen = Vec::new();
         for room in 0..object.len() {
-            let kept = format!("{}}}", &object[..leading_members(object.as_bytes(), room)]);
+            let kept = format!("{}}}", &object[..leading(object, room)]);
             assert!(kept.len() <= room.max(2), "{kept} {room}");
             seen.push(serde_json::from_str::<serde_json::Value>(&kept).unwrap().as_object().unwrap().len());
         }
         assert!(seen.is_sorted());
         seen.dedup();
         assert_eq!(seen, [0, 1, 2, 3]);
-        assert_eq!(leading_members(b"{}", 1), 1);
+        assert_eq!(leading("{}", 1), 1);
     }
 
     #[test]

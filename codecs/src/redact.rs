@@ -9,7 +9,9 @@
 //!
 //! A path names a field (`user_email`), a member of the payload at any depth (`payload.a.b`), or a member that no
 //! [`Field`] knows (`device.owner`). Arrays on the way are entered, and of members with the same key each is meant, however
-//! the key is written. What an event is told apart by (`event_id`, `tenant_id`, …) cannot be redacted.
+//! the key is written. A dot in a key counts as a step, as it does for receivers that flatten objects: `payload.a.b` names
+//! `b` in `{"a":{"b":1}}` and `a.b` in `{"a.b":1}`, and what lies within it, like `{"a.b.c":1}`, goes with it. What an event
+//! is told apart by (`event_id`, `tenant_id`, …) cannot be redacted.
 //!
 //! What is always true: one JSON value stands in place of another, so an event stays an event, whoever takes ranges out of
 //! it, and the index of what is left agrees with it. No text is changed but the redacted values; all else stays borrowed.
@@ -31,7 +33,7 @@ use crate::hash::Hasher;
 use crate::http::Reply;
 use crate::index::Index;
 use crate::json::{unescaped, write_string};
-use crate::members::{elements, is_key, members, unknown_members};
+use crate::members::{elements, has_only_fields, members, unknown_members};
 use crate::verdict::Verdict;
 
 /// What stands for a masked value.
@@ -42,6 +44,8 @@ pub const HASH_PREFIX: &str = "h_";
 pub const KEY_BYTES_MIN: usize = 16;
 /// Paths in all three lists together.
 pub const PATHS_MAX: usize = 64;
+/// Goes up when the same specification would leave other events than before: streams then start a new epoch.
+pub const REDACTION_CODE_VERSION: u32 = 1;
 
 /// What to redact, as it stands in the configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -70,9 +74,8 @@ pub struct RedactionError {
 #[derive(Clone)]
 pub struct Redaction {
     fields: Vec<(Field, Way)>,
-    payload: Vec<Branch>,
-    /// Members that no field knows.
-    others: Vec<Branch>,
+    /// What no field is, from the event down: members of the payload, and members that no field knows.
+    branches: Vec<Branch>,
     key: Option<hmac::Key>,
     fingerprint: u64,
 }
@@ -165,6 +168,8 @@ pub struct Edits {
     list: Vec<Edit>,
     text: Vec<u8>,
     index: Option<Index>,
+    /// For keys with escapes.
+    key: String,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -219,14 +224,10 @@ impl Redaction {
     /// # Errors
     /// Every entry that cannot be used, not only the first.
     pub fn compile(spec: &RedactionSpec, key: Option<&[u8]>) -> Result<Redaction, Vec<RedactionError>> {
-        let mut redaction =
-            Redaction { fields: Vec::new(), payload: Vec::new(), others: Vec::new(), key: None, fingerprint: 0 };
+        let mut redaction = Redaction { fields: Vec::new(), branches: Vec::new(), key: None, fingerprint: 0 };
         let mut problems = Vec::new();
-        let mut hasher = Hasher::new();
         for (list, paths, way) in spec.lists() {
-            hasher.write_text(list);
             for path in paths {
-                hasher.write_text(path);
                 if let Err(problem) = redaction.add(path, way) {
                     problems.push(RedactionError { list, found: path.clone(), problem });
                 }
@@ -249,18 +250,19 @@ impl Redaction {
             _ => {}
         }
         redaction.key = key.map(|key| hmac::Key::new(hmac::HMAC_SHA256, key));
-        redaction.fingerprint = if spec.is_empty() { 0 } else { hasher.finish() };
+        redaction.fingerprint = fingerprint(spec);
         if problems.is_empty() { Ok(redaction) } else { Err(problems) }
     }
 
-    /// A hash of what is redacted and how; 0 for nothing. The key has no part in it.
+    /// A hash of what is redacted and how, and of how this version does it ([`REDACTION_CODE_VERSION`]); 0 for nothing.
+    /// Neither the order of the paths nor the key has a part in it.
     pub fn fingerprint(&self) -> u64 {
         self.fingerprint
     }
 
     /// Whether nothing is redacted.
     pub fn is_empty(&self) -> bool {
-        self.fields.is_empty() && self.payload.is_empty() && self.others.is_empty()
+        self.fields.is_empty() && self.branches.is_empty()
     }
 
     /// The event without what is redacted. `edits` holds what stands in its place, for as long as the event is used.
@@ -277,12 +279,13 @@ impl Redaction {
                 index.hide(*field, *way == Way::Drop);
             }
         }
-        if let (false, Some(span)) = (self.payload.is_empty(), event.index.span(Field::Payload)) {
-            self.walk(event.raw, span.start as usize..span.end as usize, &self.payload, edits);
+        let payload = named(&self.branches, Field::Payload.name()).filter(|branch| branch.way.is_none());
+        if let (Some(branch), Some(span)) = (payload, event.index.span(Field::Payload)) {
+            self.walk(event.raw, span.start as usize..span.end as usize, &branch.below, edits);
         }
-        if !self.others.is_empty() {
+        if !self.branches.is_empty() && !has_only_fields(event) {
             for member in unknown_members(event) {
-                self.step(event.raw, member.key, member.value, &self.others, edits);
+                self.step(event.raw, member.key, member.value, &self.branches, edits);
             }
         }
         if edits.list.is_empty() {
@@ -323,15 +326,13 @@ impl Redaction {
             Some(field) if field.is_required() => {
                 Err(format!("`{path}` can't be redacted: events are told apart, ordered and chosen by it"))
             }
-            Some(Field::Payload) if keys.len() > 1 => grow(&mut self.payload, &keys[1..], way, path).and_then(|()| {
-                let is_gone = self.fields.iter().any(|(field, _)| *field == Field::Payload);
-                if is_gone { Err(format!("`{path}` lies within `payload`, which is named as well")) } else { Ok(()) }
-            }),
+            Some(Field::Payload) if keys.len() > 1 => grow(&mut self.branches, &keys, way, path),
             Some(Field::Payload) if way != Way::Drop => {
                 Err(String::from("the payload as a whole can only be dropped; name its members, like payload.a"))
             }
-            Some(Field::Payload) if !self.payload.is_empty() => {
-                Err(String::from("`payload` is named beside members of it"))
+            // As a branch too, for members like `payload.a`, which lie within it for receivers that flatten objects.
+            Some(Field::Payload) => {
+                grow(&mut self.branches, &keys, way, path).map(|()| self.fields.push((Field::Payload, way)))
             }
             Some(_) if keys.len() > 1 => Err(format!("`{}` is a text and has no members", keys[0])),
             Some(field) if self.fields.iter().any(|(known, _)| *known == field) => {
@@ -342,7 +343,7 @@ impl Redaction {
                 Ok(())
             }
             None if keys[0] == "siem" => Err(String::from("`siem` is the agent's own, and proves completeness")),
-            None => grow(&mut self.others, &keys, way, path),
+            None => grow(&mut self.branches, &keys, way, path),
         }
     }
 
@@ -368,7 +369,13 @@ impl Redaction {
 
     /// Goes on with a member, if a branch has its key.
     fn step(&self, raw: &[u8], key: &[u8], value: Range<usize>, branches: &[Branch], edits: &mut Edits) {
-        let Some(branch) = branches.iter().find(|branch| is_key(key, &branch.key)) else { return };
+        let Ok(mut key) = std::str::from_utf8(key) else { return };
+        if key.contains('\\') {
+            edits.key.clear();
+            edits.key.extend(unescaped(key));
+            key = &edits.key;
+        }
+        let Some(branch) = named(branches, key) else { return };
         match branch.way {
             Some(way) => {
                 self.replace(raw, value, way, edits);
@@ -398,12 +405,8 @@ impl Redaction {
 /// Shows nothing of the key.
 impl std::fmt::Debug for Redaction {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Redaction { fields, payload, others, key: _, fingerprint: _ } = self;
-        f.debug_struct("Redaction")
-            .field("fields", fields)
-            .field("payload", payload)
-            .field("others", others)
-            .finish_non_exhaustive()
+        let Redaction { fields, branches, key: _, fingerprint: _ } = self;
+        f.debug_struct("Redaction").field("fields", fields).field("branches", branches).finish_non_exhaustive()
     }
 }
 
@@ -424,7 +427,8 @@ impl Edits {
     /// Cuts a range of an event's bytes at the edits in it. An edit belongs to the range that holds its first byte.
     pub(crate) fn pieces(edits: Option<&Edits>, range: Range<usize>) -> impl Iterator<Item = Piece<'_>> {
         let mut at = range.start;
-        let mut ahead = edits.map_or(&[][..], |edits| &edits.list[..]).iter().peekable();
+        let list = edits.map_or(&[][..], |edits| &edits.list[..]);
+        let mut ahead = list[list.partition_point(|edit| edit.end <= at)..].iter().peekable();
         std::iter::from_fn(move || {
             while at < range.end {
                 match ahead.peek() {
@@ -472,6 +476,32 @@ fn grow(branches: &mut Vec<Branch>, keys: &[&str], way: Way, path: &str) -> Resu
         }
         (false, None) => grow(&mut branch.below, rest, way, path),
     }
+}
+
+/// The branch that a key leads to, each part of it between dots being a step. Where a path ends on the way, the key lies
+/// within what that path names.
+fn named<'b>(branches: &'b [Branch], key: &str) -> Option<&'b Branch> {
+    let (mut found, mut below) = (None, branches);
+    for part in key.split('.') {
+        let branch = below.iter().find(|branch| branch.key == part)?;
+        if branch.way.is_some() {
+            return Some(branch);
+        }
+        (found, below) = (Some(branch), &branch.below);
+    }
+    found
+}
+
+fn fingerprint(spec: &RedactionSpec) -> u64 {
+    if spec.is_empty() {
+        return 0;
+    }
+    let mut hasher = Hasher::new();
+    hasher.write(&REDACTION_CODE_VERSION.to_le_bytes());
+    for (list, paths, _) in spec.lists() {
+        hasher.write_list(list, paths);
+    }
+    hasher.finish()
 }
 
 /// Appends the hash of a JSON value as a JSON string. Strings are hashed by what they say, all else as written.

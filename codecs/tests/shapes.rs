@@ -296,6 +296,13 @@ proptest! {
 }
 
 #[test]
+fn the_id_is_where_the_shape_says() {
+    for shape in Shape::ALL {
+        assert_eq!(places(shape, Field::EventId), [shape.id_path()]);
+    }
+}
+
+#[test]
 fn what_no_field_knows_is_not_lost() {
     let unmapped = serde_json::json!([1, 2]);
     for (shape, place) in [
@@ -476,4 +483,22 @@ fn the_readers_of_this_test_undo_the_documented_escapes() {
     let leef = Leef::read("LEEF:2.0|V|P|1|id|x09|a=b=c\td=e f");
     assert_eq!(leef.attributes, [("a".to_owned(), "b=c".to_owned()), ("d".to_owned(), "e f".to_owned())]);
     assert_eq!(unescaped(r"\u0061").collect::<String>(), "a");
+}
+
+#[test]
+fn a_value_is_cut_to_what_fits_however_it_is_written_and_how_often() {
+    for escape in [r"\u0061", "=", r"\\", "é", r"\ud83d\ude00"] {
+        for field in ["user_agent", "resource_path"] {
+            let raw = format!(
+                r#"{{"event_id":"e","timestamp":"2026-05-12T14:23:01Z","tenant_id":"t","category":"FILE","action":"file.download","severity":"low","{field}":"{}"}}"#,
+                escape.repeat(10_000)
+            );
+            for shape in [Shape::Ecs, Shape::Ocsf, Shape::Asim, Shape::Leef] {
+                let found = message(&syslog(shape, Header::Rfc5424, 8192), &raw).unwrap();
+                assert!((7_400..=8192).contains(&found.len()), "{} {field} {escape}: {}", shape.name(), found.len());
+            }
+            // Its keys have limits of their own.
+            message(&syslog(Shape::Cef, Header::Rfc5424, 8192), &raw).unwrap();
+        }
+    }
 }

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use scaidrive_codecs::own::{Envelope, OwnEvent, Test};
 use scaidrive_codecs::time::write_rfc3339;
-use scaidrive_codecs::{Body, Entry, Event, Scratch};
+use scaidrive_codecs::{Body, Entry, Event, Scratch, Shape};
 
 use super::Question;
 use super::report::TestEvent;
@@ -70,17 +70,19 @@ fn query(destination: &Destination, id: &str) -> (String, &'static str) {
     match &destination.kind {
         Kind::SplunkHec(hec) => {
             let index = hec.index.as_deref().unwrap_or("*");
-            let sourcetype = &hec.sourcetype;
-            (format!("index=\"{index}\" sourcetype=\"{sourcetype}\" event_id=\"{id}\""), "Splunk, Search & Reporting")
+            let (sourcetype, key) = (&hec.sourcetype, hec.shape.id_path());
+            (format!("index=\"{index}\" sourcetype=\"{sourcetype}\" {key}=\"{id}\""), "Splunk, Search & Reporting")
         }
         Kind::Elastic(elastic) => (
-            format!("GET {}/_search?q=event_id:%22{id}%22", elastic.target),
+            format!("GET {}/_search?q={}:%22{id}%22", elastic.target, elastic.shape.id_path()),
             "Kibana or OpenSearch Dashboards, Dev Tools",
         ),
         Kind::Sentinel(sentinel) => match &sentinel.api {
             SentinelApi::LogsIngestion(settings) => {
                 let table = scaidrive_codecs::sentinel::table_name(&settings.stream);
-                (format!("{table} | where EventId == \"{id}\""), "Microsoft Sentinel, Logs; it may take 15 minutes")
+                // Our own table names its columns in its own way.
+                let column = if settings.shape == Shape::Asim { settings.shape.id_path() } else { "EventId" };
+                (format!("{table} | where {column} == \"{id}\""), "Microsoft Sentinel, Logs; it may take 15 minutes")
             }
             SentinelApi::DataCollector(settings) => {
                 let table = &settings.log_type;
@@ -146,6 +148,24 @@ mod tests {
     fn a_destination_of_several_tenants_gets_it_in_the_agents_own() {
         let (_, told, _) = made(&format!("{ELASTIC}\ntenants = [\"acme\", \"other\"]"));
         assert_eq!(told.tenant_id, "system");
+    }
+
+    #[test]
+    fn a_query_asks_for_the_id_where_the_shape_has_it() {
+        const SPLUNK: &str = "type = \"splunk_hec\"\nurl = \"https://siem.example\"\ntoken = { env = \"T\" }";
+        const SENTINEL: &str = "type = \"sentinel\"\nurl = \"https://dce.example\"\nrule = \"dcr-00000000000000000000000000000000\"\nmanaged_identity = \"system\"";
+        for (lines, shape, asked) in [
+            (ELASTIC, "canonical", "q=event_id:%22evt_test_"),
+            (ELASTIC, "ecs", "q=event.id:%22evt_test_"),
+            (ELASTIC, "ocsf", "q=metadata.uid:%22evt_test_"),
+            (SPLUNK, "ocsf", " metadata.uid=\"evt_test_"),
+            (SPLUNK, "cef", " externalId=\"evt_test_"),
+            (SENTINEL, "canonical", "where EventId == \"evt_test_"),
+            (SENTINEL, "asim", "where EventOriginalUid == \"evt_test_"),
+        ] {
+            let (_, told, _) = made(&format!("{lines}\nshape = \"{shape}\""));
+            assert!(told.query.contains(asked), "{shape}: {}", told.query);
+        }
     }
 
     #[test]

@@ -358,7 +358,7 @@ async fn find_document(
         "_source": false,
         "query": {"bool": {"minimum_should_match": 1, "should": [
             {"ids": {"values": [event_id]}},
-            {"match": {"event_id": event_id}},
+            {"match": {(elastic.shape.id_path()): event_id}},
         ]}},
     })
     .to_string();

@@ -178,8 +178,9 @@ fn target_name_type(seen: &Seen<'_>) -> &'static str {
     }
 }
 
+/// An address is a principal's name; what stands in place of a hidden one is not.
 fn name_type(seen: &Seen<'_>) -> &'static str {
-    if seen.text(Field::UserEmail).is_some() { "UPN" } else { "Simple" }
+    if seen.text(Field::UserEmail).is_some_and(|email| email.contains(&b'@')) { "UPN" } else { "Simple" }
 }
 
 fn user_type(seen: &Seen<'_>) -> &'static str {

@@ -24,7 +24,7 @@ use crate::event::{Event, Field};
 use crate::filter::Scratch;
 use crate::format::{Entry, Unfit};
 use crate::json::{escaped_prefix, write_escaped};
-use crate::members::{leading_members, lookup, unknown_members, write_siem};
+use crate::members::{self, leading_members, lookup, unknown_members, write_siem};
 
 mod asim;
 mod cef;
@@ -63,7 +63,7 @@ pub enum Shape {
     Leef,
 }
 
-/// How much of an event's long values goes out, in bytes as written in the event.
+/// How much of an event's long values goes out, in bytes of what the event shows of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Of the payload; less than it has means as many of its first members as fit.
@@ -101,6 +101,18 @@ impl Shape {
     /// The shape with this name.
     pub fn named(name: &str) -> Option<Shape> {
         Shape::ALL.into_iter().find(|shape| shape.name() == name)
+    }
+
+    /// Where an event's id stands in it: a key, or keys with dots between them. Who looks for an event asks for that.
+    pub fn id_path(self) -> &'static str {
+        match self {
+            Shape::Canonical => Field::EventId.name(),
+            Shape::Ecs => "event.id",
+            Shape::Ocsf => "metadata.uid",
+            Shape::Asim => "EventOriginalUid",
+            Shape::Cef => "externalId",
+            Shape::Leef => "eventId",
+        }
     }
 
     /// Whether an event is a line of text in it, and not a JSON object.
@@ -165,7 +177,7 @@ impl Shape {
         scratch.message = line;
     }
 
-    /// Appends an event in at most `max` bytes by `write`, with less and less of its payload, of `user_agent` and of
+    /// Appends an event in at most `max` bytes by `write`, with less of its payload, then of `user_agent` and then of
     /// `resource_path` where that is needed.
     ///
     /// # Errors
@@ -176,34 +188,53 @@ impl Shape {
         body: &mut Body,
         mut write: impl FnMut(&Limits, &mut Body),
     ) -> Result<(), TooMuch> {
-        let mark = body.mark();
-        let before = body.len();
+        let (mark, before) = (body.mark(), body.len());
+        // Writes anew, and says by how many bytes that is too long.
+        let mut over = |limits: &Limits| {
+            body.rewind(mark);
+            write(limits, body);
+            (body.len() - before).saturating_sub(max)
+        };
         let mut limits = Limits::NONE;
-        let mut shortest = 0;
-        for step in 0..7 {
-            write(&limits, body);
-            shortest = body.len() - before;
-            if shortest <= max {
+        let mut rest = over(&limits);
+        if rest == 0 {
+            return Ok(());
+        }
+        limits.is_marked = true;
+        let payload = members::payload(event).map_or(0, |payload| event.shown_len(payload));
+        // Escapes may take more than what they stand for.
+        for limit in [payload.saturating_sub(rest + MARKER_ROOM), 0] {
+            limits.payload = limit;
+            rest = over(&limits);
+            if rest == 0 {
                 return Ok(());
             }
-            body.rewind(mark);
-            let over = shortest - max;
-            let room = |field| event.bytes(field).map_or(0, <[u8]>::len).saturating_sub(over);
-            match step {
-                // The marker takes room as well, and escapes take more than what they stand for.
-                0 => {
-                    limits.is_marked = true;
-                    limits.payload = room(Field::Payload).saturating_sub(MARKER_ROOM);
-                }
-                1 => limits.payload = 0,
-                2 => limits.user_agent = room(Field::UserAgent),
-                // A place with a limit of its own may have had less than that already.
-                3 => limits.user_agent = 0,
-                4 => limits.resource_path = room(Field::ResourcePath) / 2,
-                _ => limits.resource_path = 0,
-            }
         }
-        Err(TooMuch { bytes: shortest, max })
+        for (field, limit_of) in LONG_VALUES {
+            let whole = event.bytes(field).map_or(0, <[u8]>::len);
+            let guess = whole.saturating_sub(rest);
+            *limit_of(&mut limits) = guess;
+            if guess > 0 && over(&limits) == 0 {
+                return Ok(());
+            }
+            *limit_of(&mut limits) = 0;
+            rest = over(&limits);
+            if rest > 0 {
+                continue;
+            }
+            // Escapes took less room than what they stand for, or the value has several places: look for what fits.
+            let (mut fits, mut too_long) = (0_usize, if guess == 0 { whole } else { guess });
+            for _ in 0..HALVINGS {
+                let middle = fits.midpoint(too_long);
+                *limit_of(&mut limits) = middle;
+                *(if over(&limits) == 0 { &mut fits } else { &mut too_long }) = middle;
+            }
+            *limit_of(&mut limits) = fits;
+            over(&limits);
+            return Ok(());
+        }
+        body.rewind(mark);
+        Err(TooMuch { bytes: max + rest, max })
     }
 }
 
@@ -267,6 +298,13 @@ pub(crate) struct Kept {
     pub(crate) range: Range<usize>,
     /// Whether a closing brace has to follow.
     pub(crate) is_cut: bool,
+}
+
+impl Kept {
+    /// How many bytes of it go out, the closing brace included.
+    fn shown_len(&self, event: &Event<'_>) -> usize {
+        event.shown_len(self.range.clone()) + usize::from(self.is_cut)
+    }
 }
 
 impl<'a> Seen<'a> {
@@ -359,7 +397,9 @@ impl<'a> Seen<'a> {
     /// How much of the payload goes out where no more than `max` bytes of it can; 0 for no limit.
     pub(crate) fn payload_within(&self, max: usize) -> Option<Kept> {
         match &self.payload {
-            Some(kept) if max > 0 && kept.range.len() > max => kept_payload(self.event, max.min(self.limits.payload)),
+            Some(kept) if max > 0 && kept.shown_len(self.event) > max => {
+                kept_payload(self.event, max.min(self.limits.payload))
+            }
             kept => kept.clone(),
         }
     }
@@ -377,13 +417,12 @@ impl<'a> Seen<'a> {
 
 /// The beginning of the payload that fits into `limit` bytes.
 fn kept_payload(event: &Event<'_>, limit: usize) -> Option<Kept> {
-    let span = event.index.span(Field::Payload)?;
-    let written = event.bytes(Field::Payload)?;
-    let start = span.start as usize;
-    if written.len() <= limit {
-        return Some(Kept { range: start..span.end as usize, is_cut: false });
+    let whole = members::payload(event).filter(|whole| event.raw.get(whole.clone()).is_some())?;
+    if event.shown_len(whole.clone()) <= limit {
+        return Some(Kept { range: whole, is_cut: false });
     }
-    Some(Kept { range: start..start + leading_members(written, limit), is_cut: true })
+    let start = whole.start;
+    Some(Kept { range: start..start + leading_members(event, whole, limit), is_cut: true })
 }
 
 /// Whether an action is about a folder.
@@ -406,6 +445,11 @@ pub(crate) fn extension(name: &[u8]) -> Option<&[u8]> {
 
 /// What is left free for the marker of a cut event.
 const MARKER_ROOM: usize = 64;
+/// How near to the most that fits a long value is cut, where its length does not tell: to 1/256.
+const HALVINGS: u32 = 8;
+/// What is cut behind the payload, in turn.
+const LONG_VALUES: [(Field, fn(&mut Limits) -> &mut usize); 2] =
+    [(Field::UserAgent, |limits| &mut limits.user_agent), (Field::ResourcePath, |limits| &mut limits.resource_path)];
 
 #[cfg(test)]
 mod tests {
