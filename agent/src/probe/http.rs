@@ -11,10 +11,11 @@ use scaidrive_codecs::https::{COUNT_HEADER, IDEMPOTENCY_HEADER, idempotency_key}
 use scaidrive_codecs::{Body, Format, RequestParts, Verdict};
 use serde_json::{Value, json};
 
-use super::cause::{self, Stage};
+use super::cause;
 use super::judge::{Asked, clock_ahead, of_exchange, of_reply, of_trouble};
 use super::report::Finding;
 use super::sniff::Speech;
+use super::stage::Stage;
 use super::trace::{Trace, strange};
 use crate::config::{Auth, Compression, HecAck, Kind};
 use crate::credentials::{Shown, Signable};

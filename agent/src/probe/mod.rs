@@ -3,6 +3,7 @@
 //!
 //! | file | what it holds |
 //! |---|---|
+//! | `stage.rs` | the parts of an event's way, in order |
 //! | `cause.rs` | every cause with its code, its stage, its words and its remedy |
 //! | `report.rs` | what a test found, as a value |
 //! | `judge/` | from errors and replies to causes; pure |
@@ -25,6 +26,7 @@ mod judge;
 mod report;
 mod settings;
 mod sniff;
+mod stage;
 mod syslog;
 mod trace;
 mod watch;
@@ -35,9 +37,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc;
 
-pub use self::cause::{Cause, Stage};
+pub use self::cause::Cause;
 pub use self::report::{Failure, Report, StageReport, StageState, TestEvent, Warning};
 pub use self::settings::{Unusable, saved, unsaved};
+pub use self::stage::Stage;
 use self::trace::Trace;
 use crate::config::{Destination, Kind};
 use crate::delivery::encoder::Encoder;

@@ -4,7 +4,8 @@
 
 use serde::Serialize;
 
-use super::cause::{Cause, Stage};
+use super::cause::Cause;
+use super::stage::Stage;
 
 /// What a test of one destination found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

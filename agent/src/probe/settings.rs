@@ -4,8 +4,9 @@
 use std::path::Path;
 
 use super::Question;
-use super::cause::{self, Cause, Stage};
+use super::cause::{self, Cause};
 use super::report::{Failure, Finding, Names, Report, StageReport, StageState};
+use super::stage::Stage;
 use crate::config::{About, Config, Problem, Surroundings, Weight};
 
 /// Why there is nothing to test.

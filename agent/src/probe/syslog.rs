@@ -7,11 +7,12 @@ use scaidrive_codecs::Body;
 use scaidrive_codecs::framing::CountedMessages;
 use scaidrive_codecs::syslog::Framing;
 
-use super::cause::{self, Stage};
+use super::cause;
 use super::event::Made;
 use super::judge::{of_answers, of_connect, of_open, of_pipe};
 use super::report::Finding;
 use super::sniff::Speech;
+use super::stage::Stage;
 use super::trace::{Trace, strange};
 use crate::config::{Destination, Kind, Syslog, SyslogTransport};
 use crate::delivery::encoder::Encoder;

@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use scaidrive_codecs::time::write_rfc3339;
 
-use super::cause::{Stage, WARNING_CERTIFICATE, WARNING_CLOCK};
+use super::cause::{WARNING_CERTIFICATE, WARNING_CLOCK};
 use super::certificate::Certificate;
 use super::judge::{Way, of_certificate_file, of_connect};
 use super::report::{Failure, Finding, Names, Report, StageReport, StageState, TestEvent, Warning};
 use super::sniff::Speech;
+use super::stage::Stage;
 use super::watch::{Seen, Watch};
 use super::{Question, TEST_MAX, cause};
 use crate::config::{Destination, HttpUrl, Kind, SentinelApi};

@@ -65,7 +65,7 @@ fn configured(job: &Job<'_>) -> std::io::Result<AgentConfig> {
     for destination in &job.destinations {
         let mut configured = configured_destination(destination, &secret);
         if job.setup.shape != Shape::Canonical {
-            configured.set("shape", &quoted(job.setup.shape.word()));
+            configured.set("shape", &quoted(job.setup.shape.name()));
         }
         if job.setup.is_redacted {
             let key = quoted(&secret.display().to_string());

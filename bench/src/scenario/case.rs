@@ -1,5 +1,7 @@
 //! Who runs how, under which load.
 
+use scaidrive_codecs::Shape;
+
 /// One of the things that a scenario compares.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Case {
@@ -88,31 +90,6 @@ pub(crate) struct Setup {
     pub(crate) shape: Shape,
     /// Whether two values of each event are hidden: one masked, one hashed.
     pub(crate) is_redacted: bool,
-}
-
-/// The agent's `shape`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Shape {
-    Canonical,
-    Ecs,
-    Ocsf,
-    Asim,
-    Cef,
-    Leef,
-}
-
-impl Shape {
-    /// As the configuration has it.
-    pub(crate) const fn word(self) -> &'static str {
-        match self {
-            Shape::Canonical => "canonical",
-            Shape::Ecs => "ecs",
-            Shape::Ocsf => "ocsf",
-            Shape::Asim => "asim",
-            Shape::Cef => "cef",
-            Shape::Leef => "leef",
-        }
-    }
 }
 
 impl Setup {

@@ -15,9 +15,10 @@ pub(crate) mod goal;
 pub(crate) mod row;
 pub(crate) mod table;
 
-pub(crate) use case::{Aim, Case, Destinations, Durability, Kind, Load, Runtime, Setup, Shape, Wire};
+pub(crate) use case::{Aim, Case, Destinations, Durability, Kind, Load, Runtime, Setup, Wire};
 pub(crate) use goal::{Bound, Estimate, Goal, Metric, Sense};
 pub(crate) use row::Row;
+pub(crate) use scaidrive_codecs::Shape;
 
 /// One question.
 #[derive(Clone, Copy, Debug)]

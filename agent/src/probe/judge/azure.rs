@@ -48,8 +48,8 @@ fn error(reply: &Reply) -> (String, String) {
 
 #[cfg(test)]
 mod tests {
-    use crate::probe::cause::Stage;
     use crate::probe::judge::reply::tests::judged;
+    use crate::probe::stage::Stage;
 
     const INGESTION: &str = "type = \"sentinel\"\nurl = \"https://dce.example\"\n\
                              rule = \"dcr-00000000000000000000000000000000\"\nmanaged_identity = \"system\"";

@@ -6,8 +6,9 @@ use scaidrive_codecs::verdict::shown;
 
 use super::reply::Asked;
 use crate::config::{HttpUrl, Kind};
-use crate::probe::cause::{self, Stage};
+use crate::probe::cause;
 use crate::probe::report::Finding;
+use crate::probe::stage::Stage;
 
 /// Who has answered instead, if somebody has.
 pub(super) fn of_reply(reply: &Reply, asked: &Asked<'_>) -> Option<Finding> {

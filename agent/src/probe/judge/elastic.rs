@@ -101,8 +101,8 @@ fn of_signature(reason: &str) -> &'static Cause {
 
 #[cfg(test)]
 mod tests {
-    use crate::probe::cause::Stage;
     use crate::probe::judge::reply::tests::judged;
+    use crate::probe::stage::Stage;
 
     const ELASTIC: &str = "type = \"elastic\"\nurl = \"https://siem.example:9200\"\napi_key = { env = \"T\" }";
     const AMAZON: &str = "type = \"elastic\"\nurl = \"https://siem.example\"\naws = { region = \"eu-central-1\", \

@@ -3,9 +3,10 @@
 use scaidrive_codecs::http::HttpError;
 
 use super::way::{Way, of_speech, of_tls};
-use crate::probe::cause::{self, Stage};
+use crate::probe::cause;
 use crate::probe::report::Finding;
 use crate::probe::sniff::Speech;
+use crate::probe::stage::Stage;
 use crate::probe::watch::Seen;
 use crate::transport::{self, Answers, FailureKind, TransportError};
 

@@ -146,7 +146,7 @@ pub(super) mod tests {
     use super::*;
     use crate::config::{Config, Destination, Surroundings};
     use crate::delivery::encoder::Encoder;
-    use crate::probe::cause::Stage;
+    use crate::probe::stage::Stage;
 
     /// A destination of these lines; secrets come from a variable.
     pub(in crate::probe) fn destination(lines: &str) -> Arc<Destination> {

@@ -35,8 +35,8 @@ pub(super) fn of_reply(reply: &Reply) -> Option<Finding> {
 
 #[cfg(test)]
 mod tests {
-    use crate::probe::cause::Stage;
     use crate::probe::judge::reply::tests::judged;
+    use crate::probe::stage::Stage;
 
     const HEC: &str = "type = \"splunk_hec\"\nurl = \"https://siem.example:8088\"\ntoken = { env = \"T\" }";
 

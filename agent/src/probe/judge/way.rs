@@ -2,10 +2,11 @@
 
 use std::io;
 
-use crate::probe::cause::{self, Cause, Stage};
+use crate::probe::cause::{self, Cause};
 use crate::probe::certificate::Certificate;
 use crate::probe::report::Finding;
 use crate::probe::sniff::Speech;
+use crate::probe::stage::Stage;
 use crate::probe::watch::Seen;
 use crate::transport::{self, FailureKind, TlsError, TlsFault, TransportError};
 
