@@ -15,7 +15,7 @@
 //! It owns the [`Node`]; handlers see it through a [`crate::node::View`], ask things of it with [`crate::node::Hands`], and
 //! ask for a reload by an order.
 
-mod access;
+pub(crate) mod access;
 pub mod destinations;
 mod exposition;
 mod http;
@@ -41,6 +41,7 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
+use self::access::{Access, Peer, TlsSeats};
 use self::http::{Order, Panel};
 use self::picture::{Detail, Picture};
 use self::reload::Reloaded;
@@ -55,6 +56,7 @@ use crate::journal::Journal;
 use crate::node::Node;
 use crate::runtime::clock;
 use crate::time::Millis;
+use crate::transport::TlsError;
 
 /// Runs the control plane until the agent is told to stop, and stops it.
 ///
@@ -74,10 +76,18 @@ pub fn serve(node: Node, journal: Journal, path: &Path, surroundings: &Surroundi
             return Err(no_control(&problem, path));
         }
     };
+    let access = match Access::open(&node.view().config()) {
+        Ok(access) => access,
+        Err(problem) => {
+            let _ = stop(node, "the system has no random numbers");
+            return Err(no_control(&problem, path));
+        }
+    };
     let (orders, ordered) = mpsc::channel(ORDERS_MAX);
     let panel = Arc::new(Panel {
         view: node.view().clone(),
         hands: node.hands().clone(),
+        access,
         watch: Mutex::new(Watch::default()),
         needs_restart: Mutex::new(None),
         replays: tokio::sync::Mutex::default(),
@@ -179,8 +189,17 @@ impl Control {
         let settings =
             UnixSettings { path: config.admin.socket.clone(), mode: SOCKET_MODE, gid: None, allow_uids: Vec::new() };
         let socket = Socket::bind(&settings).await.map_err(|problem| self.no_socket(&problem))?;
-        let router = http::for_address(Arc::clone(&self.panel), address);
-        tokio::spawn(async move { axum::serve(Seats::new(listener), router).await });
+        let router = http::for_address(Arc::clone(&self.panel)).into_make_service_with_connect_info::<Peer>();
+        let seats = Seats::new(listener);
+        match &config.admin.tls {
+            None => {
+                tokio::spawn(async move { axum::serve(seats, router).await });
+            }
+            Some(files) => {
+                let seats = TlsSeats::new(seats, address, files.clone()).map_err(no_tls)?;
+                tokio::spawn(async move { axum::serve(seats, router).await });
+            }
+        }
         let router = http::for_socket(Arc::clone(&self.panel)).into_make_service_with_connect_info::<Caller>();
         tokio::spawn(async move { axum::serve(AdminSocket::new(socket), router).await });
         Ok(())
@@ -330,6 +349,10 @@ fn no_control(problem: &io::Error, path: &Path) -> Failure {
         place: path.display().to_string(),
         advice: "see that the process may start threads and open more files".to_owned(),
     }
+}
+
+fn no_tls(problem: TlsError) -> Failure {
+    Failure { exit: Exit::Config, what: problem.what, place: problem.place, advice: problem.advice }
 }
 
 /// How often the shards are looked at.

@@ -6,59 +6,67 @@
 //! | `/livez` | whether the loops turn; 503 says which does not | both |
 //! | `/readyz` | whether events can be taken; 503 says why not | both |
 //! | `/status` | the whole agent in JSON | both |
-//! | `/v1/status` | the same | socket |
-//! | `/v1/destinations` | the destinations of it | socket |
-//! | `/v1/destinations/{destination}` | one, with its settings | socket |
-//! | `POST /v1/destinations/{destination}/pause`, `…/resume` | stops sending to it, or goes on | socket |
-//! | `POST /v1/destinations/{destination}/replay` | sends it again what the log holds, or with `{"from_ms"}` what was accepted since then | socket |
-//! | `POST /v1/destinations/{destination}/tested` | notes in the audit trail what came of a test | socket |
-//! | `/v1/deadletters` | the stores | socket |
-//! | `/v1/deadletters/{destination}?after=&limit=` | a page of one store | socket |
-//! | `POST /v1/deadletters/{destination}/drop` | gives letters up for good: `{"up_to": id}`, or `{"letters": [{"stream", "n"}]}` | socket |
-//! | `POST /v1/deadletters/{destination}/replay` | sends letters again, named in the same way | socket |
-//! | `/v1/deadletters/{destination}/{stream}/{n}` | one letter with its event; `PUT` puts another event in its place | socket |
-//! | `POST /v1/reload` | reads the configuration again | socket |
+//! | `/v1/status` | the same | both |
+//! | `/v1/destinations` | the destinations of it | both |
+//! | `/v1/destinations/{destination}` | one, with its settings | both |
+//! | `POST /v1/destinations/{destination}/pause`, `…/resume` | stops sending to it, or goes on | both |
+//! | `POST /v1/destinations/{destination}/replay` | sends it again what the log holds, or with `{"from_ms"}` what was accepted since then | both |
+//! | `POST /v1/destinations/{destination}/tested` | notes in the audit trail what came of a test | both |
+//! | `/v1/deadletters` | the stores | both |
+//! | `/v1/deadletters/{destination}?after=&limit=` | a page of one store | both |
+//! | `POST /v1/deadletters/{destination}/drop` | gives letters up for good: `{"up_to": id}`, or `{"letters": [{"stream", "n"}]}` | both |
+//! | `POST /v1/deadletters/{destination}/replay` | sends letters again, named in the same way | both |
+//! | `/v1/deadletters/{destination}/{stream}/{n}` | one letter with its event; `PUT` puts another event in its place | both |
+//! | `POST /v1/reload` | reads the configuration again | both |
+//! | `/v1/tokens` | the tokens; `POST` makes one and tells its secret this once | both |
+//! | `DELETE /v1/tokens/{name}` | revokes one | both |
+//! | `/v1/session` | who asks, and the CSRF token of their session | both |
+//! | `/login`, `POST /login`, `POST /logout` | a token for a session's cookie, and its end | address |
 //!
 //! | file | what it holds |
 //! |---|---|
-//! | `destinations.rs`, `letters.rs` | the handlers of one subject each |
+//! | `destinations.rs`, `letters.rs`, `session.rs`, `tokens.rs` | the handlers of one subject each |
 //! | `problem.rs` | what is answered when it does not work |
 //!
 //! What is not found and what somebody may not see are answered alike. Whatever changes something becomes an audit event that says who, what, before and after.
-//! A SIEM that is down makes neither health check fail. The address answers to its own names only and takes nothing but
-//! GET; the socket is for root and the agent's user by its mode.
+//! A SIEM that is down makes neither health check fail. The socket is for root and the agent's user by its mode. On the
+//! address everything lies below `admin.base_path`, and what stands under `/v1/` or is a page asks who is there
+//! (`access/door.rs`); `/metrics` and `/status` do with `admin.metrics_need_token`. Those and the health checks lie beside
+//! the base path as well, for machines that ask the node itself.
 
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::body::{Bytes, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use axum::middleware::{self, Next};
+use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
 use axum::{Json, Router};
 use tokio::sync::{mpsc, oneshot};
 
 pub(super) use self::problem::Problem;
-use crate::control::access::{Admin, Person, through_the_socket};
+use crate::control::access::{self, Access, Insider, Operator, Person, through_the_socket};
 use crate::control::picture::{Detail, Picture};
 use crate::control::reload::Reloaded;
 use crate::control::watch::Watch;
 use crate::control::{metrics, status};
-use crate::ingest::http::guard::check_source;
 use crate::node::{Hands, View};
 use crate::runtime::clock;
 
 mod destinations;
 mod letters;
 mod problem;
+mod session;
+mod tokens;
 
 /// What all handlers share.
 pub(super) struct Panel {
     pub(super) view: View,
     pub(super) hands: Hands,
+    /// Who may pass, and who has.
+    pub(super) access: Access,
     pub(super) watch: Mutex<Watch>,
     /// Settings that wait for a restart, in words.
     pub(super) needs_restart: Mutex<Option<String>>,
@@ -89,34 +97,46 @@ impl Panel {
 type Shared = State<Arc<Panel>>;
 
 /// What the address answers.
-pub(super) fn for_address(panel: Arc<Panel>, listen: SocketAddr) -> Router {
-    let guard = move |request: Request, next: Next| async move {
-        match check_source(request.uri(), request.headers(), listen, &[]) {
-            Ok(()) => next.run(request).await,
-            Err(problem) => problem.into_response(),
-        }
+pub(super) fn for_address(panel: Arc<Panel>) -> Router {
+    let door = middleware::from_fn_with_state(Arc::clone(&panel), access::let_in);
+    let inside = api().merge(access::routes_inside()).fallback(not_found).layer(door);
+    let whole = watched(&panel).merge(health_checks()).merge(access::routes()).merge(inside);
+    let router = match panel.access.base_path() {
+        "" => whole,
+        base => Router::new().nest(base, whole).merge(watched(&panel)).merge(health_checks()).fallback(not_found),
     };
-    common().fallback(not_found).layer(middleware::from_fn(guard)).with_state(panel)
+    router.layer(middleware::from_fn_with_state(Arc::clone(&panel), access::guard)).with_state(panel)
 }
 
 /// What the socket answers.
 pub(super) fn for_socket(panel: Arc<Panel>) -> Router {
-    common()
-        .route("/v1/status", only_get(get(whole_status)))
-        .merge(destinations::routes())
-        .merge(letters::routes())
-        .route("/v1/reload", only_post(post(reload)))
-        .fallback(not_found)
-        .layer(middleware::from_fn(through_the_socket))
-        .with_state(panel)
+    let router = api().merge(watching()).merge(health_checks()).fallback(not_found);
+    router.layer(middleware::from_fn(through_the_socket)).with_state(panel)
 }
 
-fn common() -> Router<Arc<Panel>> {
+/// What is for people and their programs.
+fn api() -> Router<Arc<Panel>> {
     Router::new()
-        .route("/metrics", only_get(get(scrape)))
-        .route("/livez", only_get(get(livez)))
-        .route("/readyz", only_get(get(readyz)))
-        .route("/status", only_get(get(whole_status)))
+        .route("/v1/status", only_get(get(status_for_insiders)))
+        .merge(destinations::routes())
+        .merge(letters::routes())
+        .merge(session::routes())
+        .merge(tokens::routes())
+        .route("/v1/reload", only_post(post(reload)))
+}
+
+/// What machines watch, behind its door.
+fn watched(panel: &Arc<Panel>) -> Router<Arc<Panel>> {
+    watching().layer(middleware::from_fn_with_state(Arc::clone(panel), access::let_watch))
+}
+
+fn watching() -> Router<Arc<Panel>> {
+    Router::new().route("/metrics", only_get(get(scrape))).route("/status", only_get(get(whole_status)))
+}
+
+/// What says no more than that it is well, to anybody.
+fn health_checks() -> Router<Arc<Panel>> {
+    Router::new().route("/livez", only_get(get(livez))).route("/readyz", only_get(get(readyz)))
 }
 
 fn only_get(router: MethodRouter<Arc<Panel>>) -> MethodRouter<Arc<Panel>> {
@@ -128,7 +148,8 @@ fn only_post(router: MethodRouter<Arc<Panel>>) -> MethodRouter<Arc<Panel>> {
 }
 
 async fn not_found() -> Problem {
-    Problem::new(StatusCode::NOT_FOUND, "there are /metrics, /livez, /readyz and /status".to_owned())
+    Problem::new(StatusCode::NOT_FOUND, "there is nothing here".to_owned())
+        .advise("there are /metrics, /livez, /readyz and /status, and /v1/status, /v1/destinations and more under /v1/")
 }
 
 async fn scrape(State(panel): Shared) -> Response {
@@ -158,7 +179,11 @@ async fn whole_status(State(panel): Shared) -> Response {
     ([(CACHE_CONTROL, "no-store")], Json(status)).into_response()
 }
 
-async fn reload(State(panel): Shared, Admin(person): Admin) -> Result<Response, Problem> {
+async fn status_for_insiders(panel: Shared, _: Insider) -> Response {
+    whole_status(panel).await
+}
+
+async fn reload(State(panel): Shared, Operator(person): Operator) -> Result<Response, Problem> {
     let (reply, answer) = oneshot::channel();
     let stops = || Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the agent is stopping".to_owned());
     panel.orders.send(Order { person, reply }).await.map_err(|_| stops())?;
@@ -176,7 +201,7 @@ async fn off_the_thread(
 }
 
 /// What a request carries, `max` bytes at most.
-async fn body(request: Request, max: usize) -> Result<Bytes, Problem> {
+pub(super) async fn body(request: Request, max: usize) -> Result<Bytes, Problem> {
     let too_long = |_| Problem::new(StatusCode::PAYLOAD_TOO_LARGE, format!("more than {max} bytes, or cut off"));
     to_bytes(request.into_body(), max).await.map_err(too_long)
 }
