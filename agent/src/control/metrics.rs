@@ -95,8 +95,8 @@ fn log(out: &mut Exposition, picture: &Picture, view: &View, window: Millis) {
     out.single("log_bytes", Kind::Gauge, "Bytes of the log's segment files.", picture.log_bytes());
     out.single("log_segments", Kind::Gauge, "Segment files of all logs, spares included.", view.budget.used());
     out.single("log_segments_max", Kind::Gauge, "Segment files that the budget allows.", view.budget.max());
-    let oldest = picture.shards.iter().map(|shard| shard.oldest_age).max().unwrap_or(Millis::ZERO);
-    out.single("log_oldest_age_seconds", Kind::Gauge, "Age of the oldest record held.", seconds(oldest));
+    let help = "Age of the oldest record held.";
+    out.single("log_oldest_age_seconds", Kind::Gauge, help, seconds(picture.oldest_age()));
     out.single("log_window_seconds", Kind::Gauge, "How long events stay while there is room.", seconds(window));
     let help = "Appended records that are not durable yet.";
     out.single("log_unsynced_events", Kind::Gauge, help, sum(|shard| shard.next_seq.saturating_sub(shard.durable_end)));

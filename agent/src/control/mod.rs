@@ -7,7 +7,8 @@
 //! | `picture.rs` | all shards together at one moment |
 //! | `status.rs`, `metrics.rs` | that, in JSON and in Prometheus' words |
 //! | `destinations.rs`, `letters.rs` | one destination and its dead letters, and what an operator does to them |
-//! | `watch.rs` | what changed since the last look and is worth saying |
+//! | `watch.rs`, `minute.rs` | what changed since the last look and is worth saying; rates |
+//! | `headroom.rs` | how much of the window a destination has used, and when it is full |
 //! | `reload.rs` | what a reload changed |
 //! | `exposition.rs`, `memory.rs`, `systemd.rs` | the text format, `/proc`, the service manager |
 //!
@@ -16,10 +17,12 @@
 
 pub mod destinations;
 mod exposition;
+mod headroom;
 mod http;
 pub mod letters;
 mod memory;
 mod metrics;
+mod minute;
 mod picture;
 pub mod reload;
 mod socket;

@@ -175,6 +175,11 @@ impl Picture {
         self.shards.iter().map(|shard| shard.next_seq.saturating_sub(shard.first_seq)).sum()
     }
 
+    /// Age of the oldest record in any log.
+    pub(super) fn oldest_age(&self) -> Millis {
+        self.shards.iter().map(|shard| shard.oldest_age).max().unwrap_or(Millis::ZERO)
+    }
+
     /// Bytes of all segment files.
     pub(super) fn log_bytes(&self) -> u64 {
         self.shards.iter().map(|shard| shard.log_bytes).sum()
