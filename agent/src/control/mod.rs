@@ -50,6 +50,7 @@ use self::systemd::Manager;
 use self::watch::{News, Watch};
 use crate::cli::{Exit, Failure, chain};
 use crate::config::{Config, Surroundings};
+use crate::delivery::cause::Cause;
 use crate::ingest::http::seats::Seats;
 use crate::ingest::unix::{Socket, SocketError, UnixSettings};
 use crate::journal::Journal;
@@ -219,12 +220,11 @@ impl Control {
         match news {
             News::State { destination, from, to, cause } => {
                 if picture::badness(to) <= picture::badness("active") {
-                    tracing::info!(destination, "{to} again (was {from}): {cause}");
+                    tracing::info!(destination, "{to} again (was {from}): {}", cause.in_words());
                 } else {
-                    tracing::warn!(destination, "{to} (was {from}): {cause}");
+                    tracing::warn!(destination, "{to} (was {from}): {}", cause.in_words());
                 }
-                let (from, to) = (from.to_owned(), to.to_owned());
-                self.node.hands().tell(OwnEvent::DestinationState(DestinationState { destination, from, to, cause }));
+                self.node.hands().tell(state_event(destination, from, to, &cause));
             }
             News::Stalled { shard, lasting } => {
                 tracing::warn!(shard, "the shard's loop has not turned for {lasting}; its disk may be stuck");
@@ -294,6 +294,17 @@ impl Control {
     }
 }
 
+/// A change of state as an event. It goes to all who hear of the agent, so it says why in the agent's own words only.
+fn state_event(destination: String, from: &str, to: &str, cause: &Cause) -> OwnEvent {
+    OwnEvent::DestinationState(DestinationState {
+        destination,
+        from: from.to_owned(),
+        to: to.to_owned(),
+        code: cause.reason.code().to_owned(),
+        cause: cause.reason.words().to_owned(),
+    })
+}
+
 /// Ends what the runtime does without waiting for it; the admin socket's file goes with its listener.
 fn release(runtime: Runtime) {
     runtime.shutdown_timeout(RELEASE_MAX);
@@ -348,12 +359,13 @@ const STOP_MAX: Duration = Duration::from_millis(4_500);
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
+    use scaidrive_codecs::own::Envelope;
 
     use super::picture::DestinationPicture;
-    use crate::config::{Config, Destination, Surroundings};
+    use super::*;
+    use crate::config::Destination;
+    use crate::delivery::cause::Reason;
     use crate::stream::books::Books;
-    use crate::time::Millis;
 
     /// A configured destination that speaks HEC.
     pub(super) fn hec(name: &str) -> Arc<Destination> {
@@ -369,13 +381,23 @@ mod tests {
         Arc::clone(&Config::load(&path, &surroundings).unwrap().0.destinations[0])
     }
 
+    #[test]
+    fn what_a_destination_says_goes_to_no_other_destination() {
+        let cause = Reason::CredentialsRefused.saying("HTTP 403: no token of alice@example.com");
+        let event = state_event("splunk".to_owned(), "active", "auth_hold", &cause);
+        let envelope = Envelope { event_id: "e", timestamp_ms: 0, tenant_id: "_agent", node: "n" };
+        let text = String::from_utf8(event.to_json(&envelope)).unwrap();
+        assert!(text.contains(r#""code":"credentials_refused","cause":"it refuses the credentials""#), "{text}");
+        assert!(!text.contains("alice") && !text.contains("403"), "{text}");
+    }
+
     /// A destination in the given state, with nothing counted.
-    pub(super) fn destination(name: &str, state: &'static str, cause: Option<&str>) -> DestinationPicture {
+    pub(super) fn destination(name: &str, state: &'static str, said: Option<&str>) -> DestinationPicture {
         DestinationPicture {
             name: name.to_owned(),
             kind: "splunk_hec",
             state,
-            cause: cause.map(str::to_owned),
+            cause: Cause { reason: Reason::Unreachable, said: said.map(str::to_owned) },
             pause: None,
             streams: Vec::new(),
             books: Books::default(),

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use hdrhistogram::Histogram;
 
+use crate::delivery::cause::{Cause, Reason};
 use crate::node::{Pause, View};
 use crate::runtime::Stalls;
 use crate::shard::{DestinationReport, ReplayReport, ShardReport};
@@ -47,7 +48,7 @@ pub(super) struct DestinationPicture {
     pub(super) kind: &'static str,
     /// The worst state of any shard, and its cause.
     pub(super) state: &'static str,
-    pub(super) cause: Option<String>,
+    pub(super) cause: Cause,
     /// Who has paused it, and since when.
     pub(super) pause: Option<Pause>,
     pub(super) streams: Vec<String>,
@@ -219,7 +220,7 @@ impl DestinationPicture {
             name: destination.name.clone(),
             kind: destination.kind.name(),
             state: "misconfigured",
-            cause: Some("it could not be set up; the agent's own log says why".to_owned()),
+            cause: Reason::NotSetUp.into(),
             pause: None,
             streams: Vec::new(),
             books: Books::default(),
@@ -243,7 +244,7 @@ impl DestinationPicture {
     /// What an operator has paused is paused to people, whatever its last request came to.
     fn set_paused(&mut self, pause: Pause) {
         self.state = "paused";
-        self.cause = Some(format!("{} has paused it", pause.who));
+        self.cause = Reason::Paused.saying(format!("{} has paused it", pause.who));
         self.pause = Some(pause);
     }
 
@@ -341,7 +342,7 @@ mod tests {
             kind: "splunk_hec",
             stream: format!("stream-of-{name}"),
             state,
-            cause: Some(format!("{name} is {state}")),
+            cause: Reason::Unreachable.saying(format!("{name} is {state}")),
             books: Books { judged: delivered, selected: delivered, delivered, ..Books::default() },
             unread: 1,
             lag: Millis(delivered),
@@ -373,8 +374,8 @@ mod tests {
         picture.add(0, true, &first, Millis::ZERO, Detail::Full);
         picture.add(1, true, &second, Millis::ZERO, Detail::Full);
         let [a, b] = picture.destinations.as_slice() else { panic!("{picture:?}") };
-        assert_eq!((a.state, a.cause.as_deref()), ("retrying", Some("a is retrying")));
-        assert_eq!((b.state, b.cause.as_deref()), ("auth_hold", Some("b is auth_hold")));
+        assert_eq!((a.state, a.cause.in_words()), ("retrying", "a is retrying"));
+        assert_eq!((b.state, b.cause.in_words()), ("auth_hold", "b is auth_hold"));
         assert_eq!((a.books.delivered, a.difference, a.unread, a.lag), (7, 0, 2, Millis(4)));
         assert_eq!((b.difference, b.failed_requests, b.slow_downs, b.notes, b.streams.len()), (2, 6, 8, 10, 2));
         assert_eq!((a.last_success_ms, a.last_failure.clone()), (Some(4), Some((4, "at 4".to_owned()))));
@@ -408,7 +409,7 @@ mod tests {
         picture.add(0, true, &shard(vec![report("a", "circuit_open", 4)]), Millis::ZERO, Detail::Plain);
         picture.destinations[0].set_paused(Pause { who: "uid 0".to_owned(), since_ms: 7 });
         let a = &picture.destinations[0];
-        assert_eq!((a.state, a.cause.as_deref()), ("paused", Some("uid 0 has paused it")));
+        assert_eq!((a.state, a.cause.in_words()), ("paused", "uid 0 has paused it"));
         assert_eq!(a.last_failure.clone(), Some((4, "at 4".to_owned())), "what went wrong before is still told");
     }
 

@@ -148,7 +148,10 @@ pub struct DestinationStatus {
     pub kind: String,
     /// The worst state of any shard.
     pub state: String,
-    /// Why.
+    /// Why, as one of few words.
+    #[serde(default)]
+    pub code: String,
+    /// Why: what was said, if anything was.
     pub cause: String,
     /// Since when.
     pub since_ms: Option<i64>,
@@ -425,7 +428,8 @@ fn destination_status(
         name: destination.name.clone(),
         kind: destination.kind.to_owned(),
         state: destination.state.to_owned(),
-        cause: destination.cause.clone().unwrap_or_else(|| super::watch::cause_of(destination.state).to_owned()),
+        code: destination.cause.reason.code().to_owned(),
+        cause: destination.cause.in_words().to_owned(),
         since_ms: destination.pause.as_ref().map(|pause| pause.since_ms).or(watch.since_ms(&destination.name)),
         pause: destination.pause.clone(),
         redacted,

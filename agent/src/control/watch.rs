@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use crate::control::headroom::Trend;
 use crate::control::minute::LastMinute;
 use crate::control::picture::Picture;
+use crate::delivery::cause::Cause;
 use crate::time::Millis;
 
 /// See the module.
@@ -24,7 +25,7 @@ pub(super) struct Watch {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum News {
     /// A destination is in another state than was last told.
-    State { destination: String, from: &'static str, to: &'static str, cause: String },
+    State { destination: String, from: &'static str, to: &'static str, cause: Cause },
     /// A shard has not finished a turn for a while.
     Stalled { shard: usize, lasting: Millis },
     /// It goes on.
@@ -102,12 +103,11 @@ impl Watch {
             }
             let may_tell = seen.told_at.is_none_or(|at| now >= at.plus(TOLD_EVERY));
             if seen.told != seen.state && may_tell {
-                let cause = destination.cause.clone().unwrap_or_else(|| cause_of(seen.state).to_owned());
                 news.push(News::State {
                     destination: destination.name.clone(),
                     from: seen.told,
                     to: seen.state,
-                    cause,
+                    cause: destination.cause.clone(),
                 });
                 seen.told = seen.state;
                 seen.told_at = Some(now);
@@ -166,22 +166,6 @@ impl Stall {
     }
 }
 
-/// What a state means, where the destination itself gave no cause.
-pub(super) fn cause_of(state: &str) -> &'static str {
-    match state {
-        "active" => "it accepts events",
-        "active_with_errors" => "it refuses some events",
-        "paused" => "nothing is sent while its settings change or the agent stops",
-        "draining" => "what is under way ends, nothing new is sent",
-        "throttled" => "it asks for fewer requests",
-        "retrying" => "a request failed and is tried again",
-        "circuit_open" => "requests keep failing; it is probed until one succeeds",
-        "auth_hold" => "it refuses the credentials; nothing is dropped",
-        "misconfigured" => "it refuses everything, so the fault is in the settings",
-        _ => "unknown",
-    }
-}
-
 /// What a destination is before it has said anything.
 const FIRST_STATE: &str = "active";
 /// A change of a destination's state is told at most this often; what comes and goes between is told as one change.
@@ -194,12 +178,13 @@ const STALL_TOLD: Millis = Millis::from_secs(2);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::delivery::cause::Reason;
     use crate::shard::ShardReport;
 
-    fn picture(state: &'static str, cause: Option<&str>, report: ShardReport, now: Millis) -> Picture {
+    fn picture(state: &'static str, said: Option<&str>, report: ShardReport, now: Millis) -> Picture {
         let mut picture = Picture::default();
         picture.add(0, true, &report, now, crate::control::picture::Detail::Plain);
-        picture.destinations.push(super::super::tests::destination("splunk", state, cause));
+        picture.destinations.push(super::super::tests::destination("splunk", state, said));
         picture
     }
 
@@ -210,7 +195,7 @@ mod tests {
     }
 
     fn change(from: &'static str, to: &'static str) -> Vec<News> {
-        vec![News::State { destination: "splunk".to_owned(), from, to, cause: "no route".to_owned() }]
+        vec![News::State { destination: "splunk".to_owned(), from, to, cause: Reason::Unreachable.saying("no route") }]
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use hdrhistogram::Histogram;
 
 use super::{Place, Shard};
+use crate::delivery::cause::Cause;
 use crate::delivery::outlet::Outlet;
 use crate::runtime::Stalls;
 use crate::stream::books::Books;
@@ -81,7 +82,7 @@ pub struct DestinationReport {
     /// What it is to people.
     pub state: &'static str,
     /// Why.
-    pub cause: Option<String>,
+    pub cause: Cause,
     /// The books.
     pub books: Books,
     /// Records behind its reader.
