@@ -9,7 +9,7 @@ use super::args::{
     DestinationCommand, DestinationListArgs, DestinationNameArgs, DestinationReplayArgs, DestinationShowArgs,
 };
 use super::client::{Client, Sockets, path_segment};
-use super::status::{needs_words, progress, room, span_sent, trouble};
+use super::status::{last_word, needs_words, progress, room, span_sent, trouble};
 use super::words::{count, moment, size, span, table};
 use super::{Exit, Failure, Output, probe, template};
 use crate::config::{Surroundings, span_of};
@@ -96,6 +96,7 @@ fn lines(whole: &DestinationWhole, now_ms: i64) -> Vec<String> {
     } else {
         lines.push(format!("          room: {}", room(status)));
     }
+    lines.push(format!("heard     {}", last_word(status, now_ms)));
     let (books, requests, latency) = (&status.books, &status.requests, &status.latency);
     lines.push(format!(
         "lag       {}; {} records not read yet; {:.1} events/s accepted over the last minute",
@@ -273,7 +274,9 @@ mod tests {
             "state     circuit_open for 12 s: cannot connect: refused\n\
              \x20         last success 1970-01-01T00:00:00.000Z\n\
              \x20         room: 12 of 30 m used; not filling\n\
-             \x20         next: it is tried again by itself, with growing pauses\n\
+             \x20         next: it is tried again by itself\n\
+             \x20         do:   `scaidrive-siem destination test splunk` says more\n\
+             heard     accepted something 13 s ago, no statement of its numbers since the agent started\n\
              lag       12 m; 1 records not read yet; 0.0 events/s accepted over the last minute\n\
              books     4 judged = 0 filtered + 4 selected\n\
              \x20         4 selected = 1 delivered + 0 dead letters + 0 passed over + 3 in hand + 0 written off\n\

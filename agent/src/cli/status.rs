@@ -104,6 +104,11 @@ fn destinations(destinations: &[DestinationStatus], now_ms: i64) -> Vec<String> 
         lines.push(String::new());
         lines.extend(trouble(destination));
     }
+    let quiet = |destination: &&DestinationStatus| !needs_words(destination) && is_silent(destination, now_ms);
+    for destination in destinations.iter().filter(quiet) {
+        lines.push(String::new());
+        lines.push(format!("{}: SILENT: {}", destination.name, last_word(destination, now_ms)));
+    }
     for destination in destinations.iter().filter(|destination| !destination.redacted.is_empty()) {
         lines.push(String::new());
         lines.push(format!("{}: goes out with {}", destination.name, destination.redacted.join(", ")));
@@ -179,24 +184,27 @@ pub(super) fn trouble(destination: &DestinationStatus) -> Vec<String> {
         None => lines.push("  nothing has been accepted since the agent started".to_owned()),
     }
     lines.push(format!("  room: {}", room(destination)));
-    lines.push(format!("  next: {}", next(destination)));
+    lines.push(format!("  next: {}", destination.next));
+    lines.extend(destination.remedy.as_ref().map(|remedy| format!("  do:   {remedy}")));
     lines
 }
 
-fn next(destination: &DestinationStatus) -> String {
-    if destination.pause.is_some() {
-        return format!("`scaidrive-siem destination resume {}` lets it go on", destination.name);
-    }
-    let next = match destination.state.as_str() {
-        "active_with_errors" => "delivery goes on; refused events are kept (`scaidrive-siem deadletter list`)",
-        "throttled" => "fewer requests until it asks for less patience",
-        "retrying" | "circuit_open" => "it is tried again by itself, with growing pauses",
-        "auth_hold" => "put the right secret in its place; it is read again before each try",
-        "misconfigured" => "correct the settings and reload (SIGHUP); one event probes meanwhile",
-        "paused" | "draining" => "delivery goes on when the change is done",
-        _ => "nothing to do",
+/// When a destination was last heard of: it accepts a statement each hour at least, so silence is noticed.
+pub(super) fn last_word(destination: &DestinationStatus, now_ms: i64) -> String {
+    let ago = |at_ms: i64| span(now_ms.saturating_sub(at_ms).max(0) as u64);
+    let Some(success) = destination.last_success_ms else {
+        return "nothing has been accepted since the agent started".to_owned();
     };
-    next.to_owned()
+    let statement = destination.last_statement_ms.map_or_else(
+        || "no statement of its numbers since the agent started".to_owned(),
+        |at_ms| format!("a statement of its numbers {} ago", ago(at_ms)),
+    );
+    format!("accepted something {} ago, {statement}", ago(success))
+}
+
+/// Whether a destination has accepted nothing for longer than the agent leaves one alone.
+fn is_silent(destination: &DestinationStatus, now_ms: i64) -> bool {
+    destination.last_success_ms.is_some_and(|at_ms| now_ms.saturating_sub(at_ms) > SILENT_AFTER_MS)
 }
 
 /// The tasks that have held a shard's loop for long enough to be noticed.
@@ -208,6 +216,8 @@ fn long_stalls(shard: &ShardStatus) -> impl Iterator<Item = String> {
     })
 }
 
+/// Statements go out hourly where there is nothing else to say; a few minutes may pass until one is accepted.
+const SILENT_AFTER_MS: i64 = 70 * 60_000;
 /// What is full before this is worth a warning, in milliseconds: somebody should look now.
 const SOON_MS: u64 = 10 * 60_000;
 
@@ -227,6 +237,7 @@ pub(super) mod tests {
             "shards": [{"shard": 0, "is_active": true, "stalled_ms": 0, "first_seq": 1, "durable_end": 5, "next_seq": 5,
                 "segments": 1, "unreadable": 0}],
             "destinations": [{"name": "splunk", "type": "splunk_hec", "state": state, "cause": "cannot connect: refused",
+                "next": "it is tried again by itself", "remedy": "`scaidrive-siem destination test splunk` says more",
                 "since_ms": 1_000, "lag_ms": 720_000, "window_ms": 1_800_000, "window_used_ms": 720_000,
                 "headroom_ms": 1_080_000, "trend": "level", "full_in_ms": null, "level_in_ms": null, "unread": 1,
                 "books": {"judged": 4, "filtered": 0, "selected": 4, "delivered": 1, "dead_lettered": 0, "overflowed": 0,
@@ -283,7 +294,8 @@ pub(super) mod tests {
              splunk: cannot connect: refused\n\
              \x20 last success 1970-01-01T00:00:00.000Z\n\
              \x20 room: 12 of 30 m used; full in 41 m at this rate\n\
-             \x20 next: it is tried again by itself, with growing pauses"
+             \x20 next: it is tried again by itself\n\
+             \x20 do:   `scaidrive-siem destination test splunk` says more"
         );
     }
 
@@ -335,11 +347,15 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn what_an_operator_has_paused_says_how_it_goes_on() {
-        let mut status = sample("paused");
-        assert!(lines(&status, 0).join("\n").contains("next: delivery goes on when the change is done"));
-        status.destinations[0].pause = Some(crate::node::Pause { who: "uid 0".to_owned(), since_ms: 1_000 });
-        let text = lines(&status, 13_000).join("\n");
-        assert!(text.contains("next: `scaidrive-siem destination resume splunk` lets it go on"), "{text}");
+    fn a_destination_that_accepts_nothing_for_longer_than_an_hour_is_called_silent() {
+        let mut status = sample("active");
+        status.destinations[0].last_statement_ms = Some(-600_000);
+        let shown = |status: &Status, minutes: i64| lines(status, minutes * 60_000).join("\n");
+        assert!(!shown(&status, 70).contains("SILENT"));
+        let said = "splunk: SILENT: accepted something 71 m ago, a statement of its numbers 81 m ago";
+        assert!(shown(&status, 71).ends_with(said), "{}", shown(&status, 71));
+        status.destinations[0].last_success_ms = None;
+        assert!(!shown(&status, 71).contains("SILENT"), "it never said anything");
+        assert_eq!(last_word(&status.destinations[0], 0), "nothing has been accepted since the agent started");
     }
 }

@@ -4,7 +4,8 @@ use hdrhistogram::Histogram;
 
 use crate::control::exposition::{Exposition, Kind};
 use crate::control::memory::Memory;
-use crate::control::picture::{DestinationPicture, Detail, Picture, STATES, ShardPicture};
+use crate::control::picture::{DestinationPicture, Detail, Picture, ShardPicture};
+use crate::control::states::STATES;
 use crate::ingest::IngestStats;
 use crate::node::View;
 use crate::runtime::STALL_BOUNDS;
@@ -171,7 +172,7 @@ fn destinations(out: &mut Exposition, destinations: &[DestinationPicture]) {
     replays(out, destinations);
     let mut state = out.family("destination_state", Kind::Gauge, "1 for the state it is in, 0 for all others.");
     for destination in destinations {
-        for known in STATES {
+        for known in STATES.iter().map(|state| state.name) {
             let [name, kind] = labels(destination);
             state.sample(&[name, kind, ("state", known)], u8::from(known == destination.state));
         }

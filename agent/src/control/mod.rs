@@ -8,6 +8,7 @@
 //! | `status.rs`, `metrics.rs` | that, in JSON and in Prometheus' words |
 //! | `destinations.rs`, `letters.rs` | one destination and its dead letters, and what an operator does to them |
 //! | `watch.rs`, `minute.rs` | what changed since the last look and is worth saying; rates |
+//! | `states.rs` | what each state of a destination leads to, and what to do |
 //! | `headroom.rs` | how much of the window a destination has used, and when it is full |
 //! | `reload.rs` | what a reload changed |
 //! | `exposition.rs`, `memory.rs`, `systemd.rs` | the text format, `/proc`, the service manager |
@@ -26,6 +27,7 @@ mod minute;
 mod picture;
 pub mod reload;
 mod socket;
+mod states;
 pub mod status;
 mod systemd;
 mod watch;
@@ -46,6 +48,7 @@ use self::http::{Order, Panel};
 use self::picture::{Detail, Picture};
 use self::reload::Reloaded;
 use self::socket::{AdminSocket, Caller};
+use self::states::badness;
 use self::systemd::Manager;
 use self::watch::{News, Watch};
 use crate::cli::{Exit, Failure, chain};
@@ -219,7 +222,7 @@ impl Control {
     fn say(&self, news: News) {
         match news {
             News::State { destination, from, to, cause } => {
-                if picture::badness(to) <= picture::badness("active") {
+                if badness(to) <= badness("active") {
                     tracing::info!(destination, "{to} again (was {from}): {}", cause.in_words());
                 } else {
                     tracing::warn!(destination, "{to} (was {from}): {}", cause.in_words());
@@ -412,6 +415,7 @@ mod tests {
             delivered_bytes: 0,
             under_way: 0,
             last_success_ms: None,
+            last_statement_ms: None,
             last_failure: None,
             replay: None,
             latency_ms: None,

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::Destination;
 use crate::control::headroom::{Course, Headroom, Room};
 use crate::control::picture::{DestinationPicture, Detail, Picture};
+use crate::control::states::outlook;
 use crate::control::watch::{Rate, Watch};
 use crate::node::{Pause, View};
 use crate::runtime::{Held, TaskName};
@@ -155,6 +156,12 @@ pub struct DestinationStatus {
     pub cause: String,
     /// Since when.
     pub since_ms: Option<i64>,
+    /// What happens next by itself.
+    #[serde(default)]
+    pub next: String,
+    /// What to do; `null` where there is nothing to do.
+    #[serde(default)]
+    pub remedy: Option<String>,
     /// Who has paused it, if somebody has.
     #[serde(default)]
     pub pause: Option<Pause>,
@@ -191,8 +198,11 @@ pub struct DestinationStatus {
     /// Events accepted a second, over the last minute.
     #[serde(default)]
     pub events_per_second: f64,
-    /// When it last accepted something.
+    /// When it last accepted something, be it a statement, which goes out each hour at least: longer silence means something.
     pub last_success_ms: Option<i64>,
+    /// When it last accepted a statement about its numbers.
+    #[serde(default)]
+    pub last_statement_ms: Option<i64>,
     /// What last went wrong, and when.
     pub last_failure: Option<FailureStatus>,
     /// The replay that runs, or the last one since the agent started or its settings changed.
@@ -424,6 +434,7 @@ fn destination_status(
 ) -> DestinationStatus {
     let headroom = Headroom::of(destination.lag, watch.lag_growth(&destination.name), room);
     let (trend, full_in, level_in) = foreseen(headroom.course);
+    let (next, remedy) = outlook(destination.state, &destination.name);
     DestinationStatus {
         name: destination.name.clone(),
         kind: destination.kind.to_owned(),
@@ -431,6 +442,8 @@ fn destination_status(
         code: destination.cause.reason.code().to_owned(),
         cause: destination.cause.in_words().to_owned(),
         since_ms: destination.pause.as_ref().map(|pause| pause.since_ms).or(watch.since_ms(&destination.name)),
+        next: next.to_owned(),
+        remedy,
         pause: destination.pause.clone(),
         redacted,
         lag_ms: destination.lag.0,
@@ -453,6 +466,7 @@ fn destination_status(
         delivered_bytes: destination.delivered_bytes,
         events_per_second: watch.delivery_rate(&destination.name).events_per_second,
         last_success_ms: destination.last_success_ms,
+        last_statement_ms: destination.last_statement_ms,
         last_failure: destination.last_failure.clone().map(|(at_ms, what)| FailureStatus { at_ms, what }),
         replay: destination.replay.as_ref().map(ReplayStatus::of),
         latency: destination.latency_ms.as_ref().map(LatencyStatus::of).unwrap_or_default(),

@@ -105,6 +105,8 @@ pub struct DestinationReport {
     pub under_way: u32,
     /// Wall time of the last acceptance, ms since 1970.
     pub last_success_ms: Option<i64>,
+    /// Wall time of the last statement that was accepted, ms since 1970.
+    pub last_statement_ms: Option<i64>,
     /// Wall time and words of the last failure.
     pub last_failure: Option<(i64, String)>,
     /// Accepted here to accepted there, in milliseconds, since the start.
@@ -182,6 +184,7 @@ impl Shard {
                 delivered_bytes: outlet.tally.delivered_bytes,
                 under_way: outlet.sender().under_way(),
                 last_success_ms: outlet.tally.last_success_ms,
+                last_statement_ms: outlet.tally.last_statement_ms,
                 last_failure: outlet.tally.last_failure.clone(),
                 latency_ms: outlet.tally.latency_ms.clone(),
                 replay: replay(place, &places),
