@@ -9,6 +9,7 @@
 //! | `destinations.rs`, `letters.rs` | one destination and its dead letters, and what an operator does to them |
 //! | `watch.rs`, `minute.rs` | what changed since the last look and is worth saying; rates |
 //! | `states.rs` | what each state of a destination leads to, and what to do |
+//! | `history/` | the last hour, for charts, and the last changes of state |
 //! | `headroom.rs` | how much of the window a destination has used, and when it is full |
 //! | `reload.rs` | what a reload changed |
 //! | `exposition.rs`, `memory.rs`, `systemd.rs` | the text format, `/proc`, the service manager |
@@ -19,6 +20,7 @@
 pub mod destinations;
 mod exposition;
 mod headroom;
+pub mod history;
 mod http;
 pub mod letters;
 mod memory;
@@ -44,6 +46,7 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
+use self::history::History;
 use self::http::{Order, Panel};
 use self::picture::{Detail, Picture};
 use self::reload::Reloaded;
@@ -84,6 +87,7 @@ pub fn serve(node: Node, journal: Journal, path: &Path, surroundings: &Surroundi
         view: node.view().clone(),
         hands: node.hands().clone(),
         watch: Mutex::new(Watch::default()),
+        history: Mutex::new(History::default()),
         needs_restart: Mutex::new(None),
         replays: tokio::sync::Mutex::default(),
         orders,
@@ -208,14 +212,17 @@ impl Control {
     /// One look at the shards.
     fn look(&mut self) {
         let now = clock::now();
-        let picture = Picture::take(&self.panel.view, now, Detail::Plain);
-        let news = self.panel.watch().look(&picture, now, clock::wall_ms());
+        let detail = if self.panel.history().is_due(now) { Detail::Rough } else { Detail::Plain };
+        let picture = Picture::take(&self.panel.view, now, detail);
+        let wall_ms = clock::wall_ms();
+        let news = self.panel.watch().look(&picture, now, wall_ms);
         for news in news {
             self.say(news);
         }
         if picture.stuck().is_empty() {
             self.manager.alive(now);
         }
+        self.panel.history().look(picture, now, wall_ms);
         self.journal.settle();
     }
 

@@ -79,6 +79,8 @@ pub(super) struct DestinationPicture {
 pub(super) enum Detail {
     /// Everything.
     Full,
+    /// Everything, latencies to one digit: they take a tenth of the room.
+    Rough,
     /// Without the distributions of latencies, which are most of what there is to copy.
     Plain,
 }
@@ -93,7 +95,7 @@ impl Picture {
         let config = view.config();
         let order: HashMap<&str, usize> =
             config.destinations.iter().enumerate().map(|(at, known)| (known.name.as_str(), at)).collect();
-        if picture.shards.iter().all(|shard| shard.turns > 0) {
+        if picture.is_whole() {
             let found: HashSet<String> = picture.destinations.iter().map(|known| known.name.clone()).collect();
             let missing = config.destinations.iter().filter(|known| !found.contains(&known.name));
             picture.destinations.extend(missing.map(|known| DestinationPicture::without_a_place(known)));
@@ -145,10 +147,13 @@ impl Picture {
                     self.destinations.len() - 1
                 }
             };
-            if detail == Detail::Full {
-                self.destinations[known].add_latency(&destination.latency_ms);
-            }
+            self.destinations[known].add_latency(&destination.latency_ms, detail);
         }
+    }
+
+    /// Whether every shard has said how it is.
+    pub(super) fn is_whole(&self) -> bool {
+        self.shards.iter().all(|shard| shard.turns > 0)
     }
 
     /// Why events can't be taken now, each reason with its shard; empty when they can.
@@ -292,13 +297,21 @@ impl DestinationPicture {
         }
     }
 
-    fn add_latency(&mut self, more: &Histogram<u32>) {
-        match &mut self.latency_ms {
-            // The sum grows with what is added, so nothing is out of its bounds.
-            Some(sum) => drop(sum.add(more)),
-            None => self.latency_ms = Some(more.clone()),
-        }
+    pub(super) fn add_latency(&mut self, more: &Histogram<u32>, detail: Detail) {
+        let known = match (detail, self.latency_ms.take()) {
+            (Detail::Plain, _) => return,
+            (Detail::Full, None) => Some(more.clone()),
+            (Detail::Rough, None) => Histogram::new(ROUGH_DIGITS).ok().map(|rough| sum(rough, more)),
+            (_, Some(known)) => Some(sum(known, more)),
+        };
+        self.latency_ms = known;
     }
+}
+
+/// Two distributions together. The first grows as it must, so nothing is out of its bounds.
+fn sum(mut known: Histogram<u32>, more: &Histogram<u32>) -> Histogram<u32> {
+    let _ = known.add(more);
+    known
 }
 
 /// By how much the books of a stream and of its replay are out.
@@ -312,6 +325,8 @@ fn stalled(report: &ShardReport, now: Millis) -> Millis {
     if report.turns == 0 { Millis::ZERO } else { now.since(report.at.plus(SLEEP_MAX)) }
 }
 
+/// What a chart of latencies needs.
+const ROUGH_DIGITS: u8 = 1;
 /// A shard looks round once a second; a little more is no stall.
 const SLEEP_MAX: Millis = Millis(1_500);
 /// A shard that has not moved for so long is stuck.
@@ -370,6 +385,22 @@ mod tests {
         assert_eq!((a.last_success_ms, a.last_statement_ms), (Some(4), Some(5)));
         assert_eq!(a.last_failure.clone(), Some((4, "at 4".to_owned())));
         assert_eq!(a.latency_ms.as_ref().map(Histogram::len), Some(7));
+    }
+
+    #[test]
+    fn rough_latencies_of_all_shards_are_together_and_near_the_true_ones() {
+        let mut picture = Picture::default();
+        let mut slow = shard(vec![report("a", "active", 3)]);
+        slow.destinations[0].latency_ms.record_n(2_345, 97).unwrap();
+        picture.add(0, true, &shard(vec![report("a", "active", 4)]), Millis::ZERO, Detail::Rough);
+        picture.add(1, true, &slow, Millis::ZERO, Detail::Rough);
+        let rough = picture.destinations[0].latency_ms.as_ref().unwrap();
+        assert_eq!((rough.len(), rough.value_at_quantile(0.01)), (104, 5));
+        assert!((2_345..2_500).contains(&rough.value_at_quantile(0.5)), "{}", rough.value_at_quantile(0.5));
+        assert!(rough.distinct_values() * 4 < slow.destinations[0].latency_ms.distinct_values());
+        let mut plain = Picture::default();
+        plain.add(0, true, &slow, Millis::ZERO, Detail::Plain);
+        assert!(plain.destinations[0].latency_ms.is_none());
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What a shard publishes for everyone to read: one consistent snapshot, taken at the end of a turn.
 
 use std::rc::Rc;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hdrhistogram::Histogram;
 
@@ -15,21 +15,29 @@ use crate::time::Millis;
 /// A shard's snapshot, and where it is read.
 #[derive(Debug, Default)]
 pub struct Published {
-    report: Mutex<ShardReport>,
+    report: Mutex<Arc<ShardReport>>,
 }
 
 impl Published {
     /// The latest snapshot.
     pub fn report(&self) -> ShardReport {
-        self.lock().clone()
+        self.with(ShardReport::clone)
     }
 
-    /// Looks at the latest snapshot without copying it. The shard waits meanwhile, so be quick.
+    /// Looks at the latest snapshot without copying it. The shard goes on meanwhile, and puts another in its place.
     pub fn with<R>(&self, look: impl FnOnce(&ShardReport) -> R) -> R {
-        look(&self.lock())
+        let report = Arc::clone(&self.lock());
+        look(&report)
     }
 
-    fn lock(&self) -> MutexGuard<'_, ShardReport> {
+    fn replace(&self, report: ShardReport) {
+        let report = Arc::new(report);
+        let old = std::mem::replace(&mut *self.lock(), report);
+        // Nobody waits while its memory is given back.
+        drop(old);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Arc<ShardReport>> {
         // The snapshot is replaced as a whole, so a panic elsewhere can't have left half of one.
         self.report.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -151,8 +159,7 @@ impl Shard {
         }
         let places = Millis(self.places.borrow().len() as u64);
         self.next_publish.set(now.plus(PUBLISH_EVERY.max(places)));
-        let report = self.snapshot(now);
-        *self.published.lock() = report;
+        self.published.replace(self.snapshot(now));
     }
 
     fn snapshot(&self, now: Millis) -> ShardReport {

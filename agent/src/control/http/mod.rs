@@ -42,6 +42,7 @@ use axum::{Json, Router};
 use tokio::sync::{mpsc, oneshot};
 
 use self::problem::Problem;
+use crate::control::history::History;
 use crate::control::picture::{Detail, Picture};
 use crate::control::reload::Reloaded;
 use crate::control::socket::Caller;
@@ -60,6 +61,7 @@ pub(super) struct Panel {
     pub(super) view: View,
     pub(super) hands: Hands,
     pub(super) watch: Mutex<Watch>,
+    pub(super) history: Mutex<History>,
     /// Settings that wait for a restart, in words.
     pub(super) needs_restart: Mutex<Option<String>>,
     /// Held while a replay is asked for, until the shards have said that it runs.
@@ -79,6 +81,10 @@ pub(super) struct Order {
 impl Panel {
     pub(super) fn watch(&self) -> MutexGuard<'_, Watch> {
         self.watch.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn history(&self) -> MutexGuard<'_, History> {
+        self.history.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn picture(&self) -> Picture {
