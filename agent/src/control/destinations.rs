@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::config::{Config, Destination, nearest};
+use crate::control::access::Person;
 use crate::control::status::{DestinationStatus, ReplayStatus};
 use crate::node::Pause;
 
@@ -84,14 +85,28 @@ pub(crate) struct Unknown {
     pub(crate) advice: String,
 }
 
+/// The configured destination of this name, among those that `person` may see.
+///
+/// # Errors
+/// When none of them has it.
+pub(super) fn find_for(person: &Person, config: &Config, name: &str) -> Result<Arc<Destination>, Unknown> {
+    find_among(config.destinations.iter().filter(|known| person.sees(known)), name)
+}
+
 /// The configured destination of this name.
 ///
 /// # Errors
 /// When none has it.
 pub(crate) fn find(config: &Config, name: &str) -> Result<Arc<Destination>, Unknown> {
-    let found = config.destinations.iter().find(|known| known.name == name);
-    found.cloned().ok_or_else(|| {
-        let known: Vec<&str> = config.destinations.iter().map(|known| known.name.as_str()).collect();
+    find_among(config.destinations.iter(), name)
+}
+
+fn find_among<'a>(
+    known: impl Iterator<Item = &'a Arc<Destination>> + Clone,
+    name: &str,
+) -> Result<Arc<Destination>, Unknown> {
+    known.clone().find(|known| known.name == name).cloned().ok_or_else(|| {
+        let known: Vec<&str> = known.map(|known| known.name.as_str()).collect();
         Unknown { what: format!("there is no destination \"{name}\""), advice: meant(name, &known) }
     })
 }
@@ -113,29 +128,21 @@ pub(super) fn settings(destination: &Destination) -> Map<String, Value> {
     destination.settings().into_iter().map(|(key, value)| (key.to_owned(), json!(value))).collect()
 }
 
-/// Somebody did something to a destination.
-pub(super) fn event(who: &str, what: &str, destination: &Destination, before: Value, after: Value) -> OwnEvent {
-    let target = destination.name.clone();
+/// Somebody did something to `target`, a destination for example.
+pub(super) fn event(person: &Person, what: &str, target: &str, before: Value, after: Value) -> OwnEvent {
     OwnEvent::ConfigChanged(ConfigChanged {
-        who: who.to_owned(),
-        via: "cli".to_owned(),
+        who: person.who.clone(),
+        via: person.via.name().to_owned(),
         what: what.to_owned(),
-        target,
+        target: target.to_owned(),
         before,
         after,
     })
 }
 
 /// Somebody tested a destination, which need not be in the configuration that is in use.
-pub(super) fn tested_event(who: &str, name: &str, tested: &Tested) -> OwnEvent {
-    OwnEvent::ConfigChanged(ConfigChanged {
-        who: who.to_owned(),
-        via: "cli".to_owned(),
-        what: "destination.test".to_owned(),
-        target: name.to_owned(),
-        before: Value::Null,
-        after: json!(tested),
-    })
+pub(super) fn tested_event(person: &Person, name: &str, tested: &Tested) -> OwnEvent {
+    event(person, "destination.test", name, Value::Null, json!(tested))
 }
 
 /// A pause in an audit event.
@@ -164,6 +171,7 @@ const NAMED_MAX: usize = 8;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::control::access::{Reach, Role, Via};
 
     #[test]
     fn a_name_that_is_nearly_right_is_suggested_and_else_those_there_are() {
@@ -177,6 +185,7 @@ mod tests {
 
     #[test]
     fn a_test_in_the_audit_trail_says_who_and_what_came_of_it() {
+        let person = Person { who: "uid 0".to_owned(), via: Via::Cli, role: Role::Admin, reach: Reach::All };
         let tested = Tested {
             is_saved: false,
             ok: false,
@@ -184,7 +193,7 @@ mod tests {
             code: Some("certificate_expired".to_owned()),
             event_id: None,
         };
-        let OwnEvent::ConfigChanged(event) = tested_event("uid 0", "new", &tested) else { panic!() };
+        let OwnEvent::ConfigChanged(event) = tested_event(&person, "new", &tested) else { panic!() };
         assert_eq!(
             (event.who.as_str(), event.what.as_str(), event.target.as_str()),
             ("uid 0", "destination.test", "new")

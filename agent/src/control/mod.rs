@@ -4,6 +4,7 @@
 //! | file | what it holds |
 //! |---|---|
 //! | `http/`, `socket.rs` | what is answered and done, on the address and on the admin socket |
+//! | `access/` | who asks, and what they may |
 //! | `picture.rs` | all shards together at one moment |
 //! | `status.rs`, `metrics.rs` | that, in JSON and in Prometheus' words |
 //! | `destinations.rs`, `letters.rs` | one destination and its dead letters, and what an operator does to them |
@@ -17,6 +18,7 @@
 //! It owns the [`Node`]; handlers see it through a [`crate::node::View`], ask things of it with [`crate::node::Hands`], and
 //! ask for a reload by an order.
 
+mod access;
 pub mod destinations;
 mod exposition;
 mod headroom;
@@ -160,7 +162,7 @@ impl Control {
                     self.reload("signal SIGHUP", "file").await;
                 }
                 Some(order) = ordered.recv() => {
-                    let reloaded = self.reload(&order.who, "cli").await;
+                    let reloaded = self.reload(&order.person.who, order.person.via.name()).await;
                     // Who asked may be gone.
                     let _ = order.reply.send(reloaded);
                 }

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::extract::{ConnectInfo, Path, Request, State};
+use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
 use axum::http::header::CACHE_CONTROL;
 use axum::response::{IntoResponse, Response};
@@ -15,11 +15,11 @@ use serde_json::Value;
 
 use super::{Panel, Problem, Shared, body, off_the_thread, only_get, only_post};
 use crate::config::OnFull;
+use crate::control::access::{Admin, Person, Reach};
 use crate::control::destinations::{
-    DestinationWhole, Paused, ReplayWish, Replayed, Tested, event, find, pause_value, replay_value, settings,
+    DestinationWhole, Paused, ReplayWish, Replayed, Tested, event, find_for, pause_value, replay_value, settings,
     tested_event,
 };
-use crate::control::socket::Caller;
 use crate::control::status::{self, DestinationStatus, FROM_THE_OLDEST, ReplayStatus};
 use crate::node::Pause;
 use crate::runtime::clock;
@@ -36,13 +36,17 @@ pub(super) fn routes() -> Router<Arc<Panel>> {
         .route("/v1/destinations/{destination}/tested", only_post(post(tested)))
 }
 
-async fn list(State(panel): Shared) -> Response {
-    let destinations = status::destinations(&panel.view, &panel.watch(), clock::now());
+async fn list(State(panel): Shared, person: Person) -> Response {
+    let mut destinations = status::destinations(&panel.view, &panel.watch(), clock::now());
+    if person.reach != Reach::All {
+        let config = panel.view.config();
+        destinations.retain(|status| find_for(&person, &config, &status.name).is_ok());
+    }
     ([(CACHE_CONTROL, "no-store")], Json(destinations)).into_response()
 }
 
-async fn show(State(panel): Shared, Path(name): Path<String>) -> Result<Response, Problem> {
-    let destination = find(&panel.view.config(), &name)?;
+async fn show(State(panel): Shared, person: Person, Path(name): Path<String>) -> Result<Response, Problem> {
+    let destination = find_for(&person, &panel.view.config(), &name)?;
     let whole = DestinationWhole { settings: settings(&destination), status: status_of(&panel, &name)? };
     Ok(([(CACHE_CONTROL, "no-store")], Json(whole)).into_response())
 }
@@ -55,27 +59,19 @@ fn status_of(panel: &Panel, name: &str) -> Result<DestinationStatus, Problem> {
     })
 }
 
-async fn pause(
-    State(panel): Shared,
-    Path(name): Path<String>,
-    ConnectInfo(caller): ConnectInfo<Caller>,
-) -> Result<Response, Problem> {
-    rest(panel, name, caller, true).await
+async fn pause(State(panel): Shared, Path(name): Path<String>, Admin(person): Admin) -> Result<Response, Problem> {
+    rest(panel, name, person, true).await
 }
 
-async fn resume(
-    State(panel): Shared,
-    Path(name): Path<String>,
-    ConnectInfo(caller): ConnectInfo<Caller>,
-) -> Result<Response, Problem> {
-    rest(panel, name, caller, false).await
+async fn resume(State(panel): Shared, Path(name): Path<String>, Admin(person): Admin) -> Result<Response, Problem> {
+    rest(panel, name, person, false).await
 }
 
-async fn rest(panel: Arc<Panel>, name: String, caller: Caller, rests: bool) -> Result<Response, Problem> {
+async fn rest(panel: Arc<Panel>, name: String, person: Person, rests: bool) -> Result<Response, Problem> {
     let config = panel.view.config();
-    let destination = find(&config, &name)?;
-    let who = caller.to_string();
+    let destination = find_for(&person, &config, &name)?;
     off_the_thread(move || {
+        let who = &person.who;
         let wish = rests.then(|| Pause { who: who.clone(), since_ms: clock::wall_ms() });
         let before = panel.hands.pause(destination.id, wish.clone()).map_err(|problem| not_kept(&problem))?;
         let is_changed = before.is_some() != rests;
@@ -84,7 +80,7 @@ async fn rest(panel: Arc<Panel>, name: String, caller: Caller, rests: bool) -> R
             let what = if rests { "destination.pause" } else { "destination.resume" };
             tracing::info!(destination = %name, "{}, as {who} wishes", if rests { "paused" } else { "no longer paused" });
             let values = (pause_value(before.as_ref()), pause_value(after.as_ref()));
-            panel.hands.tell(event(&who, what, &destination, values.0, values.1));
+            panel.hands.tell(event(&person, what, &name, values.0, values.1));
         }
         let window_ms = config.buffer.window.0;
         let holds_producers = destination.required && config.buffer.on_full == OnFull::Block;
@@ -97,7 +93,7 @@ async fn rest(panel: Arc<Panel>, name: String, caller: Caller, rests: bool) -> R
 async fn tested(
     State(panel): Shared,
     Path(name): Path<String>,
-    ConnectInfo(caller): ConnectInfo<Caller>,
+    Admin(person): Admin,
     request: Request,
 ) -> Result<Response, Problem> {
     let bytes = body(request, WISH_MAX).await?;
@@ -105,9 +101,9 @@ async fn tested(
         let detail = format!("the request does not say what came of the test: {problem}");
         Problem::new(StatusCode::BAD_REQUEST, detail).advise("use the command line of the version that runs")
     })?;
-    let (who, name) = (caller.to_string(), shown(&name));
-    tracing::info!(destination = %name, "tested, by {who}: {}", tested.code.as_deref().unwrap_or("all is well"));
-    panel.hands.tell(tested_event(&who, &name, &tested));
+    let name = shown(&name);
+    tracing::info!(destination = %name, "tested, by {}: {}", person.who, tested.code.as_deref().unwrap_or("all is well"));
+    panel.hands.tell(tested_event(&person, &name, &tested));
     Ok(Json(tested).into_response())
 }
 
@@ -121,23 +117,22 @@ fn not_kept(problem: &io::Error) -> Problem {
 async fn replay(
     State(panel): Shared,
     Path(name): Path<String>,
-    ConnectInfo(caller): ConnectInfo<Caller>,
+    Admin(person): Admin,
     request: Request,
 ) -> Result<Response, Problem> {
     let from_ms = wished(request).await?;
     let _turn = panel.replays.lock().await;
-    let destination = find(&panel.view.config(), &name)?;
+    let destination = find_for(&person, &panel.view.config(), &name)?;
     let last = status_of(&panel, &name)?.replay;
     if last.as_ref().is_some_and(ReplayStatus::is_running) {
         return Err(runs_already(&name));
     }
     let before = begun(&panel, &name);
     panel.hands.replay(destination.id, from_ms.unwrap_or(FROM_THE_OLDEST));
-    let who = caller.to_string();
-    tracing::info!(destination = %name, "a replay was asked for, as {who} wishes");
+    tracing::info!(destination = %name, "a replay was asked for, as {} wishes", person.who);
     let value = |last: ReplayStatus| replay_value(&last.state, last.from_ms);
     let values = (last.map_or(Value::Null, value), replay_value("running", from_ms));
-    panel.hands.tell(event(&who, "destination.replay", &destination, values.0, values.1));
+    panel.hands.tell(event(&person, "destination.replay", &name, values.0, values.1));
     if !hear(&panel, &name, &before).await {
         return Err(not_begun(&name));
     }

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use axum::extract::{ConnectInfo, Path, Request, State};
+use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -13,12 +13,12 @@ use serde_json::Value;
 
 use super::{Panel, Problem, Shared, body, number, off_the_thread, only_get, only_post};
 use crate::config::Destination;
-use crate::control::destinations::{event, find};
+use crate::control::access::{Admin, Person};
+use crate::control::destinations::{event, find_for};
 use crate::control::letters::change::{
     Chosen, Dropped, EditError, Resent, by_shard, edit, letter_value, letters_value,
 };
 use crate::control::letters::{self, StreamPrefix};
-use crate::control::socket::Caller;
 use crate::deadletter::{DeadLetters, StoreError};
 use crate::runtime::clock;
 
@@ -33,15 +33,26 @@ pub(super) fn routes() -> Router<Arc<Panel>> {
         .route("/v1/deadletters/{destination}/{stream}/{n}", one)
 }
 
-async fn stores(State(panel): Shared) -> Result<Response, Problem> {
-    off_the_thread(move || Ok(Json(letters::stores(&panel.view.config(), &panel.view.stores)).into_response())).await
+async fn stores(State(panel): Shared, person: Person) -> Result<Response, Problem> {
+    off_the_thread(move || {
+        let config = panel.view.config();
+        let mut stores = letters::stores(&config, &panel.view.stores);
+        stores.retain(|store| find_for(&person, &config, &store.destination).is_ok());
+        Ok(Json(stores).into_response())
+    })
+    .await
 }
 
-async fn page(State(panel): Shared, Path(name): Path<String>, request: Request) -> Result<Response, Problem> {
+async fn page(
+    State(panel): Shared,
+    person: Person,
+    Path(name): Path<String>,
+    request: Request,
+) -> Result<Response, Problem> {
     let query = request.uri().query().unwrap_or_default();
     let after = number(query, "after")?.unwrap_or(0);
     let limit = number(query, "limit")?.unwrap_or(PAGE_DEFAULT).clamp(1, PAGE_MAX) as usize;
-    let destination = find(&panel.view.config(), &name)?;
+    let destination = find_for(&person, &panel.view.config(), &name)?;
     off_the_thread(move || {
         let store = open(&panel, &destination)?;
         let store = store.lock().unwrap_or_else(PoisonError::into_inner);
@@ -52,9 +63,10 @@ async fn page(State(panel): Shared, Path(name): Path<String>, request: Request) 
 
 async fn letter(
     State(panel): Shared,
+    person: Person,
     Path((name, stream, n)): Path<(String, String, u64)>,
 ) -> Result<Response, Problem> {
-    let destination = find(&panel.view.config(), &name)?;
+    let destination = find_for(&person, &panel.view.config(), &name)?;
     off_the_thread(move || {
         let store = open(&panel, &destination)?;
         let store = store.lock().unwrap_or_else(PoisonError::into_inner);
@@ -67,10 +79,10 @@ async fn letter(
 async fn replace(
     State(panel): Shared,
     Path((name, stream, n)): Path<(String, String, u64)>,
-    ConnectInfo(caller): ConnectInfo<Caller>,
+    Admin(person): Admin,
     request: Request,
 ) -> Result<Response, Problem> {
-    let destination = find(&panel.view.config(), &name)?;
+    let destination = find_for(&person, &panel.view.config(), &name)?;
     let raw = body(request, EVENT_BYTES_MAX).await?;
     off_the_thread(move || {
         let store = open(&panel, &destination)?;
@@ -78,10 +90,10 @@ async fn replace(
         let prefix = StreamPrefix::new(&panel.view.agent_id, &destination);
         let before = prefix.letter(&store, &stream, n)?.ok_or_else(|| missing(&name, &stream, n))?;
         let after = edit(&mut store, &before, &raw, panel.view.intake.max_event_size, clock::wall_ms())?;
-        let (who, stream) = (caller.to_string(), prefix.stream(after.shard, &after.key));
-        tracing::info!(destination = %name, "dead letter {n} of stream {stream} edited, as {who} wishes");
+        let stream = prefix.stream(after.shard, &after.key);
+        tracing::info!(destination = %name, "dead letter {n} of stream {stream} edited, as {} wishes", person.who);
         let values = (letter_value(&stream, &before), letter_value(&stream, &after));
-        panel.hands.tell(event(&who, "deadletter.edit", &destination, values.0, values.1));
+        panel.hands.tell(event(&person, "deadletter.edit", &name, values.0, values.1));
         Ok(Json(prefix.line(&after)).into_response())
     })
     .await
@@ -90,10 +102,10 @@ async fn replace(
 async fn drop_chosen(
     State(panel): Shared,
     Path(name): Path<String>,
-    ConnectInfo(caller): ConnectInfo<Caller>,
+    Admin(person): Admin,
     request: Request,
 ) -> Result<Response, Problem> {
-    let destination = find(&panel.view.config(), &name)?;
+    let destination = find_for(&person, &panel.view.config(), &name)?;
     let chosen = chosen(request).await?;
     off_the_thread(move || {
         let store = open(&panel, &destination)?;
@@ -102,9 +114,8 @@ async fn drop_chosen(
         let named = letters_value(&StreamPrefix::new(&panel.view.agent_id, &destination), &store, &ids)?;
         let letters = store.drop_letters(&ids)? as u64;
         if letters > 0 {
-            let who = caller.to_string();
-            tracing::warn!(destination = %name, "dead letters dropped for good, as {who} wishes: {letters}");
-            panel.hands.tell(event(&who, "deadletter.drop", &destination, named, Value::Null));
+            tracing::warn!(destination = %name, "dead letters dropped for good, as {} wishes: {letters}", person.who);
+            panel.hands.tell(event(&person, "deadletter.drop", &name, named, Value::Null));
         }
         Ok(Json(Dropped { destination: name, letters }).into_response())
     })
@@ -114,10 +125,10 @@ async fn drop_chosen(
 async fn resend(
     State(panel): Shared,
     Path(name): Path<String>,
-    ConnectInfo(caller): ConnectInfo<Caller>,
+    Admin(person): Admin,
     request: Request,
 ) -> Result<Response, Problem> {
-    let destination = find(&panel.view.config(), &name)?;
+    let destination = find_for(&person, &panel.view.config(), &name)?;
     let chosen = chosen(request).await?;
     off_the_thread(move || {
         let (named, letters) = {
@@ -129,9 +140,8 @@ async fn resend(
         };
         let count = letters.values().map(|letters| letters.len() as u64).sum();
         if count > 0 {
-            let who = caller.to_string();
-            tracing::info!(destination = %name, "dead letters are sent again, as {who} wishes: {count}");
-            panel.hands.tell(event(&who, "deadletter.replay", &destination, Value::Null, named));
+            tracing::info!(destination = %name, "dead letters are sent again, as {} wishes: {count}", person.who);
+            panel.hands.tell(event(&person, "deadletter.replay", &name, Value::Null, named));
         }
         for (shard, letters) in letters {
             panel.hands.resend(destination.id, shard, letters);

@@ -24,7 +24,7 @@
 //! | `destinations.rs`, `letters.rs` | the handlers of one subject each |
 //! | `problem.rs` | what is answered when it does not work |
 //!
-//! Whatever changes something becomes an audit event that says who, what, before and after.
+//! What is not found and what somebody may not see are answered alike. Whatever changes something becomes an audit event that says who, what, before and after.
 //! A SIEM that is down makes neither health check fail. The address answers to its own names only and takes nothing but
 //! GET; the socket is for root and the agent's user by its mode.
 
@@ -32,7 +32,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::body::{Bytes, to_bytes};
-use axum::extract::{ConnectInfo, Request, State};
+use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::middleware::{self, Next};
@@ -41,11 +41,11 @@ use axum::routing::{MethodRouter, get, post};
 use axum::{Json, Router};
 use tokio::sync::{mpsc, oneshot};
 
-use self::problem::Problem;
+pub(super) use self::problem::Problem;
+use crate::control::access::{Admin, Person, through_the_socket};
 use crate::control::history::History;
 use crate::control::picture::{Detail, Picture};
 use crate::control::reload::Reloaded;
-use crate::control::socket::Caller;
 use crate::control::watch::Watch;
 use crate::control::{metrics, status};
 use crate::ingest::http::guard::check_source;
@@ -73,7 +73,7 @@ pub(super) struct Panel {
 /// What a request asks the node's owner to do.
 pub(super) struct Order {
     /// Who asks.
-    pub(super) who: String,
+    pub(super) person: Person,
     /// Where the answer goes.
     pub(super) reply: oneshot::Sender<Reloaded>,
 }
@@ -113,6 +113,7 @@ pub(super) fn for_socket(panel: Arc<Panel>) -> Router {
         .merge(letters::routes())
         .route("/v1/reload", only_post(post(reload)))
         .fallback(not_found)
+        .layer(middleware::from_fn(through_the_socket))
         .with_state(panel)
 }
 
@@ -163,10 +164,10 @@ async fn whole_status(State(panel): Shared) -> Response {
     ([(CACHE_CONTROL, "no-store")], Json(status)).into_response()
 }
 
-async fn reload(State(panel): Shared, ConnectInfo(caller): ConnectInfo<Caller>) -> Result<Response, Problem> {
+async fn reload(State(panel): Shared, Admin(person): Admin) -> Result<Response, Problem> {
     let (reply, answer) = oneshot::channel();
     let stops = || Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the agent is stopping".to_owned());
-    panel.orders.send(Order { who: caller.to_string(), reply }).await.map_err(|_| stops())?;
+    panel.orders.send(Order { person, reply }).await.map_err(|_| stops())?;
     let reloaded = answer.await.map_err(|_| stops())?;
     let status = if reloaded.is_done { StatusCode::OK } else { StatusCode::CONFLICT };
     Ok((status, Json(reloaded)).into_response())

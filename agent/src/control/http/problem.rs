@@ -8,20 +8,20 @@ use serde_json::json;
 use crate::control::destinations::Unknown;
 
 /// See the module.
-pub(super) struct Problem {
-    pub(super) status: StatusCode,
+pub(in crate::control) struct Problem {
+    pub(in crate::control) status: StatusCode,
     detail: String,
     advice: Option<String>,
     allow: Option<&'static str>,
 }
 
 impl Problem {
-    pub(super) fn new(status: StatusCode, detail: String) -> Problem {
+    pub(in crate::control) fn new(status: StatusCode, detail: String) -> Problem {
         Problem { status, detail, advice: None, allow: None }
     }
 
     /// The same with what to do about it.
-    pub(super) fn advise(self, advice: &str) -> Problem {
+    pub(in crate::control) fn advise(self, advice: &str) -> Problem {
         Problem { advice: Some(advice.to_owned()), ..self }
     }
 
