@@ -223,9 +223,10 @@ impl History {
         }
     }
 
-    /// A destination's last hour; none of one that is not known, or one too many.
-    pub(super) fn destination(&self, name: &str) -> Option<DestinationHistory> {
-        let past = self.destinations.get(name)?;
+    /// A destination's last hour; empty while nothing is known of it, and of one too many.
+    pub(super) fn destination(&self, name: &str) -> DestinationHistory {
+        let nothing = Past::default();
+        let past = self.destinations.get(name).unwrap_or(&nothing);
         let moments = self.moments.range(self.moments.len().saturating_sub(past.samples.len())..);
         let per_second = |of: fn(&Sample) -> Number| {
             let spans = moments.clone().map(|moment| moment.span_ms);
@@ -234,7 +235,7 @@ impl History {
         let numbers = |of: fn(&Sample) -> Number| past.samples.iter().map(of);
         let plain = |of| numbers(of).map(|number| number.value().unwrap_or(0)).collect();
         let known = |of| numbers(of).map(Number::value).collect();
-        Some(DestinationHistory {
+        DestinationHistory {
             destination: name.to_owned(),
             sample_every_ms: SAMPLE_EVERY_MS,
             at_ms: moments.clone().map(|moment| moment.wall_ms).collect(),
@@ -245,7 +246,7 @@ impl History {
             latency_p50_ms: known(|sample| sample.p50_ms),
             latency_p99_ms: known(|sample| sample.p99_ms),
             states: past.changes.iter().map(Change::shown).collect(),
-        })
+        }
     }
 }
 

@@ -9,9 +9,11 @@
 //! | `/v1/status` | the same | socket |
 //! | `/v1/destinations` | the destinations of it | socket |
 //! | `/v1/destinations/{destination}` | one, with its settings | socket |
+//! | `/v1/destinations/{destination}/history` | its last hour, for charts, and its last changes of state | socket |
 //! | `POST /v1/destinations/{destination}/pause`, `…/resume` | stops sending to it, or goes on | socket |
 //! | `POST /v1/destinations/{destination}/replay` | sends it again what the log holds, or with `{"from_ms"}` what was accepted since then | socket |
 //! | `POST /v1/destinations/{destination}/tested` | notes in the audit trail what came of a test | socket |
+//! | `/v1/history` | the agent's last hour | socket |
 //! | `/v1/deadletters` | the stores | socket |
 //! | `/v1/deadletters/{destination}?after=&limit=` | a page of one store | socket |
 //! | `POST /v1/deadletters/{destination}/drop` | gives letters up for good: `{"up_to": id}`, or `{"letters": [{"stream", "n"}]}` | socket |
@@ -21,7 +23,7 @@
 //!
 //! | file | what it holds |
 //! |---|---|
-//! | `destinations.rs`, `letters.rs` | the handlers of one subject each |
+//! | `destinations.rs`, `history.rs`, `letters.rs` | the handlers of one subject each |
 //! | `problem.rs` | what is answered when it does not work |
 //!
 //! What is not found and what somebody may not see are answered alike. Whatever changes something becomes an audit event that says who, what, before and after.
@@ -53,6 +55,7 @@ use crate::node::{Hands, View};
 use crate::runtime::clock;
 
 mod destinations;
+mod history;
 mod letters;
 mod problem;
 
@@ -110,6 +113,7 @@ pub(super) fn for_socket(panel: Arc<Panel>) -> Router {
     common()
         .route("/v1/status", only_get(get(whole_status)))
         .merge(destinations::routes())
+        .merge(history::routes())
         .merge(letters::routes())
         .route("/v1/reload", only_post(post(reload)))
         .fallback(not_found)
