@@ -372,13 +372,7 @@ fn all_destinations(view: &View, watch: &Watch, picture: &Picture) -> Vec<Destin
     let config = view.config();
     let known: HashMap<&str, &Destination> =
         config.destinations.iter().map(|known| (known.name.as_str(), &**known)).collect();
-    let room = Room {
-        window: config.buffer.window,
-        max_bytes: view.budget.max().saturating_mul(config.buffer.segment_size),
-        log_bytes: picture.log_bytes(),
-        oldest_age: picture.oldest_age(),
-        bytes_per_second: watch.rate().on_disk(),
-    };
+    let room = room(view, picture, watch.rate());
     let status = |destination: &DestinationPicture| {
         let known = known.get(destination.name.as_str());
         let dead_letters = known.and_then(|known| view.stores.find(known.id)).and_then(|store| {
@@ -390,6 +384,18 @@ fn all_destinations(view: &View, watch: &Watch, picture: &Picture) -> Vec<Destin
         destination_status(destination, watch, &room, dead_letters, redacted)
     };
     picture.destinations.iter().map(status).collect()
+}
+
+/// What bounds how long the log can hold events that come in at `rate`.
+pub(super) fn room(view: &View, picture: &Picture, rate: Rate) -> Room {
+    let config = view.config();
+    Room {
+        window: config.buffer.window,
+        max_bytes: view.budget.max().saturating_mul(config.buffer.segment_size),
+        log_bytes: picture.log_bytes(),
+        oldest_age: picture.oldest_age(),
+        bytes_per_second: rate.on_disk(),
+    }
 }
 
 fn intake_status(view: &View, picture: &Picture, rate: Rate) -> IntakeStatus {

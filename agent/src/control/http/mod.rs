@@ -142,7 +142,8 @@ async fn not_found() -> Problem {
 }
 
 async fn scrape(State(panel): Shared) -> Response {
-    let text = metrics::render(&panel.view, clock::now());
+    let rate = panel.watch().rate();
+    let text = metrics::render(&panel.view, rate, clock::now());
     ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
 }
 
