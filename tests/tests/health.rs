@@ -75,8 +75,8 @@ fn a_destination_that_gets_nothing_says_how_much_of_the_window_is_used_and_when_
     let number = |key: &str| status[key].as_u64().unwrap_or_else(|| panic!("no {key} in {status}"));
     assert_eq!(number("window_ms"), 30 * 60_000);
     assert_eq!(number("window_used_ms") + number("headroom_ms"), number("window_ms"));
-    // It gets nothing, so the lag grows with the clock; what was looked at a moment apart differs by that much.
-    assert!(number("full_in_ms").abs_diff(number("headroom_ms")) < 5 * 60_000, "{status}");
+    // It gets nothing, so the lag grows with the clock, as far as a few seconds show it.
+    assert!(number("full_in_ms").abs_diff(number("headroom_ms")) < 15 * 60_000, "{status}");
     let text = agent.command(&["status"]).stdout;
     let text = String::from_utf8_lossy(&text);
     assert!(text.contains("s of 30 m used; full in ") && text.contains("do:   "), "{text}");
@@ -98,7 +98,9 @@ fn the_last_hour_shows_what_came_in_what_went_out_and_each_change_of_state() {
     hec.wait_distinct(201, PATIENCE);
     let is_there = |history: &Value| {
         let delivered = numbers(history, "delivered_events_per_second");
-        delivered.iter().any(|rate| *rate > 0.0) && delivered.len() > 1
+        let is_active =
+            history["states"].as_array().and_then(|states| states.last()).is_some_and(|last| last["to"] == "active");
+        delivered.iter().any(|rate| *rate > 0.0) && delivered.len() > 1 && is_active
     };
     let history = wait_for("two samples are taken", PATIENCE, || {
         let (status, history) = agent.ask("/v1/destinations/hec/history");
