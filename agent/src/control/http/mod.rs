@@ -9,9 +9,11 @@
 //! | `/v1/status` | the same | both |
 //! | `/v1/destinations` | the destinations of it | both |
 //! | `/v1/destinations/{destination}` | one, with its settings | both |
+//! | `/v1/destinations/{destination}/history` | its last hour, for charts, and its last changes of state | both |
 //! | `POST /v1/destinations/{destination}/pause`, `…/resume` | stops sending to it, or goes on | both |
 //! | `POST /v1/destinations/{destination}/replay` | sends it again what the log holds, or with `{"from_ms"}` what was accepted since then | both |
 //! | `POST /v1/destinations/{destination}/tested` | notes in the audit trail what came of a test | both |
+//! | `/v1/history` | the agent's last hour | both |
 //! | `/v1/deadletters` | the stores | both |
 //! | `/v1/deadletters/{destination}?after=&limit=` | a page of one store | both |
 //! | `POST /v1/deadletters/{destination}/drop` | gives letters up for good: `{"up_to": id}`, or `{"letters": [{"stream", "n"}]}` | both |
@@ -25,7 +27,7 @@
 //!
 //! | file | what it holds |
 //! |---|---|
-//! | `destinations.rs`, `letters.rs`, `session.rs`, `tokens.rs` | the handlers of one subject each |
+//! | `destinations.rs`, `history.rs`, `letters.rs`, `session.rs`, `tokens.rs` | the handlers of one subject each |
 //! | `problem.rs` | what is answered when it does not work |
 //!
 //! What is not found and what somebody may not see are answered alike. Whatever changes something becomes an audit event that says who, what, before and after.
@@ -48,6 +50,7 @@ use tokio::sync::{mpsc, oneshot};
 
 pub(super) use self::problem::Problem;
 use crate::control::access::{self, Access, Insider, Operator, Person, through_the_socket};
+use crate::control::history::History;
 use crate::control::picture::{Detail, Picture};
 use crate::control::reload::Reloaded;
 use crate::control::watch::Watch;
@@ -56,6 +59,7 @@ use crate::node::{Hands, View};
 use crate::runtime::clock;
 
 mod destinations;
+mod history;
 mod letters;
 mod problem;
 mod session;
@@ -68,6 +72,7 @@ pub(super) struct Panel {
     /// Who may pass, and who has.
     pub(super) access: Access,
     pub(super) watch: Mutex<Watch>,
+    pub(super) history: Mutex<History>,
     /// Settings that wait for a restart, in words.
     pub(super) needs_restart: Mutex<Option<String>>,
     /// Held while a replay is asked for, until the shards have said that it runs.
@@ -87,6 +92,10 @@ pub(super) struct Order {
 impl Panel {
     pub(super) fn watch(&self) -> MutexGuard<'_, Watch> {
         self.watch.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn history(&self) -> MutexGuard<'_, History> {
+        self.history.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn picture(&self) -> Picture {
@@ -119,6 +128,7 @@ fn api() -> Router<Arc<Panel>> {
     Router::new()
         .route("/v1/status", only_get(get(status_for_insiders)))
         .merge(destinations::routes())
+        .merge(history::routes())
         .merge(letters::routes())
         .merge(session::routes())
         .merge(tokens::routes())
@@ -153,7 +163,8 @@ async fn not_found() -> Problem {
 }
 
 async fn scrape(State(panel): Shared) -> Response {
-    let text = metrics::render(&panel.view, clock::now());
+    let rate = panel.watch().rate();
+    let text = metrics::render(&panel.view, rate, clock::now());
     ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
 }
 
