@@ -348,6 +348,8 @@ mod tests {
             delivered_bytes: 10,
             under_way: 1,
             last_success_ms: Some(delivered as i64),
+            is_overflowing: false,
+            notices_waiting: 0,
             last_failure: Some((delivered as i64, format!("at {delivered}"))),
             latency_ms,
             replay: None,
