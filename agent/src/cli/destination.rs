@@ -6,7 +6,8 @@ use std::path::Path;
 use scaidrive_codecs::time::parse_rfc3339;
 
 use super::args::{
-    DestinationCommand, DestinationListArgs, DestinationNameArgs, DestinationReplayArgs, DestinationShowArgs,
+    DestinationCommand, DestinationListArgs, DestinationNameArgs, DestinationPreviewArgs, DestinationReplayArgs,
+    DestinationShowArgs,
 };
 use super::client::{Client, Sockets, path_segment};
 use super::status::{last_word, needs_words, progress, room, span_sent, trouble};
@@ -14,6 +15,7 @@ use super::words::{count, moment, size, span, table};
 use super::{Exit, Failure, Output, probe, template};
 use crate::config::{Surroundings, span_of};
 use crate::control::destinations::{DestinationWhole, Paused, ReplayWish, Replayed};
+use crate::control::preview::{LeftOutBy, Preview};
 use crate::control::status::DestinationStatus;
 use crate::node::Pause;
 use crate::runtime::clock;
@@ -33,6 +35,7 @@ pub(super) fn run(
     match command {
         DestinationCommand::List(args) => ask(output, &|client, output| list(client, args, output)),
         DestinationCommand::Show(args) => ask(output, &|client, output| show(client, args, output)),
+        DestinationCommand::Preview(args) => ask(output, &|client, output| preview(client, args, output)),
         DestinationCommand::Pause(args) => ask(output, &|client, output| rest(client, args, "pause", output)),
         DestinationCommand::Resume(args) => ask(output, &|client, output| rest(client, args, "resume", output)),
         DestinationCommand::Replay(args) => ask(output, &|client, output| replay(client, args, output)),
@@ -84,6 +87,34 @@ fn show(client: &Client, args: &DestinationShowArgs, output: &mut Output<'_>) ->
     let whole: DestinationWhole = client.get(&path)?;
     lines(&whole, clock::wall_ms()).iter().for_each(|line| output.data(line));
     Ok(Exit::Ok)
+}
+
+fn preview(client: &Client, args: &DestinationPreviewArgs, output: &mut Output<'_>) -> Result<Exit, Failure> {
+    let request = serde_json::json!({ "destination": args.destination }).to_string();
+    if args.json {
+        output.json(&client.post("/v1/preview", request.as_bytes())?);
+        return Ok(Exit::Ok);
+    }
+    let preview: Preview = client.post("/v1/preview", request.as_bytes())?;
+    preview_lines(&preview).iter().for_each(|line| output.data(line));
+    Ok(Exit::Ok)
+}
+
+/// The sentence, and what it is made of.
+fn preview_lines(preview: &Preview) -> Vec<String> {
+    let mut lines = vec![preview.summary.clone()];
+    lines.extend(preview.cut.clone());
+    for (head, shares) in [("CATEGORY", &preview.categories), ("SEVERITY", &preview.severities)] {
+        let mut rows = vec![[head, "EVENTS", "SENT"].map(str::to_owned).to_vec()];
+        rows.extend(shares.iter().map(|share| {
+            let name = share.name.clone().unwrap_or_else(|| "others".to_owned());
+            vec![name, count(share.judged), count(share.selected)]
+        }));
+        lines.extend((rows.len() > 1).then(|| table(&rows)).into_iter().flatten());
+    }
+    let by = |left: &LeftOutBy| format!("left out by {}: {}", left.list, count(left.events));
+    lines.extend(preview.left_out_by.iter().map(by));
+    lines
 }
 
 /// State, numbers, streams and settings of one destination.

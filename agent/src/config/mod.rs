@@ -13,6 +13,7 @@
 //! | `kind/` | the kinds of destination, a file for each |
 //! | `destination.rs`, `admin.rs`, `auth.rs`, `url.rs`, `secret.rs`, `fingerprint.rs`, `text.rs` | the types that settings become |
 //! | `settings.rs` | a configuration as a list of keys and values: what changed, what may be shown |
+//! | `selection.rs` | which events a destination gets, read by itself |
 //! | `schema.rs` | the JSON Schema |
 
 use std::net::SocketAddr;
@@ -35,6 +36,7 @@ mod parse_secret;
 mod problems;
 mod schema;
 mod secret;
+mod selection;
 mod settings;
 mod text;
 mod url;
@@ -55,6 +57,7 @@ pub(crate) use problems::nearest;
 pub use problems::{About, Place, Problem, Weight};
 pub use schema::json_schema;
 pub use secret::{SECRET_MAX, Secret, SecretError, SecretSource};
+pub use selection::Selection;
 pub use settings::{ChangedDestination, ChangedSetting, Changes};
 pub(crate) use text::span as span_of;
 pub use url::HttpUrl;

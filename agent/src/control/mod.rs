@@ -8,6 +8,8 @@
 //! | `picture.rs` | all shards together at one moment |
 //! | `status.rs`, `metrics.rs` | that, in JSON and in Prometheus' words |
 //! | `destinations.rs`, `letters.rs` | one destination and its dead letters, and what an operator does to them |
+//! | `episodes.rs`, `agent_events.rs` | what a destination has missed; what the agent says of itself |
+//! | `preview/`, `tail/` | the events of the log, looked at from outside |
 //! | `watch.rs`, `minute.rs` | what changed since the last look and is worth saying; rates |
 //! | `states.rs` | what each state of a destination leads to, and what to do |
 //! | `history/` | the last hour, for charts, and the last changes of state |
@@ -19,7 +21,9 @@
 //! ask for a reload by an order.
 
 pub(crate) mod access;
+pub mod agent_events;
 pub mod destinations;
+pub mod episodes;
 mod exposition;
 mod headroom;
 pub mod history;
@@ -29,11 +33,13 @@ mod memory;
 mod metrics;
 mod minute;
 mod picture;
+pub mod preview;
 pub mod reload;
 mod socket;
 mod states;
 pub mod status;
 mod systemd;
+mod tail;
 mod watch;
 
 use std::io;
@@ -43,6 +49,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use scaidrive_codecs::own::{AgentStopped, DestinationState, OwnEvent};
+use scaidrive_wal::Seq;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
@@ -50,7 +57,7 @@ use tokio::sync::mpsc;
 
 use self::access::{Access, Peer, TlsSeats};
 use self::history::History;
-use self::http::{Order, Panel};
+use self::http::{Desk, Order, Panel};
 use self::picture::{Detail, Picture};
 use self::reload::Reloaded;
 use self::socket::{AdminSocket, Caller};
@@ -63,7 +70,7 @@ use crate::delivery::cause::Cause;
 use crate::ingest::http::seats::Seats;
 use crate::ingest::unix::{Socket, SocketError, UnixSettings};
 use crate::journal::Journal;
-use crate::node::Node;
+use crate::node::{Node, View, log_directory};
 use crate::runtime::clock;
 use crate::time::Millis;
 use crate::transport::TlsError;
@@ -102,6 +109,7 @@ pub fn serve(node: Node, journal: Journal, path: &Path, surroundings: &Surroundi
         history: Mutex::new(History::default()),
         needs_restart: Mutex::new(None),
         replays: tokio::sync::Mutex::default(),
+        desk: Desk::new(node.view()),
         orders,
     });
     let mut control = Control {
@@ -336,6 +344,13 @@ fn state_event(destination: String, from: &str, to: &str, cause: &Cause) -> OwnE
     })
 }
 
+/// Where each shard's log is, and the first record in it that is not durable, for those who read it from outside.
+fn watched_logs(view: &View) -> Vec<(PathBuf, Seq)> {
+    let ends = view.published.iter().map(|shard| shard.with(|report| report.durable_end));
+    let log = |(number, end)| (log_directory(&view.state_dir, number), Seq::new(end).unwrap_or(Seq::FIRST));
+    ends.enumerate().map(log).collect()
+}
+
 /// Ends what the runtime does without waiting for it; the admin socket's file goes with its listener.
 fn release(runtime: Runtime) {
     runtime.shutdown_timeout(RELEASE_MAX);
@@ -381,8 +396,8 @@ fn no_tls(problem: TlsError) -> Failure {
 
 /// How often the shards are looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(1_000);
-/// Threads for what waits for the disk.
-const BLOCKING_THREADS: usize = 2;
+/// Threads for what waits for the disk: previews may hold two of them for their whole time.
+const BLOCKING_THREADS: usize = 4;
 /// Orders that wait for the node's owner.
 const ORDERS_MAX: usize = 8;
 /// The admin socket is for root and the agent's user.

@@ -358,6 +358,8 @@ mod tests {
             under_way: 1,
             last_success_ms: Some(delivered as i64),
             last_statement_ms: Some(delivered as i64 + 1),
+            is_overflowing: false,
+            notices_waiting: 0,
             last_failure: Some((delivered as i64, format!("at {delivered}"))),
             latency_ms,
             replay: None,

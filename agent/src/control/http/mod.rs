@@ -13,12 +13,16 @@
 //! | `POST /v1/destinations/{destination}/pause`, `…/resume` | stops sending to it, or goes on | both |
 //! | `POST /v1/destinations/{destination}/replay` | sends it again what the log holds, or with `{"from_ms"}` what was accepted since then | both |
 //! | `POST /v1/destinations/{destination}/tested` | notes in the audit trail what came of a test | both |
+//! | `/v1/destinations/{destination}/episodes` | when it has missed events, how many and which | both |
 //! | `/v1/history` | the agent's last hour | both |
 //! | `/v1/deadletters` | the stores | both |
 //! | `/v1/deadletters/{destination}?after=&limit=` | a page of one store | both |
 //! | `POST /v1/deadletters/{destination}/drop` | gives letters up for good: `{"up_to": id}`, or `{"letters": [{"stream", "n"}]}` | both |
 //! | `POST /v1/deadletters/{destination}/replay` | sends letters again, named in the same way | both |
 //! | `/v1/deadletters/{destination}/{stream}/{n}` | one letter with its event; `PUT` puts another event in its place | both |
+//! | `POST /v1/preview` | what a filter would have sent of the log's events: `{"tenants", "filter", "redact"}` as in a file, or `{"destination": name}` | both |
+//! | `/v1/tail?category=&severity=&action=&tenant=&user=` | events as they become durable, as server-sent events | both |
+//! | `/v1/agent-events?after=&limit=&wait=30s` | the agent's own events, oldest first; waits for the next ones | both |
 //! | `POST /v1/reload` | reads the configuration again | both |
 //! | `/v1/tokens` | the tokens; `POST` makes one and tells its secret this once | both |
 //! | `DELETE /v1/tokens/{name}` | revokes one | both |
@@ -27,7 +31,8 @@
 //!
 //! | file | what it holds |
 //! |---|---|
-//! | `destinations.rs`, `history.rs`, `letters.rs`, `session.rs`, `tokens.rs` | the handlers of one subject each |
+//! | `destinations.rs`, `history.rs`, `episodes.rs`, `letters.rs`, `preview.rs`, `tail.rs`, `agent_events.rs`, `session.rs`, `tokens.rs` | the handlers of one subject each |
+//! | `desk.rs` | how many may ask at once for what takes its time |
 //! | `problem.rs` | what is answered when it does not work |
 //!
 //! What is not found and what somebody may not see are answered alike. Whatever changes something becomes an audit event that says who, what, before and after.
@@ -48,6 +53,7 @@ use axum::routing::{MethodRouter, get, post};
 use axum::{Json, Router};
 use tokio::sync::{mpsc, oneshot};
 
+pub(super) use self::desk::Desk;
 pub(super) use self::problem::Problem;
 use crate::control::access::{self, Access, Insider, Operator, Person, through_the_socket};
 use crate::control::history::History;
@@ -58,11 +64,16 @@ use crate::control::{metrics, status};
 use crate::node::{Hands, View};
 use crate::runtime::clock;
 
+mod agent_events;
+mod desk;
 mod destinations;
+mod episodes;
 mod history;
 mod letters;
+mod preview;
 mod problem;
 mod session;
+mod tail;
 mod tokens;
 
 /// What all handlers share.
@@ -77,6 +88,8 @@ pub(super) struct Panel {
     pub(super) needs_restart: Mutex<Option<String>>,
     /// Held while a replay is asked for, until the shards have said that it runs.
     pub(super) replays: tokio::sync::Mutex<()>,
+    /// For what takes its time.
+    pub(super) desk: Desk,
     /// Leads to whoever owns the node.
     pub(super) orders: mpsc::Sender<Order>,
 }
@@ -129,7 +142,11 @@ fn api() -> Router<Arc<Panel>> {
         .route("/v1/status", only_get(get(status_for_insiders)))
         .merge(destinations::routes())
         .merge(history::routes())
+        .merge(episodes::routes())
         .merge(letters::routes())
+        .merge(preview::routes())
+        .merge(tail::routes())
+        .merge(agent_events::routes())
         .merge(session::routes())
         .merge(tokens::routes())
         .route("/v1/reload", only_post(post(reload)))
@@ -207,6 +224,13 @@ async fn reload(State(panel): Shared, Operator(person): Operator) -> Result<Resp
 async fn off_the_thread(
     work: impl FnOnce() -> Result<Response, Problem> + Send + 'static,
 ) -> Result<Response, Problem> {
+    work_off_the_thread(work).await
+}
+
+/// The same for what is not the answer yet.
+async fn work_off_the_thread<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Problem> + Send + 'static,
+) -> Result<T, Problem> {
     let failed = |_| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the request failed; see the log".to_owned());
     tokio::task::spawn_blocking(work).await.map_err(failed)?
 }
@@ -215,6 +239,29 @@ async fn off_the_thread(
 pub(super) async fn body(request: Request, max: usize) -> Result<Bytes, Problem> {
     let too_long = |_| Problem::new(StatusCode::PAYLOAD_TOO_LARGE, format!("more than {max} bytes, or cut off"));
     to_bytes(request.into_body(), max).await.map_err(too_long)
+}
+
+/// The parameters of a query, decoded as forms are (WHATWG URL, section 5.1).
+fn query(text: &str) -> Vec<(String, String)> {
+    let pair = |pair: &str| {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        (decoded(name), decoded(value))
+    };
+    text.split('&').filter(|pair| !pair.is_empty()).map(pair).collect()
+}
+
+/// What `%41` and `+` stand for; a `%` without two digits stands for itself.
+fn decoded(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((first, behind)) = rest.split_first() {
+        let digits = behind.first_chunk().filter(|digits: &&[u8; 2]| digits.iter().all(u8::is_ascii_hexdigit));
+        let digits = digits.and_then(|digits| std::str::from_utf8(digits).ok());
+        let coded = digits.filter(|_| *first == b'%').and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        bytes.push(coded.unwrap_or(if *first == b'+' { b' ' } else { *first }));
+        rest = if coded.is_some() { &behind[2..] } else { behind };
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// A number in a query, which holds nothing else here.
@@ -235,6 +282,19 @@ mod tests {
         assert_eq!(number("", "limit").ok().flatten(), None);
         assert_eq!(number("limit=", "limit").err().map(|problem| problem.status), Some(StatusCode::BAD_REQUEST));
         assert_eq!(number("limit=-1", "limit").err().map(|problem| problem.status), Some(StatusCode::BAD_REQUEST));
+    }
+
+    #[test]
+    fn parameters_are_decoded_as_forms_are() {
+        let owned = |pairs: &[(&str, &str)]| -> Vec<(String, String)> {
+            pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+        };
+        assert_eq!(
+            query("user=a%40x.org&tenant=a+b&tenant=&x"),
+            owned(&[("user", "a@x.org"), ("tenant", "a b"), ("tenant", ""), ("x", "")])
+        );
+        assert_eq!(query("a=%&b=%4&c=%+1&d=%C3%A9"), owned(&[("a", "%"), ("b", "%4"), ("c", "% 1"), ("d", "é")]));
+        assert_eq!(query(""), []);
     }
 
     #[test]

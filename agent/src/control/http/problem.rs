@@ -5,6 +5,7 @@ use axum::http::header::{ALLOW, CONTENT_TYPE, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
+use crate::config;
 use crate::control::destinations::Unknown;
 
 /// See the module.
@@ -23,6 +24,17 @@ impl Problem {
     /// The same with what to do about it.
     pub(in crate::control) fn advise(self, advice: &str) -> Problem {
         Problem { advice: Some(advice.to_owned()), ..self }
+    }
+
+    /// Settings that can't be used, each problem in its own words.
+    pub(super) fn settings(problems: &[config::Problem]) -> Problem {
+        let words = problems.iter().map(|problem| match problem.place.key.as_str() {
+            "" => problem.what.clone(),
+            key => format!("{key}: {}", problem.what),
+        });
+        let detail = words.collect::<Vec<_>>().join("; ");
+        let advice = problems.iter().map(|problem| problem.advice.as_str()).collect::<Vec<_>>().join("; ");
+        Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail).advise(&advice)
     }
 
     pub(in crate::control) fn method(allow: &'static str) -> Problem {
