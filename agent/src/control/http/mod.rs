@@ -8,7 +8,13 @@
 //! | `/status` | the whole agent in JSON | both |
 //! | `/v1/status` | the same | both |
 //! | `/v1/destinations` | the destinations of it | both |
-//! | `/v1/destinations/{destination}` | one, with its settings | both |
+//! | `POST /v1/destinations` | makes one: the keys of its file as JSON, secrets as `{"value"}` | both |
+//! | `PUT /v1/destinations` | `{"destinations": […]}` and no others; `If-Match`, `?dry_run=true` | both |
+//! | `/v1/destinations/{destination}` | one, with its settings; `PUT` changes and `DELETE` deletes it, both with `If-Match` | both |
+//! | `/v1/destinations/{destination}/settings` | what to send to change it; also where it can't be used | both |
+//! | `POST /v1/destinations/check`, `…/{destination}/check` | what would come of making it, or of changing it so | both |
+//! | `POST /v1/destinations/test`, `…/{destination}/test` | sends a test event to what is sent, or to what is saved | both |
+//! | `POST /v1/check` | what a reload would come to | both |
 //! | `/v1/destinations/{destination}/history` | its last hour, for charts, and its last changes of state | both |
 //! | `POST /v1/destinations/{destination}/pause`, `…/resume` | stops sending to it, or goes on | both |
 //! | `POST /v1/destinations/{destination}/replay` | sends it again what the log holds, or with `{"from_ms"}` what was accepted since then | both |
@@ -31,7 +37,7 @@
 //!
 //! | file | what it holds |
 //! |---|---|
-//! | `destinations.rs`, `history.rs`, `episodes.rs`, `letters.rs`, `preview.rs`, `tail.rs`, `agent_events.rs`, `session.rs`, `tokens.rs` | the handlers of one subject each |
+//! | `destinations.rs`, `managed.rs`, `history.rs`, `episodes.rs`, `letters.rs`, `preview.rs`, `tail.rs`, `agent_events.rs`, `session.rs`, `tokens.rs` | the handlers of one subject each |
 //! | `desk.rs` | how many may ask at once for what takes its time |
 //! | `problem.rs` | what is answered when it does not work |
 //!
@@ -57,6 +63,7 @@ pub(super) use self::desk::Desk;
 pub(super) use self::problem::Problem;
 use crate::control::access::{self, Access, Insider, Operator, Person, through_the_socket};
 use crate::control::history::History;
+use crate::control::managed::Managed;
 use crate::control::picture::{Detail, Picture};
 use crate::control::reload::Reloaded;
 use crate::control::watch::Watch;
@@ -70,6 +77,7 @@ mod destinations;
 mod episodes;
 mod history;
 mod letters;
+mod managed;
 mod preview;
 mod problem;
 mod session;
@@ -90,6 +98,8 @@ pub(super) struct Panel {
     pub(super) replays: tokio::sync::Mutex<()>,
     /// For what takes its time.
     pub(super) desk: Desk,
+    /// What changes of destinations share.
+    pub(super) managed: Managed,
     /// Leads to whoever owns the node.
     pub(super) orders: mpsc::Sender<Order>,
 }
@@ -98,8 +108,22 @@ pub(super) struct Panel {
 pub(super) struct Order {
     /// Who asks.
     pub(super) person: Person,
+    /// What is to be read again.
+    pub(super) part: Part,
     /// Where the answer goes.
     pub(super) reply: oneshot::Sender<Reloaded>,
+}
+
+/// What is read again.
+#[derive(Clone, Debug)]
+pub(super) enum Part {
+    /// The whole configuration.
+    Everything,
+    /// The destinations of the API, of which these files were written just now.
+    Managed {
+        /// What the files are named after.
+        written: Vec<String>,
+    },
 }
 
 impl Panel {
@@ -141,6 +165,7 @@ fn api() -> Router<Arc<Panel>> {
     Router::new()
         .route("/v1/status", only_get(get(status_for_insiders)))
         .merge(destinations::routes())
+        .merge(managed::routes())
         .merge(history::routes())
         .merge(episodes::routes())
         .merge(letters::routes())
@@ -214,7 +239,7 @@ async fn status_for_insiders(panel: Shared, _: Insider) -> Response {
 async fn reload(State(panel): Shared, Operator(person): Operator) -> Result<Response, Problem> {
     let (reply, answer) = oneshot::channel();
     let stops = || Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the agent is stopping".to_owned());
-    panel.orders.send(Order { person, reply }).await.map_err(|_| stops())?;
+    panel.orders.send(Order { person, part: Part::Everything, reply }).await.map_err(|_| stops())?;
     let reloaded = answer.await.map_err(|_| stops())?;
     let status = if reloaded.is_done { StatusCode::OK } else { StatusCode::CONFLICT };
     Ok((status, Json(reloaded)).into_response())

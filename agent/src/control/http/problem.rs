@@ -1,4 +1,5 @@
-//! What is answered when it does not work (RFC 9457), with a member of our own: `do`, what to do about it.
+//! What is answered when it does not work (RFC 9457), with members of our own: `do`, what to do about it, and `errors`, what is
+//! wrong with which key of what was sent.
 
 use axum::http::StatusCode;
 use axum::http::header::{ALLOW, CONTENT_TYPE, HeaderValue};
@@ -7,6 +8,7 @@ use serde_json::json;
 
 use crate::config;
 use crate::control::destinations::Unknown;
+use crate::control::managed::tell::Error;
 
 /// See the module.
 pub(in crate::control) struct Problem {
@@ -14,11 +16,12 @@ pub(in crate::control) struct Problem {
     detail: String,
     advice: Option<String>,
     allow: Option<&'static str>,
+    errors: Vec<Error>,
 }
 
 impl Problem {
     pub(in crate::control) fn new(status: StatusCode, detail: String) -> Problem {
-        Problem { status, detail, advice: None, allow: None }
+        Problem { status, detail, advice: None, allow: None, errors: Vec::new() }
     }
 
     /// The same with what to do about it.
@@ -35,6 +38,11 @@ impl Problem {
         let detail = words.collect::<Vec<_>>().join("; ");
         let advice = problems.iter().map(|problem| problem.advice.as_str()).collect::<Vec<_>>().join("; ");
         Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail).advise(&advice)
+    }
+
+    /// The same with everything that is wrong with what was sent, key by key.
+    pub(in crate::control) fn with_errors(self, errors: &[Error]) -> Problem {
+        Problem { errors: errors.to_vec(), ..self }
     }
 
     pub(in crate::control) fn method(allow: &'static str) -> Problem {
@@ -61,6 +69,9 @@ impl IntoResponse for Problem {
         });
         if let Some(advice) = self.advice {
             body["do"] = advice.into();
+        }
+        if !self.errors.is_empty() {
+            body["errors"] = json!(self.errors);
         }
         let mut response = (self.status, format!("{body}\n")).into_response();
         let headers = response.headers_mut();
