@@ -25,7 +25,7 @@ mod args;
 mod check;
 mod client;
 mod deadletter;
-mod destination;
+pub(crate) mod destination;
 mod emit;
 mod exit;
 mod log;
@@ -33,9 +33,9 @@ mod output;
 mod probe;
 mod problem;
 mod run;
-mod status;
-mod template;
-mod words;
+pub(crate) mod status;
+pub(crate) mod template;
+pub(crate) mod words;
 
 pub use args::{
     CONFIG_DEFAULT, CheckArgs, Cli, Command, DeadletterChosenArgs, DeadletterCommand, DeadletterDropArgs,

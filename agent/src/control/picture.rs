@@ -73,16 +73,18 @@ pub(super) struct DestinationPicture {
 
 /// How much a picture shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Detail {
+pub(super) enum Detail<'a> {
     /// Everything.
     Full,
+    /// Everything of the destination of this name.
+    Of(&'a str),
     /// Without the distributions of latencies, which are most of what there is to copy.
     Plain,
 }
 
 impl Picture {
     /// What the shards have published, as of `now`.
-    pub(super) fn take(view: &View, now: Millis, detail: Detail) -> Picture {
+    pub(super) fn take(view: &View, now: Millis, detail: Detail<'_>) -> Picture {
         let mut picture = Picture::default();
         for (number, published) in view.published.iter().enumerate() {
             published.with(|report| picture.add(number, number < view.active_shards, report, now, detail));
@@ -106,7 +108,14 @@ impl Picture {
     }
 
     /// Adds one shard's report.
-    pub(super) fn add(&mut self, number: usize, is_active: bool, report: &ShardReport, now: Millis, detail: Detail) {
+    pub(super) fn add(
+        &mut self,
+        number: usize,
+        is_active: bool,
+        report: &ShardReport,
+        now: Millis,
+        detail: Detail<'_>,
+    ) {
         self.shards.push(ShardPicture {
             number,
             is_active,
@@ -142,7 +151,7 @@ impl Picture {
                     self.destinations.len() - 1
                 }
             };
-            if detail == Detail::Full {
+            if detail == Detail::Full || detail == Detail::Of(&destination.name) {
                 self.destinations[known].add_latency(&destination.latency_ms);
             }
         }

@@ -16,7 +16,7 @@ use axum::http::request::Parts;
 use axum::middleware::Next;
 use axum::response::Response;
 
-pub(super) use self::person::{Person, Reach, Role, Via};
+pub(super) use self::person::{Person, Reach, Role, Session, Via};
 use crate::control::http::Problem;
 use crate::control::socket::Caller;
 

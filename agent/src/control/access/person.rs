@@ -17,6 +17,13 @@ pub(in crate::control) struct Person {
     pub(in crate::control) reach: Reach,
 }
 
+/// What a page needs of whoever looks at it, beside the [`Person`]; there is none for programs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::control) struct Session {
+    /// What every form must carry as `_csrf`.
+    pub(in crate::control) csrf: String,
+}
+
 /// How somebody came, as `siem.config_changed` names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::control) enum Via {

@@ -18,6 +18,7 @@
 //! | `POST /v1/deadletters/{destination}/replay` | sends letters again, named in the same way | socket |
 //! | `/v1/deadletters/{destination}/{stream}/{n}` | one letter with its event; `PUT` puts another event in its place | socket |
 //! | `POST /v1/reload` | reads the configuration again | socket |
+//! | `/`, `/destinations/…`, `/deadletters/…`, `/health`, `/assets/…` | the page, see `control/page/` | socket |
 //!
 //! | file | what it holds |
 //! |---|---|
@@ -46,13 +47,13 @@ use crate::control::access::{Admin, Person, through_the_socket};
 use crate::control::picture::{Detail, Picture};
 use crate::control::reload::Reloaded;
 use crate::control::watch::Watch;
-use crate::control::{metrics, status};
+use crate::control::{metrics, page, status};
 use crate::ingest::http::guard::check_source;
 use crate::node::{Hands, View};
 use crate::runtime::clock;
 
-mod destinations;
-mod letters;
+pub(super) mod destinations;
+pub(super) mod letters;
 mod problem;
 
 /// What all handlers share.
@@ -81,12 +82,18 @@ impl Panel {
         self.watch.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The whole agent as it is now.
+    pub(super) fn status(&self) -> status::Status {
+        let needs_restart = self.needs_restart.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        status::take(&self.view, &self.watch(), needs_restart, clock::now())
+    }
+
     fn picture(&self) -> Picture {
         Picture::take(&self.view, clock::now(), Detail::Plain)
     }
 }
 
-type Shared = State<Arc<Panel>>;
+pub(super) type Shared = State<Arc<Panel>>;
 
 /// What the address answers.
 pub(super) fn for_address(panel: Arc<Panel>, listen: SocketAddr) -> Router {
@@ -106,6 +113,7 @@ pub(super) fn for_socket(panel: Arc<Panel>) -> Router {
         .merge(destinations::routes())
         .merge(letters::routes())
         .route("/v1/reload", only_post(post(reload)))
+        .merge(page::routes(Arc::clone(&panel)))
         .fallback(not_found)
         .layer(middleware::from_fn(through_the_socket))
         .with_state(panel)
@@ -119,11 +127,11 @@ fn common() -> Router<Arc<Panel>> {
         .route("/status", only_get(get(whole_status)))
 }
 
-fn only_get(router: MethodRouter<Arc<Panel>>) -> MethodRouter<Arc<Panel>> {
+pub(super) fn only_get(router: MethodRouter<Arc<Panel>>) -> MethodRouter<Arc<Panel>> {
     router.fallback(|| async { Problem::method("GET, HEAD") })
 }
 
-fn only_post(router: MethodRouter<Arc<Panel>>) -> MethodRouter<Arc<Panel>> {
+pub(super) fn only_post(router: MethodRouter<Arc<Panel>>) -> MethodRouter<Arc<Panel>> {
     router.fallback(|| async { Problem::method("POST") })
 }
 
@@ -153,9 +161,7 @@ fn health(reasons: Vec<String>) -> Response {
 }
 
 async fn whole_status(State(panel): Shared) -> Response {
-    let needs_restart = panel.needs_restart.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    let status = status::take(&panel.view, &panel.watch(), needs_restart, clock::now());
-    ([(CACHE_CONTROL, "no-store")], Json(status)).into_response()
+    ([(CACHE_CONTROL, "no-store")], Json(panel.status())).into_response()
 }
 
 async fn reload(State(panel): Shared, Admin(person): Admin) -> Result<Response, Problem> {
@@ -168,15 +174,15 @@ async fn reload(State(panel): Shared, Admin(person): Admin) -> Result<Response, 
 }
 
 /// Runs what may wait for the disk or for a shard's lock beside the control plane's thread.
-async fn off_the_thread(
-    work: impl FnOnce() -> Result<Response, Problem> + Send + 'static,
-) -> Result<Response, Problem> {
+pub(super) async fn off_the_thread<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Problem> + Send + 'static,
+) -> Result<T, Problem> {
     let failed = |_| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the request failed; see the log".to_owned());
     tokio::task::spawn_blocking(work).await.map_err(failed)?
 }
 
 /// What a request carries, `max` bytes at most.
-async fn body(request: Request, max: usize) -> Result<Bytes, Problem> {
+pub(super) async fn body(request: Request, max: usize) -> Result<Bytes, Problem> {
     let too_long = |_| Problem::new(StatusCode::PAYLOAD_TOO_LARGE, format!("more than {max} bytes, or cut off"));
     to_bytes(request.into_body(), max).await.map_err(too_long)
 }

@@ -8,10 +8,11 @@ use serde_json::json;
 use crate::control::destinations::Unknown;
 
 /// See the module.
+#[derive(Clone, Debug)]
 pub(in crate::control) struct Problem {
     pub(in crate::control) status: StatusCode,
-    detail: String,
-    advice: Option<String>,
+    pub(in crate::control) detail: String,
+    pub(in crate::control) advice: Option<String>,
     allow: Option<&'static str>,
 }
 
@@ -25,12 +26,12 @@ impl Problem {
         Problem { advice: Some(advice.to_owned()), ..self }
     }
 
-    pub(super) fn method(allow: &'static str) -> Problem {
+    pub(in crate::control) fn method(allow: &'static str) -> Problem {
         let detail = format!("only {allow} is taken here");
         Problem { allow: Some(allow), ..Problem::new(StatusCode::METHOD_NOT_ALLOWED, detail) }
     }
 
-    pub(super) fn internal(problem: &dyn std::error::Error) -> Problem {
+    pub(in crate::control) fn internal(problem: &dyn std::error::Error) -> Problem {
         Problem::new(StatusCode::INTERNAL_SERVER_ERROR, crate::cli::chain(problem))
     }
 }
@@ -47,8 +48,8 @@ impl IntoResponse for Problem {
         let mut body = json!({
             "type": "about:blank", "title": title, "status": self.status.as_u16(), "detail": self.detail,
         });
-        if let Some(advice) = self.advice {
-            body["do"] = advice.into();
+        if let Some(advice) = &self.advice {
+            body["do"] = advice.as_str().into();
         }
         let mut response = (self.status, format!("{body}\n")).into_response();
         let headers = response.headers_mut();
@@ -56,6 +57,8 @@ impl IntoResponse for Problem {
         if let Some(allow) = self.allow {
             headers.insert(ALLOW, HeaderValue::from_static(allow));
         }
+        // Where people ask, the page says the same in its own way.
+        response.extensions_mut().insert(self);
         response
     }
 }
