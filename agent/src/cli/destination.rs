@@ -233,7 +233,7 @@ fn replay(client: &Client, args: &DestinationReplayArgs, output: &mut Output<'_>
 }
 
 /// A moment, or how long ago it was, in ms since 1970.
-fn from(text: &str, now_ms: i64) -> Result<i64, Failure> {
+pub(crate) fn from(text: &str, now_ms: i64) -> Result<i64, Failure> {
     let ago = |span: Millis| now_ms.saturating_sub_unsigned(span.0);
     span_of(text).map(ago).or_else(|| parse_rfc3339(text.as_bytes())).ok_or_else(|| Failure {
         exit: Exit::Usage,

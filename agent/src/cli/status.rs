@@ -127,7 +127,7 @@ fn destinations(destinations: &[DestinationStatus], now_ms: i64) -> Vec<String> 
 }
 
 /// What a replay sends, and how far it has come.
-pub(super) fn progress(replay: &ReplayStatus) -> String {
+pub(crate) fn progress(replay: &ReplayStatus) -> String {
     let cause = replay.cause.as_ref().map_or_else(String::new, |cause| format!(", because {cause}"));
     let mut parts = vec![format!("{} accepted", count(replay.delivered))];
     for (number, words) in [

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `http/`, `socket.rs` | what is answered and done, on the address and on the admin socket |
 //! | `access/` | who asks, and what they may |
+//! | `page/` | the same for people, in a browser |
 //! | `picture.rs` | all shards together at one moment |
 //! | `status.rs`, `metrics.rs` | that, in JSON and in Prometheus' words |
 //! | `destinations.rs`, `letters.rs` | one destination and its dead letters, and what an operator does to them |
@@ -34,6 +35,7 @@ pub mod managed;
 mod memory;
 mod metrics;
 mod minute;
+mod page;
 mod picture;
 pub mod preview;
 pub mod reload;

@@ -378,8 +378,8 @@ fn misconfigured(config: &Config) -> Vec<Error> {
 }
 
 /// Takes the status of the destinations alone.
-pub(super) fn destinations(view: &View, watch: &Watch, now: Millis) -> Vec<DestinationStatus> {
-    all_destinations(view, watch, &Picture::take(view, now, Detail::Full))
+pub(super) fn destinations(view: &View, watch: &Watch, now: Millis, detail: Detail<'_>) -> Vec<DestinationStatus> {
+    all_destinations(view, watch, &Picture::take(view, now, detail))
 }
 
 fn all_destinations(view: &View, watch: &Watch, picture: &Picture) -> Vec<DestinationStatus> {

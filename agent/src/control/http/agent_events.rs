@@ -11,7 +11,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use tokio::time::{Instant, timeout_at};
 
-use super::{Panel, Problem, Shared, number, only_get, query, work_off_the_thread};
+use super::{Panel, Problem, Shared, number, off_the_thread, only_get, query};
 use crate::chronicle::Cursor;
 use crate::config::span_of;
 use crate::control::access::Person;
@@ -35,8 +35,7 @@ async fn read(State(panel): Shared, person: Person, request: Request) -> Result<
     loop {
         changes.mark_unchanged();
         let (chronicle, reach) = (panel.view.chronicle.clone(), person.reach.clone());
-        let page =
-            work_off_the_thread(move || page(&chronicle, after, limit, &reach).map_err(|e| Problem::internal(&e)));
+        let page = off_the_thread(move || page(&chronicle, after, limit, &reach).map_err(|e| Problem::internal(&e)));
         let page = page.await?;
         let is_told = !page.events.is_empty() || page.lost || page.has_more;
         // Beyond so many who wait, others are answered at once: they ask again.

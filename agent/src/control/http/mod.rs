@@ -33,6 +33,7 @@
 //! | `/v1/tokens` | the tokens; `POST` makes one and tells its secret this once | both |
 //! | `DELETE /v1/tokens/{name}` | revokes one | both |
 //! | `/v1/session` | who asks, and the CSRF token of their session | both |
+//! | `/`, `/destinations/…`, `/deadletters/…`, `/health`, `/assets/…` | the page, see `control/page/` | both |
 //! | `/login`, `POST /login`, `POST /logout` | a token for a session's cookie, and its end | address |
 //!
 //! | file | what it holds |
@@ -67,16 +68,16 @@ use crate::control::managed::Managed;
 use crate::control::picture::{Detail, Picture};
 use crate::control::reload::Reloaded;
 use crate::control::watch::Watch;
-use crate::control::{metrics, status};
+use crate::control::{metrics, page, status};
 use crate::node::{Hands, View};
 use crate::runtime::clock;
 
 mod agent_events;
 mod desk;
-mod destinations;
+pub(super) mod destinations;
 mod episodes;
 mod history;
-mod letters;
+pub(super) mod letters;
 mod managed;
 mod preview;
 mod problem;
@@ -135,18 +136,26 @@ impl Panel {
         self.history.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The whole agent as it is now.
+    pub(super) fn status(&self) -> status::Status {
+        let needs_restart = self.needs_restart.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        status::take(&self.view, &self.watch(), needs_restart, clock::now())
+    }
+
     fn picture(&self) -> Picture {
         Picture::take(&self.view, clock::now(), Detail::Plain)
     }
 }
 
-type Shared = State<Arc<Panel>>;
+pub(super) type Shared = State<Arc<Panel>>;
 
 /// What the address answers.
 pub(super) fn for_address(panel: Arc<Panel>) -> Router {
     let door = middleware::from_fn_with_state(Arc::clone(&panel), access::let_in);
-    let inside = api().merge(access::routes_inside()).fallback(not_found).layer(door);
-    let whole = watched(&panel).merge(health_checks()).merge(access::routes()).merge(inside);
+    let inside = api().merge(page::routes(Arc::clone(&panel))).merge(access::routes_inside());
+    let inside = inside.fallback(not_found).layer(door);
+    let outside = health_checks().merge(access::routes()).merge(page::assets());
+    let whole = watched(&panel).merge(outside).merge(inside);
     let router = match panel.access.base_path() {
         "" => whole,
         base => Router::new().nest(base, whole).merge(watched(&panel)).merge(health_checks()).fallback(not_found),
@@ -156,7 +165,8 @@ pub(super) fn for_address(panel: Arc<Panel>) -> Router {
 
 /// What the socket answers.
 pub(super) fn for_socket(panel: Arc<Panel>) -> Router {
-    let router = api().merge(watching()).merge(health_checks()).fallback(not_found);
+    let page = page::routes(Arc::clone(&panel)).merge(page::assets());
+    let router = api().merge(page).merge(watching()).merge(health_checks()).fallback(not_found);
     router.layer(middleware::from_fn(through_the_socket)).with_state(panel)
 }
 
@@ -191,11 +201,11 @@ fn health_checks() -> Router<Arc<Panel>> {
     Router::new().route("/livez", only_get(get(livez))).route("/readyz", only_get(get(readyz)))
 }
 
-fn only_get(router: MethodRouter<Arc<Panel>>) -> MethodRouter<Arc<Panel>> {
+pub(super) fn only_get(router: MethodRouter<Arc<Panel>>) -> MethodRouter<Arc<Panel>> {
     router.fallback(|| async { Problem::method("GET, HEAD") })
 }
 
-fn only_post(router: MethodRouter<Arc<Panel>>) -> MethodRouter<Arc<Panel>> {
+pub(super) fn only_post(router: MethodRouter<Arc<Panel>>) -> MethodRouter<Arc<Panel>> {
     router.fallback(|| async { Problem::method("POST") })
 }
 
@@ -227,9 +237,7 @@ fn health(reasons: Vec<String>) -> Response {
 }
 
 async fn whole_status(State(panel): Shared) -> Response {
-    let needs_restart = panel.needs_restart.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    let status = status::take(&panel.view, &panel.watch(), needs_restart, clock::now());
-    ([(CACHE_CONTROL, "no-store")], Json(status)).into_response()
+    ([(CACHE_CONTROL, "no-store")], Json(panel.status())).into_response()
 }
 
 async fn status_for_insiders(panel: Shared, _: Insider) -> Response {
@@ -246,14 +254,7 @@ async fn reload(State(panel): Shared, Operator(person): Operator) -> Result<Resp
 }
 
 /// Runs what may wait for the disk or for a shard's lock beside the control plane's thread.
-async fn off_the_thread(
-    work: impl FnOnce() -> Result<Response, Problem> + Send + 'static,
-) -> Result<Response, Problem> {
-    work_off_the_thread(work).await
-}
-
-/// The same for what is not the answer yet.
-async fn work_off_the_thread<T: Send + 'static>(
+pub(super) async fn off_the_thread<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Problem> + Send + 'static,
 ) -> Result<T, Problem> {
     let failed = |_| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the request failed; see the log".to_owned());

@@ -11,10 +11,11 @@ use crate::control::destinations::Unknown;
 use crate::control::managed::tell::Error;
 
 /// See the module.
+#[derive(Clone, Debug)]
 pub(in crate::control) struct Problem {
     pub(in crate::control) status: StatusCode,
-    detail: String,
-    advice: Option<String>,
+    pub(in crate::control) detail: String,
+    pub(in crate::control) advice: Option<String>,
     allow: Option<&'static str>,
     errors: Vec<Error>,
 }
@@ -67,8 +68,8 @@ impl IntoResponse for Problem {
         let mut body = json!({
             "type": "about:blank", "title": title, "status": self.status.as_u16(), "detail": self.detail,
         });
-        if let Some(advice) = self.advice {
-            body["do"] = advice.into();
+        if let Some(advice) = &self.advice {
+            body["do"] = advice.as_str().into();
         }
         if !self.errors.is_empty() {
             body["errors"] = json!(self.errors);
@@ -79,6 +80,8 @@ impl IntoResponse for Problem {
         if let Some(allow) = self.allow {
             headers.insert(ALLOW, HeaderValue::from_static(allow));
         }
+        // Where people ask, the page says the same in its own way.
+        response.extensions_mut().insert(self);
         response
     }
 }
