@@ -14,6 +14,7 @@ use super::words::{count, moment, size, span, table};
 use super::{Exit, Failure, Output, probe, template};
 use crate::config::{Surroundings, span_of};
 use crate::control::destinations::{DestinationWhole, Paused, ReplayWish, Replayed};
+use crate::control::managed::tell::OriginTold;
 use crate::control::status::DestinationStatus;
 use crate::node::Pause;
 use crate::runtime::clock;
@@ -88,7 +89,7 @@ fn show(client: &Client, args: &DestinationShowArgs, output: &mut Output<'_>) ->
 
 /// State, numbers, streams and settings of one destination.
 fn lines(whole: &DestinationWhole, now_ms: i64) -> Vec<String> {
-    let DestinationWhole { settings, status } = whole;
+    let DestinationWhole { settings, status, editable } = whole;
     let since = status.since_ms.map(|since| format!(" for {}", span(now_ms.saturating_sub(since).max(0) as u64)));
     let mut lines = vec![format!("state     {}{}: {}", status.state, since.unwrap_or_default(), status.cause)];
     if status.state != "active" {
@@ -140,6 +141,10 @@ fn lines(whole: &DestinationWhole, now_ms: i64) -> Vec<String> {
     for (at, stream) in status.streams.iter().enumerate() {
         lines.push(format!("{}{stream}", if at == 0 { "streams   " } else { "          " }));
     }
+    lines.push(match &editable.origin {
+        OriginTold::File { path } => format!("from      {}", path.as_deref().unwrap_or("the operator's files")),
+        OriginTold::Managed => "from      the API, which changes it".to_owned(),
+    });
     lines.push(String::new());
     let set = settings.iter().filter_map(|(key, value)| Some((key, value.as_str()?)));
     lines.extend(set.map(|(key, value)| format!("{key:<24} {value}").trim_end().to_owned()));
@@ -241,6 +246,7 @@ mod tests {
 
     use super::*;
     use crate::cli::status::tests::{replay, sample};
+    use crate::control::managed::tell::Editable;
     use crate::control::status::ReplayStatus;
 
     #[test]
@@ -265,7 +271,9 @@ mod tests {
         let settings = json!({"name": "splunk", "token": "file /etc/x", "proxy.url": null});
         let Value::Object(settings) = settings else { panic!("an object") };
         let status = sample("circuit_open").destinations.remove(0);
-        let text = lines(&DestinationWhole { settings, status }, 13_000).join("\n");
+        let origin = OriginTold::File { path: Some("/etc/a.toml".to_owned()) };
+        let editable = Editable { origin, settings_json: None, secrets: Vec::new(), problems: Vec::new() };
+        let text = lines(&DestinationWhole { settings, status, editable }, 13_000).join("\n");
         assert_eq!(
             text,
             "state     circuit_open for 12 s: cannot connect: refused\n\
@@ -278,6 +286,7 @@ mod tests {
              requests  1 accepted, 0 refused, 3 without an answer, 0 under way; 9 B of events\n\
              latency   half within 3 ms, 99 of 100 within 3 ms, the longest 3 ms\n\
              streams   s\n\
+             from      /etc/a.toml\n\
              \n\
              name                     splunk\n\
              token                    file /etc/x"

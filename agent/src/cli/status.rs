@@ -68,6 +68,10 @@ fn lines(status: &Status, now_ms: i64) -> Vec<String> {
     );
     lines.extend(status.shards.iter().flat_map(long_stalls));
     lines.extend(agent.needs_restart.iter().map(|waits| format!("note     {waits}")));
+    lines.extend(status.misconfigured.iter().map(|error| {
+        let name = error.destination.as_deref().unwrap_or_default();
+        format!("note     the destination {name} of the API can't be used: {}; {}", error.what, error.advice)
+    }));
     lines.push(String::new());
     if status.destinations.is_empty() {
         lines.push("no destinations are configured".to_owned());

@@ -9,6 +9,7 @@
 //! | `picture.rs` | all shards together at one moment |
 //! | `status.rs`, `metrics.rs` | that, in JSON and in Prometheus' words |
 //! | `destinations.rs`, `letters.rs` | one destination and its dead letters, and what an operator does to them |
+//! | `managed/` | destinations that are made, changed and deleted over the API |
 //! | `watch.rs` | what changed since the last look and is worth saying |
 //! | `reload.rs` | what a reload changed |
 //! | `exposition.rs`, `memory.rs`, `systemd.rs` | the text format, `/proc`, the service manager |
@@ -21,6 +22,7 @@ pub mod destinations;
 mod exposition;
 mod http;
 pub mod letters;
+pub mod managed;
 mod memory;
 mod metrics;
 mod page;
@@ -43,14 +45,15 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
-use self::http::{Order, Panel};
+use self::http::{Order, Panel, Part};
+use self::managed::Managed;
 use self::picture::{Detail, Picture};
 use self::reload::Reloaded;
 use self::socket::{AdminSocket, Caller};
 use self::systemd::Manager;
 use self::watch::{News, Watch};
 use crate::cli::{Exit, Failure, chain};
-use crate::config::{Config, Surroundings};
+use crate::config::{Config, Problem, Surroundings};
 use crate::ingest::http::seats::Seats;
 use crate::ingest::unix::{Socket, SocketError, UnixSettings};
 use crate::journal::Journal;
@@ -83,6 +86,7 @@ pub fn serve(node: Node, journal: Journal, path: &Path, surroundings: &Surroundi
         watch: Mutex::new(Watch::default()),
         needs_restart: Mutex::new(None),
         replays: tokio::sync::Mutex::default(),
+        managed: Managed::new(surroundings.clone()),
         orders,
     });
     let mut control = Control {
@@ -150,10 +154,10 @@ impl Control {
                 _ = terminate.recv() => return Ok(End::Told("signal SIGTERM")),
                 _ = interrupt.recv() => return Ok(End::Told("signal SIGINT")),
                 _ = hangup.recv() => {
-                    self.reload("signal SIGHUP", "file").await;
+                    self.reload("signal SIGHUP", "file", Part::Everything).await;
                 }
                 Some(order) = ordered.recv() => {
-                    let reloaded = self.reload(&order.person.who, order.person.via.name()).await;
+                    let reloaded = self.reload(&order.person.who, order.person.via.name(), order.part).await;
                     // Who asked may be gone.
                     let _ = order.reply.send(reloaded);
                 }
@@ -236,10 +240,10 @@ impl Control {
         }
     }
 
-    /// Reads the configuration again: whole or not at all.
-    async fn reload(&mut self, who: &str, via: &str) -> Reloaded {
+    /// Reads the configuration or a part of it again: whole or not at all.
+    async fn reload(&mut self, who: &str, via: &str, part: Part) -> Reloaded {
         self.manager.reloading();
-        let reloaded = self.try_reload(who, via).await;
+        let reloaded = self.try_reload(who, via, part).await;
         if reloaded.is_done {
             for change in &reloaded.changes {
                 tracing::info!("{change}");
@@ -264,10 +268,11 @@ impl Control {
         reloaded
     }
 
-    async fn try_reload(&mut self, who: &str, via: &str) -> Reloaded {
+    async fn try_reload(&mut self, who: &str, via: &str, part: Part) -> Reloaded {
         let (path, surroundings) = (self.path.clone(), self.surroundings.clone());
+        let (running, is_all) = (self.panel.view.config(), matches!(part, Part::Everything));
         // Files may lie on a disk that does not answer; health checks go on meanwhile.
-        let loaded = tokio::task::spawn_blocking(move || Config::load(&path, &surroundings)).await;
+        let loaded = tokio::task::spawn_blocking(move || load(&path, &surroundings, &running, &part)).await;
         let config = match loaded {
             Ok(Ok((config, warnings))) => {
                 warnings.iter().for_each(|warning| tracing::warn!("{}", reload::one_line(warning)));
@@ -288,11 +293,36 @@ impl Control {
             needs_restart.clone_from(&reloaded.needs_restart);
         }
         drop(needs_restart);
-        if !changes.is_empty() {
+        // Who changes destinations over the API tells of it in the words of that change.
+        if is_all && !changes.is_empty() {
             self.node.hands().tell(reload::event(&changes, who, via, &self.path.display().to_string()));
         }
         reloaded
     }
+}
+
+/// Reads a part of the configuration, where `running` is in force. Blocks on the disk.
+fn load(
+    path: &Path,
+    surroundings: &Surroundings,
+    running: &Config,
+    part: &Part,
+) -> Result<(Config, Vec<Problem>), Vec<Problem>> {
+    let (mut config, warnings) = match part {
+        Part::Everything => Config::load(path, surroundings)?,
+        Part::Managed { written } => {
+            let files = crate::config::managed::files(&running.agent.state_dir);
+            let (config, _) = running.with_managed(&files, surroundings);
+            let refused = config.misconfigured.iter().filter(|known| written.contains(&known.key));
+            let problems: Vec<Problem> = refused.flat_map(|known| known.problems.clone()).collect();
+            if !problems.is_empty() {
+                return Err(problems);
+            }
+            (config, Vec::new())
+        }
+    };
+    config.keep_running(running);
+    Ok((config, warnings))
 }
 
 /// Ends what the runtime does without waiting for it; the admin socket's file goes with its listener.

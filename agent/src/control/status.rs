@@ -8,7 +8,8 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
-use crate::config::Destination;
+use crate::config::{Config, Destination, Misconfigured};
+use crate::control::managed::tell::Error;
 use crate::control::picture::{DestinationPicture, Detail, Picture};
 use crate::control::watch::{Rate, Watch};
 use crate::node::{Pause, View};
@@ -32,6 +33,9 @@ pub struct Status {
     pub shards: Vec<ShardStatus>,
     /// Each destination, over all shards.
     pub destinations: Vec<DestinationStatus>,
+    /// Destinations of the API that can't be used as they lie on the disk, with why.
+    #[serde(default)]
+    pub misconfigured: Vec<Error>,
 }
 
 /// Who the agent is.
@@ -313,8 +317,18 @@ pub(super) fn take(view: &View, watch: &Watch, needs_restart: Option<String>, no
             durability: config.buffer.durability.name().to_owned(),
         },
         destinations,
+        misconfigured: misconfigured(&config),
         shards: picture.shards.iter().map(shard_status).collect(),
     }
+}
+
+/// What is wrong with destinations that can't be used.
+fn misconfigured(config: &Config) -> Vec<Error> {
+    let of = |known: &Misconfigured| -> Vec<Error> {
+        let named = |problem| Error { destination: Some(known.key.clone()), ..Error::of(problem) };
+        known.problems.iter().map(named).collect()
+    };
+    config.misconfigured.iter().flat_map(of).collect()
 }
 
 /// Takes the status of the destinations alone.

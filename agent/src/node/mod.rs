@@ -18,7 +18,7 @@ use std::time::Duration;
 use scaidrive_codecs::own::{AgentStarted, FormatSetAside, IdentityChanged, OwnEvent};
 use scaidrive_wal::{self as wal, Budget, DirectoryLock, Log, MappedDisk, Opened, WallTime};
 
-use crate::config::{Changes, Config, Destination, DestinationId, Durability, RateLimit};
+use crate::config::{Changes, Config, Destination, DestinationId, Durability, Misconfigured, RateLimit};
 use crate::credentials::Credentials;
 use crate::deadletter::DeadLetters;
 use crate::delivery::allowance::Allowance;
@@ -31,6 +31,7 @@ use crate::time::Millis;
 use self::identity::AgentId;
 
 pub use self::hands::Hands;
+pub(crate) use self::identity::write_durably;
 pub use self::pauses::{Pause, Pauses};
 
 /// A running agent.
@@ -140,7 +141,9 @@ impl Node {
         let inboxes = mailboxes[..shard_count].iter().map(|mailbox| Arc::clone(mailbox) as Arc<dyn Inbox>).collect();
         let doors = Doors::new(inboxes);
         let published: Arc<[Arc<Published>]> = (0..log_count).map(|_| Arc::new(Published::default())).collect();
-        let ids: Vec<DestinationId> = config.destinations.iter().map(|destination| destination.id).collect();
+        let misconfigured = config.misconfigured.iter().map(Misconfigured::id);
+        let configured = config.destinations.iter().map(|destination| destination.id);
+        let ids: Vec<DestinationId> = configured.chain(misconfigured).collect();
         let pauses = Arc::new(Pauses::open(state_dir, &ids));
         let hands = Hands::new(mailboxes.clone(), Arc::clone(&pauses));
 

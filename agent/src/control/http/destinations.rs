@@ -6,14 +6,15 @@ use std::time::{Duration, Instant};
 
 use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
-use axum::http::header::CACHE_CONTROL;
+use axum::http::header::{CACHE_CONTROL, ETAG};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::post;
 use axum::{Json, Router};
 use scaidrive_codecs::verdict::shown;
 use serde_json::Value;
 
-use super::{Panel, Problem, Shared, body, off_the_thread, only_get, only_post};
+use super::managed::editable_of;
+use super::{Panel, Problem, Shared, body, off_the_thread, only_post};
 use crate::config::OnFull;
 use crate::control::access::{Admin, Person, Reach};
 use crate::control::destinations::{
@@ -29,15 +30,13 @@ use crate::shard::ShardReport;
 /// Their routes.
 pub(super) fn routes() -> Router<Arc<Panel>> {
     Router::new()
-        .route("/v1/destinations", only_get(get(list)))
-        .route("/v1/destinations/{destination}", only_get(get(show)))
         .route("/v1/destinations/{destination}/pause", only_post(post(pause)))
         .route("/v1/destinations/{destination}/resume", only_post(post(resume)))
         .route("/v1/destinations/{destination}/replay", only_post(post(replay)))
         .route("/v1/destinations/{destination}/tested", only_post(post(tested)))
 }
 
-async fn list(State(panel): Shared, person: Person) -> Response {
+pub(super) async fn list(State(panel): Shared, person: Person) -> Response {
     let mut destinations = status::destinations(&panel.view, &panel.watch(), clock::now(), Detail::Full);
     if person.reach != Reach::All {
         let config = panel.view.config();
@@ -46,10 +45,15 @@ async fn list(State(panel): Shared, person: Person) -> Response {
     ([(CACHE_CONTROL, "no-store")], Json(destinations)).into_response()
 }
 
-async fn show(State(panel): Shared, person: Person, Path(name): Path<String>) -> Result<Response, Problem> {
+pub(super) async fn show(State(panel): Shared, person: Person, Path(name): Path<String>) -> Result<Response, Problem> {
     let destination = find_for(&person, &panel.view.config(), &name)?;
-    let whole = DestinationWhole { settings: settings(&destination), status: status_of(&panel, &name)? };
-    Ok(([(CACHE_CONTROL, "no-store")], Json(whole)).into_response())
+    let status = status_of(&panel, &name)?;
+    off_the_thread(move || {
+        let (editable, tag) = editable_of(&panel.view.config(), &person, &name)?;
+        let whole = DestinationWhole { settings: settings(&destination), editable, status };
+        Ok(([(CACHE_CONTROL, "no-store".to_owned()), (ETAG, tag)], Json(whole)).into_response())
+    })
+    .await
 }
 
 /// How the destination of this name is.

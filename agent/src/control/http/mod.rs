@@ -8,7 +8,13 @@
 //! | `/status` | the whole agent in JSON | both |
 //! | `/v1/status` | the same | socket |
 //! | `/v1/destinations` | the destinations of it | socket |
-//! | `/v1/destinations/{destination}` | one, with its settings | socket |
+//! | `POST /v1/destinations` | makes one: the keys of its file as JSON, secrets as `{"value"}` | socket |
+//! | `PUT /v1/destinations` | `{"destinations": […]}` and no others; `If-Match`, `?dry_run=true` | socket |
+//! | `/v1/destinations/{destination}` | one, with its settings; `PUT` changes and `DELETE` deletes it, both with `If-Match` | socket |
+//! | `/v1/destinations/{destination}/settings` | what to send to change it; also where it can't be used | socket |
+//! | `POST /v1/destinations/check`, `…/{destination}/check` | what would come of making it, or of changing it so | socket |
+//! | `POST /v1/destinations/test`, `…/{destination}/test` | sends a test event to what is sent, or to what is saved | socket |
+//! | `POST /v1/check` | what a reload would come to | socket |
 //! | `POST /v1/destinations/{destination}/pause`, `…/resume` | stops sending to it, or goes on | socket |
 //! | `POST /v1/destinations/{destination}/replay` | sends it again what the log holds, or with `{"from_ms"}` what was accepted since then | socket |
 //! | `POST /v1/destinations/{destination}/tested` | notes in the audit trail what came of a test | socket |
@@ -22,7 +28,7 @@
 //!
 //! | file | what it holds |
 //! |---|---|
-//! | `destinations.rs`, `letters.rs` | the handlers of one subject each |
+//! | `destinations.rs`, `managed.rs`, `letters.rs` | the handlers of one subject each |
 //! | `problem.rs` | what is answered when it does not work |
 //!
 //! What is not found and what somebody may not see are answered alike. Whatever changes something becomes an audit event that says who, what, before and after.
@@ -44,6 +50,7 @@ use tokio::sync::{mpsc, oneshot};
 
 pub(super) use self::problem::Problem;
 use crate::control::access::{Admin, Person, through_the_socket};
+use crate::control::managed::Managed;
 use crate::control::picture::{Detail, Picture};
 use crate::control::reload::Reloaded;
 use crate::control::watch::Watch;
@@ -54,6 +61,7 @@ use crate::runtime::clock;
 
 pub(super) mod destinations;
 pub(super) mod letters;
+pub(super) mod managed;
 mod problem;
 
 /// What all handlers share.
@@ -65,6 +73,8 @@ pub(super) struct Panel {
     pub(super) needs_restart: Mutex<Option<String>>,
     /// Held while a replay is asked for, until the shards have said that it runs.
     pub(super) replays: tokio::sync::Mutex<()>,
+    /// What changes of destinations share.
+    pub(super) managed: Managed,
     /// Leads to whoever owns the node.
     pub(super) orders: mpsc::Sender<Order>,
 }
@@ -73,8 +83,22 @@ pub(super) struct Panel {
 pub(super) struct Order {
     /// Who asks.
     pub(super) person: Person,
+    /// What is to be read again.
+    pub(super) part: Part,
     /// Where the answer goes.
     pub(super) reply: oneshot::Sender<Reloaded>,
+}
+
+/// What is read again.
+#[derive(Clone, Debug)]
+pub(super) enum Part {
+    /// The whole configuration.
+    Everything,
+    /// The destinations of the API, of which these files were written just now.
+    Managed {
+        /// What the files are named after.
+        written: Vec<String>,
+    },
 }
 
 impl Panel {
@@ -111,6 +135,7 @@ pub(super) fn for_socket(panel: Arc<Panel>) -> Router {
     common()
         .route("/v1/status", only_get(get(whole_status)))
         .merge(destinations::routes())
+        .merge(managed::routes())
         .merge(letters::routes())
         .route("/v1/reload", only_post(post(reload)))
         .merge(page::routes(Arc::clone(&panel)))
@@ -167,7 +192,7 @@ async fn whole_status(State(panel): Shared) -> Response {
 async fn reload(State(panel): Shared, Admin(person): Admin) -> Result<Response, Problem> {
     let (reply, answer) = oneshot::channel();
     let stops = || Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the agent is stopping".to_owned());
-    panel.orders.send(Order { person, reply }).await.map_err(|_| stops())?;
+    panel.orders.send(Order { person, part: Part::Everything, reply }).await.map_err(|_| stops())?;
     let reloaded = answer.await.map_err(|_| stops())?;
     let status = if reloaded.is_done { StatusCode::OK } else { StatusCode::CONFLICT };
     Ok((status, Json(reloaded)).into_response())

@@ -1,4 +1,5 @@
-//! What is answered when it does not work (RFC 9457), with a member of our own: `do`, what to do about it.
+//! What is answered when it does not work (RFC 9457), with members of our own: `do`, what to do about it, and `errors`, what is
+//! wrong with which key of what was sent.
 
 use axum::http::StatusCode;
 use axum::http::header::{ALLOW, CONTENT_TYPE, HeaderValue};
@@ -6,6 +7,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use crate::control::destinations::Unknown;
+use crate::control::managed::tell::Error;
 
 /// See the module.
 #[derive(Clone, Debug)]
@@ -14,16 +16,22 @@ pub(in crate::control) struct Problem {
     pub(in crate::control) detail: String,
     pub(in crate::control) advice: Option<String>,
     allow: Option<&'static str>,
+    pub(in crate::control) errors: Vec<Error>,
 }
 
 impl Problem {
     pub(in crate::control) fn new(status: StatusCode, detail: String) -> Problem {
-        Problem { status, detail, advice: None, allow: None }
+        Problem { status, detail, advice: None, allow: None, errors: Vec::new() }
     }
 
     /// The same with what to do about it.
     pub(in crate::control) fn advise(self, advice: &str) -> Problem {
         Problem { advice: Some(advice.to_owned()), ..self }
+    }
+
+    /// The same with everything that is wrong with what was sent, key by key.
+    pub(in crate::control) fn with_errors(self, errors: &[Error]) -> Problem {
+        Problem { errors: errors.to_vec(), ..self }
     }
 
     pub(in crate::control) fn method(allow: &'static str) -> Problem {
@@ -50,6 +58,9 @@ impl IntoResponse for Problem {
         });
         if let Some(advice) = &self.advice {
             body["do"] = advice.as_str().into();
+        }
+        if !self.errors.is_empty() {
+            body["errors"] = json!(self.errors);
         }
         let mut response = (self.status, format!("{body}\n")).into_response();
         let headers = response.headers_mut();

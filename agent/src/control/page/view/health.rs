@@ -167,6 +167,7 @@ pub(in crate::control::page) mod tests {
                 unreadable: 0,
             }],
             destinations: Vec::new(),
+            misconfigured: Vec::new(),
         }
     }
 
