@@ -55,6 +55,17 @@ pub fn get(address: SocketAddr, path: &str) -> io::Result<HttpReply> {
     read_reply(&mut stream)
 }
 
+/// Fetches `path` from whoever listens on the Unix socket `socket`.
+///
+/// # Errors
+/// When nobody does, or closes inside the reply.
+pub fn get_from_socket(socket: &Path, path: &str) -> io::Result<HttpReply> {
+    let mut stream = UnixStream::connect(socket)?;
+    stream.set_read_timeout(Some(REPLY_WITHIN))?;
+    stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").as_bytes())?;
+    read_reply(&mut BufReader::new(stream))
+}
+
 /// Posts `body` on a connection of its own.
 ///
 /// # Errors
@@ -91,6 +102,21 @@ pub fn request_on_socket(
     let stream = UnixStream::connect(socket)?;
     stream.set_read_timeout(Some(REPLY_WITHIN))?;
     exchange(&mut BufReader::new(stream), "localhost", method, path, headers, body)
+}
+
+/// Sends a request with any `method` and a `body`, which may be empty, over a Unix socket, on a connection of its own.
+///
+/// # Errors
+/// When the server cannot be reached or closes inside the reply.
+pub fn over_socket(socket: &Path, method: &str, target: &str, body: &[u8]) -> io::Result<HttpReply> {
+    let stream = UnixStream::connect(socket)?;
+    stream.set_read_timeout(Some(REPLY_WITHIN))?;
+    let mut stream = BufReader::new(stream);
+    let length = body.len();
+    let head = format!("{method} {target} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n");
+    stream.get_mut().write_all(head.as_bytes())?;
+    stream.get_mut().write_all(body)?;
+    read_reply(&mut stream)
 }
 
 /// Posts `body` on an open connection and reads the reply. A `Host` among `headers` replaces the plain one.

@@ -35,6 +35,8 @@ pub enum Command {
     Check(CheckArgs),
     /// Show how the running agent and its destinations are
     Status(StatusArgs),
+    /// Show events as the running agent makes them durable, until Ctrl-C
+    Tail(TailArgs),
     /// Hand events to the running agent and wait until they are durable
     Emit(EmitArgs),
     /// Look at destinations, test them, pause them, send them again what they got, and print what has to be set up at the SIEM
@@ -43,6 +45,9 @@ pub enum Command {
     /// Look at the events that a destination refused for good, edit them, send them again, and give them up
     #[command(subcommand)]
     Deadletter(DeadletterCommand),
+    /// Make, list and revoke the tokens that let people and programs in over HTTP
+    #[command(subcommand)]
+    Token(TokenCommand),
     /// Look at the log on the disk, whether the agent runs or not
     #[command(subcommand)]
     Log(LogCommand),
@@ -75,6 +80,33 @@ pub struct StatusArgs {
     /// Answer in JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// Arguments of `tail`.
+#[derive(Debug, Default, Args)]
+#[command(after_help = TAIL_HELP)]
+pub struct TailArgs {
+    /// Only this category; may be given again
+    #[arg(long, value_name = "CATEGORY")]
+    pub category: Vec<String>,
+    /// Only this severity; may be given again
+    #[arg(long, value_name = "SEVERITY")]
+    pub severity: Vec<String>,
+    /// Only this action, `*` standing for any part; may be given again
+    #[arg(long, value_name = "ACTION")]
+    pub action: Vec<String>,
+    /// Only this tenant's events; may be given again
+    #[arg(long, value_name = "TENANT_ID")]
+    pub tenant: Vec<String>,
+    /// Only what this user did: user id, e-mail or service account; may be given again
+    #[arg(long, value_name = "USER")]
+    pub user: Vec<String>,
+    /// Write each event as JSON, in an object with its log, number and time of receipt
+    #[arg(long)]
+    pub json: bool,
+    /// End when the agent does, instead of waiting for it to come back
+    #[arg(long)]
+    pub once: bool,
 }
 
 /// Arguments of `emit`.
@@ -141,6 +173,8 @@ pub enum DestinationCommand {
     List(DestinationListArgs),
     /// Show one with its settings, its books and its streams
     Show(DestinationShowArgs),
+    /// Say what the filter of one would have sent of the events that the log holds
+    Preview(DestinationPreviewArgs),
     /// Stop sending to one until it is resumed, also over restarts; its events wait in the log meanwhile
     Pause(DestinationNameArgs),
     /// Go on sending to one that was paused
@@ -164,6 +198,17 @@ pub struct DestinationListArgs {
 /// Arguments of `destination show`.
 #[derive(Debug, Args)]
 pub struct DestinationShowArgs {
+    /// The destination's name
+    #[arg(value_name = "DESTINATION", value_parser = NonEmptyStringValueParser::new())]
+    pub destination: String,
+    /// Answer in JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `destination preview`.
+#[derive(Debug, Args)]
+pub struct DestinationPreviewArgs {
     /// The destination's name
     #[arg(value_name = "DESTINATION", value_parser = NonEmptyStringValueParser::new())]
     pub destination: String,
@@ -319,6 +364,57 @@ pub struct DeadletterChosenArgs {
     pub all: bool,
 }
 
+/// What to do with tokens.
+#[derive(Debug, Subcommand)]
+pub enum TokenCommand {
+    /// Make one; its secret goes to standard output, this once
+    Create(TokenCreateArgs),
+    /// List them; their secrets are nowhere
+    List(TokenListArgs),
+    /// Take one away; its sessions end with it
+    Revoke(TokenRevokeArgs),
+}
+
+/// Arguments of `token create`.
+#[derive(Debug, Args)]
+#[command(after_help = TOKEN_HELP)]
+pub struct TokenCreateArgs {
+    /// What to call it, after who or what will show it
+    #[arg(value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
+    pub name: String,
+    /// What whoever shows it may: change things, or look
+    #[arg(long, value_name = "ROLE", value_parser = ["admin", "viewer"], default_value = "viewer")]
+    pub role: String,
+    /// Only for this tenant's destinations and events; may be given again
+    #[arg(long, value_name = "TENANT_ID")]
+    pub tenant: Vec<String>,
+    /// Until when it is worth something: after so long, such as 90d, or a time (RFC 3339); for ever if not given
+    #[arg(long, value_name = "TIME|SPAN")]
+    pub expires: Option<String>,
+    /// Answer in JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `token list`.
+#[derive(Debug, Args)]
+pub struct TokenListArgs {
+    /// Answer in JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `token revoke`.
+#[derive(Debug, Args)]
+pub struct TokenRevokeArgs {
+    /// The token's name
+    #[arg(value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
+    pub name: String,
+    /// Answer in JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// What to do with the log.
 #[derive(Debug, Subcommand)]
 pub enum LogCommand {
@@ -393,6 +489,13 @@ Examples:
   scaidrive-siem emit events.ndjson
   scaidrive-siem emit --tenant tnt_1 --category DATA_ACCESS --action file.download --user alice --payload '{\"n\":1}'";
 
+const TAIL_HELP: &str = "\
+At most 200 events a second are shown; how many were left out is said on standard error.
+
+Examples:
+  scaidrive-siem tail --severity error --severity critical
+  scaidrive-siem tail --tenant tnt_1 --action 'file.*' --json";
+
 const EDIT_HELP: &str = "\
 Example; `show` writes the event alone to standard output:
   scaidrive-siem deadletter show splunk-prod STREAM N > event.json
@@ -407,6 +510,10 @@ paused destination waits. It is forgotten when the agent stops or the destinatio
 Examples:
   scaidrive-siem destination replay splunk-prod --from 10m
   scaidrive-siem destination replay splunk-prod --from 2026-05-12T14:00:00Z";
+
+const TOKEN_HELP: &str = "Examples:
+  scaidrive-siem token create alice --role admin
+  scaidrive-siem token create acme-dashboard --tenant tnt_acme --expires 90d";
 
 const TEST_HELP: &str =
     "The event has the action siem.test and an id that begins with evt_test_; it has no number and \

@@ -8,7 +8,7 @@
 //! | `output.rs` | the only place that writes to the terminal |
 //! | `client.rs` | asking a running agent over its admin socket |
 //! | `words.rs` | spans, sizes and times as people read them; tables |
-//! | `run.rs`, `status.rs`, `emit.rs`, `destination.rs`, `deadletter.rs`, `log.rs` | a command each |
+//! | `run.rs`, `status.rs`, `tail.rs`, `emit.rs`, `destination.rs`, `deadletter.rs`, `token.rs`, `log.rs` | a command each |
 //! | `template.rs`, `probe.rs`, `deadletter/change.rs` | the larger subcommands |
 //! | `check.rs` | the command `check`; `check_golden.txt` is what it says of a file with many mistakes |
 
@@ -34,14 +34,17 @@ mod probe;
 mod problem;
 mod run;
 pub(crate) mod status;
+mod tail;
 pub(crate) mod template;
+mod token;
 pub(crate) mod words;
 
 pub use args::{
     CONFIG_DEFAULT, CheckArgs, Cli, Command, DeadletterChosenArgs, DeadletterCommand, DeadletterDropArgs,
     DeadletterEditArgs, DeadletterListArgs, DeadletterReplayArgs, DeadletterShowArgs, DemoArgs, DestinationCommand,
-    DestinationListArgs, DestinationNameArgs, DestinationReplayArgs, DestinationShowArgs, DestinationTemplateArgs,
-    DestinationTestArgs, EmitArgs, EmitEvent, LogCommand, LogExportArgs, LogInspectArgs, LogVerifyArgs, StatusArgs,
+    DestinationListArgs, DestinationNameArgs, DestinationPreviewArgs, DestinationReplayArgs, DestinationShowArgs,
+    DestinationTemplateArgs, DestinationTestArgs, EmitArgs, EmitEvent, LogCommand, LogExportArgs, LogInspectArgs,
+    LogVerifyArgs, StatusArgs, TailArgs, TokenCommand, TokenCreateArgs, TokenListArgs, TokenRevokeArgs,
 };
 pub use exit::Exit;
 pub use output::{Colour, Output};
@@ -81,9 +84,11 @@ fn dispatch(cli: Cli, surroundings: &Surroundings, output: &mut Output<'_>) -> R
         }
         Command::Run => run::run(&cli.config, surroundings, output),
         Command::Status(args) => status::run(&cli.config, &args, surroundings, output),
+        Command::Tail(args) => tail::run(&cli.config, &args, surroundings, output),
         Command::Emit(args) => emit::run(&cli.config, &args, surroundings, output),
         Command::Destination(command) => destination::run(&cli.config, &command, surroundings, output),
         Command::Deadletter(command) => deadletter::run(&cli.config, &command, surroundings, output),
+        Command::Token(command) => token::run(&cli.config, &command, surroundings, output),
         Command::Log(command) => log::run(&cli.config, &command, surroundings, output),
         Command::Demo(args) => crate::demo::run(&args, output),
     }

@@ -163,7 +163,7 @@ pub(super) fn replay_value(state: &str, from_ms: Option<i64>) -> Value {
 }
 
 /// A moment as the audit trail writes it (RFC 3339, UTC).
-fn moment(epoch_ms: i64) -> String {
+pub(super) fn moment(epoch_ms: i64) -> String {
     let mut text = Vec::new();
     write_rfc3339(epoch_ms, &mut text);
     String::from_utf8_lossy(&text).into_owned()

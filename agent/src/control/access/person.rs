@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use serde::{Deserialize, Serialize};
+
 use crate::config::Destination;
 
 /// Somebody whom a door let in.
@@ -17,23 +19,21 @@ pub(in crate::control) struct Person {
     pub(in crate::control) reach: Reach,
 }
 
-/// What a page needs of whoever looks at it, beside the [`Person`]; there is none for programs.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::control) struct Session {
-    /// What every form must carry as `_csrf`.
-    pub(in crate::control) csrf: String,
-}
-
 /// How somebody came, as `siem.config_changed` names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::control) enum Via {
     /// The command line, over the admin socket.
     Cli,
+    /// A program with a token.
+    Api,
+    /// The page: after a login, or through a proxy that says who it is.
+    Page,
 }
 
 /// What somebody may.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::control) enum Role {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Role {
     /// Everything within reach.
     Admin,
     /// Look.
@@ -61,11 +61,21 @@ impl Via {
     pub(in crate::control) fn name(self) -> &'static str {
         match self {
             Via::Cli => "cli",
+            Via::Api => "api",
+            Via::Page => "page",
         }
     }
 }
 
 impl Reach {
+    /// Whether events of this tenant are within it.
+    pub(in crate::control) fn includes(&self, tenant: &str) -> bool {
+        match self {
+            Reach::All => true,
+            Reach::Tenants(own) => own.contains(tenant),
+        }
+    }
+
     /// Whether all of `tenants`, as a destination's scope names them (`*` is everyone), are within it.
     pub(in crate::control) fn covers(&self, tenants: &[String]) -> bool {
         match self {
@@ -86,5 +96,6 @@ mod tests {
         assert!(reach.covers(&of(&["acme"])) && reach.covers(&of(&["globex", "acme"])));
         assert!(!reach.covers(&of(&["acme", "other"])) && !reach.covers(&of(&["*"])));
         assert!(Reach::All.covers(&of(&["*"])));
+        assert!(reach.includes("acme") && !reach.includes("other") && Reach::All.includes("other"));
     }
 }

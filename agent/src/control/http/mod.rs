@@ -6,73 +6,106 @@
 //! | `/livez` | whether the loops turn; 503 says which does not | both |
 //! | `/readyz` | whether events can be taken; 503 says why not | both |
 //! | `/status` | the whole agent in JSON | both |
-//! | `/v1/status` | the same | socket |
-//! | `/v1/destinations` | the destinations of it | socket |
-//! | `POST /v1/destinations` | makes one: the keys of its file as JSON, secrets as `{"value"}` | socket |
-//! | `PUT /v1/destinations` | `{"destinations": […]}` and no others; `If-Match`, `?dry_run=true` | socket |
-//! | `/v1/destinations/{destination}` | one, with its settings; `PUT` changes and `DELETE` deletes it, both with `If-Match` | socket |
-//! | `/v1/destinations/{destination}/settings` | what to send to change it; also where it can't be used | socket |
-//! | `POST /v1/destinations/check`, `…/{destination}/check` | what would come of making it, or of changing it so | socket |
-//! | `POST /v1/destinations/test`, `…/{destination}/test` | sends a test event to what is sent, or to what is saved | socket |
-//! | `POST /v1/check` | what a reload would come to | socket |
-//! | `POST /v1/destinations/{destination}/pause`, `…/resume` | stops sending to it, or goes on | socket |
-//! | `POST /v1/destinations/{destination}/replay` | sends it again what the log holds, or with `{"from_ms"}` what was accepted since then | socket |
-//! | `POST /v1/destinations/{destination}/tested` | notes in the audit trail what came of a test | socket |
-//! | `/v1/deadletters` | the stores | socket |
-//! | `/v1/deadletters/{destination}?after=&limit=` | a page of one store | socket |
-//! | `POST /v1/deadletters/{destination}/drop` | gives letters up for good: `{"up_to": id}`, or `{"letters": [{"stream", "n"}]}` | socket |
-//! | `POST /v1/deadletters/{destination}/replay` | sends letters again, named in the same way | socket |
-//! | `/v1/deadletters/{destination}/{stream}/{n}` | one letter with its event; `PUT` puts another event in its place | socket |
-//! | `POST /v1/reload` | reads the configuration again | socket |
-//! | `/`, `/destinations/…`, `/deadletters/…`, `/health`, `/assets/…` | the page, see `control/page/` | socket |
+//! | `/v1/status` | the same | both |
+//! | `/v1/destinations` | the destinations of it | both |
+//! | `POST /v1/destinations` | makes one: the keys of its file as JSON, secrets as `{"value"}` | both |
+//! | `PUT /v1/destinations` | `{"destinations": […]}` and no others; `If-Match`, `?dry_run=true` | both |
+//! | `/v1/destinations/{destination}` | one, with its settings; `PUT` changes and `DELETE` deletes it, both with `If-Match` | both |
+//! | `/v1/destinations/{destination}/settings` | what to send to change it; also where it can't be used | both |
+//! | `POST /v1/destinations/check`, `…/{destination}/check` | what would come of making it, or of changing it so | both |
+//! | `POST /v1/destinations/test`, `…/{destination}/test` | sends a test event to what is sent, or to what is saved | both |
+//! | `POST /v1/check` | what a reload would come to | both |
+//! | `/v1/destinations/{destination}/history` | its last hour, for charts, and its last changes of state | both |
+//! | `POST /v1/destinations/{destination}/pause`, `…/resume` | stops sending to it, or goes on | both |
+//! | `POST /v1/destinations/{destination}/replay` | sends it again what the log holds, or with `{"from_ms"}` what was accepted since then | both |
+//! | `POST /v1/destinations/{destination}/tested` | notes in the audit trail what came of a test | both |
+//! | `/v1/destinations/{destination}/episodes` | when it has missed events, how many and which | both |
+//! | `/v1/history` | the agent's last hour | both |
+//! | `/v1/deadletters` | the stores | both |
+//! | `/v1/deadletters/{destination}?after=&limit=` | a page of one store | both |
+//! | `POST /v1/deadletters/{destination}/drop` | gives letters up for good: `{"up_to": id}`, or `{"letters": [{"stream", "n"}]}` | both |
+//! | `POST /v1/deadletters/{destination}/replay` | sends letters again, named in the same way | both |
+//! | `/v1/deadletters/{destination}/{stream}/{n}` | one letter with its event; `PUT` puts another event in its place | both |
+//! | `POST /v1/preview` | what a filter would have sent of the log's events: `{"tenants", "filter", "redact"}` as in a file, or `{"destination": name}` | both |
+//! | `/v1/tail?category=&severity=&action=&tenant=&user=` | events as they become durable, as server-sent events | both |
+//! | `/v1/agent-events?after=&limit=&wait=30s` | the agent's own events, oldest first; waits for the next ones | both |
+//! | `POST /v1/reload` | reads the configuration again | both |
+//! | `/v1/tokens` | the tokens; `POST` makes one and tells its secret this once | both |
+//! | `DELETE /v1/tokens/{name}` | revokes one | both |
+//! | `/v1/session` | who asks, and the CSRF token of their session | both |
+//! | `/`, `/destinations/…`, `/deadletters/…`, `/health`, `/assets/…` | the page, see `control/page/` | both |
+//! | `/login`, `POST /login`, `POST /logout` | a token for a session's cookie, and its end | address |
 //!
 //! | file | what it holds |
 //! |---|---|
-//! | `destinations.rs`, `managed.rs`, `letters.rs` | the handlers of one subject each |
+//! | `destinations.rs`, `managed.rs`, `history.rs`, `episodes.rs`, `letters.rs`, `preview.rs`, `tail.rs`, `agent_events.rs`, `session.rs`, `tokens.rs` | the handlers of one subject each |
+//! | `desk.rs` | how many may ask at once for what takes its time |
 //! | `problem.rs` | what is answered when it does not work |
 //!
 //! What is not found and what somebody may not see are answered alike. Whatever changes something becomes an audit event that says who, what, before and after.
-//! A SIEM that is down makes neither health check fail. The address answers to its own names only and takes nothing but
-//! GET; the socket is for root and the agent's user by its mode.
+//! A SIEM that is down makes neither health check fail. The socket is for root and the agent's user by its mode. On the
+//! address everything lies below `admin.base_path`, and what stands under `/v1/` or is a page asks who is there
+//! (`access/door.rs`); `/metrics` and `/status` do with `admin.metrics_need_token`. Those and the health checks lie beside
+//! the base path as well, for machines that ask the node itself.
 
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::body::{Bytes, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use axum::middleware::{self, Next};
+use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
 use axum::{Json, Router};
 use tokio::sync::{mpsc, oneshot};
 
+pub(super) use self::desk::Desk;
 pub(super) use self::problem::Problem;
-use crate::control::access::{Admin, Person, through_the_socket};
+use crate::control::access::{self, Access, Insider, Operator, Person, through_the_socket};
+use crate::control::history::History;
 use crate::control::managed::Managed;
 use crate::control::picture::{Detail, Picture};
 use crate::control::reload::Reloaded;
 use crate::control::watch::Watch;
 use crate::control::{metrics, page, status};
-use crate::ingest::http::guard::check_source;
 use crate::node::{Hands, View};
 use crate::runtime::clock;
 
+<<<<<<< HEAD
+=======
+mod agent_events;
+mod desk;
+>>>>>>> main
 pub(super) mod destinations;
+mod episodes;
+mod history;
 pub(super) mod letters;
+<<<<<<< HEAD
 pub(super) mod managed;
+=======
+mod managed;
+mod preview;
+>>>>>>> main
 mod problem;
+mod session;
+mod tail;
+mod tokens;
 
 /// What all handlers share.
 pub(super) struct Panel {
     pub(super) view: View,
     pub(super) hands: Hands,
+    /// Who may pass, and who has.
+    pub(super) access: Access,
     pub(super) watch: Mutex<Watch>,
+    pub(super) history: Mutex<History>,
     /// Settings that wait for a restart, in words.
     pub(super) needs_restart: Mutex<Option<String>>,
     /// Held while a replay is asked for, until the shards have said that it runs.
     pub(super) replays: tokio::sync::Mutex<()>,
+    /// For what takes its time.
+    pub(super) desk: Desk,
     /// What changes of destinations share.
     pub(super) managed: Managed,
     /// Leads to whoever owns the node.
@@ -106,6 +139,10 @@ impl Panel {
         self.watch.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    pub(super) fn history(&self) -> MutexGuard<'_, History> {
+        self.history.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The whole agent as it is now.
     pub(super) fn status(&self) -> status::Status {
         let needs_restart = self.needs_restart.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -120,36 +157,55 @@ impl Panel {
 pub(super) type Shared = State<Arc<Panel>>;
 
 /// What the address answers.
-pub(super) fn for_address(panel: Arc<Panel>, listen: SocketAddr) -> Router {
-    let guard = move |request: Request, next: Next| async move {
-        match check_source(request.uri(), request.headers(), listen, &[]) {
-            Ok(()) => next.run(request).await,
-            Err(problem) => problem.into_response(),
-        }
+pub(super) fn for_address(panel: Arc<Panel>) -> Router {
+    let door = middleware::from_fn_with_state(Arc::clone(&panel), access::let_in);
+    let inside = api().merge(page::routes(Arc::clone(&panel))).merge(access::routes_inside());
+    let inside = inside.fallback(not_found).layer(door);
+    let outside = health_checks().merge(access::routes()).merge(page::assets());
+    let whole = watched(&panel).merge(outside).merge(inside);
+    let router = match panel.access.base_path() {
+        "" => whole,
+        base => Router::new().nest(base, whole).merge(watched(&panel)).merge(health_checks()).fallback(not_found),
     };
-    common().fallback(not_found).layer(middleware::from_fn(guard)).with_state(panel)
+    router.layer(middleware::from_fn_with_state(Arc::clone(&panel), access::guard)).with_state(panel)
 }
 
 /// What the socket answers.
 pub(super) fn for_socket(panel: Arc<Panel>) -> Router {
-    common()
-        .route("/v1/status", only_get(get(whole_status)))
-        .merge(destinations::routes())
-        .merge(managed::routes())
-        .merge(letters::routes())
-        .route("/v1/reload", only_post(post(reload)))
-        .merge(page::routes(Arc::clone(&panel)))
-        .fallback(not_found)
-        .layer(middleware::from_fn(through_the_socket))
-        .with_state(panel)
+    let page = page::routes(Arc::clone(&panel)).merge(page::assets());
+    let router = api().merge(page).merge(watching()).merge(health_checks()).fallback(not_found);
+    router.layer(middleware::from_fn(through_the_socket)).with_state(panel)
 }
 
-fn common() -> Router<Arc<Panel>> {
+/// What is for people and their programs.
+fn api() -> Router<Arc<Panel>> {
     Router::new()
-        .route("/metrics", only_get(get(scrape)))
-        .route("/livez", only_get(get(livez)))
-        .route("/readyz", only_get(get(readyz)))
-        .route("/status", only_get(get(whole_status)))
+        .route("/v1/status", only_get(get(status_for_insiders)))
+        .merge(destinations::routes())
+        .merge(managed::routes())
+        .merge(history::routes())
+        .merge(episodes::routes())
+        .merge(letters::routes())
+        .merge(preview::routes())
+        .merge(tail::routes())
+        .merge(agent_events::routes())
+        .merge(session::routes())
+        .merge(tokens::routes())
+        .route("/v1/reload", only_post(post(reload)))
+}
+
+/// What machines watch, behind its door.
+fn watched(panel: &Arc<Panel>) -> Router<Arc<Panel>> {
+    watching().layer(middleware::from_fn_with_state(Arc::clone(panel), access::let_watch))
+}
+
+fn watching() -> Router<Arc<Panel>> {
+    Router::new().route("/metrics", only_get(get(scrape))).route("/status", only_get(get(whole_status)))
+}
+
+/// What says no more than that it is well, to anybody.
+fn health_checks() -> Router<Arc<Panel>> {
+    Router::new().route("/livez", only_get(get(livez))).route("/readyz", only_get(get(readyz)))
 }
 
 pub(super) fn only_get(router: MethodRouter<Arc<Panel>>) -> MethodRouter<Arc<Panel>> {
@@ -161,11 +217,13 @@ pub(super) fn only_post(router: MethodRouter<Arc<Panel>>) -> MethodRouter<Arc<Pa
 }
 
 async fn not_found() -> Problem {
-    Problem::new(StatusCode::NOT_FOUND, "there are /metrics, /livez, /readyz and /status".to_owned())
+    Problem::new(StatusCode::NOT_FOUND, "there is nothing here".to_owned())
+        .advise("there are /metrics, /livez, /readyz and /status, and /v1/status, /v1/destinations and more under /v1/")
 }
 
 async fn scrape(State(panel): Shared) -> Response {
-    let text = metrics::render(&panel.view, clock::now());
+    let rate = panel.watch().rate();
+    let text = metrics::render(&panel.view, rate, clock::now());
     ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
 }
 
@@ -189,7 +247,11 @@ async fn whole_status(State(panel): Shared) -> Response {
     ([(CACHE_CONTROL, "no-store")], Json(panel.status())).into_response()
 }
 
-async fn reload(State(panel): Shared, Admin(person): Admin) -> Result<Response, Problem> {
+async fn status_for_insiders(panel: Shared, _: Insider) -> Response {
+    whole_status(panel).await
+}
+
+async fn reload(State(panel): Shared, Operator(person): Operator) -> Result<Response, Problem> {
     let (reply, answer) = oneshot::channel();
     let stops = || Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the agent is stopping".to_owned());
     panel.orders.send(Order { person, part: Part::Everything, reply }).await.map_err(|_| stops())?;
@@ -212,6 +274,29 @@ pub(super) async fn body(request: Request, max: usize) -> Result<Bytes, Problem>
     to_bytes(request.into_body(), max).await.map_err(too_long)
 }
 
+/// The parameters of a query, decoded as forms are (WHATWG URL, section 5.1).
+fn query(text: &str) -> Vec<(String, String)> {
+    let pair = |pair: &str| {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        (decoded(name), decoded(value))
+    };
+    text.split('&').filter(|pair| !pair.is_empty()).map(pair).collect()
+}
+
+/// What `%41` and `+` stand for; a `%` without two digits stands for itself.
+fn decoded(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((first, behind)) = rest.split_first() {
+        let digits = behind.first_chunk().filter(|digits: &&[u8; 2]| digits.iter().all(u8::is_ascii_hexdigit));
+        let digits = digits.and_then(|digits| std::str::from_utf8(digits).ok());
+        let coded = digits.filter(|_| *first == b'%').and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        bytes.push(coded.unwrap_or(if *first == b'+' { b' ' } else { *first }));
+        rest = if coded.is_some() { &behind[2..] } else { behind };
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
 /// A number in a query, which holds nothing else here.
 fn number(query: &str, key: &str) -> Result<Option<u64>, Problem> {
     let value = query.split('&').find_map(|pair| pair.strip_prefix(key)?.strip_prefix('='));
@@ -230,6 +315,19 @@ mod tests {
         assert_eq!(number("", "limit").ok().flatten(), None);
         assert_eq!(number("limit=", "limit").err().map(|problem| problem.status), Some(StatusCode::BAD_REQUEST));
         assert_eq!(number("limit=-1", "limit").err().map(|problem| problem.status), Some(StatusCode::BAD_REQUEST));
+    }
+
+    #[test]
+    fn parameters_are_decoded_as_forms_are() {
+        let owned = |pairs: &[(&str, &str)]| -> Vec<(String, String)> {
+            pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+        };
+        assert_eq!(
+            query("user=a%40x.org&tenant=a+b&tenant=&x"),
+            owned(&[("user", "a@x.org"), ("tenant", "a b"), ("tenant", ""), ("x", "")])
+        );
+        assert_eq!(query("a=%&b=%4&c=%+1&d=%C3%A9"), owned(&[("a", "%"), ("b", "%4"), ("c", "% 1"), ("d", "é")]));
+        assert_eq!(query(""), []);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use axum::http::header::{ALLOW, CONTENT_TYPE, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
+use crate::config;
 use crate::control::destinations::Unknown;
 use crate::control::managed::tell::Error;
 
@@ -29,6 +30,20 @@ impl Problem {
         Problem { advice: Some(advice.to_owned()), ..self }
     }
 
+<<<<<<< HEAD
+=======
+    /// Settings that can't be used, each problem in its own words.
+    pub(super) fn settings(problems: &[config::Problem]) -> Problem {
+        let words = problems.iter().map(|problem| match problem.place.key.as_str() {
+            "" => problem.what.clone(),
+            key => format!("{key}: {}", problem.what),
+        });
+        let detail = words.collect::<Vec<_>>().join("; ");
+        let advice = problems.iter().map(|problem| problem.advice.as_str()).collect::<Vec<_>>().join("; ");
+        Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail).advise(&advice)
+    }
+
+>>>>>>> main
     /// The same with everything that is wrong with what was sent, key by key.
     pub(in crate::control) fn with_errors(self, errors: &[Error]) -> Problem {
         Problem { errors: errors.to_vec(), ..self }

@@ -60,7 +60,6 @@ pub(super) fn routes(panel: Arc<Panel>) -> Router<Arc<Panel>> {
         .merge(letters::routes())
         .merge(health::routes())
         .layer(middleware::from_fn_with_state(panel, in_words))
-        .merge(assets())
 }
 
 /// Style, script and icon, which anybody may see.

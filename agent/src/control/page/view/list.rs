@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use super::frame::{Frame, Place};
 use super::parts::{badge, headroom, waiting, wants_attention};
 use super::words::{count, many, rate, size, span, time, time_or};
-use crate::control::picture::badness;
+use crate::control::states::badness;
 use crate::control::status::DestinationStatus;
 
 /// One destination of the list.

@@ -33,7 +33,7 @@ pub(super) mod tests {
 
     use super::frame::Frame;
     use crate::control::access::{Person, Reach, Role, Via};
-    use crate::control::status::{BooksStatus, DestinationStatus, LatencyStatus, RequestsStatus};
+    use crate::control::status::{BooksStatus, DestinationStatus, LagTrend, LatencyStatus, RequestsStatus};
 
     /// A destination with nothing counted.
     pub(in crate::control::page) fn status(name: &str, state: &str) -> DestinationStatus {
@@ -41,12 +41,20 @@ pub(super) mod tests {
             name: name.to_owned(),
             kind: "splunk_hec".to_owned(),
             state: state.to_owned(),
+            code: "active".to_owned(),
             cause: "it accepts events".to_owned(),
             since_ms: Some(0),
+            next: "nothing is to be done".to_owned(),
+            remedy: None,
             pause: None,
             redacted: Vec::new(),
             lag_ms: 0,
+            window_ms: 1_800_000,
+            window_used_ms: 0,
             headroom_ms: 1_800_000,
+            trend: LagTrend::Level,
+            full_in_ms: None,
+            level_in_ms: None,
             unread: 0,
             books: BooksStatus {
                 judged: 0,
@@ -63,6 +71,7 @@ pub(super) mod tests {
             delivered_bytes: 0,
             events_per_second: 0.0,
             last_success_ms: None,
+            last_statement_ms: None,
             last_failure: None,
             replay: None,
             latency: LatencyStatus::default(),

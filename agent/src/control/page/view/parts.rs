@@ -5,7 +5,7 @@ use maud::{Markup, html};
 
 use super::words::{part_of, span, time};
 use crate::cli::status::progress;
-use crate::control::picture::badness;
+use crate::control::states::badness;
 use crate::control::status::{DestinationStatus, ReplayStatus};
 
 /// How a state is shown: the word for it, and how much it wants to be seen.
