@@ -369,7 +369,7 @@ fn load(
     let (mut config, warnings) = match part {
         Part::Everything => Config::load(path, surroundings)?,
         Part::Managed { written } => {
-            let files = crate::config::managed::files(&running.agent.state_dir);
+            let files = crate::config::managed::files(&running.agent.state_dir)?;
             let (config, _) = running.with_managed(&files, surroundings);
             let refused = config.misconfigured.iter().filter(|known| written.contains(&known.key));
             let problems: Vec<Problem> = refused.flat_map(|known| known.problems.clone()).collect();

@@ -21,7 +21,7 @@ use crate::config::{Config, Destination, Weight, editable, table_of};
 use crate::control::access::{Admin, Person, Reach};
 use crate::control::destinations::{Tested, find_for, settings, tested_event};
 use crate::control::managed::tell::{Changed, Editable, Error, OriginTold};
-use crate::control::managed::{Condition, Wish, carry_out, made_by, name_of, plan, tag_of_all, tag_of_one};
+use crate::control::managed::{Condition, Wish, carry_out, made_by, name_of, not_known, plan, tag_of_all, tag_of_one};
 use crate::control::reload;
 use crate::probe::{Question, Report, probe_here};
 
@@ -56,7 +56,7 @@ fn beside(name: &'static str, posted: MethodRouter<Arc<Panel>>) -> MethodRouter<
 async fn list_tagged(State(panel): Shared, person: Person) -> Result<Response, Problem> {
     let mut response = list(State(Arc::clone(&panel)), person).await;
     let tagged = off_the_thread(move || {
-        let files = files::files(&panel.view.config().agent.state_dir);
+        let files = known_files(&panel.view.config())?;
         let texts = files.iter().map(|file| (file.key.as_str(), file.text())).collect();
         tag_header(&mut response, Some(tag_of_all(&texts)));
         Ok(response)
@@ -160,7 +160,7 @@ pub(in crate::control) fn editable_of(
         let tag = tag_of_one(&Value::from(settings(known)).to_string());
         return Ok((Editable { origin, settings_json: None, secrets: Vec::new(), problems: Vec::new() }, tag));
     }
-    let files = files::files(&config.agent.state_dir);
+    let files = known_files(config)?;
     let file: Option<&ManagedFile> = files.iter().find(|file| name_of(file).as_deref() == Some(name));
     // What can't be used has no tenants, so it is for those who see all of them.
     let Some(file) = file.filter(|_| known.is_ok() || sees_all) else {
@@ -172,6 +172,10 @@ pub(in crate::control) fn editable_of(
     let editable =
         Editable { origin: OriginTold::Managed, settings_json, secrets: secrets.unwrap_or_default(), problems };
     Ok((editable, tag_of_one(file.text())))
+}
+
+fn known_files(config: &Config) -> Result<Vec<ManagedFile>, Problem> {
+    files::files(&config.agent.state_dir).map_err(|found| not_known(&found))
 }
 
 fn gone(name: &str) -> Problem {
@@ -217,7 +221,7 @@ pub(in crate::control) async fn off_with(
     let (panel, person) = (Arc::clone(panel), person.clone());
     let planned = tokio::task::spawn_blocking(move || {
         let config = panel.view.config();
-        let files = files::files(&config.agent.state_dir);
+        let files = known_files(&config)?;
         let plan = plan(&config, &files, &person, &wish, &panel.managed.surroundings)?;
         made_by(&plan).cloned().ok_or_else(failed)
     });
