@@ -1,25 +1,32 @@
 //! What the two text formats have in common: a header, then keys with values, from a table.
 
-use super::{Address, Seen};
+use wide::u8x16;
+
+use super::Seen;
+use super::glue::Glue;
 use crate::catalogue::{Fact, Outcome};
 use crate::event::Field;
-use crate::json::{unescaped, write_number};
+use crate::json::{unescape_into, write_number};
 use crate::members::has_only_fields;
+use crate::plain::{is, is_below, unmarked_length};
 
 /// A key of a text format, and what it is filled from.
 pub(super) struct Key {
-    pub(super) key: &'static str,
+    /// The key, with what parts it from the one before.
+    opening: Glue,
     /// Another key that says what this one means, and its value.
-    pub(super) label: Option<(&'static str, &'static str)>,
+    label: Option<Glue>,
     /// Bytes that a value may have; 0 for no limit.
-    pub(super) max: usize,
-    pub(super) value: Value,
+    max: usize,
+    value: Value,
 }
 
 /// What a key is filled from.
 pub(super) enum Value {
     /// A field.
     Field(Field),
+    /// The field that a closure chooses.
+    FieldOf(fn(&Seen<'_>) -> Option<Field>),
     /// Some text, as written in the event.
     Written(for<'a> fn(&Seen<'a>) -> Option<&'a [u8]>),
     /// A word that depends on the event; empty for nothing.
@@ -38,18 +45,17 @@ pub(super) enum Value {
     Cut,
 }
 
-pub(super) const fn key(key: &'static str, max: usize, value: Value) -> Key {
-    Key { key, label: None, max, value }
-}
+impl Key {
+    /// `separator` is one character.
+    pub(super) const fn new(separator: &str, key: &str, max: usize, value: Value) -> Key {
+        Key { opening: Glue::new([separator, key, "="]), label: None, max, value }
+    }
 
-pub(super) const fn labelled(
-    key: &'static str,
-    label: &'static str,
-    says: &'static str,
-    max: usize,
-    value: Value,
-) -> Key {
-    Key { key, label: Some((label, says)), max, value }
+    /// With another key that says what it means.
+    pub(super) const fn labelled(mut self, separator: &str, label: &str, says: &str) -> Key {
+        self.label = Some(Glue::new([separator, label, "=", says]));
+        self
+    }
 }
 
 /// Appends UTF-8 without escapes as the format wants it.
@@ -57,8 +63,6 @@ pub(super) type WriteText = fn(&[u8], &mut Vec<u8>);
 
 /// How the values of a format are written.
 pub(super) struct Dialect {
-    /// Between two keys.
-    pub(super) separator: u8,
     /// Appends a value.
     pub(super) write: WriteText,
 }
@@ -68,13 +72,9 @@ impl Dialect {
     pub(super) fn write_keys(&self, keys: &[Key], seen: &Seen<'_>, buffer: &mut String, out: &mut Vec<u8>) {
         let mut is_cut = seen.is_cut();
         let mut is_first = true;
-        for Key { key, label, max, value } in keys {
+        for Key { opening, label, max, value } in keys {
             let before = out.len();
-            if !is_first {
-                out.push(self.separator);
-            }
-            out.extend_from_slice(key.as_bytes());
-            out.push(b'=');
+            opening.write_but(is_first, out);
             let start = out.len();
             is_cut |= self.write_value(value, *max, is_cut, seen, buffer, out);
             if out.len() == start {
@@ -82,11 +82,8 @@ impl Dialect {
                 continue;
             }
             is_first = false;
-            if let Some((label, says)) = label {
-                out.push(self.separator);
-                out.extend_from_slice(label.as_bytes());
-                out.push(b'=');
-                out.extend_from_slice(says.as_bytes());
+            if let Some(label) = label {
+                label.write(out);
             }
         }
     }
@@ -102,8 +99,12 @@ impl Dialect {
         out: &mut Vec<u8>,
     ) -> bool {
         match value {
-            Value::Field(field) => self.write_written(seen.text(*field), max, buffer, out),
-            Value::Written(find) => self.write_written(find(seen), max, buffer, out),
+            Value::Field(field) => self.write_field(*field, max, seen, buffer, out),
+            Value::FieldOf(choose) => choose(seen).is_some_and(|field| self.write_field(field, max, seen, buffer, out)),
+            Value::Written(find) => {
+                let written = find(seen).unwrap_or_default();
+                self.write_written(written, memchr::memchr(b'\\', written).is_some(), max, buffer, out)
+            }
             Value::Chosen(choose) => {
                 out.extend_from_slice(choose(seen).as_bytes());
                 false
@@ -130,14 +131,25 @@ impl Dialect {
         }
     }
 
+    fn write_field(&self, field: Field, max: usize, seen: &Seen<'_>, buffer: &mut String, out: &mut Vec<u8>) -> bool {
+        let Some(written) = seen.text(field) else { return false };
+        self.write_written(written, seen.event.index.has_escapes(field), max, buffer, out)
+    }
+
     /// Appends what a JSON string says.
-    fn write_written(&self, written: Option<&[u8]>, max: usize, buffer: &mut String, out: &mut Vec<u8>) -> bool {
-        let Some(written) = written else { return false };
-        if memchr::memchr(b'\\', written).is_none() {
+    fn write_written(
+        &self,
+        written: &[u8],
+        has_escapes: bool,
+        max: usize,
+        buffer: &mut String,
+        out: &mut Vec<u8>,
+    ) -> bool {
+        if !has_escapes {
             return self.write_text(written, max, out);
         }
         buffer.clear();
-        buffer.extend(unescaped(std::str::from_utf8(written).unwrap_or_default()));
+        unescape_into(std::str::from_utf8(written).unwrap_or_default(), buffer);
         self.write_text(buffer.as_bytes(), max, out)
     }
 
@@ -194,7 +206,10 @@ impl Dialect {
 pub(super) type Exchange = (u8, &'static [u8]);
 
 /// The longest beginning of `text` of at most `max` bytes that ends where a character does.
-fn utf8_prefix(text: &[u8], max: usize) -> &[u8] {
+pub(super) fn utf8_prefix(text: &[u8], max: usize) -> &[u8] {
+    if text.len() <= max {
+        return text;
+    }
     let is_inside = |at: &usize| text.get(*at).is_some_and(|byte| byte & 0xc0 == 0x80);
     let end = (0..=max.min(text.len())).rev().find(|at| !is_inside(at)).unwrap_or(0);
     &text[..end]
@@ -230,31 +245,19 @@ pub(super) fn write_exchanged<const COUNT: usize>(
     }
 }
 
-fn trimmed(text: &[u8]) -> &[u8] {
-    let Some(first) = text.iter().position(|byte| *byte != b' ') else { return &[] };
-    let last = text.iter().rposition(|byte| *byte != b' ').unwrap_or(first);
-    &text[first..=last]
+/// How many bytes at the start need no second look: none of `specials`, no control character, not [`C1_LEAD`].
+fn plain_length<const COUNT: usize>(bytes: &[u8], specials: [u8; COUNT]) -> usize {
+    unmarked_length(bytes, |block: u8x16| {
+        let controls = is_below(block, b' ') | is(block, DELETE) | is(block, C1_LEAD);
+        specials.into_iter().fold(controls, |marks, special| marks | is(block, special))
+    })
 }
 
-/// How many bytes at the start need no second look: none of `specials`, no control character, not [`C1_LEAD`].
-///
-/// Looks at eight bytes at a time. In each word the lowest marked byte is exact; marks above it may be borrow from it.
-fn plain_length<const COUNT: usize>(bytes: &[u8], specials: [u8; COUNT]) -> usize {
-    let (words, tail) = bytes.as_chunks::<8>();
-    for (nth, word) in words.iter().enumerate() {
-        let word = u64::from_le_bytes(*word);
-        let mut marks = word.wrapping_sub(ONES * 0x20) & !word;
-        for special in specials.into_iter().chain([DELETE, C1_LEAD]) {
-            let equal = word ^ (ONES * u64::from(special));
-            marks |= equal.wrapping_sub(ONES) & !equal;
-        }
-        marks &= ONES * 0x80;
-        if marks != 0 {
-            return nth * 8 + marks.trailing_zeros() as usize / 8;
-        }
+fn trimmed(mut text: &[u8]) -> &[u8] {
+    while let [b' ', rest @ ..] | [rest @ .., b' '] = text {
+        text = rest;
     }
-    let is_plain = |byte: &&u8| !byte.is_ascii_control() && **byte != C1_LEAD && !specials.contains(byte);
-    words.len() * 8 + tail.iter().take_while(is_plain).count()
+    text
 }
 
 /// `success` or `failure`, where that is known.
@@ -271,15 +274,9 @@ pub(super) fn reason<'a>(seen: &Seen<'a>) -> Option<&'a [u8]> {
     seen.fact(Fact::Reason)?.strip_prefix(b"\"")?.strip_suffix(b"\"")
 }
 
-/// The field `ip` if it holds one of these.
-pub(super) fn ip_if<'a>(seen: &Seen<'a>, kinds: &[Address]) -> Option<&'a [u8]> {
-    kinds.contains(&seen.address).then(|| seen.text(Field::Ip)).flatten()
-}
-
 /// In UTF-8 the control characters U+0080 to U+009F are this byte and one of 0x80 to 0x9f.
 const C1_LEAD: u8 = 0xc2;
 const DELETE: u8 = 0x7f;
-const ONES: u64 = u64::MAX / 255;
 
 #[cfg(test)]
 mod tests {
