@@ -28,16 +28,16 @@ pub(crate) fn is(block: u8x16, byte: u8) -> u8x16 {
     block.simd_eq(u8x16::splat(byte))
 }
 
-/// Marks the bytes below `byte`.
+/// Marks the bytes below `byte`, which is not 0.
 #[inline(always)]
 pub(crate) fn is_below(block: u8x16, byte: u8) -> u8x16 {
-    block.simd_lt(u8x16::splat(byte))
+    block.min(u8x16::splat(byte - 1)).simd_eq(block)
 }
 
-/// Marks the bytes above `byte`.
+/// Marks the bytes above `byte`, which is not 255.
 #[inline(always)]
 pub(crate) fn is_above(block: u8x16, byte: u8) -> u8x16 {
-    block.simd_gt(u8x16::splat(byte))
+    block.max(u8x16::splat(byte + 1)).simd_eq(block)
 }
 
 /// Fewer bytes than a block, and zeros behind them. Put together of two halves that overlap, because a copy of any length

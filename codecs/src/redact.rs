@@ -420,6 +420,7 @@ impl std::fmt::Debug for Redaction {
 
 impl Edits {
     /// The string in place of the one whose opening quote stands at `at`, if it is another one. It has no escapes.
+    #[inline(never)]
     pub(crate) fn string(&self, at: usize) -> Option<&[u8]> {
         let edit = self.list.iter().find(|edit| edit.start == at)?;
         Some(self.text_of(edit)).filter(|text| text.starts_with(b"\""))

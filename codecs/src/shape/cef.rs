@@ -11,7 +11,7 @@
 //! Source: "ArcSight Common Event Format (CEF) Implementation Standard", version 27.
 
 use super::glue::Glue;
-use super::text::{Dialect, Exchange, Key, Value, outcome, reason, utf8_prefix, write_exchanged};
+use super::text::{Dialect, Exchange, Key, Value, outcome, reason, utf8_prefix, write_exchanged, write_keys};
 use super::{Address, MAPPING_VERSION, PRODUCT, Seen, VENDOR};
 use crate::event::Field;
 use crate::json::write_number;
@@ -26,7 +26,7 @@ pub(super) fn write(seen: &Seen<'_>, buffer: &mut String, out: &mut Vec<u8>) {
     out.push(b'|');
     write_number(u64::from(seen.event.severity().cef()), out);
     out.push(b'|');
-    Dialect { write: write_value }.write_keys(EXTENSION, seen, buffer, out);
+    write_keys::<Cef>(EXTENSION, seen, buffer, out);
 }
 
 static HEADER: Glue = Glue::new(["CEF:0|", VENDOR, "|", PRODUCT, "|", MAPPING_VERSION, "|"]);
@@ -89,9 +89,14 @@ fn write_header(text: &[u8], out: &mut Vec<u8>) {
     write_exchanged(text, [b'|', b'\\'], &EXCHANGED, out);
 }
 
-fn write_value(text: &[u8], out: &mut Vec<u8>) {
-    const EXCHANGED: [Exchange; 4] = [(b'=', b"\\="), (b'\\', b"\\\\"), (b'\n', b"\\n"), (b'\r', b"\\r")];
-    write_exchanged(text, [b'=', b'\\'], &EXCHANGED, out);
+struct Cef;
+
+impl Dialect for Cef {
+    #[inline]
+    fn write(text: &[u8], out: &mut Vec<u8>) {
+        const EXCHANGED: [Exchange; 4] = [(b'=', b"\\="), (b'\\', b"\\\\"), (b'\n', b"\\n"), (b'\r', b"\\r")];
+        write_exchanged(text, [b'=', b'\\'], &EXCHANGED, out);
+    }
 }
 
 /// Bytes of a class id.

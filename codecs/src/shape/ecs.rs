@@ -5,7 +5,7 @@
 //!
 //! Sources: "ECS field reference" and "ECS categorization fields", 9.4.
 
-use super::table::{JsonShape, Member, Value, address, field, fixed, member, no_address, write_words};
+use super::table::{JsonShape, Member, Value, address, field, fixed, member, no_address, within};
 use super::{Seen, extension};
 use crate::catalogue::{Fact, Outcome};
 use crate::event::Field;
@@ -21,8 +21,8 @@ const MEMBERS: &[Member] = &[
         "event",
         Value::Object(&[
             field("id", Field::EventId),
-            member("category", Value::Composed(|seen, out| write_words(seen.row.ecs.category, out))),
-            member("type", Value::Composed(|seen, out| write_words(seen.row.ecs.kind, out))),
+            member("category", Value::Words(|seen| seen.row.ecs.category)),
+            member("type", Value::Words(|seen| seen.row.ecs.kind)),
             field("action", Field::Action),
             member("outcome", Value::Chosen(outcome)),
             member("reason", Value::Json(|seen| text_fact(seen, Fact::Reason))),
@@ -31,8 +31,8 @@ const MEMBERS: &[Member] = &[
             fixed(r#""kind":"event","module":"scaidrive","dataset":"scaidrive.audit""#),
         ]),
     ),
-    member("log", Value::Object(&[member("level", Value::Chosen(|seen| seen.event.severity().as_str()))])),
-    member("organization", Value::Object(&[field("id", Field::TenantId)])),
+    within("log", member("level", Value::Chosen(|seen| seen.event.severity().as_str()))),
+    within("organization", field("id", Field::TenantId)),
     member(
         "user",
         Value::Object(&[
@@ -41,8 +41,8 @@ const MEMBERS: &[Member] = &[
             member("name", Value::FieldOf(|seen| seen.who())),
         ]),
     ),
-    member("source", Value::Object(&[member("ip", Value::FieldOf(address))])),
-    member("client", Value::Object(&[member("ip", Value::FieldOf(address))])),
+    within("source", member("ip", Value::FieldOf(address))),
+    within("client", member("ip", Value::FieldOf(address))),
     member(
         "file",
         Value::Object(&[
@@ -52,7 +52,7 @@ const MEMBERS: &[Member] = &[
             member("extension", Value::Written(|seen| extension(name(seen)?))),
         ]),
     ),
-    member("user_agent", Value::Object(&[field("original", Field::UserAgent)])),
+    within("user_agent", field("original", Field::UserAgent)),
     member(
         "related",
         Value::Object(&[

@@ -30,6 +30,18 @@ impl Glue {
         glue
     }
 
+    /// This one and another behind it, but for the comma that the other begins with.
+    pub(super) const fn followed_by(mut self, other: &Glue) -> Glue {
+        let mut at = 1;
+        while at < other.length as usize {
+            self.block[self.length as usize] = other.block[at];
+            self.length += 1;
+            at += 1;
+        }
+        assert!(self.length as usize <= GLUE_MAX, "glue is short");
+        self
+    }
+
     /// Appends it.
     #[inline]
     pub(super) fn write(&self, out: &mut Vec<u8>) {

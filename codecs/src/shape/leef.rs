@@ -9,7 +9,7 @@
 //! Source: "QRadar DSM Configuration Guide", chapters "LEEF event components" and "Predefined LEEF event attributes".
 
 use super::glue::Glue;
-use super::text::{Dialect, Exchange, Key, Value, outcome, reason, utf8_prefix, write_exchanged};
+use super::text::{Dialect, Exchange, Key, Value, outcome, reason, utf8_prefix, write_exchanged, write_keys};
 use super::{Address, MAPPING_VERSION, PRODUCT, Seen, VENDOR};
 use crate::event::Field;
 use crate::time::write_leef;
@@ -21,13 +21,22 @@ pub(super) fn write(seen: &Seen<'_>, buffer: &mut String, out: &mut Vec<u8>) {
     const EXCHANGED: [Exchange; 1] = [(b'|', b"_")];
     write_exchanged(utf8_prefix(action, EVENT_ID_MAX), [b'|'], &EXCHANGED, out);
     out.extend_from_slice(b"|x09|");
-    Dialect { write: |text, out| write_exchanged(text, [], &[], out) }.write_keys(ATTRIBUTES, seen, buffer, out);
+    write_keys::<Leef>(ATTRIBUTES, seen, buffer, out);
 }
 
 static HEADER: Glue = Glue::new(["LEEF:2.0|", VENDOR, "|", PRODUCT, "|", MAPPING_VERSION, "|"]);
 
 const fn key(key: &str, max: usize, value: Value) -> Key {
     Key::new("\t", key, max, value)
+}
+
+struct Leef;
+
+impl Dialect for Leef {
+    #[inline]
+    fn write(text: &[u8], out: &mut Vec<u8>) {
+        write_exchanged(text, [], &[], out);
+    }
 }
 
 /// The predefined attributes, then our own, which QRadar has to be told about.

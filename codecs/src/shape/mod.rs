@@ -23,8 +23,8 @@ use crate::catalogue::{Action, Fact, Outcome, fallback, known};
 use crate::event::{Event, Field};
 use crate::filter::Scratch;
 use crate::format::{Entry, Unfit};
-use crate::json::{escaped_prefix, inside, write_escaped};
-use crate::members::{self, leading_members, lookup, unknown_members, write_siem};
+use crate::json::{escaped_prefix, inside, unescape_into, write_escaped};
+use crate::members::{self, is_strict, leading_members, lookup, unknown_members, write_siem};
 
 mod asim;
 mod cef;
@@ -275,6 +275,8 @@ pub(crate) struct Seen<'a> {
     pub(crate) address: Address,
     /// Each text as it goes out, with its quotes; nothing for one that says nothing.
     texts: [&'a [u8]; Field::COUNT],
+    /// The event's time with its quotes, if strict readers take it as it is written.
+    time: Option<&'a [u8]>,
     /// The two parts of `resource_path` as written; see [`split_path`].
     folder: &'a [u8],
     name: &'a [u8],
@@ -335,19 +337,17 @@ impl<'a> Seen<'a> {
         text: &mut String,
         other: &'a mut String,
     ) -> Seen<'a> {
-        let action = event.meaning(Field::Action, text).unwrap_or_default();
-        let row = match known(action) {
-            Some(row) => row,
-            None => fallback(action, event.meaning(Field::Category, other).unwrap_or_default()),
-        };
-        let outcome = row.outcome_of(action);
-        let address = Address::of(event.meaning(Field::Ip, text).unwrap_or_default());
-        let payload = kept_payload(event, limits.payload);
         let mut texts = texts(event);
+        let action = meaning(event, &texts, Field::Action, text);
+        let row = known(action).unwrap_or_else(|| fallback(action, meaning(event, &texts, Field::Category, other)));
+        let outcome = row.outcome_of(action);
+        let address = Address::of(meaning(event, &texts, Field::Ip, text));
+        let payload = kept_payload(event, limits.payload);
         let is_text_cut = limits.cut(&mut texts, other);
         let is_cut = limits.is_marked || is_text_cut || payload.as_ref().is_some_and(|kept| kept.is_cut);
         let (folder, name) = split_path(inside(texts[Field::ResourcePath as usize]));
-        Seen { event, entry, row, outcome, address, texts, folder, name, limits, payload, is_cut }
+        let time = Some(texts[Field::Timestamp as usize]).filter(|time| is_strict(inside(time)));
+        Seen { event, entry, row, outcome, address, texts, time, folder, name, limits, payload, is_cut }
     }
 
     /// The last part of `resource_path`.
@@ -447,10 +447,25 @@ impl<'a> Seen<'a> {
 /// Each text of the event with its quotes, but for empty ones.
 fn texts<'a>(event: &Event<'a>) -> [&'a [u8]; Field::COUNT] {
     let mut texts = [&b""[..]; Field::COUNT];
-    for (text, field) in texts.iter_mut().zip(Field::ALL).take(Field::Payload as usize) {
-        *text = event.quoted(field).filter(|quoted| quoted.len() > EMPTY.len()).unwrap_or_default();
+    for (text, field) in texts.iter_mut().zip(&Field::ALL[..Field::Payload as usize]) {
+        if let Some(quoted) = event.quoted(*field)
+            && quoted.len() > EMPTY.len()
+        {
+            *text = quoted;
+        }
     }
     texts
+}
+
+/// What a text says; `room` is for one with escapes.
+fn meaning<'s>(event: &Event<'_>, texts: &[&'s [u8]; Field::COUNT], field: Field, room: &'s mut String) -> &'s [u8] {
+    let written = inside(texts[field as usize]);
+    if !event.index.has_escapes(field) {
+        return written;
+    }
+    room.clear();
+    unescape_into(std::str::from_utf8(written).unwrap_or_default(), room);
+    room.as_bytes()
 }
 
 impl Limits {
@@ -477,19 +492,19 @@ impl Limits {
 
 /// Whether it is an address of IPv4 as most are written, which is quicker to tell than what the library parses.
 fn is_plain_v4(text: &[u8]) -> bool {
-    let mut count = 0;
-    let is_number = |number: &[u8]| {
-        count += 1;
-        matches!(
-            number,
-            [b'0'..=b'9']
-                | [b'1'..=b'9', b'0'..=b'9']
-                | [b'1', b'0'..=b'9', b'0'..=b'9']
-                | [b'2', b'0'..=b'4', b'0'..=b'9']
-                | [b'2', b'5', b'0'..=b'5']
-        )
-    };
-    text.split(|byte| *byte == b'.').all(is_number) && count == 4
+    let (mut dots, mut number) = (0, None);
+    for byte in text {
+        number = match (byte, number) {
+            (b'.', Some(0..=255)) => {
+                dots += 1;
+                None
+            }
+            (b'0'..=b'9', None) => Some(u32::from(byte - b'0')),
+            (b'0'..=b'9', Some(before @ 1..=255)) => Some(before * 10 + u32::from(byte - b'0')),
+            _ => return false,
+        };
+    }
+    dots == 3 && matches!(number, Some(0..=255))
 }
 
 /// The beginning of the payload that fits into `limit` bytes.

@@ -7,7 +7,7 @@
 //! `type_uid = class_uid * 100 + activity_id`, `time` in epoch milliseconds.
 
 use super::table::{
-    JsonShape, Member, UNKNOWN, Value, address, field, fixed, member, no_address, write_members, write_numbers,
+    JsonShape, Member, UNKNOWN, Value, address, field, fixed, member, no_address, within, write_members, write_numbers,
 };
 use super::{Seen, extension, is_folder};
 use crate::body::Body;
@@ -56,10 +56,7 @@ const MEMBERS: &[Member] = &[
 
 const ACTOR: Member = member(
     "actor",
-    Value::Object(&[
-        member("user", Value::Object(USER)),
-        member("session", Value::Object(&[field("uid", Field::SessionId)])),
-    ]),
+    Value::Object(&[member("user", Value::Object(USER)), within("session", field("uid", Field::SessionId))]),
 );
 
 /// Who did it: a person, or the account that acts alone.
@@ -83,7 +80,7 @@ const ENDPOINT: Member = member(
     ]),
 );
 
-const REQUEST: Member = member("http_request", Value::Object(&[field("user_agent", Field::UserAgent)]));
+const REQUEST: Member = within("http_request", field("user_agent", Field::UserAgent));
 
 const FILE_HOSTING: &[Member] = &[
     ACTOR,
@@ -103,7 +100,7 @@ const FILE_HOSTING: &[Member] = &[
 
 const AUTHENTICATION: &[Member] = &[
     member("user", Value::Object(USER)),
-    member("session", Value::Object(&[field("uid", Field::SessionId)])),
+    within("session", field("uid", Field::SessionId)),
     ENDPOINT,
     REQUEST,
     fixed(r#""service":{"name":"ScaiDrive"}"#),

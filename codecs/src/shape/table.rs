@@ -9,7 +9,7 @@ use super::{Address, Seen};
 use crate::body::Body;
 use crate::event::Field;
 use crate::format::BORROW_MIN;
-use crate::json::{inside, write_number, write_string};
+use crate::json::{write_number, write_string};
 use crate::members::{has_only_fields, is_strict, others, write_timestamp};
 
 /// A JSON shape.
@@ -27,6 +27,8 @@ pub(crate) struct Member {
     /// The key with all that stands around it, up to the first byte that depends on the event.
     opening: Glue,
     value: Value,
+    /// Whether it stands in an object of its own, which then ends behind it.
+    is_within: bool,
 }
 
 /// What a member is filled from.
@@ -43,6 +45,8 @@ pub(super) enum Value {
     Word(&'static str),
     /// A word that depends on the event; empty for nothing.
     Chosen(fn(&Seen<'_>) -> &'static str),
+    /// Words that depend on the event, as an array.
+    Words(fn(&Seen<'_>) -> &'static [&'static str]),
     /// JSON text.
     Json(for<'a> fn(&Seen<'a>) -> Option<&'a [u8]>),
     /// JSON text that is put together; writes nothing for nothing.
@@ -59,9 +63,16 @@ pub(super) const fn member(key: &str, value: Value) -> Member {
     let behind_key = match value {
         Value::Object(_) => "\":{",
         Value::Written(_) | Value::Word(_) | Value::Chosen(_) => "\":\"",
+        Value::Words(_) => "\":[\"",
         _ => "\":",
     };
-    Member { opening: Glue::new([",\"", key, behind_key]), value }
+    Member { opening: Glue::new([",\"", key, behind_key]), value, is_within: false }
+}
+
+/// An object with one member.
+pub(super) const fn within(key: &str, inner: Member) -> Member {
+    let opening = Glue::new([",\"", key, "\":{"]).followed_by(&inner.opening);
+    Member { opening, value: inner.value, is_within: true }
 }
 
 pub(super) const fn field(key: &str, field: Field) -> Member {
@@ -69,7 +80,7 @@ pub(super) const fn field(key: &str, field: Field) -> Member {
 }
 
 pub(super) const fn fixed(members: &'static str) -> Member {
-    Member { opening: Glue::new([","]), value: Value::Fixed(members) }
+    Member { opening: Glue::new([","]), value: Value::Fixed(members), is_within: false }
 }
 
 impl JsonShape {
@@ -101,7 +112,6 @@ impl JsonShape {
             lend_unknown(seen, body);
         }
         lend_payload(seen, body);
-        body.push_glue(b"}}");
     }
 }
 
@@ -117,19 +127,20 @@ fn lend_unknown(seen: &Seen<'_>, body: &mut Body) {
     body.push_glue(b"}");
 }
 
+/// Appends the payload, and the braces that close the root and the event.
 fn lend_payload(seen: &Seen<'_>, body: &mut Body) {
-    let Some(kept) = seen.payload() else { return };
+    let Some(kept) = seen.payload() else { return body.push_glue(b"}}") };
+    let closing: &[u8] = if kept.is_cut { b"}}}" } else { b"}}" };
     if kept.range.len() < BORROW_MIN {
         body.write_glue(|glue| {
             PAYLOAD.write_key(glue);
             seen.event.copy(kept.range.clone(), glue);
+            glue.extend_from_slice(closing);
         });
     } else {
         body.write_glue(|glue| PAYLOAD.write_key(glue));
         seen.entry.lend(seen.event, kept.range.clone(), body);
-    }
-    if kept.is_cut {
-        body.push_glue(b"}");
+        body.push_glue(closing);
     }
 }
 
@@ -146,31 +157,32 @@ impl Member {
         self.opening.key()
     }
 
-    #[inline]
+    #[inline(always)]
     fn write(&self, seen: &Seen<'_>, out: &mut Vec<u8>) {
+        let before = out.len();
         match &self.value {
-            Value::Object(members) => self.write_object(members, seen, out),
             Value::Field(field) => self.write_json(seen.json(*field), out),
             Value::FieldOf(choose) => self.write_json(seen.json_of(choose(seen)), out),
+            Value::Json(find) => self.write_json(find(seen), out),
+            Value::Fixed(members) => self.write_json(Some(members.as_bytes()), out),
+            Value::Time => match seen.time {
+                Some(time) => self.write_json(Some(time), out),
+                None => self.write_composed(write_time, seen, out),
+            },
             Value::Written(find) => self.write_text(find(seen).unwrap_or_default(), out),
             Value::Word(word) => self.write_text(word.as_bytes(), out),
             Value::Chosen(choose) => self.write_text(choose(seen).as_bytes(), out),
-            Value::Json(find) => self.write_json(find(seen), out),
+            Value::Words(choose) => self.write_words(choose(seen), out),
+            Value::Number(find) => self.write_number(find(seen), out),
             Value::Composed(write) => self.write_composed(*write, seen, out),
-            Value::Number(find) => {
-                if let Some(number) = find(seen) {
-                    self.opening.write_key(out);
-                    write_number(number, out);
-                }
-            }
-            Value::Fixed(members) => self.write_json(Some(members.as_bytes()), out),
-            Value::Time => match seen.json(Field::Timestamp).filter(|time| is_strict(inside(time))) {
-                Some(time) => self.write_json(Some(time), out),
-                None => self.write_composed(|seen, out| write_timestamp(seen.event, is_strict, out), seen, out),
-            },
+            Value::Object(members) => self.write_object(members, seen, out),
+        }
+        if self.is_within && out.len() > before {
+            out.push(b'}');
         }
     }
 
+    #[inline]
     fn write_json(&self, json: Option<&[u8]>, out: &mut Vec<u8>) {
         if let Some(json) = json {
             self.opening.write_key(out);
@@ -186,6 +198,25 @@ impl Member {
         }
     }
 
+    fn write_number(&self, number: Option<u64>, out: &mut Vec<u8>) {
+        if let Some(number) = number {
+            self.opening.write_key(out);
+            write_number(number, out);
+        }
+    }
+
+    fn write_words(&self, words: &[&str], out: &mut Vec<u8>) {
+        let [first, others @ ..] = words else { return };
+        self.opening.write_key(out);
+        out.extend_from_slice(first.as_bytes());
+        for word in others {
+            out.extend_from_slice(b"\",\"");
+            out.extend_from_slice(word.as_bytes());
+        }
+        out.extend_from_slice(b"\"]");
+    }
+
+    #[inline(never)]
     fn write_object(&self, members: &[Member], seen: &Seen<'_>, out: &mut Vec<u8>) {
         let before = out.len();
         self.opening.write_key(out);
@@ -198,6 +229,7 @@ impl Member {
         }
     }
 
+    #[inline(never)]
     fn write_composed(&self, write: fn(&Seen<'_>, &mut Vec<u8>), seen: &Seen<'_>, out: &mut Vec<u8>) {
         let before = out.len();
         self.opening.write_key(out);
@@ -209,18 +241,8 @@ impl Member {
     }
 }
 
-/// Appends words of ours, which need no escapes, as an array.
-pub(super) fn write_words(words: &[&str], out: &mut Vec<u8>) {
-    let mut opening = b"[\"";
-    for word in words {
-        out.extend_from_slice(opening);
-        out.extend_from_slice(word.as_bytes());
-        out.push(b'"');
-        opening = b",\"";
-    }
-    if !words.is_empty() {
-        out.push(b']');
-    }
+fn write_time(seen: &Seen<'_>, out: &mut Vec<u8>) {
+    write_timestamp(seen.event, is_strict, out);
 }
 
 /// The numbers that prove completeness, as they stand in a canonical event.

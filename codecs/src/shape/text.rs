@@ -58,148 +58,143 @@ impl Key {
     }
 }
 
-/// Appends UTF-8 without escapes as the format wants it.
-pub(super) type WriteText = fn(&[u8], &mut Vec<u8>);
-
 /// How the values of a format are written.
-pub(super) struct Dialect {
-    /// Appends a value.
-    pub(super) write: WriteText,
+pub(super) trait Dialect {
+    /// Appends UTF-8 without escapes as the format wants it.
+    fn write(text: &[u8], out: &mut Vec<u8>);
 }
 
-impl Dialect {
-    /// Appends those keys of the table that have something to say. `buffer` is used for values with escapes.
-    pub(super) fn write_keys(&self, keys: &[Key], seen: &Seen<'_>, buffer: &mut String, out: &mut Vec<u8>) {
-        let mut is_cut = seen.is_cut();
-        let mut is_first = true;
-        for Key { opening, label, max, value } in keys {
-            let before = out.len();
-            opening.write_but(is_first, out);
-            let start = out.len();
-            is_cut |= self.write_value(value, *max, is_cut, seen, buffer, out);
-            if out.len() == start {
-                out.truncate(before);
-                continue;
-            }
-            is_first = false;
-            if let Some(label) = label {
-                label.write(out);
-            }
+/// Appends those keys of the table that have something to say. `buffer` is used for values with escapes.
+pub(super) fn write_keys<D: Dialect>(keys: &[Key], seen: &Seen<'_>, buffer: &mut String, out: &mut Vec<u8>) {
+    let mut is_cut = seen.is_cut();
+    let mut is_first = true;
+    for Key { opening, label, max, value } in keys {
+        let before = out.len();
+        opening.write_but(is_first, out);
+        let start = out.len();
+        is_cut |= write_value::<D>(value, *max, is_cut, seen, buffer, out);
+        if out.len() == start {
+            out.truncate(before);
+            continue;
+        }
+        is_first = false;
+        if let Some(label) = label {
+            label.write(out);
         }
     }
+}
 
-    /// Appends a value, and says whether it was cut.
-    fn write_value(
-        &self,
-        value: &Value,
-        max: usize,
-        is_cut: bool,
-        seen: &Seen<'_>,
-        buffer: &mut String,
-        out: &mut Vec<u8>,
-    ) -> bool {
-        match value {
-            Value::Field(field) => self.write_field(*field, max, seen, buffer, out),
-            Value::FieldOf(choose) => choose(seen).is_some_and(|field| self.write_field(field, max, seen, buffer, out)),
-            Value::Written(find) => {
-                let written = find(seen).unwrap_or_default();
-                self.write_written(written, memchr::memchr(b'\\', written).is_some(), max, buffer, out)
+/// Appends a value, and says whether it was cut.
+#[inline]
+fn write_value<D: Dialect>(
+    value: &Value,
+    max: usize,
+    is_cut: bool,
+    seen: &Seen<'_>,
+    buffer: &mut String,
+    out: &mut Vec<u8>,
+) -> bool {
+    match value {
+        Value::Field(field) => write_field::<D>(Some(*field), max, seen, buffer, out),
+        Value::FieldOf(choose) => write_field::<D>(choose(seen), max, seen, buffer, out),
+        Value::Written(find) => {
+            let written = find(seen).unwrap_or_default();
+            let text = if written.contains(&b'\\') { unescaped_into(written, buffer) } else { written };
+            write_text::<D>(text, max, out)
+        }
+        Value::Chosen(choose) => {
+            out.extend_from_slice(choose(seen).as_bytes());
+            false
+        }
+        Value::Other(find) => write_text::<D>(find(seen).unwrap_or_default().as_bytes(), max, out),
+        Value::Number(find) => {
+            if let Some(number) = find(seen) {
+                write_number(number, out);
             }
-            Value::Chosen(choose) => {
-                out.extend_from_slice(choose(seen).as_bytes());
-                false
+            false
+        }
+        Value::Time(write) => {
+            write(seen.event.timestamp_ms(), out);
+            false
+        }
+        Value::Payload => write_payload::<D>(seen, max, buffer, out),
+        Value::Unmapped if has_only_fields(seen.event) => false,
+        Value::Unmapped => write_unmapped::<D>(seen, max, buffer, out),
+        Value::Cut => {
+            if is_cut {
+                out.extend_from_slice(b"true");
             }
-            Value::Other(find) => self.write_text(find(seen).unwrap_or_default().as_bytes(), max, out),
-            Value::Number(find) => {
-                if let Some(number) = find(seen) {
-                    write_number(number, out);
-                }
-                false
-            }
-            Value::Time(write) => {
-                write(seen.event.timestamp_ms(), out);
-                false
-            }
-            Value::Payload => self.write_payload(seen, max, buffer, out),
-            Value::Unmapped => self.write_unmapped(seen, max, buffer, out),
-            Value::Cut => {
-                if is_cut {
-                    out.extend_from_slice(b"true");
-                }
-                false
-            }
+            false
         }
     }
+}
 
-    fn write_field(&self, field: Field, max: usize, seen: &Seen<'_>, buffer: &mut String, out: &mut Vec<u8>) -> bool {
-        let Some(written) = seen.text(field) else { return false };
-        self.write_written(written, seen.event.index.has_escapes(field), max, buffer, out)
+/// Appends what a field says.
+fn write_field<D: Dialect>(
+    field: Option<Field>,
+    max: usize,
+    seen: &Seen<'_>,
+    buffer: &mut String,
+    out: &mut Vec<u8>,
+) -> bool {
+    let Some(field) = field else { return false };
+    let Some(written) = seen.text(field) else { return false };
+    let text = if seen.event.index.has_escapes(field) { unescaped_into(written, buffer) } else { written };
+    write_text::<D>(text, max, out)
+}
+
+#[inline(never)]
+fn unescaped_into<'b>(written: &[u8], buffer: &'b mut String) -> &'b [u8] {
+    buffer.clear();
+    unescape_into(std::str::from_utf8(written).unwrap_or_default(), buffer);
+    buffer.as_bytes()
+}
+
+#[inline]
+fn write_text<D: Dialect>(text: &[u8], max: usize, out: &mut Vec<u8>) -> bool {
+    let kept = if max == 0 { text } else { utf8_prefix(text, max) };
+    D::write(kept, out);
+    kept.len() < text.len()
+}
+
+/// Appends the payload: whole, or its first members.
+fn write_payload<D: Dialect>(seen: &Seen<'_>, max: usize, buffer: &mut String, out: &mut Vec<u8>) -> bool {
+    let Some(kept) = seen.payload_within(max) else { return false };
+    if let (false, None) = (kept.is_cut, seen.event.edits) {
+        D::write(seen.event.raw.get(kept.range).unwrap_or_default(), out);
+        return false;
     }
+    buffer.clear();
+    for piece in seen.event.pieces(kept.range.clone()) {
+        buffer.push_str(std::str::from_utf8(piece.bytes(seen.event.raw)).unwrap_or_default());
+    }
+    if kept.is_cut {
+        buffer.push('}');
+    }
+    D::write(buffer.as_bytes(), out);
+    kept.is_cut
+}
 
-    /// Appends what a JSON string says.
-    fn write_written(
-        &self,
-        written: &[u8],
-        has_escapes: bool,
-        max: usize,
-        buffer: &mut String,
-        out: &mut Vec<u8>,
-    ) -> bool {
-        if !has_escapes {
-            return self.write_text(written, max, out);
+#[inline(never)]
+fn write_unmapped<D: Dialect>(seen: &Seen<'_>, max: usize, buffer: &mut String, out: &mut Vec<u8>) -> bool {
+    buffer.clear();
+    let mut is_cut = false;
+    for range in seen.unmapped() {
+        let length: usize = seen.event.shown_len(range.clone());
+        if max > 0 && buffer.len() + length + 2 > max {
+            is_cut = true;
+            continue;
         }
-        buffer.clear();
-        unescape_into(std::str::from_utf8(written).unwrap_or_default(), buffer);
-        self.write_text(buffer.as_bytes(), max, out)
-    }
-
-    fn write_text(&self, text: &[u8], max: usize, out: &mut Vec<u8>) -> bool {
-        let kept = if max == 0 { text } else { utf8_prefix(text, max) };
-        (self.write)(kept, out);
-        kept.len() < text.len()
-    }
-
-    /// Appends the payload: whole, or its first members.
-    fn write_payload(&self, seen: &Seen<'_>, max: usize, buffer: &mut String, out: &mut Vec<u8>) -> bool {
-        let Some(kept) = seen.payload_within(max) else { return false };
-        if let (false, None) = (kept.is_cut, seen.event.edits) {
-            (self.write)(seen.event.raw.get(kept.range).unwrap_or_default(), out);
-            return false;
-        }
-        buffer.clear();
-        for piece in seen.event.pieces(kept.range.clone()) {
+        buffer.push(if buffer.is_empty() { '{' } else { ',' });
+        for piece in seen.event.pieces(range) {
             buffer.push_str(std::str::from_utf8(piece.bytes(seen.event.raw)).unwrap_or_default());
         }
-        if kept.is_cut {
-            buffer.push('}');
-        }
-        (self.write)(buffer.as_bytes(), out);
-        kept.is_cut
     }
-
-    fn write_unmapped(&self, seen: &Seen<'_>, max: usize, buffer: &mut String, out: &mut Vec<u8>) -> bool {
-        if has_only_fields(seen.event) {
-            return false;
-        }
-        buffer.clear();
-        let mut is_cut = false;
-        for range in seen.unmapped() {
-            let length: usize = seen.event.shown_len(range.clone());
-            if max > 0 && buffer.len() + length + 2 > max {
-                is_cut = true;
-                continue;
-            }
-            buffer.push(if buffer.is_empty() { '{' } else { ',' });
-            for piece in seen.event.pieces(range) {
-                buffer.push_str(std::str::from_utf8(piece.bytes(seen.event.raw)).unwrap_or_default());
-            }
-        }
-        if !buffer.is_empty() {
-            buffer.push('}');
-            (self.write)(buffer.as_bytes(), out);
-        }
-        is_cut
+    if !buffer.is_empty() {
+        buffer.push('}');
+        D::write(buffer.as_bytes(), out);
     }
+    is_cut
 }
 
 /// A byte, and what stands for it.
@@ -215,33 +210,42 @@ pub(super) fn utf8_prefix(text: &[u8], max: usize) -> &[u8] {
     &text[..end]
 }
 
-/// Appends UTF-8 with some ASCII bytes exchanged, of which `specials` are those that are no control characters. Every other control character becomes a space, so that no value ends a
-/// line or speaks to a terminal; spaces at the ends go, because receivers lose them.
+/// Appends UTF-8 with some ASCII bytes exchanged, of which `specials` are those that are no control characters. Every
+/// other control character becomes a space, so that no value ends a line or speaks to a terminal; spaces at the ends go,
+/// because receivers lose them.
+#[inline]
 pub(super) fn write_exchanged<const COUNT: usize>(
     text: &[u8],
     specials: [u8; COUNT],
     exchanged: &[Exchange],
     out: &mut Vec<u8>,
 ) {
-    let mut rest = trimmed(text);
-    while !rest.is_empty() {
-        let (plain, after) = rest.split_at(plain_length(rest, specials));
+    let text = trimmed(text);
+    let (plain, rest) = text.split_at(plain_length(text, specials));
+    out.extend_from_slice(plain);
+    if !rest.is_empty() {
+        exchange(rest, specials, exchanged, out);
+    }
+}
+
+/// Goes on at a byte that needs a second look.
+#[inline(never)]
+fn exchange<const COUNT: usize>(mut rest: &[u8], specials: [u8; COUNT], exchanged: &[Exchange], out: &mut Vec<u8>) {
+    while let [byte, behind @ ..] = rest {
+        rest = behind;
+        if let (C1_LEAD, [0x80..=0x9f, behind @ ..]) = (*byte, behind) {
+            out.push(b' ');
+            rest = behind;
+        } else {
+            match exchanged.iter().find(|(special, _)| special == byte) {
+                Some((_, instead)) => out.extend_from_slice(instead),
+                None if byte.is_ascii_control() => out.push(b' '),
+                None => out.push(*byte),
+            }
+        }
+        let (plain, behind) = rest.split_at(plain_length(rest, specials));
         out.extend_from_slice(plain);
-        rest = match after {
-            [C1_LEAD, 0x80..=0x9f, after @ ..] => {
-                out.push(b' ');
-                after
-            }
-            [byte, after @ ..] => {
-                match exchanged.iter().find(|(special, _)| special == byte) {
-                    Some((_, instead)) => out.extend_from_slice(instead),
-                    None if byte.is_ascii_control() => out.push(b' '),
-                    None => out.push(*byte),
-                }
-                after
-            }
-            [] => after,
-        };
+        rest = behind;
     }
 }
 
