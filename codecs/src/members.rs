@@ -204,7 +204,13 @@ pub(crate) fn write_siem(stamp: &Stamp<'_>, out: &mut Vec<u8>) {
 
 /// What [`write_siem`] writes before the number.
 pub(crate) fn write_lead(stamp: &Stamp<'_>, out: &mut Vec<u8>) {
-    out.extend_from_slice(b"\"siem\":{\"node\":");
+    out.extend_from_slice(b"\"siem\":");
+    write_lead_of_object(stamp, out);
+}
+
+/// The same without its key.
+pub(crate) fn write_lead_of_object(stamp: &Stamp<'_>, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"{\"node\":");
     write_string(stamp.node, out);
     out.extend_from_slice(b",\"stream\":");
     write_string(stamp.stream, out);

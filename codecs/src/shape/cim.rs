@@ -16,7 +16,7 @@ use crate::format::Entry;
 /// Appends the fields as members, each with a comma before it, to an object that has some already.
 pub(crate) fn write_fields(event: &Event<'_>, entry: &Entry<'_>, out: &mut Vec<u8>, scratch: &mut Scratch) {
     let Scratch { text, other_text, .. } = scratch;
-    let seen = Seen::new(event, entry, &super::Limits::NONE, text, other_text);
+    let seen = Seen::new(event, entry, &super::Limits::NONE, None, text, other_text);
     write_members(FIELDS, &seen, out);
 }
 

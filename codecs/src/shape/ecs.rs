@@ -7,6 +7,7 @@
 
 use super::table::{JsonShape, Member, Value, address, field, fixed, member, no_address, within};
 use super::{Seen, extension};
+use crate::body::Stamp;
 use crate::catalogue::{Fact, Outcome};
 use crate::event::Field;
 use crate::json::write_string;
@@ -64,16 +65,7 @@ const MEMBERS: &[Member] = &[
         ]),
     ),
     fixed(r#""observer":{"vendor":"ScaiLabs","product":"ScaiDrive"}"#),
-    member(
-        "labels",
-        Value::Object(&[
-            member("siem_node", Value::Composed(|seen, out| write_label(seen.stamp().map(|stamp| stamp.node), out))),
-            member(
-                "siem_stream",
-                Value::Composed(|seen, out| write_label(seen.stamp().map(|stamp| stamp.stream), out)),
-            ),
-        ]),
-    ),
+    member("labels", Value::Json(|seen| seen.lead)),
 ];
 
 /// The last two are of the payload: as a flattened field it can be searched, but not added up.
@@ -128,8 +120,11 @@ fn write_list<const COUNT: usize>(fields: [Option<Field>; COUNT], seen: &Seen<'_
     }
 }
 
-fn write_label(label: Option<&str>, out: &mut Vec<u8>) {
-    if let Some(label) = label {
-        write_string(label, out);
-    }
+/// Appends the labels: an object of texts, which is all that the schema lets them be.
+pub(crate) fn write_labels(stamp: &Stamp<'_>, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"{\"siem_node\":");
+    write_string(stamp.node, out);
+    out.extend_from_slice(b",\"siem_stream\":");
+    write_string(stamp.stream, out);
+    out.push(b'}');
 }

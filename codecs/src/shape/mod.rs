@@ -24,6 +24,7 @@ use crate::event::{Event, Field};
 use crate::filter::Scratch;
 use crate::format::{Entry, Unfit};
 use crate::json::{escaped_prefix, inside, unescape_into, write_escaped};
+use crate::lead::Spelling;
 use crate::members::{self, is_strict, leading_members, lookup, unknown_members, write_siem};
 
 mod asim;
@@ -38,6 +39,7 @@ mod text;
 
 pub(crate) use asim::COLUMNS as ASIM_COLUMNS;
 pub(crate) use cim::write_fields as write_cim_fields;
+pub(crate) use ecs::write_labels;
 
 /// Who makes the product that events are about; never changes, because receivers tell events apart by it.
 pub const VENDOR: &str = "ScaiLabs";
@@ -143,7 +145,10 @@ impl Shape {
         scratch: &mut Scratch,
     ) {
         let Scratch { text, other_text, .. } = scratch;
-        let seen = Seen::new(event, entry, limits, text, other_text);
+        // Out of the body meanwhile, because the event borrows what they spell.
+        let mut leads = std::mem::take(body.leads());
+        let lead = self.spelling().zip(entry.stamp).map(|(spelling, stamp)| leads.text(spelling, stamp));
+        let seen = Seen::new(event, entry, limits, lead, text, other_text);
         match self {
             Shape::Canonical => {}
             Shape::Ecs => ecs::SHAPE.write(&seen, body),
@@ -151,6 +156,16 @@ impl Shape {
             Shape::Asim => asim::SHAPE.write(&seen, body),
             Shape::Cef => body.write_glue(|glue| cef::write(&seen, text, glue)),
             Shape::Leef => body.write_glue(|glue| leef::write(&seen, text, glue)),
+        }
+        *body.leads() = leads;
+    }
+
+    /// How node and stream stand in it, where they stand together.
+    fn spelling(self) -> Option<Spelling> {
+        match self {
+            Shape::Ecs => Some(Spelling::Labels),
+            Shape::Ocsf | Shape::Asim => Some(Spelling::Object),
+            Shape::Canonical | Shape::Cef | Shape::Leef => None,
         }
     }
 
@@ -281,6 +296,8 @@ pub(crate) struct Seen<'a> {
     folder: &'a [u8],
     name: &'a [u8],
     limits: &'a Limits,
+    /// Node and stream as the shape spells them, if the event has a number.
+    lead: Option<&'a [u8]>,
     /// How much of the payload goes out, and whether anything does not.
     payload: Option<Kept>,
     is_cut: bool,
@@ -334,6 +351,7 @@ impl<'a> Seen<'a> {
         event: &'a Event<'a>,
         entry: &'a Entry<'a>,
         limits: &'a Limits,
+        lead: Option<&'a [u8]>,
         text: &mut String,
         other: &'a mut String,
     ) -> Seen<'a> {
@@ -347,7 +365,7 @@ impl<'a> Seen<'a> {
         let is_cut = limits.is_marked || is_text_cut || payload.as_ref().is_some_and(|kept| kept.is_cut);
         let (folder, name) = split_path(inside(texts[Field::ResourcePath as usize]));
         let time = Some(texts[Field::Timestamp as usize]).filter(|time| is_strict(inside(time)));
-        Seen { event, entry, row, outcome, address, texts, time, folder, name, limits, payload, is_cut }
+        Seen { event, entry, row, outcome, address, texts, time, folder, name, limits, lead, payload, is_cut }
     }
 
     /// The last part of `resource_path`.

@@ -9,7 +9,7 @@ use super::{Address, Seen};
 use crate::body::Body;
 use crate::event::Field;
 use crate::format::BORROW_MIN;
-use crate::json::{write_number, write_string};
+use crate::json::write_number;
 use crate::members::{has_only_fields, is_strict, others, write_timestamp};
 
 /// A JSON shape.
@@ -247,14 +247,11 @@ fn write_time(seen: &Seen<'_>, out: &mut Vec<u8>) {
 
 /// The numbers that prove completeness, as they stand in a canonical event.
 pub(super) fn write_numbers(seen: &Seen<'_>, out: &mut Vec<u8>) {
-    let Some(stamp) = seen.stamp() else { return };
-    out.extend_from_slice(b"{\"node\":");
-    write_string(stamp.node, out);
-    out.extend_from_slice(b",\"stream\":");
-    write_string(stamp.stream, out);
-    out.extend_from_slice(b",\"n\":");
-    write_number(stamp.n, out);
-    out.push(b'}');
+    if let (Some(stamp), Some(lead)) = (seen.stamp(), seen.lead) {
+        out.extend_from_slice(lead);
+        write_number(stamp.n, out);
+        out.push(b'}');
+    }
 }
 
 /// The address, if it is one.
