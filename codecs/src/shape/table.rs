@@ -190,6 +190,7 @@ impl Member {
         }
     }
 
+    #[inline(always)]
     fn write_text(&self, text: &[u8], out: &mut Vec<u8>) {
         if !text.is_empty() {
             self.opening.write_key(out);

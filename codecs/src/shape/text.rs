@@ -94,53 +94,53 @@ fn write_value<D: Dialect>(
     buffer: &mut String,
     out: &mut Vec<u8>,
 ) -> bool {
-    match value {
-        Value::Field(field) => write_field::<D>(Some(*field), max, seen, buffer, out),
-        Value::FieldOf(choose) => write_field::<D>(choose(seen), max, seen, buffer, out),
-        Value::Written(find) => {
-            let written = find(seen).unwrap_or_default();
-            let text = if written.contains(&b'\\') { unescaped_into(written, buffer) } else { written };
-            write_text::<D>(text, max, out)
-        }
+    let (text, is_cut) = match value {
+        Value::Field(field) => within(max, meaning(Some(*field), seen, buffer)),
+        Value::FieldOf(choose) => within(max, meaning(choose(seen), seen, buffer)),
+        Value::Written(find) => match find(seen).unwrap_or_default() {
+            written if written.contains(&b'\\') => within(max, unescaped_into(written, buffer)),
+            written => within(max, written),
+        },
+        Value::Other(find) => within(max, find(seen).unwrap_or_default().as_bytes()),
+        Value::Payload => payload(seen, max, buffer),
+        Value::Unmapped if has_only_fields(seen.event) => return false,
+        Value::Unmapped => unmapped(seen, max, buffer),
         Value::Chosen(choose) => {
             out.extend_from_slice(choose(seen).as_bytes());
-            false
+            return false;
         }
-        Value::Other(find) => write_text::<D>(find(seen).unwrap_or_default().as_bytes(), max, out),
         Value::Number(find) => {
             if let Some(number) = find(seen) {
                 write_number(number, out);
             }
-            false
+            return false;
         }
         Value::Time(write) => {
             write(seen.event.timestamp_ms(), out);
-            false
+            return false;
         }
-        Value::Payload => write_payload::<D>(seen, max, buffer, out),
-        Value::Unmapped if has_only_fields(seen.event) => false,
-        Value::Unmapped => write_unmapped::<D>(seen, max, buffer, out),
         Value::Cut => {
             if is_cut {
                 out.extend_from_slice(b"true");
             }
-            false
+            return false;
         }
-    }
+    };
+    D::write(text, out);
+    is_cut
 }
 
-/// Appends what a field says.
-fn write_field<D: Dialect>(
-    field: Option<Field>,
-    max: usize,
-    seen: &Seen<'_>,
-    buffer: &mut String,
-    out: &mut Vec<u8>,
-) -> bool {
-    let Some(field) = field else { return false };
-    let Some(written) = seen.text(field) else { return false };
-    let text = if seen.event.index.has_escapes(field) { unescaped_into(written, buffer) } else { written };
-    write_text::<D>(text, max, out)
+/// As much of a text as `max` bytes hold, and whether that is not all; 0 for no limit.
+fn within(max: usize, text: &[u8]) -> (&[u8], bool) {
+    let kept = if max == 0 { text } else { utf8_prefix(text, max) };
+    (kept, kept.len() < text.len())
+}
+
+/// What a field says; nothing if there is none.
+fn meaning<'b>(field: Option<Field>, seen: &Seen<'b>, buffer: &'b mut String) -> &'b [u8] {
+    let Some(field) = field else { return b"" };
+    let written = seen.text(field).unwrap_or_default();
+    if seen.event.index.has_escapes(field) { unescaped_into(written, buffer) } else { written }
 }
 
 #[inline(never)]
@@ -150,19 +150,11 @@ fn unescaped_into<'b>(written: &[u8], buffer: &'b mut String) -> &'b [u8] {
     buffer.as_bytes()
 }
 
-#[inline]
-fn write_text<D: Dialect>(text: &[u8], max: usize, out: &mut Vec<u8>) -> bool {
-    let kept = if max == 0 { text } else { utf8_prefix(text, max) };
-    D::write(kept, out);
-    kept.len() < text.len()
-}
-
-/// Appends the payload: whole, or its first members.
-fn write_payload<D: Dialect>(seen: &Seen<'_>, max: usize, buffer: &mut String, out: &mut Vec<u8>) -> bool {
-    let Some(kept) = seen.payload_within(max) else { return false };
+/// The payload, whole or its first members, and whether that is not all.
+fn payload<'b>(seen: &Seen<'b>, max: usize, buffer: &'b mut String) -> (&'b [u8], bool) {
+    let Some(kept) = seen.payload_within(max) else { return (b"", false) };
     if let (false, None) = (kept.is_cut, seen.event.edits) {
-        D::write(seen.event.raw.get(kept.range).unwrap_or_default(), out);
-        return false;
+        return (seen.event.raw.get(kept.range).unwrap_or_default(), false);
     }
     buffer.clear();
     for piece in seen.event.pieces(kept.range.clone()) {
@@ -171,12 +163,12 @@ fn write_payload<D: Dialect>(seen: &Seen<'_>, max: usize, buffer: &mut String, o
     if kept.is_cut {
         buffer.push('}');
     }
-    D::write(buffer.as_bytes(), out);
-    kept.is_cut
+    (buffer.as_bytes(), kept.is_cut)
 }
 
+/// An object of those members that no field knows, if there are any, and whether it lacks some.
 #[inline(never)]
-fn write_unmapped<D: Dialect>(seen: &Seen<'_>, max: usize, buffer: &mut String, out: &mut Vec<u8>) -> bool {
+fn unmapped<'b>(seen: &Seen<'b>, max: usize, buffer: &'b mut String) -> (&'b [u8], bool) {
     buffer.clear();
     let mut is_cut = false;
     for range in seen.unmapped() {
@@ -192,9 +184,8 @@ fn write_unmapped<D: Dialect>(seen: &Seen<'_>, max: usize, buffer: &mut String, 
     }
     if !buffer.is_empty() {
         buffer.push('}');
-        D::write(buffer.as_bytes(), out);
     }
-    is_cut
+    (buffer.as_bytes(), is_cut)
 }
 
 /// A byte, and what stands for it.
@@ -213,7 +204,7 @@ pub(super) fn utf8_prefix(text: &[u8], max: usize) -> &[u8] {
 /// Appends UTF-8 with some ASCII bytes exchanged, of which `specials` are those that are no control characters. Every
 /// other control character becomes a space, so that no value ends a line or speaks to a terminal; spaces at the ends go,
 /// because receivers lose them.
-#[inline]
+#[inline(always)]
 pub(super) fn write_exchanged<const COUNT: usize>(
     text: &[u8],
     specials: [u8; COUNT],
