@@ -55,6 +55,8 @@ pub use destination::{
 };
 pub use fingerprint::Fingerprint;
 pub(crate) use json::{Kept, SecretPlaces, Trust, Written, editable, secret_files_of, table_of, written};
+pub(crate) use keys::{DESTINATION, Default as KeyDefault, Key, Shape};
+pub(crate) use kind::keys_of;
 pub use kind::{
     Datadog, Elastic, HecAck, Https, Kind, Sentinel, SentinelApi, SplunkHec, SumoLogic, Syslog, SyslogTransport,
 };

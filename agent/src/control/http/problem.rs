@@ -17,7 +17,7 @@ pub(in crate::control) struct Problem {
     pub(in crate::control) detail: String,
     pub(in crate::control) advice: Option<String>,
     allow: Option<&'static str>,
-    errors: Vec<Error>,
+    pub(in crate::control) errors: Vec<Error>,
 }
 
 impl Problem {
@@ -30,6 +30,8 @@ impl Problem {
         Problem { advice: Some(advice.to_owned()), ..self }
     }
 
+<<<<<<< HEAD
+=======
     /// Settings that can't be used, each problem in its own words.
     pub(super) fn settings(problems: &[config::Problem]) -> Problem {
         let words = problems.iter().map(|problem| match problem.place.key.as_str() {
@@ -41,6 +43,7 @@ impl Problem {
         Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail).advise(&advice)
     }
 
+>>>>>>> main
     /// The same with everything that is wrong with what was sent, key by key.
     pub(in crate::control) fn with_errors(self, errors: &[Error]) -> Problem {
         Problem { errors: errors.to_vec(), ..self }
