@@ -2,11 +2,13 @@ use scaidrive_tests::agent_config::Destination;
 use scaidrive_tests::agent_process::Agent;
 use scaidrive_tests::chromium::{Scheme, axe};
 use scaidrive_tests::generator::{Key, Workload, event_line};
-use scaidrive_tests::hec::Hec;
+use scaidrive_tests::hec::{Hec, TOKEN};
+use scaidrive_tests::http::over_socket;
 use scaidrive_tests::ports::free_port;
 use scaidrive_tests::scenario::{ONLY_GENERATED, PATIENCE, write};
 use scaidrive_tests::skip::skip;
 use scaidrive_tests::wait::wait_until;
+use serde_json::json;
 
 use super::{Visit, create_token, first_token, refusing};
 
@@ -28,6 +30,9 @@ fn full_agent(good: &Hec, picky: &Hec) -> Agent {
     agent.config.add(down);
     agent.add_hec("old-splunk", good).set("filter", ONLY_GENERATED);
     agent.start();
+    let made = json!({"name": "made-here", "type": "splunk_hec", "url": good.url(), "token": {"value": TOKEN}});
+    let made = over_socket(&agent.config.admin_socket, "POST", "/v1/destinations", made.to_string().as_bytes());
+    assert_eq!(made.map(|reply| reply.status).ok(), Some(201));
     assert!(agent.command(&["destination", "pause", "old-splunk"]).status.success());
     let mut session = agent.session();
     for count in 0..EVENTS {
@@ -97,6 +102,11 @@ fn every_page_is_for_everybody_in_light_and_dark_on_a_phone_and_without_a_word_i
         ("deadletters", "/deadletters"),
         ("deadletters-of-one", "/deadletters/acme-splunk"),
         ("health", "/health"),
+        ("new", "/new"),
+        ("new-splunk", "/new/splunk_hec"),
+        ("new-syslog", "/new/syslog"),
+        ("change", "/destinations/made-here/edit"),
+        ("delete", "/destinations/made-here/delete"),
     ] {
         visit.visit(path);
         found.extend(faults(&visit, &axe, page));

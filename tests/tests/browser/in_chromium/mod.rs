@@ -1,6 +1,7 @@
 //! What all of these tests share: a browser at an agent's page, and the door.
 
 mod letters;
+mod life;
 mod login;
 mod look;
 mod plain;
