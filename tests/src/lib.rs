@@ -13,6 +13,7 @@
 //! | [`oracle`] | the comparison of both ends: missing, repeated, out of order, stated and explained |
 //! | [`matrix`] | destinations against faults, as a table |
 //! | [`http`], [`tls`], [`metrics`], [`browser`] | plain clients of HTTP and TLS, what a scrape says, the page without scripts |
+//! | [`chromium`] | a real browser, for the page as people see it |
 //! | [`scenario`], [`stalls`] | steps that many tests share; which task held a shard's loop for too long |
 //! | [`slow_sync`], [`small_disk`], [`seccomp`] | the machine, misbehaving |
 //!
@@ -24,6 +25,7 @@ pub mod arrival;
 pub mod browser;
 pub mod c_source;
 pub mod certificates;
+pub mod chromium;
 pub mod daemon;
 pub mod data_collector;
 pub mod datadog;

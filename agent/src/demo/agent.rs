@@ -3,6 +3,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
@@ -20,6 +21,8 @@ use crate::sys;
 #[derive(Debug)]
 pub(super) struct Folder {
     path: PathBuf,
+    /// Where the agent shows its page, before and after it is killed.
+    page: SocketAddr,
     is_kept: bool,
 }
 
@@ -27,13 +30,25 @@ impl Folder {
     /// Makes it, closed to others. `chance` keeps two demos apart.
     pub(super) fn new(chance: u64) -> io::Result<Folder> {
         let path = std::env::temp_dir().join(format!("siem-demo-{:08x}", chance as u32));
+        // Free now, and whoever takes it in the next moment is told of by the agent's start.
+        let page = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
         DirBuilder::new().mode(0o700).create(&path)?;
-        Ok(Folder { path, is_kept: false })
+        Ok(Folder { path, page, is_kept: false })
     }
 
     /// Where it is.
     pub(super) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Where the agent shows its page.
+    pub(super) fn page(&self) -> SocketAddr {
+        self.page
+    }
+
+    /// What opens the page; the agent makes it at its first start.
+    pub(super) fn admin_token(&self) -> PathBuf {
+        self.path.join("state/admin-token")
     }
 
     /// Leaves it for somebody to look at.
@@ -63,7 +78,7 @@ impl Folder {
     pub(super) fn configure(&self, url: &str, token: &str) -> io::Result<()> {
         let token_file = self.path.join("token");
         OpenOptions::new().write(true).create_new(true).mode(0o600).open(&token_file)?.write_all(token.as_bytes())?;
-        fs::write(self.config(), configuration(&self.path, url))?;
+        fs::write(self.config(), configuration(&self.path, self.page, url))?;
         fs::set_permissions(self.config(), Permissions::from_mode(0o600))
     }
 }
@@ -77,7 +92,7 @@ impl Drop for Folder {
     }
 }
 
-fn configuration(folder: &Path, url: &str) -> String {
+fn configuration(folder: &Path, page: SocketAddr, url: &str) -> String {
     let path = |name: &str| toml::Value::String(folder.join(name).display().to_string()).to_string();
     format!(
         r#"[agent]
@@ -91,7 +106,7 @@ max_size = "512MiB"
 segment_size = "8MiB"
 min_free = {{ percent = 1, size = "64MiB" }}
 [admin]
-listen = "127.0.0.1:0"
+listen = "{page}"
 socket = {admin}
 [[destination]]
 name = "receiver"

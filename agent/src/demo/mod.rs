@@ -290,6 +290,11 @@ fn greet(demo: &Demo, is_steered: bool, length: Duration, output: &mut Output<'_
     output.data("generator  -- unix socket -->  agent, with its log on the disk  -- Splunk HEC -->  receiver");
     output
         .data(&format!("All of it is on this machine, in {}, and goes away at the end.", demo.folder.path().display()));
+    output.data(&format!(
+        "Its page is http://{}/ and opens with the token that stands in {}.",
+        demo.folder.page(),
+        demo.folder.admin_token().display()
+    ));
     if !is_steered {
         let seconds = length.as_secs();
         output.data(&format!(

@@ -33,6 +33,8 @@ use crate::runtime::clock;
 pub(in crate::control) struct Session {
     /// What every form must carry as `_csrf`.
     pub(in crate::control) csrf: String,
+    /// Whether a login here began it, so that it can be ended here.
+    pub(in crate::control) began_here: bool,
 }
 
 /// Before everything: refuses what a foreign page may have sent, and marks the answer.
@@ -134,7 +136,7 @@ impl Access {
                     .advise("compare admin.proxy in agent.toml with what the proxy signs; both clocks must be right")
             })?;
             let csrf = self.csrf_of(&person);
-            return Ok(Some((person, Some(Session { csrf }))));
+            return Ok(Some((person, Some(Session { csrf, began_here: false }))));
         }
         Ok(cookies(headers).find_map(|cookie| {
             let found = self.sessions().find(cookie, clock::now())?;
@@ -143,7 +145,7 @@ impl Access {
                 self.sessions().end(cookie);
                 return None;
             };
-            Some((person, Some(Session { csrf: found.csrf })))
+            Some((person, Some(Session { csrf: found.csrf, began_here: true })))
         }))
     }
 }

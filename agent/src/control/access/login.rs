@@ -8,12 +8,13 @@ use axum::http::StatusCode;
 use axum::http::header::{HeaderMap, HeaderValue, ORIGIN, RETRY_AFTER, SET_COOKIE};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
-use maud::{DOCTYPE, Markup, html};
+use maud::{Markup, html};
 
 use super::door::{COOKIE_NAME, cookies, field, is_form};
 use super::secret_bytes;
 use super::tls::Peer;
 use crate::control::http::{Panel, Problem, body};
+use crate::control::page;
 use crate::runtime::clock;
 use crate::time::Millis;
 
@@ -28,7 +29,7 @@ pub(in crate::control) fn routes_inside() -> Router<Arc<Panel>> {
 }
 
 async fn form(State(panel): State<Arc<Panel>>) -> Response {
-    page(&panel, StatusCode::OK, None)
+    show(&panel, StatusCode::OK, None)
 }
 
 async fn log_in(
@@ -52,7 +53,7 @@ async fn log_in(
         access.throttle().failed(peer.ip(), clock::now());
         tracing::warn!("a login from {} failed: no such token", peer.ip());
         let what = "This token is unknown, revoked or has expired.";
-        return Ok(page(&panel, StatusCode::UNAUTHORIZED, Some(what)));
+        return Ok(show(&panel, StatusCode::UNAUTHORIZED, Some(what)));
     };
     let chance = secret_bytes().and_then(|first| Ok([first, secret_bytes()?]));
     let chance = chance.map_err(|problem| Problem::internal(&problem))?;
@@ -71,7 +72,7 @@ async fn log_out(State(panel): State<Arc<Panel>>, headers: HeaderMap) -> Respons
 fn too_often(panel: &Panel, wait: Millis) -> Response {
     let seconds = wait.0.div_ceil(1_000);
     let what = format!("Too many logins have failed. Try again in {seconds} s.");
-    let mut response = page(panel, StatusCode::TOO_MANY_REQUESTS, Some(&what));
+    let mut response = show(panel, StatusCode::TOO_MANY_REQUESTS, Some(&what));
     response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
     response
 }
@@ -95,45 +96,28 @@ fn cookie(value: &str, path: &str, is_secure: bool, max_age: Option<u64>) -> Str
     format!("{COOKIE_NAME}={value}; Path={path}; HttpOnly; SameSite=Strict{secure}{max_age}")
 }
 
-fn page(panel: &Panel, status: StatusCode, problem: Option<&str>) -> Response {
-    let action = panel.access.address.path("/login");
-    (status, Html(document("Log in", &login_form(&action, problem)).into_string())).into_response()
+fn show(panel: &Panel, status: StatusCode, problem: Option<&str>) -> Response {
+    let address = &panel.access.address;
+    let form = login_form(&address.path("/login"), problem);
+    (status, Html(page::outside(&address.base_path, "Log in", &form).into_string())).into_response()
 }
 
 fn login_form(action: &str, problem: Option<&str>) -> Markup {
     html! {
-        h1 { "Compliance → SIEM" }
         @if let Some(problem) = problem {
-            p #problem role="alert" { (problem) }
+            div #problem.problem role="alert" { p { (problem) } }
         }
         form method="post" action=(action) {
-            p {
+            div.field {
                 label for="token" { "Token" }
-                " "
                 input #token name="token" type="password" autocomplete="current-password" required autofocus
                     aria-describedby="help";
+                small #help {
+                    "The first one lies on the node in " code { "admin-token" } " of the state directory; "
+                    code { "scaidrive-siem token create" } " makes more."
+                }
             }
-            p #help {
-                "The first one lies on the node in " code { "admin-token" } " of the state directory; "
-                code { "scaidrive-siem token create" } " makes more."
-            }
-            p { button type="submit" { "Log in" } }
-        }
-    }
-}
-
-/// A whole document around `body`.
-fn document(title: &str, body: &Markup) -> Markup {
-    html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta name="color-scheme" content="light dark";
-                title { (title) " · ScaiDrive SIEM" }
-            }
-            body { main { (body) } }
+            button.first type="submit" { "Log in" }
         }
     }
 }
@@ -153,8 +137,9 @@ mod tests {
 
     #[test]
     fn the_form_shows_what_went_wrong_and_never_as_markup() {
-        let text = document("Log in", &login_form("/siem/login", Some("<script>"))).into_string();
+        let text = page::outside("/siem", "Log in", &login_form("/siem/login", Some("<script>"))).into_string();
         assert!(text.starts_with("<!DOCTYPE html><html lang=\"en\">") && text.contains("action=\"/siem/login\""));
-        assert!(text.contains("role=\"alert\">&lt;script&gt;</p>") && !text.contains("<script>"), "{text}");
+        assert!(text.contains("href=\"/siem/assets/page.") && text.contains("role=\"alert\"><p>&lt;script&gt;</p>"));
+        assert!(!text.contains("<script"), "{text}");
     }
 }

@@ -79,7 +79,7 @@ mod episodes;
 mod history;
 pub(super) mod letters;
 pub(super) mod managed;
-mod preview;
+pub(super) mod preview;
 mod problem;
 mod session;
 mod tail;

@@ -22,7 +22,8 @@ impl Frame {
         Ok(Frame {
             person: extensions.get::<Person>().cloned().ok_or_else(nobody)?,
             csrf: extensions.get::<Session>().map(|session| session.csrf.clone()),
-            base: String::new(),
+            may_leave: extensions.get::<Session>().is_some_and(|session| session.began_here),
+            base: panel.access.base_path().to_owned(),
             node: panel.view.config().agent.node.clone(),
             note: field(uri.query().unwrap_or_default().as_bytes(), "done").and_then(|code| Note::named(&code)),
             is_fragment: headers.contains_key(FRAGMENT),

@@ -39,7 +39,7 @@ use axum::routing::get;
 use maud::Markup;
 
 use self::note::Note;
-use self::view::frame::Frame;
+use self::view::frame::{self, Frame};
 use self::view::problem;
 use crate::control::http::{Panel, Problem, only_get};
 
@@ -65,6 +65,11 @@ pub(super) fn routes(panel: Arc<Panel>) -> Router<Arc<Panel>> {
 /// Style, script and icon, which anybody may see.
 pub(super) fn assets() -> Router<Arc<Panel>> {
     Router::new().route("/assets/{file}", only_get(get(assets::serve)))
+}
+
+/// A page for whoever is not known yet.
+pub(super) fn outside(base: &str, title: &str, middle: &Markup) -> Markup {
+    frame::bare(base, title, middle)
 }
 
 /// Makes pages of problems, for whoever is known.

@@ -15,6 +15,8 @@ pub(in crate::control::page) struct Frame {
     pub(in crate::control::page) person: Person,
     /// What every form carries; none over the admin socket.
     pub(in crate::control::page) csrf: Option<String>,
+    /// Whether they have logged in here, and so can log out.
+    pub(in crate::control::page) may_leave: bool,
     /// What stands before every path, where a proxy serves the page below one of its own; without a slash at its end.
     pub(in crate::control::page) base: String,
     /// The label of the node.
@@ -100,12 +102,7 @@ impl Frame {
             (DOCTYPE)
             html lang="en" {
                 head {
-                    meta charset="utf-8";
-                    meta name="viewport" content="width=device-width, initial-scale=1";
-                    meta name="color-scheme" content="light dark";
-                    title { (title) " · SIEM · " (self.node) }
-                    link rel="icon" type="image/svg+xml" href=(self.link(&assets::ICON.path()));
-                    link rel="stylesheet" href=(self.link(&assets::STYLE.path()));
+                    (about(&self.base, &format!("{title} · SIEM · {}", self.node)))
                     script src=(self.link(&assets::SCRIPT.path())) defer {}
                 }
                 body {
@@ -140,7 +137,31 @@ impl Frame {
                     li { a href=(self.link(known.path())) aria-current=[(known == place).then_some("page")] { (known.title()) } }
                 }
             } }
+            @if self.may_leave { (self.button("/logout", "Log out")) }
         }
+    }
+}
+
+/// A page for whoever is not known yet: it leads nowhere and tells nothing.
+pub(in crate::control::page) fn bare(base: &str, title: &str, middle: &Markup) -> Markup {
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head { (about(base, &format!("{title} · SIEM"))) }
+            body { main.alone { h1 { "Compliance → SIEM" } (middle) } }
+        }
+    }
+}
+
+/// What a browser needs to know of every page.
+fn about(base: &str, title: &str) -> Markup {
+    html! {
+        meta charset="utf-8";
+        meta name="viewport" content="width=device-width, initial-scale=1";
+        meta name="color-scheme" content="light dark";
+        title { (title) }
+        link rel="icon" type="image/svg+xml" href={ (base) (assets::ICON.path()) };
+        link rel="stylesheet" href={ (base) (assets::STYLE.path()) };
     }
 }
 
@@ -178,6 +199,15 @@ mod tests {
              <input type=\"hidden\" name=\"_csrf\" value=\"c5rf\"><button type=\"submit\">Pause</button></form>"
         );
         assert!(!Frame { csrf: None, ..around }.button("/x", "X").into_string().contains("_csrf"));
+    }
+
+    #[test]
+    fn who_has_logged_in_can_log_out_and_nobody_else() {
+        let text = |may_leave| {
+            let around = Frame { may_leave, ..frame(Role::Viewer) };
+            around.page(Place::Health, "Health", &html! {}).into_string()
+        };
+        assert!(text(true).contains("action=\"/logout\"") && !text(false).contains("logout"));
     }
 
     #[test]

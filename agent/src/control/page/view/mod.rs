@@ -85,6 +85,7 @@ pub(super) mod tests {
         Frame {
             person: Person { who: "uid 0".to_owned(), via: Via::Cli, role, reach: Reach::All },
             csrf: Some("c5rf".to_owned()),
+            may_leave: false,
             base: String::new(),
             node: "node-7".to_owned(),
             note: None,

@@ -1,0 +1,63 @@
+use scaidrive_tests::agent_config::Destination;
+use scaidrive_tests::agent_process::Agent;
+use scaidrive_tests::ports::free_port;
+
+use super::{Visit, create_token, first_token};
+
+/// An agent with two destinations that nobody answers for: one for a tenant alone, one for all.
+fn two_tenants() -> Agent {
+    let mut agent = Agent::new();
+    for (name, tenants) in [("acme", "[\"tnt_acme\"]"), ("everybody", "[\"*\"]")] {
+        let url = format!("http://127.0.0.1:{}", free_port());
+        agent.config.add(Destination::hec(name, &url, &agent.token_file()).with("tenants", tenants));
+    }
+    agent.start();
+    agent
+}
+
+#[test]
+fn the_first_token_opens_the_page_a_wrong_one_is_told_so_and_who_leaves_is_out() {
+    let agent = two_tenants();
+    let Some(visit) = Visit::begin(&agent, "login") else { return };
+    visit.visit("/destinations/acme");
+    assert_eq!(visit.path(), "/login", "who is not known is led to the door");
+    visit.log_in("sds_wrong");
+    visit.wait_words(&["This token is unknown, revoked or has expired."]);
+    visit.log_in(&first_token(&agent));
+    visit.wait_words(&["2 destinations", "acme", "everybody", "Health"]);
+    assert!(visit.run("return document.cookie") == "", "no script reads the session");
+    visit.click_words("acme");
+    visit.wait_words(&["Pause", "Send again …"]);
+    visit.click_words("Log out");
+    assert_eq!(visit.path(), "/login");
+    visit.visit("/");
+    assert_eq!(visit.path(), "/login", "the session is over");
+}
+
+#[test]
+fn a_viewer_sees_everything_and_finds_nothing_to_press() {
+    let agent = two_tenants();
+    let Some(visit) = Visit::begin(&agent, "viewer") else { return };
+    visit.log_in(&create_token(&agent, &["auditor"]));
+    visit.wait_words(&["2 destinations", "may look, not change"]);
+    for path in ["/", "/destinations/acme", "/deadletters", "/deadletters/acme", "/health"] {
+        visit.visit(path);
+        assert_eq!(visit.count("main form[method=post], main form:not([role=search]) button"), 0, "{path}");
+    }
+}
+
+#[test]
+fn who_is_bound_to_a_tenant_sees_its_destinations_and_no_trace_of_others() {
+    let agent = two_tenants();
+    let Some(visit) = Visit::begin(&agent, "tenant") else { return };
+    visit.log_in(&create_token(&agent, &["acme", "--role", "admin", "--tenant", "tnt_acme"]));
+    visit.wait_words(&["1 destination", "acme"]);
+    assert!(!visit.text("body").contains("everybody") && !visit.text("header").contains("Health"));
+    for path in ["/destinations/everybody", "/deadletters/everybody"] {
+        visit.visit(path);
+        visit.wait_words(&["no destination"]);
+    }
+    visit.visit("/destinations/acme");
+    visit.click_words("Pause");
+    visit.wait_words(&["token acme has paused it"]);
+}
