@@ -44,6 +44,10 @@ pub use destination::{
     TlsSettings, TlsVersion,
 };
 pub use fingerprint::Fingerprint;
+pub(crate) use keys::{
+    ADMIN, AGENT, BUFFER, DESTINATION, Default as WhenAbsent, INGEST_UNIX, Key, LOG, ROOT, SECRET, Shape,
+};
+pub(crate) use kind::KINDS;
 pub use kind::{
     Datadog, Elastic, HecAck, Https, Kind, Sentinel, SentinelApi, SplunkHec, SumoLogic, Syslog, SyslogTransport,
 };

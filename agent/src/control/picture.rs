@@ -291,7 +291,7 @@ impl DestinationPicture {
 }
 
 /// How bad a state is: what is said of a destination is the worst that any shard says.
-pub(super) fn badness(state: &str) -> usize {
+pub(crate) fn badness(state: &str) -> usize {
     STATES.iter().position(|known| *known == state).unwrap_or(STATES.len())
 }
 
