@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::config::Destination;
 use crate::control::picture::{DestinationPicture, Detail, Picture};
@@ -18,7 +19,7 @@ use crate::stream::books::Books;
 use crate::time::Millis;
 
 /// The agent at one moment.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Status {
     /// Who it is.
     pub agent: AgentStatus,
@@ -35,7 +36,7 @@ pub struct Status {
 }
 
 /// Who the agent is.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct AgentStatus {
     /// Its id.
     pub id: String,
@@ -54,7 +55,7 @@ pub struct AgentStatus {
 }
 
 /// What the shards run on.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct RuntimeStatus {
     /// `io_uring` or `epoll`.
     pub backend: String,
@@ -63,7 +64,7 @@ pub struct RuntimeStatus {
 }
 
 /// How events come in.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct IntakeStatus {
     /// Whether events can be taken.
     pub is_ready: bool,
@@ -84,7 +85,7 @@ pub struct IntakeStatus {
 }
 
 /// All logs together.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct LogStatus {
     /// Records held.
     pub events: u64,
@@ -101,7 +102,7 @@ pub struct LogStatus {
 }
 
 /// One shard.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct ShardStatus {
     /// Its number.
     pub shard: usize,
@@ -125,7 +126,7 @@ pub struct ShardStatus {
 }
 
 /// The tasks of one name on one shard that have held its loop, each time for 0.5 ms or more, since the agent started.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct StallStatus {
     /// What they work at: `turn`, `ingest`, `delivery` or `upkeep`.
     pub task: String,
@@ -138,7 +139,7 @@ pub struct StallStatus {
 }
 
 /// One destination, over all shards.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct DestinationStatus {
     /// Its name.
     pub name: String,
@@ -188,7 +189,7 @@ pub struct DestinationStatus {
 }
 
 /// Counts of events: `judged = filtered + selected`, and `selected` is the sum of all that follow.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct BooksStatus {
     /// In scope and looked at.
     pub judged: u64,
@@ -211,7 +212,7 @@ pub struct BooksStatus {
 }
 
 /// Requests by how they ended.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]
 pub struct RequestsStatus {
     /// Accepted.
     pub accepted: u64,
@@ -230,7 +231,7 @@ pub struct RequestsStatus {
 }
 
 /// Something that went wrong.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct FailureStatus {
     /// When.
     pub at_ms: i64,
@@ -239,7 +240,7 @@ pub struct FailureStatus {
 }
 
 /// What a destination is sent again.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ReplayStatus {
     /// What was accepted since then; `null` for all that the log holds.
     pub from_ms: Option<i64>,
@@ -262,7 +263,7 @@ pub struct ReplayStatus {
 }
 
 /// A distribution of times.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, ToSchema)]
 pub struct LatencyStatus {
     /// How many.
     pub count: u64,
@@ -275,7 +276,7 @@ pub struct LatencyStatus {
 }
 
 /// A store of dead letters.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]
 pub struct DeadLettersStatus {
     /// Events in it.
     pub events: u64,

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::http::header::CACHE_CONTROL;
 use axum::response::{IntoResponse, Response};
@@ -13,7 +13,7 @@ use axum::{Json, Router};
 use scaidrive_codecs::verdict::shown;
 use serde_json::Value;
 
-use super::{Panel, Problem, Shared, body, off_the_thread, only_get, only_post};
+use super::{Panel, Path, Problem, Shared, body, off_the_thread, only_get, only_post};
 use crate::config::OnFull;
 use crate::control::access::{Admin, Person, Reach};
 use crate::control::destinations::{
@@ -36,6 +36,14 @@ pub(super) fn routes() -> Router<Arc<Panel>> {
         .route("/v1/destinations/{destination}/tested", only_post(post(tested)))
 }
 
+/// The destinations: how each is.
+#[utoipa::path(
+    get,
+    path = "/v1/destinations",
+    operation_id = "listDestinations",
+    tag = "destinations",
+    responses((status = 200, description = "Each that the caller may see", body = Vec<DestinationStatus>))
+)]
 async fn list(State(panel): Shared, person: Person) -> Response {
     let mut destinations = status::destinations(&panel.view, &panel.watch(), clock::now());
     if person.reach != Reach::All {
@@ -45,6 +53,15 @@ async fn list(State(panel): Shared, person: Person) -> Response {
     ([(CACHE_CONTROL, "no-store")], Json(destinations)).into_response()
 }
 
+/// One destination with its settings; where a secret is kept stands in place of the secret.
+#[utoipa::path(
+    get,
+    path = "/v1/destinations/{destination}",
+    operation_id = "showDestination",
+    tag = "destinations",
+    params(("destination" = String, Path, description = "Its name")),
+    responses((status = 200, description = "How it is and what it is set to", body = DestinationWhole))
+)]
 async fn show(State(panel): Shared, person: Person, Path(name): Path<String>) -> Result<Response, Problem> {
     let destination = find_for(&person, &panel.view.config(), &name)?;
     let whole = DestinationWhole { settings: settings(&destination), status: status_of(&panel, &name)? };
@@ -59,10 +76,28 @@ fn status_of(panel: &Panel, name: &str) -> Result<DestinationStatus, Problem> {
     })
 }
 
+/// Stops sending to a destination until it is resumed, also over restarts; its events wait in the log meanwhile.
+#[utoipa::path(
+    post,
+    path = "/v1/destinations/{destination}/pause",
+    operation_id = "pauseDestination",
+    tag = "destinations",
+    params(("destination" = String, Path, description = "Its name")),
+    responses((status = 200, description = "It is paused", body = Paused))
+)]
 async fn pause(State(panel): Shared, Path(name): Path<String>, Admin(person): Admin) -> Result<Response, Problem> {
     rest(panel, name, person, true).await
 }
 
+/// Goes on sending to a destination that was paused.
+#[utoipa::path(
+    post,
+    path = "/v1/destinations/{destination}/resume",
+    operation_id = "resumeDestination",
+    tag = "destinations",
+    params(("destination" = String, Path, description = "Its name")),
+    responses((status = 200, description = "It is not paused", body = Paused))
+)]
 async fn resume(State(panel): Shared, Path(name): Path<String>, Admin(person): Admin) -> Result<Response, Problem> {
     rest(panel, name, person, false).await
 }
@@ -89,7 +124,16 @@ async fn rest(panel: Arc<Panel>, name: String, person: Person, rests: bool) -> R
     .await
 }
 
-/// Somebody has tested a destination beside this agent, in use here or not: that goes into the audit trail.
+/// Notes in the audit trail what came of a test that somebody has run beside this agent, of a destination in use here or not.
+#[utoipa::path(
+    post,
+    path = "/v1/destinations/{destination}/tested",
+    operation_id = "noteTest",
+    tag = "destinations",
+    params(("destination" = String, Path, description = "Its name")),
+    request_body = Tested,
+    responses((status = 200, description = "It is noted", body = Tested))
+)]
 async fn tested(
     State(panel): Shared,
     Path(name): Path<String>,
@@ -113,7 +157,18 @@ fn not_kept(problem: &io::Error) -> Problem {
         .advise("see that the agent may write to agent.state_dir and that the disk works and has room")
 }
 
-/// Begins a replay, and answers when the shards have said so: who asks next is then told that it runs.
+/// Sends a destination again what the log still holds; each event goes under the stream and number it had.
+///
+/// Answers when the shards have said that they begin: who asks next is then told that it runs.
+#[utoipa::path(
+    post,
+    path = "/v1/destinations/{destination}/replay",
+    operation_id = "replayDestination",
+    tag = "destinations",
+    params(("destination" = String, Path, description = "Its name")),
+    request_body(content = Option<ReplayWish>, description = "From when on; without a body all that the log holds"),
+    responses((status = 200, description = "It runs, or waits for a pause to end", body = Replayed))
+)]
 async fn replay(
     State(panel): Shared,
     Path(name): Path<String>,
@@ -149,11 +204,11 @@ async fn wished(request: Request) -> Result<Option<i64>, Problem> {
         return Ok(None);
     }
     let bad = |detail, advice| Problem::new(StatusCode::BAD_REQUEST, detail).advise(advice);
-    let ReplayWish { from_ms } = serde_json::from_slice(&bytes).map_err(|problem| {
+    let wish: Option<ReplayWish> = serde_json::from_slice(&bytes).map_err(|problem| {
         let detail = format!("the request does not say what is to be sent again: {problem}");
         bad(detail, "send {\"from_ms\": milliseconds since 1970}, or nothing for all that the log holds")
     })?;
-    match from_ms {
+    match wish.unwrap_or_default().from_ms {
         Some(from_ms) if from_ms > clock::wall_ms() => {
             let detail = "there is nothing to send again from a moment that has not come yet".to_owned();
             Err(bad(detail, "name an earlier moment, or how far back it is to reach, such as 10m"))

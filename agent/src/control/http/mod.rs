@@ -6,6 +6,7 @@
 //! | `/livez` | whether the loops turn; 503 says which does not | both |
 //! | `/readyz` | whether events can be taken; 503 says why not | both |
 //! | `/status` | the whole agent in JSON | both |
+//! | `/openapi.json` | all of this, for programs | both |
 //! | `/v1/status` | the same | socket |
 //! | `/v1/destinations` | the destinations of it | socket |
 //! | `/v1/destinations/{destination}` | one, with its settings | socket |
@@ -22,6 +23,8 @@
 //! | file | what it holds |
 //! |---|---|
 //! | `destinations.rs`, `letters.rs` | the handlers of one subject each |
+//! | `openapi.rs` | the OpenAPI document, from what stands above the handlers |
+//! | `path.rs` | what stands in a request's path |
 //! | `problem.rs` | what is answered when it does not work |
 //!
 //! What is not found and what somebody may not see are answered alike. Whatever changes something becomes an audit event that says who, what, before and after.
@@ -41,18 +44,22 @@ use axum::routing::{MethodRouter, get, post};
 use axum::{Json, Router};
 use tokio::sync::{mpsc, oneshot};
 
+pub(super) use self::path::Path;
 pub(super) use self::problem::Problem;
 use crate::control::access::{Admin, Person, through_the_socket};
+use crate::control::metrics;
 use crate::control::picture::{Detail, Picture};
 use crate::control::reload::Reloaded;
+use crate::control::status::{self, Status};
 use crate::control::watch::Watch;
-use crate::control::{metrics, status};
 use crate::ingest::http::guard::check_source;
 use crate::node::{Hands, View};
 use crate::runtime::clock;
 
 mod destinations;
 mod letters;
+mod openapi;
+mod path;
 mod problem;
 
 /// What all handlers share.
@@ -101,18 +108,22 @@ pub(super) fn for_address(panel: Arc<Panel>, listen: SocketAddr) -> Router {
 
 /// What the socket answers.
 pub(super) fn for_socket(panel: Arc<Panel>) -> Router {
-    common()
-        .route("/v1/status", only_get(get(whole_status)))
+    common().merge(operators()).fallback(not_found).layer(middleware::from_fn(through_the_socket)).with_state(panel)
+}
+
+/// What operators ask and do.
+fn operators() -> Router<Arc<Panel>> {
+    Router::new()
+        .route("/v1/status", only_get(get(status_of_agent)))
         .merge(destinations::routes())
         .merge(letters::routes())
         .route("/v1/reload", only_post(post(reload)))
-        .fallback(not_found)
-        .layer(middleware::from_fn(through_the_socket))
-        .with_state(panel)
 }
 
+/// What machines that watch ask.
 fn common() -> Router<Arc<Panel>> {
     Router::new()
+        .merge(openapi::routes())
         .route("/metrics", only_get(get(scrape)))
         .route("/livez", only_get(get(livez)))
         .route("/readyz", only_get(get(readyz)))
@@ -128,18 +139,49 @@ fn only_post(router: MethodRouter<Arc<Panel>>) -> MethodRouter<Arc<Panel>> {
 }
 
 async fn not_found() -> Problem {
-    Problem::new(StatusCode::NOT_FOUND, "there are /metrics, /livez, /readyz and /status".to_owned())
+    Problem::new(StatusCode::NOT_FOUND, "there is nothing at this path".to_owned())
+        .advise("`/openapi.json` says what there is")
 }
 
+/// Every number, for Prometheus.
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    operation_id = "metrics",
+    tag = "machines that watch",
+    responses((status = 200, description = "In the text format", body = String, content_type = "text/plain"))
+)]
 async fn scrape(State(panel): Shared) -> Response {
     let text = metrics::render(&panel.view, clock::now());
     ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
 }
 
+/// Whether the loops turn.
+#[utoipa::path(
+    get,
+    path = "/livez",
+    operation_id = "livez",
+    tag = "machines that watch",
+    responses(
+        (status = 200, description = "They do", body = String, content_type = "text/plain"),
+        (status = 503, description = "Names each that does not", body = String, content_type = "text/plain")
+    )
+)]
 async fn livez(State(panel): Shared) -> Response {
     health(panel.picture().stuck())
 }
 
+/// Whether events can be taken. A SIEM that is down changes nothing about it.
+#[utoipa::path(
+    get,
+    path = "/readyz",
+    operation_id = "readyz",
+    tag = "machines that watch",
+    responses(
+        (status = 200, description = "They can", body = String, content_type = "text/plain"),
+        (status = 503, description = "Says why not", body = String, content_type = "text/plain")
+    )
+)]
 async fn readyz(State(panel): Shared) -> Response {
     health(panel.picture().obstacles())
 }
@@ -152,12 +194,43 @@ fn health(reasons: Vec<String>) -> Response {
     (status, [(CACHE_CONTROL, "no-store")], text).into_response()
 }
 
+/// The whole agent at this moment.
+#[utoipa::path(
+    get,
+    path = "/status",
+    operation_id = "status",
+    tag = "machines that watch",
+    responses((status = 200, description = "The agent, its shards and its destinations", body = Status))
+)]
 async fn whole_status(State(panel): Shared) -> Response {
     let needs_restart = panel.needs_restart.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let status = status::take(&panel.view, &panel.watch(), needs_restart, clock::now());
     ([(CACHE_CONTROL, "no-store")], Json(status)).into_response()
 }
 
+/// The whole agent at this moment, as at `/status`.
+#[utoipa::path(
+    get,
+    path = "/v1/status",
+    operation_id = "statusOfAgent",
+    tag = "agent",
+    responses((status = 200, description = "The agent, its shards and its destinations", body = Status))
+)]
+async fn status_of_agent(shared: Shared) -> Response {
+    whole_status(shared).await
+}
+
+/// Reads the configuration again: whole or not at all.
+#[utoipa::path(
+    post,
+    path = "/v1/reload",
+    operation_id = "reload",
+    tag = "agent",
+    responses(
+        (status = 200, description = "It is in force", body = Reloaded),
+        (status = 409, description = "It can't be used; the one in force stays", body = Reloaded)
+    )
+)]
 async fn reload(State(panel): Shared, Admin(person): Admin) -> Result<Response, Problem> {
     let (reply, answer) = oneshot::channel();
     let stops = || Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the agent is stopping".to_owned());

@@ -1,0 +1,194 @@
+//! `/openapi.json`: what can be asked and done, as an OpenAPI 3.1 document.
+//!
+//! It is made from what stands above each handler and from the types that handlers answer with, so it says nothing that the
+//! code does not. A test holds it against the routes, both ways.
+
+use std::sync::Arc;
+
+use axum::routing::get;
+use axum::{Json, Router};
+use utoipa::openapi::path::Operation;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::{Components, ContentBuilder, Ref, ResponseBuilder};
+use utoipa::{Modify, OpenApi};
+
+use super::problem::Details;
+use super::{Panel, destinations, letters, only_get};
+
+/// Its route.
+pub(super) fn routes() -> Router<Arc<Panel>> {
+    Router::new().route("/openapi.json", only_get(get(document)))
+}
+
+/// This document.
+#[utoipa::path(
+    get,
+    path = "/openapi.json",
+    operation_id = "document",
+    tag = "machines that watch",
+    responses((status = 200, description = "OpenAPI 3.1", body = Object))
+)]
+async fn document() -> Json<utoipa::openapi::OpenApi> {
+    Json(Document::openapi())
+}
+
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "scaidrive-siem", description = ABOUT),
+    paths(
+        document,
+        super::scrape,
+        super::livez,
+        super::readyz,
+        super::whole_status,
+        super::status_of_agent,
+        super::reload,
+        destinations::list,
+        destinations::show,
+        destinations::pause,
+        destinations::resume,
+        destinations::replay,
+        destinations::tested,
+        letters::stores,
+        letters::page,
+        letters::letter,
+        letters::replace,
+        letters::drop_chosen,
+        letters::resend,
+    ),
+    components(schemas(Details)),
+    modifiers(&Everywhere)
+)]
+struct Document;
+
+/// What holds for all paths, and so stands above no handler: who may ask, and what is answered when it does not work.
+struct Everywhere;
+
+impl Modify for Everywhere {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let components = document.components.get_or_insert_with(Components::new);
+        let token = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(TOKEN)).build();
+        components.add_security_scheme(TOKEN_NAME, SecurityScheme::Http(token));
+        let content = ContentBuilder::new().schema(Some(Ref::from_schema_name(PROBLEM))).build();
+        let problem = ResponseBuilder::new().description(NOT_DONE).content("application/problem+json", content);
+        components.responses.insert(PROBLEM.to_owned(), problem.build().into());
+        for (path, item) in &mut document.paths.paths {
+            let is_for_operators = path.starts_with("/v1/");
+            let operations = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete, &mut item.patch];
+            for operation in operations.into_iter().flatten() {
+                complete(operation, is_for_operators);
+            }
+        }
+    }
+}
+
+fn complete(operation: &mut Operation, is_for_operators: bool) {
+    operation.responses.responses.insert("default".to_owned(), Ref::from_response_name(PROBLEM).into());
+    if is_for_operators {
+        operation.security = Some(vec![SecurityRequirement::new(TOKEN_NAME, Vec::<String>::new())]);
+    }
+}
+
+const PROBLEM: &str = "Problem";
+const TOKEN_NAME: &str = "token";
+
+const ABOUT: &str = "What the agent that ships ScaiDrive audit events to SIEMs can be asked and told. Names that end in `_ms` \
+are milliseconds: moments since 1970, else spans. Whatever changes something becomes an audit event that says who, what, \
+before and after.";
+
+const TOKEN: &str = "A token, as `scaidrive-siem token create` makes them. Over the admin socket none is needed: its file mode \
+lets in root and the agent's user.";
+
+const NOT_DONE: &str = "It was not done; says why, and what to do. What is not there and what the caller may not see are \
+answered alike.";
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeSet, HashMap};
+
+    use serde_json::Value;
+
+    use super::super::{common, operators};
+    use super::*;
+
+    /// Every method and path that a router answers. Axum lists them in its debug text alone: the handlers by a number, then
+    /// the paths by the same one.
+    fn answered(router: &Router<Arc<Panel>>) -> BTreeSet<String> {
+        let text = format!("{router:?}");
+        let (routes, rest) = text.split_once("node: Node").unwrap();
+        let (paths, _) = rest.split_once("fallback_router").unwrap();
+        let by_number = |text: &str| -> HashMap<String, String> {
+            let pieces = text.split("RouteId(").skip(1);
+            pieces
+                .map(|piece| piece.split_once(')').unwrap())
+                .map(|(id, said)| (id.to_owned(), said.to_owned()))
+                .collect()
+        };
+        let mut answered = BTreeSet::new();
+        let handlers = by_number(routes);
+        for (id, said) in by_number(paths) {
+            let path = said.split('"').nth(1).unwrap();
+            for method in ["get", "put", "post", "delete", "patch"] {
+                let is_there = |how: &str| handlers[&id].contains(&format!(" {method}: {how}"));
+                if is_there("BoxedHandler") || is_there("Route") {
+                    answered.insert(format!("{} {path}", method.to_uppercase()));
+                }
+            }
+        }
+        answered
+    }
+
+    fn documented(document: &Value) -> BTreeSet<String> {
+        let paths = document["paths"].as_object().unwrap();
+        let of = |(path, item): (&String, &Value)| {
+            let methods = item.as_object().unwrap().keys();
+            methods.map(|method| format!("{} {path}", method.to_uppercase())).collect::<Vec<_>>()
+        };
+        paths.iter().flat_map(of).collect()
+    }
+
+    #[test]
+    fn every_route_is_in_the_document_and_nothing_else_is() {
+        let document = serde_json::to_value(Document::openapi()).unwrap();
+        let answered = answered(&common().merge(operators()));
+        assert!(answered.contains("GET /livez") && answered.contains("POST /v1/reload"), "{answered:?}");
+        assert_eq!(answered, documented(&document));
+    }
+
+    #[test]
+    fn operations_are_named_once_say_what_they_do_and_how_they_fail() {
+        let document = serde_json::to_value(Document::openapi()).unwrap();
+        assert_eq!(document["openapi"], "3.1.0");
+        let mut names = BTreeSet::new();
+        for (path, item) in document["paths"].as_object().unwrap() {
+            for (method, operation) in item.as_object().unwrap() {
+                let name = operation["operationId"].as_str().unwrap();
+                assert!(names.insert(name.to_owned()), "{method} {path}: {name} is there twice");
+                assert!(!operation["summary"].as_str().unwrap_or_default().is_empty(), "{method} {path}");
+                assert_eq!(operation["responses"]["default"]["$ref"], "#/components/responses/Problem");
+                assert_eq!(operation["security"].is_array(), path.starts_with("/v1/"), "{method} {path}");
+            }
+        }
+    }
+
+    /// A reference that leads nowhere makes the whole document useless to programs.
+    #[test]
+    fn every_reference_leads_somewhere() {
+        fn walk(value: &Value, document: &Value) {
+            match value {
+                Value::Object(members) => {
+                    if let Some(Value::String(to)) = members.get("$ref") {
+                        let found = document.pointer(to.trim_start_matches('#'));
+                        assert!(found.is_some(), "{to} leads nowhere");
+                    }
+                    members.values().for_each(|member| walk(member, document));
+                }
+                Value::Array(items) => items.iter().for_each(|item| walk(item, document)),
+                _ => {}
+            }
+        }
+        let document = serde_json::to_value(Document::openapi()).unwrap();
+        assert!(document["components"]["schemas"]["Problem"].is_object());
+        walk(&document, &document);
+    }
+}
