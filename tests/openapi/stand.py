@@ -1,44 +1,14 @@
-"""What the agent needs beside it while it is asked: a way to its admin socket, and a destination.
+"""The destination of the agent that is asked: takes events as Splunk's HTTP Event Collector does, on loopback.
 
-Listens on loopback, on ports of the system's choice, and writes them into a file: that of the bridge to the admin socket, that
-of the destination, and one that is free. The destination takes events as Splunk's HTTP Event Collector does, and refuses those
-with the action "refused" as that does: all before the first refused one are taken, and it is named by its number in the request.
+Events with the action "refused" are refused as that does: all before the first one are taken, and it is named by its number in the
+request. Writes two ports into the file that its argument names: its own, and one that is free.
 """
 
 import json
 import os
 import socket
 import sys
-import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from socketserver import BaseRequestHandler, ThreadingTCPServer
-
-
-class Bridge(BaseRequestHandler):
-    """One connection from loopback to the admin socket."""
-
-    def handle(self):
-        with socket.socket(socket.AF_UNIX) as inner:
-            inner.connect(ADMIN)
-            back = threading.Thread(target=copy, args=(inner, self.request), daemon=True)
-            back.start()
-            copy(self.request, inner)
-            back.join()
-
-
-def copy(source, target):
-    """Until the source ends; then the target hears no more."""
-    try:
-        while data := source.recv(65536):
-            target.sendall(data)
-        target.shutdown(socket.SHUT_WR)
-    except OSError:
-        # Whichever side went away, the other is told by the connection's end.
-        for end in (source, target):
-            try:
-                end.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
 
 
 class Destination(BaseHTTPRequestHandler):
@@ -82,12 +52,9 @@ def free_port():
         return probe.getsockname()[1]
 
 
-ADMIN, PORTS = sys.argv[1:]
-ThreadingTCPServer.daemon_threads = True
-bridge = ThreadingTCPServer(("127.0.0.1", 0), Bridge)
+PORTS = sys.argv[1]
 destination = ThreadingHTTPServer(("127.0.0.1", 0), Destination)
-threading.Thread(target=destination.serve_forever, daemon=True).start()
 with open(PORTS + ".part", "w") as file:
-    print(bridge.server_address[1], destination.server_address[1], free_port(), file=file)
+    print(destination.server_address[1], free_port(), file=file)
 os.rename(PORTS + ".part", PORTS)
-bridge.serve_forever()
+destination.serve_forever()

@@ -31,6 +31,8 @@ pub struct AgentConfig {
     pub buffer: Vec<(String, String)>,
     /// Further lines of `[ingest]`.
     pub ingest: Vec<(String, String)>,
+    /// Further lines of `[admin]`.
+    pub admin_lines: Vec<(String, String)>,
     /// `[[destination]]`s, in order.
     pub destinations: Vec<Destination>,
 }
@@ -57,6 +59,7 @@ impl AgentConfig {
             admin_socket: dir.join("admin.sock"),
             buffer: Vec::new(),
             ingest: Vec::new(),
+            admin_lines: Vec::new(),
             destinations: Vec::new(),
         };
         config.set_buffer("max_size", "\"512MiB\"").set_buffer("segment_size", "\"8MiB\"");
@@ -74,6 +77,12 @@ impl AgentConfig {
     /// Sets one line of `[ingest]`; `value` is TOML.
     pub fn set_ingest(&mut self, key: &str, value: &str) -> &mut AgentConfig {
         set(&mut self.ingest, key, value);
+        self
+    }
+
+    /// Sets one line of `[admin]`; `value` is TOML.
+    pub fn set_admin(&mut self, key: &str, value: &str) -> &mut AgentConfig {
+        set(&mut self.admin_lines, key, value);
         self
     }
 
@@ -122,6 +131,9 @@ impl AgentConfig {
             self.admin,
             quoted(&self.admin_socket.display().to_string())
         ));
+        for (key, value) in &self.admin_lines {
+            line(format!("{key} = {value}"));
+        }
         for destination in &self.destinations {
             line(format!("[[destination]]\nname = {}", quoted(&destination.name)));
             for (key, value) in &destination.lines {

@@ -13,6 +13,7 @@ use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::agent_config::{AgentConfig, Destination, quoted};
@@ -225,6 +226,13 @@ impl Agent {
     #[track_caller]
     pub fn session(&self) -> Session {
         Session::connect(&self.config.socket).expect("the agent listens on its socket")
+    }
+
+    /// What the admin socket answers to a question: its status and, where it is JSON, its body.
+    #[track_caller]
+    pub fn ask(&self, path: &str) -> (u16, Value) {
+        let reply = http::get_from_socket(&self.config.admin_socket, path).expect("the agent answers on its socket");
+        (reply.status, serde_json::from_slice(&reply.body).unwrap_or_default())
     }
 
     /// Scrapes `/metrics`.

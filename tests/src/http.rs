@@ -2,6 +2,8 @@
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::time::Duration;
 
 /// A reply, read to its end.
@@ -51,6 +53,17 @@ pub fn get(address: SocketAddr, path: &str) -> io::Result<HttpReply> {
     let head = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
     stream.get_mut().write_all(head.as_bytes())?;
     read_reply(&mut stream)
+}
+
+/// Fetches `path` from whoever listens on the Unix socket `socket`.
+///
+/// # Errors
+/// When nobody does, or closes inside the reply.
+pub fn get_from_socket(socket: &Path, path: &str) -> io::Result<HttpReply> {
+    let mut stream = UnixStream::connect(socket)?;
+    stream.set_read_timeout(Some(REPLY_WITHIN))?;
+    stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").as_bytes())?;
+    read_reply(&mut BufReader::new(stream))
 }
 
 /// Posts `body` on a connection of its own.

@@ -48,6 +48,9 @@ pub enum Command {
     /// Look at the events that a destination refused for good, edit them, send them again, and give them up
     #[command(subcommand)]
     Deadletter(DeadletterCommand),
+    /// Make, list and revoke the tokens that let people and programs in over HTTP
+    #[command(subcommand)]
+    Token(TokenCommand),
     /// Look at the log on the disk, whether the agent runs or not
     #[command(subcommand)]
     Log(LogCommand),
@@ -376,6 +379,57 @@ pub struct DeadletterChosenArgs {
     pub json: bool,
 }
 
+/// What to do with tokens.
+#[derive(Debug, Subcommand)]
+pub enum TokenCommand {
+    /// Make one; its secret goes to standard output, this once
+    Create(TokenCreateArgs),
+    /// List them; their secrets are nowhere
+    List(TokenListArgs),
+    /// Take one away; its sessions end with it
+    Revoke(TokenRevokeArgs),
+}
+
+/// Arguments of `token create`.
+#[derive(Debug, Args)]
+#[command(after_help = TOKEN_HELP)]
+pub struct TokenCreateArgs {
+    /// What to call it, after who or what will show it
+    #[arg(value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
+    pub name: String,
+    /// What whoever shows it may: change things, or look
+    #[arg(long, value_name = "ROLE", value_parser = ["admin", "viewer"], default_value = "viewer")]
+    pub role: String,
+    /// Only for this tenant's destinations and events; may be given again
+    #[arg(long, value_name = "TENANT_ID")]
+    pub tenant: Vec<String>,
+    /// Until when it is worth something: after so long, such as 90d, or a time (RFC 3339); for ever if not given
+    #[arg(long, value_name = "TIME|SPAN")]
+    pub expires: Option<String>,
+    /// Answer in JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `token list`.
+#[derive(Debug, Args)]
+pub struct TokenListArgs {
+    /// Answer in JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `token revoke`.
+#[derive(Debug, Args)]
+pub struct TokenRevokeArgs {
+    /// The token's name
+    #[arg(value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
+    pub name: String,
+    /// Answer in JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// What to do with the log.
 #[derive(Debug, Subcommand)]
 pub enum LogCommand {
@@ -493,6 +547,10 @@ paused destination waits. It is forgotten when the agent stops or the destinatio
 Examples:
   scaidrive-siem destination replay splunk-prod --from 10m
   scaidrive-siem destination replay splunk-prod --from 2026-05-12T14:00:00Z";
+
+const TOKEN_HELP: &str = "Examples:
+  scaidrive-siem token create alice --role admin
+  scaidrive-siem token create acme-dashboard --tenant tnt_acme --expires 90d";
 
 const TEST_HELP: &str =
     "The event has the action siem.test and an id that begins with evt_test_; it has no number and \

@@ -99,9 +99,17 @@ impl Client {
         self.exchange("PUT", path, body)
     }
 
+    /// Takes away what is at `path`, and reads the JSON that comes back.
+    ///
+    /// # Errors
+    /// As [`Client::get`].
+    pub(super) fn delete<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
+        self.exchange("DELETE", path, &[])
+    }
+
     fn exchange<T: DeserializeOwned>(&self, method: &str, path: &str, body: &[u8]) -> Result<T, Failure> {
         let reply = self.ask(method, path, body).map_err(|problem| self.no_answer(&problem))?;
-        if reply.status != 200 {
+        if !matches!(reply.status, 200 | 201) {
             return Err(self.refused(&reply));
         }
         serde_json::from_slice(&reply.body).map_err(|problem| Failure {

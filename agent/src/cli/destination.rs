@@ -10,7 +10,7 @@ use super::args::{
     DestinationCommand, DestinationListArgs, DestinationNameArgs, DestinationReplayArgs, DestinationShowArgs,
 };
 use super::client::{Client, Sockets, path_segment};
-use super::status::{progress, span_sent, trouble};
+use super::status::{last_word, needs_words, progress, room, span_sent, trouble};
 use super::words::{count, moment, size, span, table};
 use super::{Exit, Failure, Output, probe, template};
 use crate::config::{Surroundings, span_of};
@@ -92,9 +92,12 @@ fn lines(whole: &DestinationWhole, now_ms: i64) -> Vec<String> {
     let DestinationWhole { settings, status } = whole;
     let since = status.since_ms.map(|since| format!(" for {}", span(now_ms.saturating_sub(since).max(0) as u64)));
     let mut lines = vec![format!("state     {}{}: {}", status.state, since.unwrap_or_default(), status.cause)];
-    if status.state != "active" {
+    if needs_words(status) {
         lines.extend(trouble(status).into_iter().skip(1).map(|line| format!("        {line}")));
+    } else {
+        lines.push(format!("          room: {}", room(status)));
     }
+    lines.push(format!("heard     {}", last_word(status, now_ms)));
     let (books, requests, latency) = (&status.books, &status.requests, &status.latency);
     lines.push(format!(
         "lag       {}; {} records not read yet; {:.1} events/s accepted over the last minute",
@@ -262,9 +265,9 @@ mod tests {
         assert_eq!(
             rows(&destinations, 13_000),
             [
-                "DESTINATION   TYPE        STATE         SINCE    LAG  UNREAD    RATE  LAST SUCCESS",
-                "elastic-prod  splunk_hec  active         12 s  3.0 s       1  12.3/s  13 s ago",
-                "splunk        splunk_hec  circuit_open   12 s  3.0 s       1   0.0/s  none yet",
+                "DESTINATION   TYPE        STATE         SINCE   LAG  UNREAD    RATE  LAST SUCCESS",
+                "elastic-prod  splunk_hec  active         12 s  12 m       1  12.3/s  13 s ago",
+                "splunk        splunk_hec  circuit_open   12 s  12 m       1   0.0/s  none yet",
             ]
         );
     }
@@ -279,9 +282,11 @@ mod tests {
             text,
             "state     circuit_open for 12 s: cannot connect: refused\n\
              \x20         last success 1970-01-01T00:00:00.000Z\n\
-             \x20         next: it is tried again by itself, with growing pauses; events wait here for 29 m more before \
-             the oldest is given up\n\
-             lag       3.0 s; 1 records not read yet; 0.0 events/s accepted over the last minute\n\
+             \x20         room: 12 of 30 m used; not filling\n\
+             \x20         next: it is tried again by itself\n\
+             \x20         do:   `scaidrive-siem destination test splunk` says more\n\
+             heard     accepted something 13 s ago, no statement of its numbers since the agent started\n\
+             lag       12 m; 1 records not read yet; 0.0 events/s accepted over the last minute\n\
              books     4 judged = 0 filtered + 4 selected\n\
              \x20         4 selected = 1 delivered + 0 dead letters + 0 passed over + 3 in hand + 0 written off\n\
              requests  1 accepted, 0 refused, 3 without an answer, 0 under way; 9 B of events\n\

@@ -8,7 +8,7 @@
 //! | `output.rs` | the only place that writes to the terminal |
 //! | `client.rs` | asking a running agent over its admin socket |
 //! | `words.rs` | spans, sizes and times as people read them; tables |
-//! | `run.rs`, `status.rs`, `emit.rs`, `destination.rs`, `deadletter.rs`, `log.rs` | a command each |
+//! | `run.rs`, `status.rs`, `emit.rs`, `destination.rs`, `deadletter.rs`, `token.rs`, `log.rs` | a command each |
 //! | `template.rs`, `probe.rs`, `deadletter/change.rs` | the larger subcommands |
 //! | `top.rs` | the command `top`, a live table |
 //! | `signals.rs` | what ends a command in order |
@@ -41,6 +41,7 @@ mod run;
 mod signals;
 mod status;
 mod template;
+mod token;
 mod top;
 mod words;
 
@@ -49,7 +50,7 @@ pub use args::{
     DeadletterDropArgs, DeadletterEditArgs, DeadletterListArgs, DeadletterReplayArgs, DeadletterShowArgs, DemoArgs,
     DestinationCommand, DestinationListArgs, DestinationNameArgs, DestinationReplayArgs, DestinationShowArgs,
     DestinationTemplateArgs, DestinationTestArgs, EmitArgs, EmitEvent, LogCommand, LogExportArgs, LogInspectArgs,
-    LogVerifyArgs, ManArgs, StatusArgs, TopArgs,
+    LogVerifyArgs, ManArgs, StatusArgs, TokenCommand, TokenCreateArgs, TokenListArgs, TokenRevokeArgs, TopArgs,
 };
 pub use exit::Exit;
 pub use output::{Colour, Output};
@@ -94,6 +95,7 @@ fn dispatch(cli: Cli, surroundings: &Surroundings, output: &mut Output<'_>) -> R
         Command::Emit(args) => emit::run(&cli.config, &args, surroundings, output),
         Command::Destination(command) => destination::run(&cli.config, &command, surroundings, output),
         Command::Deadletter(command) => deadletter::run(&cli.config, &command, surroundings, output),
+        Command::Token(command) => token::run(&cli.config, &command, surroundings, output),
         Command::Log(command) => log::run(&cli.config, &command, surroundings, output),
         Command::Completions(args) => completions::run(&args, output),
         Command::Man(args) => man::run(&args, output),

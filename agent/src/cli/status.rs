@@ -7,7 +7,7 @@ use super::client::{Client, Sockets};
 use super::words::{count, moment, size, span, table};
 use super::{Exit, Failure, Output};
 use crate::config::Surroundings;
-use crate::control::status::{DestinationStatus, ReplayStatus, ShardStatus, StallStatus, Status};
+use crate::control::status::{DestinationStatus, LagTrend, ReplayStatus, ShardStatus, StallStatus, Status};
 use crate::runtime::STALL_TOLD;
 
 /// Asks the agent and shows what it says.
@@ -100,9 +100,14 @@ fn destinations(destinations: &[DestinationStatus], now_ms: i64) -> Vec<String> 
         ]);
     }
     let mut lines = table(&rows);
-    for destination in destinations.iter().filter(|destination| destination.state != "active") {
+    for destination in destinations.iter().filter(|destination| needs_words(destination)) {
         lines.push(String::new());
         lines.extend(trouble(destination));
+    }
+    let quiet = |destination: &&DestinationStatus| !needs_words(destination) && is_silent(destination, now_ms);
+    for destination in destinations.iter().filter(quiet) {
+        lines.push(String::new());
+        lines.push(format!("{}: SILENT: {}", destination.name, last_word(destination, now_ms)));
     }
     for destination in destinations.iter().filter(|destination| !destination.redacted.is_empty()) {
         lines.push(String::new());
@@ -142,6 +147,32 @@ pub(super) fn span_sent(replay: &ReplayStatus) -> String {
     }
 }
 
+/// Whether a destination needs more than its line in the table.
+pub(super) fn needs_words(destination: &DestinationStatus) -> bool {
+    destination.state != "active" || destination.trend != LagTrend::Level
+}
+
+/// How much of the window a destination has used, and where that leads.
+pub(super) fn room(destination: &DestinationStatus) -> String {
+    let (used, whole) = (span(destination.window_used_ms), span(destination.window_ms));
+    let used = match (used.split_once(' '), whole.split_once(' ')) {
+        (Some((number, unit)), Some((_, same))) if unit == same => number,
+        _ => &used,
+    };
+    let room = format!("{used} of {whole} used");
+    let at_this_rate = match (destination.full_in_ms, destination.level_in_ms) {
+        _ if destination.headroom_ms == 0 => "FULL: the oldest events are given up".to_owned(),
+        (Some(full_in), _) if full_in <= SOON_MS => {
+            format!("SOON FULL, in {} at this rate: then the oldest events are given up", span(full_in))
+        }
+        (Some(full_in), _) => format!("full in {} at this rate", span(full_in)),
+        (None, Some(level_in)) => format!("draining, level in {}", span(level_in)),
+        (None, None) if destination.trend == LagTrend::Unknown => return room,
+        (None, None) => "not filling".to_owned(),
+    };
+    format!("{room}; {at_this_rate}")
+}
+
 /// What is wrong with a destination, since when, and what happens next.
 pub(super) fn trouble(destination: &DestinationStatus) -> Vec<String> {
     let mut lines = vec![format!("{}: {}", destination.name, destination.cause)];
@@ -152,26 +183,28 @@ pub(super) fn trouble(destination: &DestinationStatus) -> Vec<String> {
         Some(at_ms) => lines.push(format!("  last success {}", moment(at_ms))),
         None => lines.push("  nothing has been accepted since the agent started".to_owned()),
     }
-    let room = span(destination.headroom_ms);
-    lines
-        .push(format!("  next: {}; events wait here for {room} more before the oldest is given up", next(destination)));
+    lines.push(format!("  room: {}", room(destination)));
+    lines.push(format!("  next: {}", destination.next));
+    lines.extend(destination.remedy.as_ref().map(|remedy| format!("  do:   {remedy}")));
     lines
 }
 
-fn next(destination: &DestinationStatus) -> String {
-    if destination.pause.is_some() {
-        return format!("`scaidrive-siem destination resume {}` lets it go on", destination.name);
-    }
-    let next = match destination.state.as_str() {
-        "active_with_errors" => "delivery goes on; refused events are kept (`scaidrive-siem deadletter list`)",
-        "throttled" => "fewer requests until it asks for less patience",
-        "retrying" | "circuit_open" => "it is tried again by itself, with growing pauses",
-        "auth_hold" => "put the right secret in its place; it is read again before each try",
-        "misconfigured" => "correct the settings and reload (SIGHUP); one event probes meanwhile",
-        "paused" | "draining" => "delivery goes on when the change is done",
-        _ => "nothing to do",
+/// When a destination was last heard of: it accepts a statement each hour at least, so silence is noticed.
+pub(super) fn last_word(destination: &DestinationStatus, now_ms: i64) -> String {
+    let ago = |at_ms: i64| span(now_ms.saturating_sub(at_ms).max(0) as u64);
+    let Some(success) = destination.last_success_ms else {
+        return "nothing has been accepted since the agent started".to_owned();
     };
-    next.to_owned()
+    let statement = destination.last_statement_ms.map_or_else(
+        || "no statement of its numbers since the agent started".to_owned(),
+        |at_ms| format!("a statement of its numbers {} ago", ago(at_ms)),
+    );
+    format!("accepted something {} ago, {statement}", ago(success))
+}
+
+/// Whether a destination has accepted nothing for longer than the agent leaves one alone.
+fn is_silent(destination: &DestinationStatus, now_ms: i64) -> bool {
+    destination.last_success_ms.is_some_and(|at_ms| now_ms.saturating_sub(at_ms) > SILENT_AFTER_MS)
 }
 
 /// The tasks that have held a shard's loop for long enough to be noticed.
@@ -182,6 +215,11 @@ fn long_stalls(shard: &ShardStatus) -> impl Iterator<Item = String> {
         format!("         shard {}: {} has held the loop for {longest}, while all else waited", shard.shard, stall.task)
     })
 }
+
+/// Statements go out hourly where there is nothing else to say; a few minutes may pass until one is accepted.
+const SILENT_AFTER_MS: i64 = 70 * 60_000;
+/// What is full before this is worth a warning, in milliseconds: somebody should look now.
+const SOON_MS: u64 = 10 * 60_000;
 
 #[cfg(test)]
 pub(super) mod tests {
@@ -199,7 +237,9 @@ pub(super) mod tests {
             "shards": [{"shard": 0, "is_active": true, "stalled_ms": 0, "first_seq": 1, "durable_end": 5, "next_seq": 5,
                 "segments": 1, "unreadable": 0}],
             "destinations": [{"name": "splunk", "type": "splunk_hec", "state": state, "cause": "cannot connect: refused",
-                "since_ms": 1_000, "lag_ms": 3000, "headroom_ms": 1_797_000, "unread": 1,
+                "next": "it is tried again by itself", "remedy": "`scaidrive-siem destination test splunk` says more",
+                "since_ms": 1_000, "lag_ms": 720_000, "window_ms": 1_800_000, "window_used_ms": 720_000,
+                "headroom_ms": 1_080_000, "trend": "level", "full_in_ms": null, "level_in_ms": null, "unread": 1,
                 "books": {"judged": 4, "filtered": 0, "selected": 4, "delivered": 1, "dead_lettered": 0, "overflowed": 0,
                     "in_hand": 3, "abandoned": 0, "difference": 0},
                 "requests": {"accepted": 1, "refused": 0, "failed": 3, "under_way": 0}, "delivered_bytes": 9,
@@ -235,7 +275,10 @@ pub(super) mod tests {
 
     #[test]
     fn people_see_what_runs_what_waits_and_what_happens_next() {
-        let text = lines(&sample("circuit_open"), 13_000).join("\n");
+        let mut status = sample("circuit_open");
+        status.destinations[0].trend = LagTrend::Filling;
+        status.destinations[0].full_in_ms = Some(41 * 60_000);
+        let text = lines(&status, 13_000).join("\n");
         assert_eq!(
             text,
             "agent    n1 (3b1b), version 0.1.0, process 7, up 61 s\n\
@@ -245,14 +288,44 @@ pub(super) mod tests {
              log      5 events in 4.0 MiB of 64.0 MiB; the oldest 3.0 s of a window of 30 m; durability fsync\n\
              note     takes effect with the next start of the agent: agent.node from a to b\n\
              \n\
-             DESTINATION  TYPE        STATE         SINCE    LAG  WAITING  DELIVERED  REFUSED  LOST  BOOKS\n\
-             splunk       splunk_hec  circuit_open   12 s  3.0 s        4          1        0     0  balance\n\
+             DESTINATION  TYPE        STATE         SINCE   LAG  WAITING  DELIVERED  REFUSED  LOST  BOOKS\n\
+             splunk       splunk_hec  circuit_open   12 s  12 m        4          1        0     0  balance\n\
              \n\
              splunk: cannot connect: refused\n\
              \x20 last success 1970-01-01T00:00:00.000Z\n\
-             \x20 next: it is tried again by itself, with growing pauses; events wait here for 29 m more before the oldest is \
-             given up"
+             \x20 room: 12 of 30 m used; full in 41 m at this rate\n\
+             \x20 next: it is tried again by itself\n\
+             \x20 do:   `scaidrive-siem destination test splunk` says more"
         );
+    }
+
+    #[test]
+    fn the_room_says_where_it_leads_and_warns_when_it_will_soon_be_full() {
+        let mut destination = sample("active").destinations.remove(0);
+        let mut said = |trend, full_in_ms, level_in_ms| {
+            (destination.trend, destination.full_in_ms, destination.level_in_ms) = (trend, full_in_ms, level_in_ms);
+            room(&destination)
+        };
+        assert_eq!(said(LagTrend::Filling, Some(41 * 60_000), None), "12 of 30 m used; full in 41 m at this rate");
+        assert_eq!(
+            said(LagTrend::Filling, Some(4 * 60_000), None),
+            "12 of 30 m used; SOON FULL, in 4 m at this rate: then the oldest events are given up"
+        );
+        assert_eq!(said(LagTrend::Draining, None, Some(90_000)), "12 of 30 m used; draining, level in 90 s");
+        assert_eq!(said(LagTrend::Steady, None, None), "12 of 30 m used; not filling");
+        assert_eq!(said(LagTrend::Unknown, None, None), "12 of 30 m used");
+        (destination.window_used_ms, destination.headroom_ms) = (1_800_000, 0);
+        assert_eq!(room(&destination), "30 of 30 m used; FULL: the oldest events are given up");
+        (destination.window_used_ms, destination.headroom_ms) = (3_000, 1_797_000);
+        assert_eq!(room(&destination), "3.0 s of 30 m used");
+    }
+
+    #[test]
+    fn a_destination_that_accepts_events_and_lags_more_and_more_needs_words() {
+        let mut status = sample("active");
+        status.destinations[0].trend = LagTrend::Filling;
+        status.destinations[0].full_in_ms = Some(60_000);
+        assert!(lines(&status, 0).join("\n").contains("  room: 12 of 30 m used; SOON FULL, in 60 s"));
     }
 
     #[test]
@@ -274,11 +347,15 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn what_an_operator_has_paused_says_how_it_goes_on() {
-        let mut status = sample("paused");
-        assert!(lines(&status, 0).join("\n").contains("next: delivery goes on when the change is done;"));
-        status.destinations[0].pause = Some(crate::node::Pause { who: "uid 0".to_owned(), since_ms: 1_000 });
-        let text = lines(&status, 13_000).join("\n");
-        assert!(text.contains("next: `scaidrive-siem destination resume splunk` lets it go on; "), "{text}");
+    fn a_destination_that_accepts_nothing_for_longer_than_an_hour_is_called_silent() {
+        let mut status = sample("active");
+        status.destinations[0].last_statement_ms = Some(-600_000);
+        let shown = |status: &Status, minutes: i64| lines(status, minutes * 60_000).join("\n");
+        assert!(!shown(&status, 70).contains("SILENT"));
+        let said = "splunk: SILENT: accepted something 71 m ago, a statement of its numbers 81 m ago";
+        assert!(shown(&status, 71).ends_with(said), "{}", shown(&status, 71));
+        status.destinations[0].last_success_ms = None;
+        assert!(!shown(&status, 71).contains("SILENT"), "it never said anything");
+        assert_eq!(last_word(&status.destinations[0], 0), "nothing has been accepted since the agent started");
     }
 }

@@ -317,7 +317,7 @@ pub(crate) const ADMIN: &[Key] = &[
         "listen",
         Shape::Address,
         Default::Text("127.0.0.1:8911"),
-        "The address of the page, the metrics and the health checks; loopback in this version.",
+        "The address of the page, the API, the metrics and the health checks; tls is required when it is not loopback.",
     ),
     key(
         "socket",
@@ -325,6 +325,76 @@ pub(crate) const ADMIN: &[Key] = &[
         Default::Text("/run/scaidrive-siem/admin.sock"),
         "The socket that the command line uses.",
     ),
+    key(
+        "tls",
+        Shape::Table(ADMIN_TLS),
+        Default::Absent,
+        "What the address shows; without it the address is plain HTTP.",
+    ),
+    key(
+        "hosts",
+        Shape::Texts,
+        Default::Texts(&[]),
+        "Host names by which browsers and programs may call it, beside localhost and addresses.",
+    )
+    .live(),
+    key(
+        "base_path",
+        text(64),
+        Default::Absent,
+        "Where everything lies below the address, like \"/siem\"; the health checks and the metrics are beside it too.",
+    ),
+    key(
+        "frame_ancestors",
+        Shape::Texts,
+        Default::Texts(&[]),
+        "Who may show the page in a frame, like \"https://drive.example.com\" or \"'self'\"; nobody when empty.",
+    )
+    .live(),
+    key(
+        "metrics_need_token",
+        Shape::Flag,
+        Default::Absent,
+        "Whether /metrics and /status ask for a token; when absent, they do where the address is not loopback.",
+    )
+    .live(),
+    key(
+        "proxy",
+        Shape::Table(ADMIN_PROXY),
+        Default::Absent,
+        "A proxy that says in a signed header who asks; the header means nothing without it.",
+    )
+    .live(),
+];
+
+pub(crate) const ADMIN_TLS: &[Key] = &[
+    key(
+        "cert_file",
+        Shape::Path,
+        Default::Absent,
+        "The certificate with its chain, in PEM; read again when it changes.",
+    ),
+    key("key_file", Shape::Path, Default::Absent, "The private key of cert_file, in PEM."),
+];
+
+pub(crate) const ADMIN_PROXY: &[Key] = &[
+    key(
+        "jwt_key",
+        Shape::Secret,
+        Default::Absent,
+        "The key that it signs with (HS256), 32 bytes at least; this or public_key_file.",
+    )
+    .live(),
+    key(
+        "public_key_file",
+        Shape::Path,
+        Default::Absent,
+        "The public half of the key that it signs with, in PEM: Ed25519 (EdDSA) or P-256 (ES256).",
+    )
+    .live(),
+    key("header", name(64), Default::Text("X-ScaiDrive-Identity"), "The header that carries the signed token.").live(),
+    key("issuer", text(256), Default::Absent, "What the token's iss must be; it is not asked for when absent.").live(),
+    key("audience", text(256), Default::Text("scaidrive-siem"), "What the token's aud must be or contain.").live(),
 ];
 
 pub(crate) const LOG: &[Key] = &[

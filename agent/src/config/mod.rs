@@ -9,9 +9,9 @@
 //! | `keys.rs` | every key: name, shape, bounds, default, meaning |
 //! | `files.rs` | the files on the disk, and which line a byte is in |
 //! | `walk.rs` | reading keys off the TOML tree, with the place of each |
-//! | `parse.rs`, `parse_destination.rs`, `parse_secret.rs` | the rules that no single key can know |
+//! | `parse.rs`, `parse_admin.rs`, `parse_destination.rs`, `parse_secret.rs` | the rules that no single key can know |
 //! | `kind/` | the kinds of destination, a file for each |
-//! | `destination.rs`, `auth.rs`, `url.rs`, `secret.rs`, `fingerprint.rs`, `text.rs` | the types that settings become |
+//! | `destination.rs`, `admin.rs`, `auth.rs`, `url.rs`, `secret.rs`, `fingerprint.rs`, `text.rs` | the types that settings become |
 //! | `settings.rs` | a configuration as a list of keys and values: what changed, what may be shown |
 //! | `schema.rs` | the JSON Schema |
 
@@ -21,6 +21,7 @@ use std::sync::Arc;
 
 use crate::time::Millis;
 
+mod admin;
 mod auth;
 mod destination;
 mod files;
@@ -28,6 +29,7 @@ mod fingerprint;
 mod keys;
 mod kind;
 mod parse;
+mod parse_admin;
 mod parse_destination;
 mod parse_secret;
 mod problems;
@@ -38,6 +40,7 @@ mod text;
 mod url;
 mod walk;
 
+pub use admin::{Admin, ProxyKey, ServerTls, TrustedProxy};
 pub use auth::{Auth, Aws, AwsSource, Entra, EntraIdentity, OAuth};
 pub use destination::{
     BatchSettings, Compression, Destination, DestinationId, ProxySettings, RateLimit, RedactSettings, Timeouts,
@@ -224,15 +227,6 @@ pub enum OnFull {
     DropOldest,
     /// The producers, who wait for the destinations marked as required.
     Block,
-}
-
-/// How the agent is asked and controlled.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Admin {
-    /// Where the page, the metrics and the health checks are; loopback.
-    pub listen: SocketAddr,
-    /// The socket of the command line; fits into a socket address.
-    pub socket: PathBuf,
 }
 
 /// What the agent says about itself.

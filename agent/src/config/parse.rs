@@ -10,6 +10,7 @@ use toml::de::DeTable;
 use super::destination::Destination;
 use super::files::{Source, read_source, toml_files, tree};
 use super::keys::{DESTINATION, DESTINATION_FILE, ROOT};
+use super::parse_admin::admin;
 use super::parse_destination;
 use super::parse_secret::secret;
 use super::problems::{Place, Problem, Problems, Weight, listed};
@@ -17,8 +18,8 @@ use super::text::{KIB, MIB, size_text};
 use super::url::parse_host;
 use super::walk::Section;
 use super::{
-    Admin, Agent, Buffer, Config, Durability, HttpIngest, Ingest, LogFormat, LogLevel, LogSettings, OnFull,
-    RuntimeSetting, SEGMENTS_PER_SHARD_MIN, Surroundings, UnixIngest,
+    Agent, Buffer, Config, Durability, HttpIngest, Ingest, LogFormat, LogLevel, LogSettings, OnFull, RuntimeSetting,
+    SEGMENTS_PER_SHARD_MIN, Surroundings, UnixIngest,
 };
 use crate::time::Millis;
 
@@ -65,7 +66,7 @@ pub(crate) fn assemble(
         let buffer_section = root.table("buffer");
         let (segment_size, buffer) = buffer(&buffer_section, shards);
         let ingest = ingest(root, segment_size, surroundings);
-        let admin = admin(&root.table("admin"), ingest.as_ref());
+        let admin = admin(&root.table("admin"), ingest.as_ref(), surroundings);
         let log = log(&root.table("log"));
         (agent, buffer_section, buffer, ingest, admin, log)
     });
@@ -308,7 +309,7 @@ fn http_ingest(section: &Section<'_>, surroundings: &Surroundings) -> Option<Htt
     Some(HttpIngest { listen, token, hosts: hosts? })
 }
 
-fn hosts(section: &Section<'_>) -> Option<Vec<String>> {
+pub(super) fn hosts(section: &Section<'_>) -> Option<Vec<String>> {
     let mut hosts = Vec::new();
     for (text, place) in section.texts("hosts")? {
         match parse_host(&text) {
@@ -321,36 +322,6 @@ fn hosts(section: &Section<'_>) -> Option<Vec<String>> {
         }
     }
     Some(hosts)
-}
-
-fn admin(section: &Section<'_>, ingest: Option<&Ingest>) -> Option<Admin> {
-    let (listen, socket) = (section.address("listen"), socket_path(section, "socket"));
-    let (listen, socket) = (listen?, socket?);
-    let problems = section.problems();
-    if !listen.ip().to_canonical().is_loopback() {
-        let what = format!("`listen` is {listen}, which others can reach");
-        problems.error(
-            section.place("listen"),
-            what,
-            "listen on 127.0.0.1 or [::1]: this version has no other protection",
-        );
-        return None;
-    }
-    let http = ingest.and_then(|ingest| ingest.http.as_ref());
-    if listen.port() != 0 && http.is_some_and(|http| http.listen == listen) {
-        problems.error(
-            section.place("listen"),
-            format!("`listen` is {listen}, which ingest.http listens on"),
-            "give one of them another port",
-        );
-        return None;
-    }
-    let unix = ingest.and_then(|ingest| ingest.unix.as_ref());
-    if unix.is_some_and(|unix| unix.path == socket) {
-        problems.error(section.place("socket"), "`socket` is the path of ingest.unix", "give one of them another path");
-        return None;
-    }
-    Some(Admin { listen, socket })
 }
 
 fn log(section: &Section<'_>) -> Option<LogSettings> {
@@ -424,7 +395,7 @@ fn warn_of_roles(section: &Section<'_>, on_full: OnFull, destinations: &[Arc<Des
 }
 
 /// A path that fits into the address of a Unix socket.
-fn socket_path(section: &Section<'_>, name: &str) -> Option<PathBuf> {
+pub(super) fn socket_path(section: &Section<'_>, name: &str) -> Option<PathBuf> {
     let path = section.path(name)?;
     if path.as_os_str().len() > SOCKET_PATH_MAX {
         let what = format!("`{name}` is {} bytes long", path.as_os_str().len());

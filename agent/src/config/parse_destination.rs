@@ -313,7 +313,7 @@ fn fingerprints(section: &Section<'_>) -> Option<Vec<Fingerprint>> {
     (found.len() == count).then_some(found)
 }
 
-fn check_certificates(section: &Section<'_>, name: &str, path: &Path) -> Option<()> {
+pub(super) fn check_certificates(section: &Section<'_>, name: &str, path: &Path) -> Option<()> {
     let certificates = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
     match certificates {
         Ok(found) if !found.is_empty() => Some(()),
@@ -326,7 +326,7 @@ fn check_certificates(section: &Section<'_>, name: &str, path: &Path) -> Option<
     }
 }
 
-fn check_key(section: &Section<'_>, path: &Path) -> Option<()> {
+pub(super) fn check_key(section: &Section<'_>, path: &Path) -> Option<()> {
     // The error is left out: nothing about a private key's bytes belongs on a screen.
     match PrivateKeyDer::from_pem_file(path) {
         Ok(_) => Some(()),

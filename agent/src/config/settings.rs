@@ -11,7 +11,7 @@ use super::destination::{Destination, DestinationId, TlsVersion};
 use super::keys::{DURABILITIES, Key, LOG_FORMATS, LOG_LEVELS, ON_FULLS, ROOT, RUNTIMES, Shape};
 use super::secret::Secret;
 use super::text::{size_text, span_text};
-use super::{Config, Durability, Ingest};
+use super::{Admin, Config, Durability, Ingest};
 
 /// A key with its path, and its value; `None` when it is absent and has no default.
 pub(super) type Setting = (&'static str, Option<String>);
@@ -43,8 +43,9 @@ impl Config {
             some("buffer.on_full", ON_FULLS[buffer.on_full as usize]),
             some("buffer.min_free.percent", buffer.min_free_percent),
             some("buffer.min_free.size", size_text(buffer.min_free_bytes)),
-            some("admin.listen", self.admin.listen),
-            some("admin.socket", self.admin.socket.display()),
+        ]);
+        settings.extend(admin_settings(&self.admin));
+        settings.extend([
             some("log.format", LOG_FORMATS[self.log.format as usize]),
             some("log.level", LOG_LEVELS[self.log.level as usize]),
         ]);
@@ -73,6 +74,8 @@ impl Config {
         let mut agent = compare(old.settings(), new.settings());
         let tokens = |config: &Config| config.ingest.http.as_ref().and_then(|http| http.token.clone());
         agent.extend(changed_secret("ingest.http.token", tokens(old).as_ref(), tokens(new).as_ref()));
+        let keys = |config: &Config| config.admin.proxy.as_ref().and_then(|proxy| proxy.key.secret().cloned());
+        agent.extend(changed_secret("admin.proxy.jwt_key", keys(old).as_ref(), keys(new).as_ref()));
         (changes.restart, changes.live) = agent.into_iter().partition(|change| needs_restart(change.key));
         changes
     }
@@ -215,6 +218,27 @@ fn ingest_settings(ingest: &Ingest) -> Vec<Setting> {
         some("ingest.max_event_size", size_text(ingest.max_event_size as u64)),
         some("ingest.window.max_size", size_text(ingest.window_bytes as u64)),
         some("ingest.window.max_lines", ingest.window_lines),
+    ]
+}
+
+fn admin_settings(admin: &Admin) -> Vec<Setting> {
+    let (tls, proxy) = (admin.tls.as_ref(), admin.proxy.as_ref());
+    let secret = proxy.and_then(|proxy| proxy.key.secret());
+    let file = proxy.and_then(|proxy| proxy.key.file());
+    vec![
+        some("admin.listen", admin.listen),
+        some("admin.socket", admin.socket.display()),
+        ("admin.tls.cert_file", tls.map(|tls| tls.cert_file.display().to_string())),
+        ("admin.tls.key_file", tls.map(|tls| tls.key_file.display().to_string())),
+        some("admin.hosts", list(&admin.hosts)),
+        ("admin.base_path", (!admin.base_path.is_empty()).then(|| admin.base_path.clone())),
+        some("admin.frame_ancestors", list(&admin.frame_ancestors)),
+        some("admin.metrics_need_token", admin.metrics_need_token),
+        ("admin.proxy.jwt_key", secret.map(|secret| secret.source().to_string())),
+        ("admin.proxy.public_key_file", file.map(|file| file.display().to_string())),
+        ("admin.proxy.header", proxy.map(|proxy| proxy.header.clone())),
+        ("admin.proxy.issuer", proxy.and_then(|proxy| proxy.issuer.clone())),
+        ("admin.proxy.audience", proxy.map(|proxy| proxy.audience.clone())),
     ]
 }
 

@@ -46,6 +46,7 @@ pub struct Paused {
 pub struct ReplayWish {
     /// What was accepted since then, ms since 1970; without it all that the log holds.
     #[serde(default)]
+    #[schema(example = 1_778_594_400_000_i64)]
     pub from_ms: Option<i64>,
 }
 
@@ -161,7 +162,7 @@ pub(super) fn replay_value(state: &str, from_ms: Option<i64>) -> Value {
 }
 
 /// A moment as the audit trail writes it (RFC 3339, UTC).
-fn moment(epoch_ms: i64) -> String {
+pub(super) fn moment(epoch_ms: i64) -> String {
     let mut text = Vec::new();
     write_rfc3339(epoch_ms, &mut text);
     String::from_utf8_lossy(&text).into_owned()

@@ -3,16 +3,20 @@
 use hdrhistogram::Histogram;
 
 use crate::control::exposition::{Exposition, Kind};
+use crate::control::headroom::{Headroom, Room};
 use crate::control::memory::Memory;
-use crate::control::picture::{DestinationPicture, Detail, Picture, STATES, ShardPicture};
+use crate::control::picture::{DestinationPicture, Detail, Picture, ShardPicture};
+use crate::control::states::STATES;
+use crate::control::status;
+use crate::control::watch::Rate;
 use crate::ingest::IngestStats;
 use crate::node::View;
 use crate::runtime::STALL_BOUNDS;
 use crate::stream::books::Books;
 use crate::time::Millis;
 
-/// The text of a scrape.
-pub(super) fn render(view: &View, now: Millis) -> String {
+/// The text of a scrape. `rate` is that of the intake.
+pub(super) fn render(view: &View, rate: Rate, now: Millis) -> String {
     let picture = Picture::take(view, now, Detail::Full);
     let config = view.config();
     let mut out = Exposition::default();
@@ -23,6 +27,7 @@ pub(super) fn render(view: &View, now: Millis) -> String {
     log(&mut out, &picture, view, config.buffer.window);
     shards(&mut out, &picture.shards);
     destinations(&mut out, &picture.destinations);
+    headroom(&mut out, &picture.destinations, &status::room(view, &picture, rate));
     dead_letters(&mut out, view);
     out.into_text()
 }
@@ -95,8 +100,8 @@ fn log(out: &mut Exposition, picture: &Picture, view: &View, window: Millis) {
     out.single("log_bytes", Kind::Gauge, "Bytes of the log's segment files.", picture.log_bytes());
     out.single("log_segments", Kind::Gauge, "Segment files of all logs, spares included.", view.budget.used());
     out.single("log_segments_max", Kind::Gauge, "Segment files that the budget allows.", view.budget.max());
-    let oldest = picture.shards.iter().map(|shard| shard.oldest_age).max().unwrap_or(Millis::ZERO);
-    out.single("log_oldest_age_seconds", Kind::Gauge, "Age of the oldest record held.", seconds(oldest));
+    let help = "Age of the oldest record held.";
+    out.single("log_oldest_age_seconds", Kind::Gauge, help, seconds(picture.oldest_age()));
     out.single("log_window_seconds", Kind::Gauge, "How long events stay while there is room.", seconds(window));
     let help = "Appended records that are not durable yet.";
     out.single("log_unsynced_events", Kind::Gauge, help, sum(|shard| shard.next_seq.saturating_sub(shard.durable_end)));
@@ -171,16 +176,27 @@ fn destinations(out: &mut Exposition, destinations: &[DestinationPicture]) {
     replays(out, destinations);
     let mut state = out.family("destination_state", Kind::Gauge, "1 for the state it is in, 0 for all others.");
     for destination in destinations {
-        for known in STATES {
+        for known in STATES.iter().map(|state| state.name) {
             let [name, kind] = labels(destination);
             state.sample(&[name, kind, ("state", known)], u8::from(known == destination.state));
         }
     }
-    let help = "When it last accepted something, as a Unix time.";
-    let mut success = out.family("destination_last_success_timestamp_seconds", Kind::Gauge, help);
-    for destination in destinations {
-        if let Some(at_ms) = destination.last_success_ms {
-            success.sample(&labels(destination), at_ms.max(0) as f64 / 1000.0);
+    let moments: [(&str, &str, Moment); 2] = [
+        ("destination_last_success_timestamp_seconds", "When it last accepted something, as a Unix time.", |d| {
+            d.last_success_ms
+        }),
+        (
+            "destination_last_statement_timestamp_seconds",
+            "When it last accepted a statement about its numbers, due each hour, as a Unix time.",
+            |d| d.last_statement_ms,
+        ),
+    ];
+    for (name, help, of) in moments {
+        let mut family = out.family(name, Kind::Gauge, help);
+        for destination in destinations {
+            if let Some(at_ms) = of(destination) {
+                family.sample(&labels(destination), at_ms.max(0) as f64 / 1000.0);
+            }
         }
     }
     let help = "From accepted here to accepted there.";
@@ -203,6 +219,14 @@ fn destinations(out: &mut Exposition, destinations: &[DestinationPicture]) {
     }
     if destinations.is_empty() {
         books.sample(&[], Books::default().difference());
+    }
+}
+
+fn headroom(out: &mut Exposition, destinations: &[DestinationPicture], room: &Room) {
+    let help = "How long the log can still hold the oldest event that is not settled, if none is delivered.";
+    let mut left = out.family("destination_headroom_seconds", Kind::Gauge, help);
+    for destination in destinations {
+        left.sample(&labels(destination), seconds(Headroom::of(destination.lag, None, room).left));
     }
 }
 
@@ -245,6 +269,8 @@ fn dead_letters(out: &mut Exposition, view: &View) {
 
 /// A count of a destination.
 type Count = fn(&DestinationPicture) -> u64;
+/// A moment of a destination, ms since 1970.
+type Moment = fn(&DestinationPicture) -> Option<i64>;
 
 fn labels(destination: &DestinationPicture) -> [(&str, &str); 2] {
     [("destination", &destination.name), ("type", destination.kind)]
@@ -277,6 +303,14 @@ mod tests {
     use crate::runtime::TaskName;
     use crate::shard::{ReplayReport, ShardReport};
 
+    const ROOM: Room = Room {
+        window: Millis::from_secs(1_800),
+        max_bytes: 1 << 30,
+        log_bytes: 0,
+        oldest_age: Millis::ZERO,
+        bytes_per_second: 0.0,
+    };
+
     fn scraped(picture: &Picture) -> HashMap<String, Read> {
         let mut out = Exposition::default();
         let stats = IngestStats::default();
@@ -285,6 +319,7 @@ mod tests {
         intake(&mut out, &[&stats, &IngestStats::default()], picture);
         shards(&mut out, &picture.shards);
         destinations(&mut out, &picture.destinations);
+        headroom(&mut out, &picture.destinations, &ROOM);
         parse(&out.into_text())
     }
 
@@ -318,6 +353,8 @@ mod tests {
         latency.record_n(7, 3).unwrap();
         latency.record(700).unwrap();
         destination.difference = 2;
+        destination.lag = Millis::from_secs(600);
+        destination.last_statement_ms = Some(7_500);
         let books = Books { delivered: 6, ..Books::default() };
         destination.replay = Some(ReplayReport { books, unread: 4, ..ReplayReport::default() });
         picture.destinations.push(destination);
@@ -384,6 +421,8 @@ mod tests {
         assert_eq!(value(&read, "destination_replayed_total", "a\"b"), 6.0);
         assert_eq!(value(&read, "destination_replay_unread_events", "a\"b"), 4.0);
         assert_eq!(value(&read, "destination_replay_running", "a\"b"), 1.0);
+        assert_eq!(value(&read, "destination_headroom_seconds", "a\"b"), 1_200.0);
+        assert_eq!(value(&read, "destination_last_statement_timestamp_seconds", "a\"b"), 7.5);
         assert_eq!(value(&read, "destination_state", "retrying"), 1.0);
         assert_eq!(value(&read, "destination_state", "active"), 0.0);
         assert_eq!(value(&read, "loop_overdue_seconds", "0"), 8.5);

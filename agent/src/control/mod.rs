@@ -8,23 +8,30 @@
 //! | `picture.rs` | all shards together at one moment |
 //! | `status.rs`, `metrics.rs` | that, in JSON and in Prometheus' words |
 //! | `destinations.rs`, `letters.rs` | one destination and its dead letters, and what an operator does to them |
-//! | `watch.rs` | what changed since the last look and is worth saying |
+//! | `watch.rs`, `minute.rs` | what changed since the last look and is worth saying; rates |
+//! | `states.rs` | what each state of a destination leads to, and what to do |
+//! | `history/` | the last hour, for charts, and the last changes of state |
+//! | `headroom.rs` | how much of the window a destination has used, and when it is full |
 //! | `reload.rs` | what a reload changed |
 //! | `exposition.rs`, `memory.rs`, `systemd.rs` | the text format, `/proc`, the service manager |
 //!
 //! It owns the [`Node`]; handlers see it through a [`crate::node::View`], ask things of it with [`crate::node::Hands`], and
 //! ask for a reload by an order.
 
-mod access;
+pub(crate) mod access;
 pub mod destinations;
 mod exposition;
+mod headroom;
+pub mod history;
 mod http;
 pub mod letters;
 mod memory;
 mod metrics;
+mod minute;
 mod picture;
 pub mod reload;
 mod socket;
+mod states;
 pub mod status;
 mod systemd;
 mod watch;
@@ -41,21 +48,25 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
+use self::access::{Access, Peer, TlsSeats};
+use self::history::History;
 use self::http::{Order, Panel};
-pub(crate) use self::picture::badness;
 use self::picture::{Detail, Picture};
 use self::reload::Reloaded;
 use self::socket::{AdminSocket, Caller};
+pub(crate) use self::states::badness;
 use self::systemd::Manager;
 use self::watch::{News, Watch};
 use crate::cli::{Exit, Failure, chain};
 use crate::config::{Config, Surroundings};
+use crate::delivery::cause::Cause;
 use crate::ingest::http::seats::Seats;
 use crate::ingest::unix::{Socket, SocketError, UnixSettings};
 use crate::journal::Journal;
 use crate::node::Node;
 use crate::runtime::clock;
 use crate::time::Millis;
+use crate::transport::TlsError;
 
 /// Runs the control plane until the agent is told to stop, and stops it.
 ///
@@ -75,11 +86,20 @@ pub fn serve(node: Node, journal: Journal, path: &Path, surroundings: &Surroundi
             return Err(no_control(&problem, path));
         }
     };
+    let access = match Access::open(&node.view().config()) {
+        Ok(access) => access,
+        Err(problem) => {
+            let _ = stop(node, "the system has no random numbers");
+            return Err(no_control(&problem, path));
+        }
+    };
     let (orders, ordered) = mpsc::channel(ORDERS_MAX);
     let panel = Arc::new(Panel {
         view: node.view().clone(),
         hands: node.hands().clone(),
+        access,
         watch: Mutex::new(Watch::default()),
+        history: Mutex::new(History::default()),
         needs_restart: Mutex::new(None),
         replays: tokio::sync::Mutex::default(),
         orders,
@@ -180,8 +200,17 @@ impl Control {
         let settings =
             UnixSettings { path: config.admin.socket.clone(), mode: SOCKET_MODE, gid: None, allow_uids: Vec::new() };
         let socket = Socket::bind(&settings).await.map_err(|problem| self.no_socket(&problem))?;
-        let router = http::for_address(Arc::clone(&self.panel), address);
-        tokio::spawn(async move { axum::serve(Seats::new(listener), router).await });
+        let router = http::for_address(Arc::clone(&self.panel)).into_make_service_with_connect_info::<Peer>();
+        let seats = Seats::new(listener);
+        match &config.admin.tls {
+            None => {
+                tokio::spawn(async move { axum::serve(seats, router).await });
+            }
+            Some(files) => {
+                let seats = TlsSeats::new(seats, address, files.clone()).map_err(no_tls)?;
+                tokio::spawn(async move { axum::serve(seats, router).await });
+            }
+        }
         let router = http::for_socket(Arc::clone(&self.panel)).into_make_service_with_connect_info::<Caller>();
         tokio::spawn(async move { axum::serve(AdminSocket::new(socket), router).await });
         Ok(())
@@ -204,27 +233,29 @@ impl Control {
     /// One look at the shards.
     fn look(&mut self) {
         let now = clock::now();
-        let picture = Picture::take(&self.panel.view, now, Detail::Plain);
-        let news = self.panel.watch().look(&picture, now, clock::wall_ms());
+        let detail = if self.panel.history().is_due(now) { Detail::Rough } else { Detail::Plain };
+        let picture = Picture::take(&self.panel.view, now, detail);
+        let wall_ms = clock::wall_ms();
+        let news = self.panel.watch().look(&picture, now, wall_ms);
         for news in news {
             self.say(news);
         }
         if picture.stuck().is_empty() {
             self.manager.alive(now);
         }
+        self.panel.history().look(picture, now, wall_ms);
         self.journal.settle();
     }
 
     fn say(&self, news: News) {
         match news {
             News::State { destination, from, to, cause } => {
-                if picture::badness(to) <= picture::badness("active") {
-                    tracing::info!(destination, "{to} again (was {from}): {cause}");
+                if badness(to) <= badness("active") {
+                    tracing::info!(destination, "{to} again (was {from}): {}", cause.in_words());
                 } else {
-                    tracing::warn!(destination, "{to} (was {from}): {cause}");
+                    tracing::warn!(destination, "{to} (was {from}): {}", cause.in_words());
                 }
-                let (from, to) = (from.to_owned(), to.to_owned());
-                self.node.hands().tell(OwnEvent::DestinationState(DestinationState { destination, from, to, cause }));
+                self.node.hands().tell(state_event(destination, from, to, &cause));
             }
             News::Stalled { shard, lasting } => {
                 tracing::warn!(shard, "the shard's loop has not turned for {lasting}; its disk may be stuck");
@@ -294,6 +325,17 @@ impl Control {
     }
 }
 
+/// A change of state as an event. It goes to all who hear of the agent, so it says why in the agent's own words only.
+fn state_event(destination: String, from: &str, to: &str, cause: &Cause) -> OwnEvent {
+    OwnEvent::DestinationState(DestinationState {
+        destination,
+        from: from.to_owned(),
+        to: to.to_owned(),
+        code: cause.reason.code().to_owned(),
+        cause: cause.reason.words().to_owned(),
+    })
+}
+
 /// Ends what the runtime does without waiting for it; the admin socket's file goes with its listener.
 fn release(runtime: Runtime) {
     runtime.shutdown_timeout(RELEASE_MAX);
@@ -333,6 +375,10 @@ fn no_control(problem: &io::Error, path: &Path) -> Failure {
     }
 }
 
+fn no_tls(problem: TlsError) -> Failure {
+    Failure { exit: Exit::Config, what: problem.what, place: problem.place, advice: problem.advice }
+}
+
 /// How often the shards are looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(1_000);
 /// Threads for what waits for the disk.
@@ -348,12 +394,13 @@ const STOP_MAX: Duration = Duration::from_millis(4_500);
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
+    use scaidrive_codecs::own::Envelope;
 
     use super::picture::DestinationPicture;
-    use crate::config::{Config, Destination, Surroundings};
+    use super::*;
+    use crate::config::Destination;
+    use crate::delivery::cause::Reason;
     use crate::stream::books::Books;
-    use crate::time::Millis;
 
     /// A configured destination that speaks HEC.
     pub(super) fn hec(name: &str) -> Arc<Destination> {
@@ -369,13 +416,23 @@ mod tests {
         Arc::clone(&Config::load(&path, &surroundings).unwrap().0.destinations[0])
     }
 
+    #[test]
+    fn what_a_destination_says_goes_to_no_other_destination() {
+        let cause = Reason::CredentialsRefused.saying("HTTP 403: no token of alice@example.com");
+        let event = state_event("splunk".to_owned(), "active", "auth_hold", &cause);
+        let envelope = Envelope { event_id: "e", timestamp_ms: 0, tenant_id: "_agent", node: "n" };
+        let text = String::from_utf8(event.to_json(&envelope)).unwrap();
+        assert!(text.contains(r#""code":"credentials_refused","cause":"it refuses the credentials""#), "{text}");
+        assert!(!text.contains("alice") && !text.contains("403"), "{text}");
+    }
+
     /// A destination in the given state, with nothing counted.
-    pub(super) fn destination(name: &str, state: &'static str, cause: Option<&str>) -> DestinationPicture {
+    pub(super) fn destination(name: &str, state: &'static str, said: Option<&str>) -> DestinationPicture {
         DestinationPicture {
             name: name.to_owned(),
             kind: "splunk_hec",
             state,
-            cause: cause.map(str::to_owned),
+            cause: Cause { reason: Reason::Unreachable, said: said.map(str::to_owned) },
             pause: None,
             streams: Vec::new(),
             books: Books::default(),
@@ -390,6 +447,7 @@ mod tests {
             delivered_bytes: 0,
             under_way: 0,
             last_success_ms: None,
+            last_statement_ms: None,
             last_failure: None,
             replay: None,
             latency_ms: None,

@@ -4,6 +4,8 @@ use std::collections::{HashMap, HashSet};
 
 use hdrhistogram::Histogram;
 
+use super::states::badness;
+use crate::delivery::cause::{Cause, Reason};
 use crate::node::{Pause, View};
 use crate::runtime::Stalls;
 use crate::shard::{DestinationReport, ReplayReport, ShardReport};
@@ -47,7 +49,7 @@ pub(super) struct DestinationPicture {
     pub(super) kind: &'static str,
     /// The worst state of any shard, and its cause.
     pub(super) state: &'static str,
-    pub(super) cause: Option<String>,
+    pub(super) cause: Cause,
     /// Who has paused it, and since when.
     pub(super) pause: Option<Pause>,
     pub(super) streams: Vec<String>,
@@ -64,6 +66,7 @@ pub(super) struct DestinationPicture {
     pub(super) delivered_bytes: u64,
     pub(super) under_way: u64,
     pub(super) last_success_ms: Option<i64>,
+    pub(super) last_statement_ms: Option<i64>,
     pub(super) last_failure: Option<(i64, String)>,
     /// The replay that runs, or the last one.
     pub(super) replay: Option<ReplayReport>,
@@ -76,6 +79,8 @@ pub(super) struct DestinationPicture {
 pub(super) enum Detail {
     /// Everything.
     Full,
+    /// Everything, latencies to one digit: they take a tenth of the room.
+    Rough,
     /// Without the distributions of latencies, which are most of what there is to copy.
     Plain,
 }
@@ -90,7 +95,7 @@ impl Picture {
         let config = view.config();
         let order: HashMap<&str, usize> =
             config.destinations.iter().enumerate().map(|(at, known)| (known.name.as_str(), at)).collect();
-        if picture.shards.iter().all(|shard| shard.turns > 0) {
+        if picture.is_whole() {
             let found: HashSet<String> = picture.destinations.iter().map(|known| known.name.clone()).collect();
             let missing = config.destinations.iter().filter(|known| !found.contains(&known.name));
             picture.destinations.extend(missing.map(|known| DestinationPicture::without_a_place(known)));
@@ -142,10 +147,13 @@ impl Picture {
                     self.destinations.len() - 1
                 }
             };
-            if detail == Detail::Full {
-                self.destinations[known].add_latency(&destination.latency_ms);
-            }
+            self.destinations[known].add_latency(&destination.latency_ms, detail);
         }
+    }
+
+    /// Whether every shard has said how it is.
+    pub(super) fn is_whole(&self) -> bool {
+        self.shards.iter().all(|shard| shard.turns > 0)
     }
 
     /// Why events can't be taken now, each reason with its shard; empty when they can.
@@ -175,6 +183,11 @@ impl Picture {
         self.shards.iter().map(|shard| shard.next_seq.saturating_sub(shard.first_seq)).sum()
     }
 
+    /// Age of the oldest record in any log.
+    pub(super) fn oldest_age(&self) -> Millis {
+        self.shards.iter().map(|shard| shard.oldest_age).max().unwrap_or(Millis::ZERO)
+    }
+
     /// Bytes of all segment files.
     pub(super) fn log_bytes(&self) -> u64 {
         self.shards.iter().map(|shard| shard.log_bytes).sum()
@@ -202,6 +215,7 @@ impl DestinationPicture {
             delivered_bytes: report.delivered_bytes,
             under_way: u64::from(report.under_way),
             last_success_ms: report.last_success_ms,
+            last_statement_ms: report.last_statement_ms,
             last_failure: report.last_failure.clone(),
             replay: report.replay.clone(),
             latency_ms: None,
@@ -214,7 +228,7 @@ impl DestinationPicture {
             name: destination.name.clone(),
             kind: destination.kind.name(),
             state: "misconfigured",
-            cause: Some("it could not be set up; the agent's own log says why".to_owned()),
+            cause: Reason::NotSetUp.into(),
             pause: None,
             streams: Vec::new(),
             books: Books::default(),
@@ -229,6 +243,7 @@ impl DestinationPicture {
             delivered_bytes: 0,
             under_way: 0,
             last_success_ms: None,
+            last_statement_ms: None,
             last_failure: None,
             replay: None,
             latency_ms: None,
@@ -238,7 +253,7 @@ impl DestinationPicture {
     /// What an operator has paused is paused to people, whatever its last request came to.
     fn set_paused(&mut self, pause: Pause) {
         self.state = "paused";
-        self.cause = Some(format!("{} has paused it", pause.who));
+        self.cause = Reason::Paused.saying(format!("{} has paused it", pause.who));
         self.pause = Some(pause);
     }
 
@@ -260,6 +275,7 @@ impl DestinationPicture {
         self.delivered_bytes += report.delivered_bytes;
         self.under_way += u64::from(report.under_way);
         self.last_success_ms = self.last_success_ms.max(report.last_success_ms);
+        self.last_statement_ms = self.last_statement_ms.max(report.last_statement_ms);
         let at = |failure: &Option<(i64, String)>| failure.as_ref().map(|(at, _)| *at);
         if at(&report.last_failure) > at(&self.last_failure) {
             self.last_failure.clone_from(&report.last_failure);
@@ -281,18 +297,21 @@ impl DestinationPicture {
         }
     }
 
-    fn add_latency(&mut self, more: &Histogram<u32>) {
-        match &mut self.latency_ms {
-            // The sum grows with what is added, so nothing is out of its bounds.
-            Some(sum) => drop(sum.add(more)),
-            None => self.latency_ms = Some(more.clone()),
-        }
+    pub(super) fn add_latency(&mut self, more: &Histogram<u32>, detail: Detail) {
+        let known = match (detail, self.latency_ms.take()) {
+            (Detail::Plain, _) => return,
+            (Detail::Full, None) => Some(more.clone()),
+            (Detail::Rough, None) => Histogram::new(ROUGH_DIGITS).ok().map(|rough| sum(rough, more)),
+            (_, Some(known)) => Some(sum(known, more)),
+        };
+        self.latency_ms = known;
     }
 }
 
-/// How bad a state is: what is said of a destination is the worst that any shard says.
-pub(crate) fn badness(state: &str) -> usize {
-    STATES.iter().position(|known| *known == state).unwrap_or(STATES.len())
+/// Two distributions together. The first grows as it must, so nothing is out of its bounds.
+fn sum(mut known: Histogram<u32>, more: &Histogram<u32>) -> Histogram<u32> {
+    let _ = known.add(more);
+    known
 }
 
 /// By how much the books of a stream and of its replay are out.
@@ -306,18 +325,8 @@ fn stalled(report: &ShardReport, now: Millis) -> Millis {
     if report.turns == 0 { Millis::ZERO } else { now.since(report.at.plus(SLEEP_MAX)) }
 }
 
-/// Every state a destination can be in, the best first.
-pub(super) const STATES: [&str; 9] = [
-    "active",
-    "active_with_errors",
-    "paused",
-    "draining",
-    "throttled",
-    "retrying",
-    "circuit_open",
-    "auth_hold",
-    "misconfigured",
-];
+/// What a chart of latencies needs.
+const ROUGH_DIGITS: u8 = 1;
 /// A shard looks round once a second; a little more is no stall.
 const SLEEP_MAX: Millis = Millis(1_500);
 /// A shard that has not moved for so long is stuck.
@@ -336,7 +345,7 @@ mod tests {
             kind: "splunk_hec",
             stream: format!("stream-of-{name}"),
             state,
-            cause: Some(format!("{name} is {state}")),
+            cause: Reason::Unreachable.saying(format!("{name} is {state}")),
             books: Books { judged: delivered, selected: delivered, delivered, ..Books::default() },
             unread: 1,
             lag: Millis(delivered),
@@ -348,6 +357,7 @@ mod tests {
             delivered_bytes: 10,
             under_way: 1,
             last_success_ms: Some(delivered as i64),
+            last_statement_ms: Some(delivered as i64 + 1),
             last_failure: Some((delivered as i64, format!("at {delivered}"))),
             latency_ms,
             replay: None,
@@ -368,12 +378,29 @@ mod tests {
         picture.add(0, true, &first, Millis::ZERO, Detail::Full);
         picture.add(1, true, &second, Millis::ZERO, Detail::Full);
         let [a, b] = picture.destinations.as_slice() else { panic!("{picture:?}") };
-        assert_eq!((a.state, a.cause.as_deref()), ("retrying", Some("a is retrying")));
-        assert_eq!((b.state, b.cause.as_deref()), ("auth_hold", Some("b is auth_hold")));
+        assert_eq!((a.state, a.cause.in_words()), ("retrying", "a is retrying"));
+        assert_eq!((b.state, b.cause.in_words()), ("auth_hold", "b is auth_hold"));
         assert_eq!((a.books.delivered, a.difference, a.unread, a.lag), (7, 0, 2, Millis(4)));
         assert_eq!((b.difference, b.failed_requests, b.slow_downs, b.notes, b.streams.len()), (2, 6, 8, 10, 2));
-        assert_eq!((a.last_success_ms, a.last_failure.clone()), (Some(4), Some((4, "at 4".to_owned()))));
+        assert_eq!((a.last_success_ms, a.last_statement_ms), (Some(4), Some(5)));
+        assert_eq!(a.last_failure.clone(), Some((4, "at 4".to_owned())));
         assert_eq!(a.latency_ms.as_ref().map(Histogram::len), Some(7));
+    }
+
+    #[test]
+    fn rough_latencies_of_all_shards_are_together_and_near_the_true_ones() {
+        let mut picture = Picture::default();
+        let mut slow = shard(vec![report("a", "active", 3)]);
+        slow.destinations[0].latency_ms.record_n(2_345, 97).unwrap();
+        picture.add(0, true, &shard(vec![report("a", "active", 4)]), Millis::ZERO, Detail::Rough);
+        picture.add(1, true, &slow, Millis::ZERO, Detail::Rough);
+        let rough = picture.destinations[0].latency_ms.as_ref().unwrap();
+        assert_eq!((rough.len(), rough.value_at_quantile(0.01)), (104, 5));
+        assert!((2_345..2_500).contains(&rough.value_at_quantile(0.5)), "{}", rough.value_at_quantile(0.5));
+        assert!(rough.distinct_values() * 4 < slow.destinations[0].latency_ms.distinct_values());
+        let mut plain = Picture::default();
+        plain.add(0, true, &slow, Millis::ZERO, Detail::Plain);
+        assert!(plain.destinations[0].latency_ms.is_none());
     }
 
     #[test]
@@ -403,14 +430,8 @@ mod tests {
         picture.add(0, true, &shard(vec![report("a", "circuit_open", 4)]), Millis::ZERO, Detail::Plain);
         picture.destinations[0].set_paused(Pause { who: "uid 0".to_owned(), since_ms: 7 });
         let a = &picture.destinations[0];
-        assert_eq!((a.state, a.cause.as_deref()), ("paused", Some("uid 0 has paused it")));
+        assert_eq!((a.state, a.cause.in_words()), ("paused", "uid 0 has paused it"));
         assert_eq!(a.last_failure.clone(), Some((4, "at 4".to_owned())), "what went wrong before is still told");
-    }
-
-    #[test]
-    fn a_state_that_is_not_known_counts_as_the_worst() {
-        assert!(badness("active") < badness("retrying") && badness("retrying") < badness("auth_hold"));
-        assert!(badness("misconfigured") < badness("a state from the future"));
     }
 
     #[test]

@@ -10,7 +10,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::config::Destination;
+use crate::control::headroom::{Course, Headroom, Room};
 use crate::control::picture::{DestinationPicture, Detail, Picture};
+use crate::control::states::outlook;
 use crate::control::watch::{Rate, Watch};
 use crate::node::{Pause, View};
 use crate::runtime::{Held, TaskName};
@@ -148,10 +150,19 @@ pub struct DestinationStatus {
     pub kind: String,
     /// The worst state of any shard.
     pub state: String,
-    /// Why.
+    /// Why, as one of few words.
+    #[serde(default)]
+    pub code: String,
+    /// Why: what was said, if anything was.
     pub cause: String,
     /// Since when.
     pub since_ms: Option<i64>,
+    /// What happens next by itself.
+    #[serde(default)]
+    pub next: String,
+    /// What to do; `null` where there is nothing to do.
+    #[serde(default)]
+    pub remedy: Option<String>,
     /// Who has paused it, if somebody has.
     #[serde(default)]
     pub pause: Option<Pause>,
@@ -160,8 +171,23 @@ pub struct DestinationStatus {
     pub redacted: Vec<String>,
     /// Age of the oldest event that is not settled.
     pub lag_ms: u64,
-    /// How long the log can still hold that event: by the window, or by the budget at the present rate.
+    /// How long the log can hold an event here: for the window, or for what the budget lasts at the present rate.
+    #[serde(default)]
+    pub window_ms: u64,
+    /// How much of that the oldest event that is not settled has used.
+    #[serde(default)]
+    pub window_used_ms: u64,
+    /// What is left of it: when nothing is delivered, that event is given up then.
     pub headroom_ms: u64,
+    /// Where the lag is going.
+    #[serde(default)]
+    pub trend: LagTrend,
+    /// When the window is full at the rate of the last minute; `null` where it does not fill.
+    #[serde(default)]
+    pub full_in_ms: Option<u64>,
+    /// When next to nothing waits any more at that rate; `null` where it does not drain.
+    #[serde(default)]
+    pub level_in_ms: Option<u64>,
     /// Records that its reader has not judged yet.
     pub unread: u64,
     /// Where the events it was to get are.
@@ -173,8 +199,11 @@ pub struct DestinationStatus {
     /// Events accepted a second, over the last minute.
     #[serde(default)]
     pub events_per_second: f64,
-    /// When it last accepted something.
+    /// When it last accepted something, be it a statement, which goes out each hour at least: longer silence means something.
     pub last_success_ms: Option<i64>,
+    /// When it last accepted a statement about its numbers.
+    #[serde(default)]
+    pub last_statement_ms: Option<i64>,
     /// What last went wrong, and when.
     pub last_failure: Option<FailureStatus>,
     /// The replay that runs, or the last one since the agent started or its settings changed.
@@ -186,6 +215,23 @@ pub struct DestinationStatus {
     pub dead_letters: Option<DeadLettersStatus>,
     /// Its streams, as events name them.
     pub streams: Vec<String>,
+}
+
+/// Where a destination's lag is going, judged by the last minute.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LagTrend {
+    /// Next to nothing waits.
+    #[default]
+    Level,
+    /// It lags, and it is not known yet where to.
+    Unknown,
+    /// It lags and keeps pace.
+    Steady,
+    /// It lags more and more.
+    Filling,
+    /// It lags less and less.
+    Draining,
 }
 
 /// Counts of events: `judged = filtered + selected`, and `selected` is the sum of all that follow.
@@ -309,7 +355,7 @@ pub(super) fn take(view: &View, watch: &Watch, needs_restart: Option<String>, no
             events: picture.log_events(),
             bytes: picture.log_bytes(),
             max_bytes,
-            oldest_age_ms: picture.shards.iter().map(|shard| shard.oldest_age.0).max().unwrap_or(0),
+            oldest_age_ms: picture.oldest_age().0,
             window_ms: config.buffer.window.0,
             durability: config.buffer.durability.name().to_owned(),
         },
@@ -327,8 +373,7 @@ fn all_destinations(view: &View, watch: &Watch, picture: &Picture) -> Vec<Destin
     let config = view.config();
     let known: HashMap<&str, &Destination> =
         config.destinations.iter().map(|known| (known.name.as_str(), &**known)).collect();
-    let max_bytes = view.budget.max().saturating_mul(config.buffer.segment_size);
-    let hold_ms = hold_ms(config.buffer.window, max_bytes, watch.rate());
+    let room = room(view, picture, watch.rate());
     let status = |destination: &DestinationPicture| {
         let known = known.get(destination.name.as_str());
         let dead_letters = known.and_then(|known| view.stores.find(known.id)).and_then(|store| {
@@ -337,17 +382,21 @@ fn all_destinations(view: &View, watch: &Watch, picture: &Picture) -> Vec<Destin
             Some(DeadLettersStatus { events: store.len() as u64, bytes: store.bytes(), max_bytes: store.max_bytes() })
         });
         let redacted = known.map(|known| known.redact.in_words()).unwrap_or_default();
-        destination_status(destination, watch, hold_ms, dead_letters, redacted)
+        destination_status(destination, watch, &room, dead_letters, redacted)
     };
     picture.destinations.iter().map(status).collect()
 }
 
-/// How long the log can hold an event: for the window, or for what the budget lasts at the present rate.
-fn hold_ms(window: Millis, max_bytes: u64, rate: Rate) -> u64 {
-    if rate.bytes_per_second < 1.0 {
-        return window.0;
+/// What bounds how long the log can hold events that come in at `rate`.
+pub(super) fn room(view: &View, picture: &Picture, rate: Rate) -> Room {
+    let config = view.config();
+    Room {
+        window: config.buffer.window,
+        max_bytes: view.budget.max().saturating_mul(config.buffer.segment_size),
+        log_bytes: picture.log_bytes(),
+        oldest_age: picture.oldest_age(),
+        bytes_per_second: rate.on_disk(),
     }
-    window.0.min((max_bytes as f64 / rate.bytes_per_second * 1000.0) as u64)
 }
 
 fn intake_status(view: &View, picture: &Picture, rate: Rate) -> IntakeStatus {
@@ -386,20 +435,31 @@ fn shard_status(shard: &crate::control::picture::ShardPicture) -> ShardStatus {
 fn destination_status(
     destination: &DestinationPicture,
     watch: &Watch,
-    hold_ms: u64,
+    room: &Room,
     dead_letters: Option<DeadLettersStatus>,
     redacted: Vec<String>,
 ) -> DestinationStatus {
+    let headroom = Headroom::of(destination.lag, watch.lag_growth(&destination.name), room);
+    let (trend, full_in, level_in) = foreseen(headroom.course);
+    let (next, remedy) = outlook(destination.state, &destination.name);
     DestinationStatus {
         name: destination.name.clone(),
         kind: destination.kind.to_owned(),
         state: destination.state.to_owned(),
-        cause: destination.cause.clone().unwrap_or_else(|| super::watch::cause_of(destination.state).to_owned()),
+        code: destination.cause.reason.code().to_owned(),
+        cause: destination.cause.in_words().to_owned(),
         since_ms: destination.pause.as_ref().map(|pause| pause.since_ms).or(watch.since_ms(&destination.name)),
+        next: next.to_owned(),
+        remedy,
         pause: destination.pause.clone(),
         redacted,
         lag_ms: destination.lag.0,
-        headroom_ms: hold_ms.saturating_sub(destination.lag.0),
+        window_ms: headroom.whole().0,
+        window_used_ms: headroom.used.0,
+        headroom_ms: headroom.left.0,
+        trend,
+        full_in_ms: full_in.map(|span| span.0),
+        level_in_ms: level_in.map(|span| span.0),
         unread: destination.unread,
         books: BooksStatus::of(&destination.books, destination.difference),
         requests: RequestsStatus {
@@ -413,11 +473,23 @@ fn destination_status(
         delivered_bytes: destination.delivered_bytes,
         events_per_second: watch.delivery_rate(&destination.name).events_per_second,
         last_success_ms: destination.last_success_ms,
+        last_statement_ms: destination.last_statement_ms,
         last_failure: destination.last_failure.clone().map(|(at_ms, what)| FailureStatus { at_ms, what }),
         replay: destination.replay.as_ref().map(ReplayStatus::of),
         latency: destination.latency_ms.as_ref().map(LatencyStatus::of).unwrap_or_default(),
         dead_letters,
         streams: destination.streams.clone(),
+    }
+}
+
+/// Where the lag is going, when the window is full, and when it is level again.
+fn foreseen(course: Course) -> (LagTrend, Option<Millis>, Option<Millis>) {
+    match course {
+        Course::Level => (LagTrend::Level, None, None),
+        Course::Unknown => (LagTrend::Unknown, None, None),
+        Course::Steady => (LagTrend::Steady, None, None),
+        Course::Filling { full_in } => (LagTrend::Filling, Some(full_in), None),
+        Course::Draining { level_in } => (LagTrend::Draining, None, Some(level_in)),
     }
 }
 
@@ -499,15 +571,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_log_holds_events_for_the_window_or_as_long_as_the_budget_lasts() {
-        let window = Millis::from_secs(1800);
-        let rate = |bytes_per_second| Rate { events_per_second: 1.0, bytes_per_second };
-        assert_eq!(hold_ms(window, 1 << 30, rate(0.0)), 1_800_000);
-        assert_eq!(hold_ms(window, 1 << 30, rate(1024.0)), 1_800_000);
-        assert_eq!(hold_ms(window, 1_000_000, rate(10_000.0)), 100_000);
-    }
-
-    #[test]
     fn a_replay_runs_is_over_or_has_stopped_with_a_cause() {
         let of = |is_over, stopped: Option<&str>| {
             let stopped = stopped.map(str::to_owned);
@@ -520,13 +583,44 @@ mod tests {
         assert_eq!(ReplayStatus::of(&whole).from_ms, None);
     }
 
+    fn status_of(lags: impl Iterator<Item = Millis>) -> DestinationStatus {
+        let room = Room {
+            window: Millis::from_secs(1_800),
+            max_bytes: 1 << 30,
+            log_bytes: 1 << 20,
+            oldest_age: Millis::from_secs(1_800),
+            bytes_per_second: 0.0,
+        };
+        let (mut watch, mut picture) = (Watch::default(), Picture::default());
+        picture.destinations.push(crate::control::tests::destination("a", "retrying", Some("refused")));
+        for (second, lag) in (0..).zip(lags) {
+            picture.destinations[0].lag = lag;
+            watch.look(&picture, Millis::from_secs(second), 0);
+        }
+        destination_status(&picture.destinations[0], &watch, &room, None, Vec::new())
+    }
+
     #[test]
     fn a_destination_past_its_window_has_no_headroom_rather_than_a_negative_one() {
-        let mut picture = crate::control::tests::destination("a", "retrying", Some("refused"));
-        picture.lag = Millis::from_secs(9_999);
-        let status = destination_status(&picture, &Watch::default(), 1_800_000, None, Vec::new());
-        assert_eq!((status.headroom_ms, status.cause.as_str()), (0, "refused"));
+        let status = status_of([Millis::from_secs(9_999)].into_iter());
+        assert_eq!((status.window_ms, status.window_used_ms, status.headroom_ms), (1_800_000, 1_800_000, 0));
+        assert_eq!((status.trend, status.cause.as_str()), (LagTrend::Unknown, "refused"));
         let text = serde_json::to_string(&status).unwrap();
         assert_eq!(serde_json::from_str::<DestinationStatus>(&text).unwrap().kind, "splunk_hec");
+    }
+
+    #[test]
+    fn a_destination_that_gets_nothing_says_when_it_is_full_and_one_that_catches_up_when_it_is_level() {
+        let filling = status_of((0..31).map(|second| Millis::from_secs(570 + second)));
+        assert_eq!((filling.window_used_ms, filling.window_ms), (600_000, 1_800_000));
+        assert_eq!(
+            (filling.trend, filling.full_in_ms, filling.level_in_ms),
+            (LagTrend::Filling, Some(1_200_000), None)
+        );
+        let draining = status_of((0..31).map(|second| Millis::from_secs(660 - 2 * second)));
+        assert_eq!(
+            (draining.trend, draining.full_in_ms, draining.level_in_ms),
+            (LagTrend::Draining, None, Some(300_000))
+        );
     }
 }

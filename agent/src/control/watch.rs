@@ -3,9 +3,12 @@
 //! No I/O and no clock: it is shown what the shards published, and answers with news. A destination whose state comes
 //! and goes is told about at most once in [`TOLD_EVERY`], or each notice would be one more event that makes it flap.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 
+use crate::control::headroom::Trend;
+use crate::control::minute::LastMinute;
 use crate::control::picture::Picture;
+use crate::delivery::cause::Cause;
 use crate::time::Millis;
 
 /// See the module.
@@ -22,7 +25,7 @@ pub(super) struct Watch {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum News {
     /// A destination is in another state than was last told.
-    State { destination: String, from: &'static str, to: &'static str, cause: String },
+    State { destination: String, from: &'static str, to: &'static str, cause: Cause },
     /// A shard has not finished a turn for a while.
     Stalled { shard: usize, lasting: Millis },
     /// It goes on.
@@ -37,6 +40,8 @@ struct Seen {
     told_at: Option<Millis>,
     /// What it accepts.
     delivered: Meter,
+    /// How its lag goes.
+    trend: Trend,
     /// The look that saw it last.
     look: u64,
 }
@@ -50,12 +55,11 @@ struct Stall {
 /// Two counts that grow, over the last minute.
 #[derive(Debug, Default)]
 struct Meter {
-    samples: VecDeque<Sample>,
+    counts: LastMinute<Counts>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Sample {
-    at: Millis,
+struct Counts {
     events: u64,
     bytes: u64,
 }
@@ -65,6 +69,13 @@ struct Sample {
 pub(super) struct Rate {
     pub(super) events_per_second: f64,
     pub(super) bytes_per_second: f64,
+}
+
+impl Rate {
+    /// Bytes of the log that events at this rate take in a second.
+    pub(super) fn on_disk(self) -> f64 {
+        self.bytes_per_second + self.events_per_second * BESIDE_AN_EVENT
+    }
 }
 
 impl Watch {
@@ -79,23 +90,27 @@ impl Watch {
                 told: FIRST_STATE,
                 told_at: None,
                 delivered: Meter::default(),
+                trend: Trend::default(),
                 look: 0,
             });
             seen.look = self.looks;
             let (events, bytes) = (destination.books.delivered, destination.delivered_bytes);
-            seen.delivered.note(Sample { at: now, events, bytes });
+            // Until all shards have spoken, what a cursor remembers would pass for delivered at once.
+            if picture.is_whole() {
+                seen.delivered.counts.note(now, Counts { events, bytes });
+            }
+            seen.trend.note(now, destination.lag);
             if seen.state != destination.state {
                 seen.state = destination.state;
                 seen.since_ms = wall_ms;
             }
             let may_tell = seen.told_at.is_none_or(|at| now >= at.plus(TOLD_EVERY));
             if seen.told != seen.state && may_tell {
-                let cause = destination.cause.clone().unwrap_or_else(|| cause_of(seen.state).to_owned());
                 news.push(News::State {
                     destination: destination.name.clone(),
                     from: seen.told,
                     to: seen.state,
-                    cause,
+                    cause: destination.cause.clone(),
                 });
                 seen.told = seen.state;
                 seen.told_at = Some(now);
@@ -108,7 +123,7 @@ impl Watch {
         }
         let sum = |of: fn(&crate::control::picture::ShardPicture) -> u64| picture.shards.iter().map(of).sum();
         let (events, bytes) = (sum(|shard| shard.appended_events), sum(|shard| shard.appended_bytes));
-        self.intake.note(Sample { at: now, events, bytes });
+        self.intake.counts.note(now, Counts { events, bytes });
         news
     }
 
@@ -126,31 +141,17 @@ impl Watch {
     pub(super) fn delivery_rate(&self, destination: &str) -> Rate {
         self.destinations.get(destination).map(|seen| seen.delivered.rate()).unwrap_or_default()
     }
+
+    /// Seconds by which a destination's lag grew in each second of the last minute, or since it was level.
+    pub(super) fn lag_growth(&self, destination: &str) -> Option<f64> {
+        self.destinations.get(destination)?.trend.growth()
+    }
 }
 
 impl Meter {
-    /// Notes the counts of a moment. The newest is always there; before it one for each [`SAMPLE_EVERY`].
-    fn note(&mut self, sample: Sample) {
-        let is_close = match self.samples.make_contiguous() {
-            [.., before, newest] => newest.at.since(before.at) < SAMPLE_EVERY,
-            _ => false,
-        };
-        if is_close {
-            self.samples.pop_back();
-        }
-        self.samples.push_back(sample);
-        while self.samples.front().is_some_and(|first| sample.at.since(first.at) > RATE_OVER) {
-            self.samples.pop_front();
-        }
-    }
-
     fn rate(&self) -> Rate {
-        let (Some(first), Some(last)) = (self.samples.front(), self.samples.back()) else { return Rate::default() };
-        let span = last.at.since(first.at).0;
-        if span == 0 {
-            return Rate::default();
-        }
-        let per_second = |from: u64, to: u64| to.saturating_sub(from) as f64 * 1000.0 / span as f64;
+        let Some((first, last, seconds)) = self.counts.ends() else { return Rate::default() };
+        let per_second = |from: u64, to: u64| to.saturating_sub(from) as f64 / seconds;
         Rate {
             events_per_second: per_second(first.events, last.events),
             bytes_per_second: per_second(first.bytes, last.bytes),
@@ -168,42 +169,25 @@ impl Stall {
     }
 }
 
-/// What a state means, where the destination itself gave no cause.
-pub(super) fn cause_of(state: &str) -> &'static str {
-    match state {
-        "active" => "it accepts events",
-        "active_with_errors" => "it refuses some events",
-        "paused" => "nothing is sent while its settings change or the agent stops",
-        "draining" => "what is under way ends, nothing new is sent",
-        "throttled" => "it asks for fewer requests",
-        "retrying" => "a request failed and is tried again",
-        "circuit_open" => "requests keep failing; it is probed until one succeeds",
-        "auth_hold" => "it refuses the credentials; nothing is dropped",
-        "misconfigured" => "it refuses everything, so the fault is in the settings",
-        _ => "unknown",
-    }
-}
-
 /// What a destination is before it has said anything.
 const FIRST_STATE: &str = "active";
 /// A change of a destination's state is told at most this often; what comes and goes between is told as one change.
 const TOLD_EVERY: Millis = Millis::from_secs(10);
+/// Bytes that the log holds with a usual event: its header and its index.
+const BESIDE_AN_EVENT: f64 = 128.0;
 /// A shard that has not moved for this long is worth a warning.
 const STALL_TOLD: Millis = Millis::from_secs(2);
-/// The rate is taken over this span.
-const RATE_OVER: Millis = Millis::from_secs(60);
-/// Samples lie this far apart, however often somebody looks.
-const SAMPLE_EVERY: Millis = Millis::from_secs(5);
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::delivery::cause::Reason;
     use crate::shard::ShardReport;
 
-    fn picture(state: &'static str, cause: Option<&str>, report: ShardReport, now: Millis) -> Picture {
+    fn picture(state: &'static str, said: Option<&str>, report: ShardReport, now: Millis) -> Picture {
         let mut picture = Picture::default();
         picture.add(0, true, &report, now, crate::control::picture::Detail::Plain);
-        picture.destinations.push(super::super::tests::destination("splunk", state, cause));
+        picture.destinations.push(super::super::tests::destination("splunk", state, said));
         picture
     }
 
@@ -214,7 +198,7 @@ mod tests {
     }
 
     fn change(from: &'static str, to: &'static str) -> Vec<News> {
-        vec![News::State { destination: "splunk".to_owned(), from, to, cause: "no route".to_owned() }]
+        vec![News::State { destination: "splunk".to_owned(), from, to, cause: Reason::Unreachable.saying("no route") }]
     }
 
     #[test]
@@ -270,17 +254,17 @@ mod tests {
         }
         assert_eq!(watch.rate(), Rate { events_per_second: 5.0, bytes_per_second: 500.0 });
         assert_eq!(Watch::default().rate(), Rate::default());
-        let kept = watch.intake.samples.len();
-        assert!((12..=14).contains(&kept), "one in five seconds for a minute, not {kept}");
     }
 
     #[test]
     fn each_destination_has_the_rate_at_which_it_accepts_events() {
         let mut watch = Watch::default();
         for second in 0..100_u64 {
-            let mut shown = picture("active", None, ShardReport::default(), Millis::ZERO);
+            // What was delivered before a restart shows when the shard has opened its log.
+            let report = ShardReport { turns: second.min(1), ..ShardReport::default() };
+            let mut shown = picture("active", None, report, Millis::ZERO);
             // Nothing in the first half.
-            shown.destinations[0].books.delivered = second.saturating_sub(49) * 8;
+            shown.destinations[0].books.delivered = second.min(1) * 1_000_000 + second.saturating_sub(49) * 8;
             watch.look(&shown, Millis::from_secs(second), 0);
             if second == 2 {
                 assert_eq!(watch.delivery_rate("splunk"), Rate::default());
@@ -289,6 +273,18 @@ mod tests {
         let rate = watch.delivery_rate("splunk").events_per_second;
         assert!((6.0..8.0).contains(&rate), "{rate}");
         assert_eq!(watch.delivery_rate("nobody"), Rate::default());
+    }
+
+    #[test]
+    fn the_lag_of_each_destination_is_watched() {
+        let mut watch = Watch::default();
+        for second in 0..30_u64 {
+            let mut shown = picture("retrying", None, ShardReport::default(), Millis::ZERO);
+            shown.destinations[0].lag = Millis(60_000 + second * 500);
+            watch.look(&shown, Millis::from_secs(second), 0);
+        }
+        assert_eq!(watch.lag_growth("splunk"), Some(0.5));
+        assert_eq!(watch.lag_growth("nobody"), None);
     }
 
     #[test]

@@ -75,7 +75,7 @@ pub fn machine_id() -> String {
 }
 
 /// Replaces the file at `path` as a whole, mode 0600. When this returns, content and name are durable.
-pub(super) fn write_durably(directory: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub(crate) fn write_durably(directory: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
     let beside = path.with_extension("new");
     let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
     file.write_all(bytes)?;

@@ -1,11 +1,12 @@
 //! What a shard publishes for everyone to read: one consistent snapshot, taken at the end of a turn.
 
 use std::rc::Rc;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hdrhistogram::Histogram;
 
 use super::{Place, Shard};
+use crate::delivery::cause::Cause;
 use crate::delivery::outlet::Outlet;
 use crate::runtime::Stalls;
 use crate::stream::books::Books;
@@ -14,21 +15,29 @@ use crate::time::Millis;
 /// A shard's snapshot, and where it is read.
 #[derive(Debug, Default)]
 pub struct Published {
-    report: Mutex<ShardReport>,
+    report: Mutex<Arc<ShardReport>>,
 }
 
 impl Published {
     /// The latest snapshot.
     pub fn report(&self) -> ShardReport {
-        self.lock().clone()
+        self.with(ShardReport::clone)
     }
 
-    /// Looks at the latest snapshot without copying it. The shard waits meanwhile, so be quick.
+    /// Looks at the latest snapshot without copying it. The shard goes on meanwhile, and puts another in its place.
     pub fn with<R>(&self, look: impl FnOnce(&ShardReport) -> R) -> R {
-        look(&self.lock())
+        let report = Arc::clone(&self.lock());
+        look(&report)
     }
 
-    fn lock(&self) -> MutexGuard<'_, ShardReport> {
+    fn replace(&self, report: ShardReport) {
+        let report = Arc::new(report);
+        let old = std::mem::replace(&mut *self.lock(), report);
+        // Nobody waits while its memory is given back.
+        drop(old);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Arc<ShardReport>> {
         // The snapshot is replaced as a whole, so a panic elsewhere can't have left half of one.
         self.report.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -81,7 +90,7 @@ pub struct DestinationReport {
     /// What it is to people.
     pub state: &'static str,
     /// Why.
-    pub cause: Option<String>,
+    pub cause: Cause,
     /// The books.
     pub books: Books,
     /// Records behind its reader.
@@ -104,6 +113,8 @@ pub struct DestinationReport {
     pub under_way: u32,
     /// Wall time of the last acceptance, ms since 1970.
     pub last_success_ms: Option<i64>,
+    /// Wall time of the last statement that was accepted, ms since 1970.
+    pub last_statement_ms: Option<i64>,
     /// Wall time and words of the last failure.
     pub last_failure: Option<(i64, String)>,
     /// Accepted here to accepted there, in milliseconds, since the start.
@@ -148,8 +159,7 @@ impl Shard {
         }
         let places = Millis(self.places.borrow().len() as u64);
         self.next_publish.set(now.plus(PUBLISH_EVERY.max(places)));
-        let report = self.snapshot(now);
-        *self.published.lock() = report;
+        self.published.replace(self.snapshot(now));
     }
 
     fn snapshot(&self, now: Millis) -> ShardReport {
@@ -181,6 +191,7 @@ impl Shard {
                 delivered_bytes: outlet.tally.delivered_bytes,
                 under_way: outlet.sender().under_way(),
                 last_success_ms: outlet.tally.last_success_ms,
+                last_statement_ms: outlet.tally.last_statement_ms,
                 last_failure: outlet.tally.last_failure.clone(),
                 latency_ms: outlet.tally.latency_ms.clone(),
                 replay: replay(place, &places),

@@ -170,6 +170,11 @@ impl Announcer {
         notices.chain(statements).find(|announcement| !written.contains(&announcement.id()))
     }
 
+    /// Whether the message with this id is a statement that waits to be accepted.
+    pub fn is_statement(&self, id: [u8; 16]) -> bool {
+        self.statements.waiting().any(|statement| statement.id == id)
+    }
+
     /// The destination accepted the message with this id. False when it was not the one to send.
     pub fn accepted(&mut self, id: [u8; 16]) -> bool {
         self.episodes.accepted(id) || self.statements.accepted(id)

@@ -29,7 +29,7 @@ pub use http::{Exchanges, exchange};
 pub use proxy::Proxy;
 pub use relp::{Answers, RelpConnection};
 pub use syslog::SyslogConnection;
-pub use tls::{TlsClient, TlsError, TlsFault, Witness};
+pub use tls::{TlsClient, TlsError, TlsFault, TlsServer, Witness};
 pub use zstd::zstd;
 
 /// Why a connection could not be made or used.

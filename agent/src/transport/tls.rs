@@ -1,10 +1,11 @@
-//! TLS for outgoing connections. Only this file and the one under it know rustls.
+//! TLS for outgoing connections, and in `server.rs` for those to us. Only this file and the one under it know rustls.
 //!
 //! TLS 1.2 or later, ring's algorithms named here and not taken from a process-wide default, the server's certificate
 //! always verified: by the authorities trusted, by its fingerprint, or by both. What goes wrong is said in words an administrator can act on.
 
 mod fault;
 mod pinned;
+mod server;
 mod witness;
 
 use std::io;
@@ -22,6 +23,7 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 
 pub use self::fault::TlsFault;
 use self::pinned::Pinned;
+pub use self::server::TlsServer;
 pub use self::witness::Witness;
 use self::witness::{Witnessed, WitnessedIdentity};
 use crate::config::{TlsSettings, TlsVersion};

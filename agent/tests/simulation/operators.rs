@@ -306,3 +306,20 @@ fn a_replay_of_a_paused_destination_keeps_no_producer_waiting() {
     scene.pause(false);
     scene.until("the replay ends", Millis(30_000), |scene| scene.replays() == 0);
 }
+
+#[test]
+fn an_accepted_statement_is_published_with_its_time_and_events_are_none() {
+    let scene = Scene::new(setup(600_000, 64), |spec| spec);
+    scene.produce(1, 100, 20);
+    scene.until("everything is acknowledged", Millis(10_000), |scene| scene.produced.finished.get() == 1);
+    scene.rest(1_000);
+    let told = || {
+        let report = scene.life().published[0].report();
+        (report.destinations[0].last_success_ms, report.destinations[0].last_statement_ms)
+    };
+    let (before, none) = told();
+    assert!(before.is_some() && none.is_none(), "{:?}", told());
+    scene.rest(6 * 60_000);
+    let (success, statement) = told();
+    assert!(statement > before && success >= statement, "{:?}", told());
+}

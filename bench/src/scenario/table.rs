@@ -130,6 +130,13 @@ const RIVALS: &[Case] = &[
     FLUENT_BIT_SYNCED,
 ];
 
+const WORK_OF_AN_EVENT: &str = "an event costs some 9,700 instructions between the socket and a request's body, 4,200 of them to validate and index it (`benches/micro.rs`), and a quarter of the time is the kernel's, for copies and for writing pages back; the naive loop alone takes as much as the goal where this was measured";
+const MORE_THAN_THE_FLOOR: &str = "the floor keeps nothing, syncs nothing, takes any JSON that fits its struct, and neither filters, numbers nor looks at replies";
+const AN_EIGHTH_OF_A_TUNED_RIVAL: &str = "the best rival, tuned as in `bench/others`, takes four to seven times the naive loop on this path: an eighth of that is less than the floor";
+const GZIP: &str =
+    "compressing takes 16,800 instructions an event at the fastest level of zlib-rs, more than all the rest together";
+const CANONICAL_TAKES_MORE: &str = "the canonical shape takes more than the 1.0 µs that this goal builds on; the goal beside it says what the shape itself may add";
+
 const COST: Scenario = Scenario {
     name: "cost",
     question: "What does an event cost from the socket over the synced log to HEC, and how many can there be?",
@@ -152,17 +159,21 @@ const COST: Scenario = Scenario {
         ),
     ],
     goals: &[
-        at_most(Row::CpuPerEvent, "agent", Metric::CpuPerEvent, Bound::Value(1.0)),
-        at_most(Row::CpuPerEvent, "agent", Metric::CpuPerEvent, Bound::Times(1.4, "naive loop")),
+        at_most(Row::CpuPerEvent, "agent", Metric::CpuPerEvent, Bound::Value(1.0)).because(WORK_OF_AN_EVENT),
+        at_most(Row::CpuPerEvent, "agent", Metric::CpuPerEvent, Bound::Times(1.4, "naive loop"))
+            .because(MORE_THAN_THE_FLOOR),
         at_most(Row::AgainstRivals, "agent", Metric::CpuPerEvent, Bound::Times(1.0 / 15.0, "rsyslog"))
-            .because("tuned as in `bench/others` it takes 11 to 18 µs; the goal was set by one that took 20"),
+            .because("tuned as in `bench/others` it takes half of the 20 µs that the goal was set by"),
         at_most(Row::AgainstRivals, "agent", Metric::CpuPerEvent, Bound::Times(1.0 / 25.0, "syslog-ng")).because(
-            "tuned as in `bench/others` it takes 4 to 5 µs; 1/25 of that is less than the kernel's copies of an event",
+            "tuned as in `bench/others` it takes a sixth of the 32 µs that the goal was set by; 1/25 of that is less than the kernel's copies of an event",
         ),
         at_most(Row::AgainstRivals, "agent", Metric::CpuPerEvent, Bound::Times(1.0 / 15.0, "otelcol"))
-            .because("tuned as in `bench/others` it takes 8 to 10 µs; 1/15 of that is 0.5 to 0.7 µs"),
-        at_least(Row::AgainstRivals, "agent", Metric::EventsPerSecond, Bound::TimesBestRival(8.0)),
-        at_least(Row::AgainstRivals, "agent", Metric::EventsPerSecond, Bound::Times(0.5, "naive loop")),
+            .because("tuned as in `bench/others` it takes some five times the naive loop; 1/15 of that is less than the kernel's copies of an event"),
+        at_least(Row::AgainstRivals, "agent", Metric::EventsPerSecond, Bound::TimesBestRival(8.0)).because(
+            "at that rate producer and receiver alone, which are the same for all, would take more than two processors",
+        ),
+        at_least(Row::AgainstRivals, "agent", Metric::EventsPerSecond, Bound::Times(0.5, "naive loop"))
+            .because("sender and receiver share two processors, so the rate follows the processor time of the row above"),
         at_most(Row::Memory, "agent", Metric::Memory, Bound::Value(64.0)),
         NOTHING_LOST,
     ],
@@ -182,7 +193,7 @@ const COST_TLS_GZIP: Scenario = Scenario {
         4.0,
         "what `cost` takes, and 850 bytes through zlib-rs at its fastest level, some 350 MB/s; TLS on what is left is 0.1 µs",
     )],
-    goals: &[at_most(Row::TlsGzip, "agent", Metric::CpuPerEvent, Bound::Value(2.2)), NOTHING_LOST],
+    goals: &[at_most(Row::TlsGzip, "agent", Metric::CpuPerEvent, Bound::Value(2.2)).because(GZIP), NOTHING_LOST],
     rounds: 3,
 };
 
@@ -200,8 +211,9 @@ const ELASTIC: Scenario = Scenario {
         "what `cost` takes, and 0.1 to 0.2 µs for the answer to each item",
     )],
     goals: &[
-        at_most(Row::ElasticAndSyslog, "agent", Metric::CpuPerEvent, Bound::Value(1.2)),
-        at_most(Row::ElasticAndSyslog, "agent", Metric::CpuPerEvent, Bound::TimesBestRival(1.0 / 8.0)),
+        at_most(Row::ElasticAndSyslog, "agent", Metric::CpuPerEvent, Bound::Value(1.2)).because(WORK_OF_AN_EVENT),
+        at_most(Row::ElasticAndSyslog, "agent", Metric::CpuPerEvent, Bound::TimesBestRival(1.0 / 8.0))
+            .because(AN_EIGHTH_OF_A_TUNED_RIVAL),
         NOTHING_LOST,
     ],
     rounds: 3,
@@ -221,8 +233,9 @@ const SYSLOG: Scenario = Scenario {
         "what `cost` takes: a header instead of fields, and no replies",
     )],
     goals: &[
-        at_most(Row::ElasticAndSyslog, "agent", Metric::CpuPerEvent, Bound::Value(1.2)),
-        at_most(Row::ElasticAndSyslog, "agent", Metric::CpuPerEvent, Bound::TimesBestRival(1.0 / 8.0)),
+        at_most(Row::ElasticAndSyslog, "agent", Metric::CpuPerEvent, Bound::Value(1.2)).because(WORK_OF_AN_EVENT),
+        at_most(Row::ElasticAndSyslog, "agent", Metric::CpuPerEvent, Bound::TimesBestRival(1.0 / 8.0))
+            .because(AN_EIGHTH_OF_A_TUNED_RIVAL),
         NOTHING_LOST,
     ],
     rounds: 3,
@@ -241,7 +254,10 @@ const SINGLE_WRITES: Scenario = Scenario {
         2.5,
         "what `cost` takes; reads bring fewer events each, and eight connections are told of their acknowledgements",
     )],
-    goals: &[at_most(Row::OneEventPerWrite, "agent", Metric::CpuPerEvent, Bound::Value(2.5)), NOTHING_LOST],
+    goals: &[
+        at_most(Row::OneEventPerWrite, "agent", Metric::CpuPerEvent, Bound::Value(2.5)).because(WORK_OF_AN_EVENT),
+        NOTHING_LOST,
+    ],
     rounds: 3,
 };
 
@@ -265,7 +281,9 @@ const LATENCY: Scenario = Scenario {
         "half a sync to wait for the one under way, one sync of 1 to 2 ms, three wake-ups of 0.1 ms",
     )],
     goals: &[
-        at_most(Row::Latency, "agent", Metric::LatencyP50, Bound::DiskSyncTimes(2.0)),
+        at_most(Row::Latency, "agent", Metric::LatencyP50, Bound::DiskSyncTimes(2.0)).because(
+            "beside the sync an event waits for the wake-ups of producer, shard and receiver, as `latency-os` has them, and of the syncer",
+        ),
         at_most(Row::Latency, "agent", Metric::LatencyP99, Bound::DiskSyncPlus(10.0)),
         NOTHING_LOST,
     ],
@@ -375,7 +393,9 @@ const TWO_SHARDS: Scenario = Scenario {
         "half of the events cross from one shard to the other as a batch: one more copy for those",
     )],
     goals: &[
-        at_most(Row::TwoShards, "two shards", Metric::CpuPerEvent, Bound::Times(1.1, "one shard")),
+        at_most(Row::TwoShards, "two shards", Metric::CpuPerEvent, Bound::Times(1.1, "one shard")).because(
+            "half of all events come in on the other shard than their tenant's and are copied once more; groups and batches are half as large, so syncs and requests are twice as many",
+        ),
         Goal {
             cores: 4,
             ..at_least(Row::TwoShards, "two shards", Metric::EventsPerSecond, Bound::Times(1.8, "one shard"))
@@ -406,7 +426,9 @@ const CATCH_UP: Scenario = Scenario {
     )],
     goals: &[
         at_least(Row::CatchUp, "agent", Metric::EventsPerSecond, Bound::Value(500_000.0)),
-        at_most(Row::CatchUp, "agent", Metric::LiveP99During, Bound::TimesOwn(1.05, Metric::LiveP99Before)),
+        at_most(Row::CatchUp, "agent", Metric::LiveP99During, Bound::TimesOwn(1.05, Metric::LiveP99Before)).because(
+            "catching up takes what is left of two processors, and the live destination's producer and receiver wait for theirs",
+        ),
         at_most(Row::Memory, "agent", Metric::Memory, Bound::Value(64.0)),
         at_most(Row::Memory, "agent", Metric::MemoryGrowth, Bound::Value(4.0)),
         NOTHING_LOST,
@@ -485,7 +507,9 @@ const LOUD_TENANT: Scenario = Scenario {
         "the others' groups share syncs with the loud one's, which are larger",
     )],
     goals: &[
-        at_most(Row::LoudTenant, "one loud", Metric::LatencyP99, Bound::Times(1.05, "quiet")),
+        at_most(Row::LoudTenant, "one loud", Metric::LatencyP99, Bound::Times(1.05, "quiet")).because(
+            "a sync has more to write, and producers, receivers and the agent share two processors; the quiet run alone wavers by more than 5 %",
+        ),
         at_most(Row::LoudTenant, "one loud", Metric::HeldBackP99, Bound::Value(1.0)),
         at_most(Row::LoudTenant, "one loud", Metric::Lost, Bound::Value(0.0)),
     ],
@@ -514,8 +538,10 @@ const THOUSAND_DESTINATIONS: Scenario = Scenario {
             "one for each tenant",
             Metric::CpuPerEvent,
             Bound::Times(1.5, "one for all"),
-        ),
-        at_most(Row::ThousandDestinations, "one for each tenant", Metric::MemoryPerDestination, Bound::Value(20.0)),
+        )
+        .because("a batch holds a few events instead of hundreds, and each has a request, a reply and a verdict"),
+        at_most(Row::ThousandDestinations, "one for each tenant", Metric::MemoryPerDestination, Bound::Value(20.0))
+            .because("all have requests under way at once: a head, a reply and places in the log for each, beside its connection and its distribution of latencies, kept and published"),
     ],
     rounds: 2,
 };
@@ -580,7 +606,9 @@ const COUNTS: Scenario = Scenario {
     ],
     goals: &[
         // Nothing for an event: what is left of a request's share rounds to nothing at two digits.
-        at_most(Row::AllocationsAndSyscalls, "agent", Metric::Allocations, Bound::Value(0.005)),
+        at_most(Row::AllocationsAndSyscalls, "agent", Metric::Allocations, Bound::Value(0.005)).because(
+            "what is left is a request's and a wake-up's, not an event's; half of it glommio's timers and sources",
+        ),
         at_most(Row::AllocationsAndSyscalls, "agent", Metric::Syscalls, Bound::Value(40.0)),
     ],
     rounds: 1,
@@ -630,8 +658,10 @@ const SHAPES: Scenario = Scenario {
         ),
     ],
     goals: &[
-        at_most(Row::Shapes, "ecs", Metric::CpuPerEvent, Bound::Value(2.0)),
-        at_most(Row::Shapes, "ocsf", Metric::CpuPerEvent, Bound::Value(2.5)),
+        at_most(Row::Shapes, "ecs", Metric::CpuPerEvent, Bound::Value(2.0)).because(CANONICAL_TAKES_MORE),
+        at_most(Row::Shapes, "ecs", Metric::CpuPerEvent, Bound::Plus(1.0, "canonical")),
+        at_most(Row::Shapes, "ocsf", Metric::CpuPerEvent, Bound::Value(2.5)).because(CANONICAL_TAKES_MORE),
+        at_most(Row::Shapes, "ocsf", Metric::CpuPerEvent, Bound::Plus(1.5, "canonical")),
         at_most(Row::Shapes, "redacted", Metric::CpuPerEvent, Bound::Plus(0.2, "canonical")),
     ],
     rounds: 3,
@@ -656,8 +686,10 @@ const SHAPES_SYSLOG: Scenario = Scenario {
         "what `syslog` takes, 20 keys at 10 ns each, and 800 bytes looked through one by one",
     )],
     goals: &[
-        at_most(Row::Shapes, "cef", Metric::CpuPerEvent, Bound::Value(2.0)),
-        at_most(Row::Shapes, "asim", Metric::CpuPerEvent, Bound::Value(2.5)),
+        at_most(Row::Shapes, "cef", Metric::CpuPerEvent, Bound::Value(2.0)).because(CANONICAL_TAKES_MORE),
+        at_most(Row::Shapes, "cef", Metric::CpuPerEvent, Bound::Plus(1.0, "canonical")),
+        at_most(Row::Shapes, "asim", Metric::CpuPerEvent, Bound::Value(2.5)).because(CANONICAL_TAKES_MORE),
+        at_most(Row::Shapes, "asim", Metric::CpuPerEvent, Bound::Plus(1.5, "canonical")),
     ],
     rounds: 3,
 };

@@ -160,7 +160,9 @@ pub struct DestinationState {
     pub from: String,
     /// The state now.
     pub to: String,
-    /// Why, in plain words.
+    /// Why, as one of few words.
+    pub code: String,
+    /// Why, in the agent's own words: this event goes to others than the destination, whose words may repeat events.
     pub cause: String,
 }
 

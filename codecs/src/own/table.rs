@@ -161,7 +161,8 @@ pub(super) const DESTINATION_STATE: OwnEventRow = row(
         ("destination", "name of the destination"),
         ("from", "state before"),
         ("to", "state now"),
-        ("cause", "why, in plain words"),
+        ("code", "why, as a word that stays as it is: credentials_refused, unreachable and others"),
+        ("cause", "why, in the agent's own words; what the destination said is in the agent's status and log"),
     ],
 );
 
@@ -328,7 +329,8 @@ pub fn examples() -> Vec<OwnEvent> {
             destination: destination.clone(),
             from: "active".into(),
             to: "auth_hold".into(),
-            cause: "HTTP 403, code 4: Invalid token".into(),
+            code: "credentials_refused".into(),
+            cause: "it refuses the credentials".into(),
         }),
         OwnEvent::ConfigChanged(ConfigChanged {
             who: "token:ops".into(),

@@ -183,9 +183,9 @@ fn clean(text: &str) -> String {
 const NONE: &str = "no destinations are configured";
 const KEYS: &str = "q end   ↑ ↓ move   sort by: n name  s state  l lag  w waiting  r rate  h head-room";
 /// Lines about the marked destination.
-const MORE: u16 = 4;
+const MORE: u16 = 6;
 /// Lines of a terminal from which on they, and the keys, are shown.
-const MORE_FROM: u16 = 14;
+const MORE_FROM: u16 = 16;
 const KEYS_FROM: u16 = 8;
 /// Bars about what came in, at most.
 const CHART_MAX: usize = 60;
@@ -228,7 +228,7 @@ mod tests {
 
     #[test]
     fn a_wide_terminal_shows_the_agent_every_column_the_marked_destination_and_the_keys() {
-        let lines = text(&mut seen(), 150, 14);
+        let lines = text(&mut seen(), 150, 16);
         assert_eq!(
             lines,
             [
@@ -243,7 +243,9 @@ mod tests {
                 "",
                 "elastic-prod: cannot connect: refused",
                 "  last success 1970-01-01T00:00:00.000Z",
-                "  next: it is tried again by itself, with growing pauses; events wait here for 16 m more before the oldest is given up",
+                "  room: 12 of 30 m used; not filling",
+                "  next: it is tried again by itself",
+                "  do:   `scaidrive-siem destination test splunk` says more",
                 "",
                 "q end   ↑ ↓ move   sort by: n name  s state  l lag  w waiting  r rate  h head-room",
             ]

@@ -27,6 +27,8 @@ pub(super) fn surroundings() -> Surroundings {
             "WORKSPACE_KEY" => Some("MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=".to_owned()),
             "OTHER_WORKSPACE_KEY" => Some("c2VjcmV0".to_owned()),
             "OTHER_TOKEN" => Some("9f0c7a5e".to_owned()),
+            "JWT_KEY" => Some("a key that is long enough for HS256".replace(' ', "-")),
+            "OTHER_JWT_KEY" => Some("another key that is long enough for HS256".replace(' ', "-")),
             "NOT_A_TOKEN" => Some("two words".to_owned()),
             _ => None,
         },

@@ -62,7 +62,7 @@ fn unknown_keys_are_refused_with_a_guess() {
     refused("[bufer]\n", "bufer", 1, "not a key", "did you mean `buffer`?");
     refused("[buffer]\nmax-size = \"8GiB\"", "buffer.max-size", 2, "`max-size`", "did you mean `max_size`?");
     refused("window = \"30m\"", "window", 1, "`window`", "did you mean `ingest.window` or `buffer.window`?");
-    refused("[admin]\ncolour = 1", "admin.colour", 2, "`colour`", "the keys here are `listen` and `socket`");
+    refused("[admin]\ncolour = 1", "admin.colour", 2, "`colour`", "the keys here are ");
     refused(&format!("{SYSLOG}linger = \"1s\""), "destination \"syslog\" linger", 6, "`linger`", "`batch.linger`");
     refused(&format!("{SYSLOG}token = {{ env = \"A\" }}"), "destination \"syslog\" token", 6, "`token`", "");
 }
@@ -216,6 +216,61 @@ fn nobody_outside_gets_in_without_a_token() {
     refused(text, "ingest.http.hosts", 2, "\"http://siem\", which is not a host name", "without a scheme");
     let text = "[ingest]\nhttp = { listen = \"0.0.0.0:8910\", token = { env = \"TOKEN\" } }";
     warned(text, "ingest.http.listen", "unencrypted");
+}
+
+#[test]
+fn the_page_is_shown_to_others_over_tls_alone() {
+    let refused_key = |line: &str, key: &str, what: &str, advice: &str| {
+        refused(&format!("[admin]\n{line}"), &format!("admin.{key}"), 2, what, advice);
+    };
+    refused_key("tls = { cert_file = \"/no/cert\" }", "tls.key_file", "is missing", "both the certificate");
+    refused_key("tls = {}", "tls.cert_file", "is missing", "both the certificate");
+    let problems = read("[admin]\ntls = { cert_file = \"/no/cert\", key_file = \"/no/key\" }").unwrap_err();
+    let is_error = |problem: &&Problem| problem.weight == Weight::Error;
+    let keys: Vec<&str> = problems.iter().filter(is_error).map(|problem| problem.place.key.as_str()).collect();
+    assert_eq!(keys, ["admin.tls.cert_file", "admin.tls.key_file"], "each is looked at");
+    refused_key("hosts = [\"https://siem\"]", "hosts", "not a host name", "without a scheme");
+    for path in ["siem", "/", "/siem/", "/a//b", "/..", "/a/./b", "/{x}", "/a b", "/%2e"] {
+        refused_key(&format!("base_path = \"{path}\""), "base_path", "not a path", "like \"/siem\"");
+    }
+    refused_key("base_path = \"/livez/x\"", "base_path", "machines ask for", "");
+    assert_eq!(read("[admin]\nbase_path = \"/a-1/b.2\"").unwrap().0.admin.base_path, "/a-1/b.2");
+    for source in ["*;", "https://a b", "'none'", "a,b", "\\\"a"] {
+        refused_key(&format!("frame_ancestors = [\"{source}\"]"), "frame_ancestors", "not the origin", "'self'");
+    }
+    let (config, _) = read("[admin]\nframe_ancestors = [\"'self'\", \"https://*.example.com:8443\"]").unwrap();
+    assert_eq!(config.admin.frame_ancestors.len(), 2);
+    assert!(!config.admin.metrics_need_token);
+}
+
+#[test]
+fn a_proxy_that_says_who_asks_needs_one_key_that_is_long_enough() {
+    let refused_key = |line: &str, key: &str, what: &str, advice: &str| {
+        refused(&format!("[admin]\nproxy = {{ {line} }}"), &format!("admin.proxy{key}"), 2, what, advice);
+    };
+    refused_key("", ".jwt_key", "exactly one", "name the key");
+    refused_key("jwt_key = { env = \"OTHER_TOKEN\" }", ".jwt_key", "8 bytes, and HS256 needs 32", "openssl rand");
+    refused_key("jwt_key = \"x\"", ".jwt_key", "stands in the configuration itself", "file");
+    refused_key("public_key_file = \"/no/key\"", ".public_key_file", "/no/key cannot be read", "BEGIN PUBLIC KEY");
+    let (config, _) = read("[admin]\nproxy = { jwt_key = { env = \"JWT_KEY\" } }").unwrap();
+    let proxy = config.admin.proxy.unwrap();
+    assert_eq!((proxy.header.as_str(), proxy.audience.as_str()), ("x-scaidrive-identity", "scaidrive-siem"));
+    assert!(!format!("{proxy:?}").contains("long-enough"));
+}
+
+#[test]
+fn a_public_key_says_itself_which_algorithm_is_taken() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("key.pem");
+    let kind = |algorithm: &'static rcgen::SignatureAlgorithm| {
+        let key = rcgen::KeyPair::generate_for(algorithm).unwrap();
+        std::fs::write(&file, key.public_key_pem()).unwrap();
+        let text = format!("[admin]\nproxy = {{ public_key_file = \"{}\" }}", file.display());
+        read(&text).map(|(config, _)| config.admin.proxy.unwrap().key)
+    };
+    assert!(matches!(kind(&rcgen::PKCS_ED25519), Ok(ProxyKey::Ed25519 { key, .. }) if key.len() == 32));
+    assert!(matches!(kind(&rcgen::PKCS_ECDSA_P256_SHA256), Ok(ProxyKey::P256 { key, .. }) if key.len() == 65));
+    assert!(kind(&rcgen::PKCS_ECDSA_P384_SHA384).is_err());
 }
 
 #[test]

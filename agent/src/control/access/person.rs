@@ -2,6 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
 use crate::config::Destination;
 
 /// Somebody whom a door let in.
@@ -22,11 +25,16 @@ pub(in crate::control) struct Person {
 pub(in crate::control) enum Via {
     /// The command line, over the admin socket.
     Cli,
+    /// A program with a token.
+    Api,
+    /// The page: after a login, or through a proxy that says who it is.
+    Page,
 }
 
 /// What somebody may.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::control) enum Role {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Role {
     /// Everything within reach.
     Admin,
     /// Look.
@@ -54,6 +62,8 @@ impl Via {
     pub(in crate::control) fn name(self) -> &'static str {
         match self {
             Via::Cli => "cli",
+            Via::Api => "api",
+            Via::Page => "page",
         }
     }
 }

@@ -6,39 +6,46 @@
 //! | `/livez` | whether the loops turn; 503 says which does not | both |
 //! | `/readyz` | whether events can be taken; 503 says why not | both |
 //! | `/status` | the whole agent in JSON | both |
-//! | `/openapi.json` | all of this, for programs | both |
-//! | `/v1/status` | the same | socket |
-//! | `/v1/destinations` | the destinations of it | socket |
-//! | `/v1/destinations/{destination}` | one, with its settings | socket |
-//! | `POST /v1/destinations/{destination}/pause`, `…/resume` | stops sending to it, or goes on | socket |
-//! | `POST /v1/destinations/{destination}/replay` | sends it again what the log holds, or with `{"from_ms"}` what was accepted since then | socket |
-//! | `POST /v1/destinations/{destination}/tested` | notes in the audit trail what came of a test | socket |
-//! | `/v1/deadletters` | the stores | socket |
-//! | `/v1/deadletters/{destination}?after=&limit=` | a page of one store | socket |
-//! | `POST /v1/deadletters/{destination}/drop` | gives letters up for good: `{"up_to": id}`, or `{"letters": [{"stream", "n"}]}` | socket |
-//! | `POST /v1/deadletters/{destination}/replay` | sends letters again, named in the same way | socket |
-//! | `/v1/deadletters/{destination}/{stream}/{n}` | one letter with its event; `PUT` puts another event in its place | socket |
-//! | `POST /v1/reload` | reads the configuration again | socket |
+//! | `/openapi.json` | what programs can ask and do, as OpenAPI 3.1 | both |
+//! | `/v1/status` | the same as `/status` | both |
+//! | `/v1/destinations` | the destinations of it | both |
+//! | `/v1/destinations/{destination}` | one, with its settings | both |
+//! | `/v1/destinations/{destination}/history` | its last hour, for charts, and its last changes of state | both |
+//! | `POST /v1/destinations/{destination}/pause`, `…/resume` | stops sending to it, or goes on | both |
+//! | `POST /v1/destinations/{destination}/replay` | sends it again what the log holds, or with `{"from_ms"}` what was accepted since then | both |
+//! | `POST /v1/destinations/{destination}/tested` | notes in the audit trail what came of a test | both |
+//! | `/v1/history` | the agent's last hour | both |
+//! | `/v1/deadletters` | the stores | both |
+//! | `/v1/deadletters/{destination}?after=&limit=` | a page of one store | both |
+//! | `POST /v1/deadletters/{destination}/drop` | gives letters up for good: `{"up_to": id}`, or `{"letters": [{"stream", "n"}]}` | both |
+//! | `POST /v1/deadletters/{destination}/replay` | sends letters again, named in the same way | both |
+//! | `/v1/deadletters/{destination}/{stream}/{n}` | one letter with its event; `PUT` puts another event in its place | both |
+//! | `POST /v1/reload` | reads the configuration again | both |
+//! | `/v1/tokens` | the tokens; `POST` makes one and tells its secret this once | both |
+//! | `DELETE /v1/tokens/{name}` | revokes one | both |
+//! | `/v1/session` | who asks, and the CSRF token of their session | both |
+//! | `/login`, `POST /login`, `POST /logout` | a token for a session's cookie, and its end | address |
 //!
 //! | file | what it holds |
 //! |---|---|
-//! | `destinations.rs`, `letters.rs` | the handlers of one subject each |
+//! | `destinations.rs`, `history.rs`, `letters.rs`, `session.rs`, `tokens.rs` | the handlers of one subject each |
 //! | `openapi.rs` | the OpenAPI document, from what stands above the handlers |
 //! | `path.rs` | what stands in a request's path |
 //! | `problem.rs` | what is answered when it does not work |
 //!
 //! What is not found and what somebody may not see are answered alike. Whatever changes something becomes an audit event that says who, what, before and after.
-//! A SIEM that is down makes neither health check fail. The address answers to its own names only and takes nothing but
-//! GET; the socket is for root and the agent's user by its mode.
+//! A SIEM that is down makes neither health check fail. The socket is for root and the agent's user by its mode. On the
+//! address everything lies below `admin.base_path`, and what stands under `/v1/` or is a page asks who is there
+//! (`access/door.rs`); `/metrics` and `/status` do with `admin.metrics_need_token`. Those and the health checks lie beside
+//! the base path as well, for machines that ask the node itself.
 
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::body::{Bytes, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use axum::middleware::{self, Next};
+use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
 use axum::{Json, Router};
@@ -46,27 +53,33 @@ use tokio::sync::{mpsc, oneshot};
 
 pub(super) use self::path::Path;
 pub(super) use self::problem::Problem;
-use crate::control::access::{Admin, Person, through_the_socket};
+use crate::control::access::{self, Access, Insider, Operator, Person, through_the_socket};
+use crate::control::history::History;
 use crate::control::metrics;
 use crate::control::picture::{Detail, Picture};
 use crate::control::reload::Reloaded;
 use crate::control::status::{self, Status};
 use crate::control::watch::Watch;
-use crate::ingest::http::guard::check_source;
 use crate::node::{Hands, View};
 use crate::runtime::clock;
 
 mod destinations;
+mod history;
 mod letters;
 mod openapi;
 mod path;
 mod problem;
+mod session;
+mod tokens;
 
 /// What all handlers share.
 pub(super) struct Panel {
     pub(super) view: View,
     pub(super) hands: Hands,
+    /// Who may pass, and who has.
+    pub(super) access: Access,
     pub(super) watch: Mutex<Watch>,
+    pub(super) history: Mutex<History>,
     /// Settings that wait for a restart, in words.
     pub(super) needs_restart: Mutex<Option<String>>,
     /// Held while a replay is asked for, until the shards have said that it runs.
@@ -88,6 +101,10 @@ impl Panel {
         self.watch.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    pub(super) fn history(&self) -> MutexGuard<'_, History> {
+        self.history.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn picture(&self) -> Picture {
         Picture::take(&self.view, clock::now(), Detail::Plain)
     }
@@ -96,38 +113,49 @@ impl Panel {
 type Shared = State<Arc<Panel>>;
 
 /// What the address answers.
-pub(super) fn for_address(panel: Arc<Panel>, listen: SocketAddr) -> Router {
-    let guard = move |request: Request, next: Next| async move {
-        match check_source(request.uri(), request.headers(), listen, &[]) {
-            Ok(()) => next.run(request).await,
-            Err(problem) => problem.into_response(),
-        }
+pub(super) fn for_address(panel: Arc<Panel>) -> Router {
+    let door = middleware::from_fn_with_state(Arc::clone(&panel), access::let_in);
+    let inside = api().merge(access::routes_inside()).fallback(not_found).layer(door);
+    let base = panel.access.base_path();
+    let whole = watched(&panel).merge(health_checks()).merge(openapi::routes(base));
+    let whole = whole.merge(access::routes()).merge(inside);
+    let router = match base {
+        "" => whole,
+        base => Router::new().nest(base, whole).merge(watched(&panel)).merge(health_checks()).fallback(not_found),
     };
-    common().fallback(not_found).layer(middleware::from_fn(guard)).with_state(panel)
+    router.layer(middleware::from_fn_with_state(Arc::clone(&panel), access::guard)).with_state(panel)
 }
 
 /// What the socket answers.
 pub(super) fn for_socket(panel: Arc<Panel>) -> Router {
-    common().merge(operators()).fallback(not_found).layer(middleware::from_fn(through_the_socket)).with_state(panel)
+    let router = api().merge(watching()).merge(health_checks()).merge(openapi::routes("")).fallback(not_found);
+    router.layer(middleware::from_fn(through_the_socket)).with_state(panel)
 }
 
-/// What operators ask and do.
-fn operators() -> Router<Arc<Panel>> {
+/// What is for people and their programs.
+fn api() -> Router<Arc<Panel>> {
     Router::new()
-        .route("/v1/status", only_get(get(status_of_agent)))
+        .route("/v1/status", only_get(get(status_for_insiders)))
         .merge(destinations::routes())
+        .merge(history::routes())
         .merge(letters::routes())
+        .merge(session::routes())
+        .merge(tokens::routes())
         .route("/v1/reload", only_post(post(reload)))
 }
 
-/// What machines that watch ask.
-fn common() -> Router<Arc<Panel>> {
-    Router::new()
-        .merge(openapi::routes())
-        .route("/metrics", only_get(get(scrape)))
-        .route("/livez", only_get(get(livez)))
-        .route("/readyz", only_get(get(readyz)))
-        .route("/status", only_get(get(whole_status)))
+/// What machines watch, behind its door.
+fn watched(panel: &Arc<Panel>) -> Router<Arc<Panel>> {
+    watching().layer(middleware::from_fn_with_state(Arc::clone(panel), access::let_watch))
+}
+
+fn watching() -> Router<Arc<Panel>> {
+    Router::new().route("/metrics", only_get(get(scrape))).route("/status", only_get(get(whole_status)))
+}
+
+/// What says no more than that it is well, to anybody.
+fn health_checks() -> Router<Arc<Panel>> {
+    Router::new().route("/livez", only_get(get(livez))).route("/readyz", only_get(get(readyz)))
 }
 
 fn only_get(router: MethodRouter<Arc<Panel>>) -> MethodRouter<Arc<Panel>> {
@@ -139,8 +167,8 @@ fn only_post(router: MethodRouter<Arc<Panel>>) -> MethodRouter<Arc<Panel>> {
 }
 
 async fn not_found() -> Problem {
-    Problem::new(StatusCode::NOT_FOUND, "there is nothing at this path".to_owned())
-        .advise("`/openapi.json` says what there is")
+    Problem::new(StatusCode::NOT_FOUND, "there is nothing here".to_owned())
+        .advise("`/openapi.json` says what there is for programs, from /livez to /v1/destinations")
 }
 
 /// Every number, for Prometheus.
@@ -152,7 +180,8 @@ async fn not_found() -> Problem {
     responses((status = 200, description = "In the text format", body = String, content_type = "text/plain"))
 )]
 async fn scrape(State(panel): Shared) -> Response {
-    let text = metrics::render(&panel.view, clock::now());
+    let rate = panel.watch().rate();
+    let text = metrics::render(&panel.view, rate, clock::now());
     ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
 }
 
@@ -208,16 +237,16 @@ async fn whole_status(State(panel): Shared) -> Response {
     ([(CACHE_CONTROL, "no-store")], Json(status)).into_response()
 }
 
-/// The whole agent at this moment, as at `/status`.
+/// The whole agent at this moment, for those who may see every tenant.
 #[utoipa::path(
     get,
     path = "/v1/status",
-    operation_id = "statusOfAgent",
+    operation_id = "statusForInsiders",
     tag = "agent",
     responses((status = 200, description = "The agent, its shards and its destinations", body = Status))
 )]
-async fn status_of_agent(shared: Shared) -> Response {
-    whole_status(shared).await
+async fn status_for_insiders(panel: Shared, _: Insider) -> Response {
+    whole_status(panel).await
 }
 
 /// Reads the configuration again: whole or not at all.
@@ -231,7 +260,7 @@ async fn status_of_agent(shared: Shared) -> Response {
         (status = 409, description = "It can't be used; the one in force stays", body = Reloaded)
     )
 )]
-async fn reload(State(panel): Shared, Admin(person): Admin) -> Result<Response, Problem> {
+async fn reload(State(panel): Shared, Operator(person): Operator) -> Result<Response, Problem> {
     let (reply, answer) = oneshot::channel();
     let stops = || Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the agent is stopping".to_owned());
     panel.orders.send(Order { person, reply }).await.map_err(|_| stops())?;
@@ -249,7 +278,7 @@ async fn off_the_thread(
 }
 
 /// What a request carries, `max` bytes at most.
-async fn body(request: Request, max: usize) -> Result<Bytes, Problem> {
+pub(super) async fn body(request: Request, max: usize) -> Result<Bytes, Problem> {
     let too_long = |_| Problem::new(StatusCode::PAYLOAD_TOO_LARGE, format!("more than {max} bytes, or cut off"));
     to_bytes(request.into_body(), max).await.map_err(too_long)
 }

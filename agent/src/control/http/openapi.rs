@@ -1,23 +1,25 @@
 //! `/openapi.json`: what can be asked and done, as an OpenAPI 3.1 document.
 //!
 //! It is made from what stands above each handler and from the types that handlers answer with, so it says nothing that the
-//! code does not. A test holds it against the routes, both ways.
+//! code does not. A test holds it against the routes, both ways. What browsers need to log in is no part of it.
 
 use std::sync::Arc;
 
 use axum::routing::get;
 use axum::{Json, Router};
 use utoipa::openapi::path::Operation;
+use utoipa::openapi::schema::AdditionalProperties;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
-use utoipa::openapi::{Components, ContentBuilder, Ref, ResponseBuilder};
+use utoipa::openapi::{Components, ContentBuilder, Ref, RefOr, ResponseBuilder, Schema, Server};
 use utoipa::{Modify, OpenApi};
 
 use super::problem::Details;
-use super::{Panel, destinations, letters, only_get};
+use super::{Panel, destinations, history, letters, only_get, session, tokens};
 
-/// Its route.
-pub(super) fn routes() -> Router<Arc<Panel>> {
-    Router::new().route("/openapi.json", only_get(get(document)))
+/// Its route; the paths that it names lie below `base`.
+pub(super) fn routes(base: &str) -> Router<Arc<Panel>> {
+    let base = base.to_owned();
+    Router::new().route("/openapi.json", only_get(get(move || document(base.clone()))))
 }
 
 /// This document.
@@ -28,8 +30,12 @@ pub(super) fn routes() -> Router<Arc<Panel>> {
     tag = "machines that watch",
     responses((status = 200, description = "OpenAPI 3.1", body = Object))
 )]
-async fn document() -> Json<utoipa::openapi::OpenApi> {
-    Json(Document::openapi())
+async fn document(base: String) -> Json<utoipa::openapi::OpenApi> {
+    let mut document = Document::openapi();
+    if !base.is_empty() {
+        document.servers = Some(vec![Server::new(base)]);
+    }
+    Json(document)
 }
 
 #[derive(OpenApi)]
@@ -41,7 +47,7 @@ async fn document() -> Json<utoipa::openapi::OpenApi> {
         super::livez,
         super::readyz,
         super::whole_status,
-        super::status_of_agent,
+        super::status_for_insiders,
         super::reload,
         destinations::list,
         destinations::show,
@@ -49,12 +55,18 @@ async fn document() -> Json<utoipa::openapi::OpenApi> {
         destinations::resume,
         destinations::replay,
         destinations::tested,
+        history::agent,
+        history::destination,
         letters::stores,
         letters::page,
         letters::letter,
         letters::replace,
         letters::drop_chosen,
         letters::resend,
+        session::who,
+        tokens::list,
+        tokens::create,
+        tokens::revoke,
     ),
     components(schemas(Details)),
     modifiers(&Everywhere)
@@ -72,12 +84,23 @@ impl Modify for Everywhere {
         let content = ContentBuilder::new().schema(Some(Ref::from_schema_name(PROBLEM))).build();
         let problem = ResponseBuilder::new().description(NOT_DONE).content("application/problem+json", content);
         components.responses.insert(PROBLEM.to_owned(), problem.build().into());
+        components.schemas.values_mut().for_each(close_choices);
         for (path, item) in &mut document.paths.paths {
             let is_for_operators = path.starts_with("/v1/");
             let operations = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete, &mut item.patch];
             for operation in operations.into_iter().flatten() {
                 complete(operation, is_for_operators);
             }
+        }
+    }
+}
+
+/// Of a choice whose member says which it is, one is taken and nothing beside it.
+fn close_choices(schema: &mut RefOr<Schema>) {
+    let RefOr::T(Schema::OneOf(choices)) = schema else { return };
+    for choice in &mut choices.items {
+        if let RefOr::T(Schema::Object(object)) = choice {
+            object.additional_properties = Some(Box::new(AdditionalProperties::FreeForm(false)));
         }
     }
 }
@@ -108,7 +131,7 @@ mod tests {
 
     use serde_json::Value;
 
-    use super::super::{common, operators};
+    use super::super::{api, health_checks, watching};
     use super::*;
 
     /// Every method and path that a router answers. Axum lists them in its debug text alone: the handlers by a number, then
@@ -150,7 +173,8 @@ mod tests {
     #[test]
     fn every_route_is_in_the_document_and_nothing_else_is() {
         let document = serde_json::to_value(Document::openapi()).unwrap();
-        let answered = answered(&common().merge(operators()));
+        let router = api().merge(watching()).merge(health_checks()).merge(routes(""));
+        let answered = answered(&router);
         assert!(answered.contains("GET /livez") && answered.contains("POST /v1/reload"), "{answered:?}");
         assert_eq!(answered, documented(&document));
     }

@@ -45,12 +45,12 @@ impl Problem {
         Problem { advice: Some(advice.to_owned()), ..self }
     }
 
-    pub(super) fn method(allow: &'static str) -> Problem {
+    pub(in crate::control) fn method(allow: &'static str) -> Problem {
         let detail = format!("only {allow} is taken here");
         Problem { allow: Some(allow), ..Problem::new(StatusCode::METHOD_NOT_ALLOWED, detail) }
     }
 
-    pub(super) fn internal(problem: &dyn std::error::Error) -> Problem {
+    pub(in crate::control) fn internal(problem: &dyn std::error::Error) -> Problem {
         Problem::new(StatusCode::INTERNAL_SERVER_ERROR, crate::cli::chain(problem))
     }
 }

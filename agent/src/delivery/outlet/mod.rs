@@ -37,8 +37,9 @@ pub use self::tally::Tally;
 use self::cursor::{CursorBody, CursorWrites};
 use self::letters::Letters;
 use self::replay::Replay;
+use super::cause::{Cause, Reason};
 use super::encoder::Encoder;
-use super::gate::Hold;
+use super::gate::{Closed, Hold};
 use super::pool::Pool;
 use super::sender::{Effect, Item, Limits, Sender};
 use crate::config::{Destination, Kind};
@@ -443,30 +444,26 @@ impl Outlet {
         self.notice = Some(words);
     }
 
-    /// What it is to people.
-    pub fn state(&self) -> (&'static str, Option<String>) {
-        let Some(closed) = self.sender.closed() else {
-            let state = if self.sender.has_suspects() { "active_with_errors" } else { "active" };
-            return match &self.halted {
-                _ if self.is_paused => ("paused", None),
-                _ if self.is_resting => ("draining", None),
-                Some(why) => ("throttled", Some(why.clone())),
-                None => match &self.own_refused {
-                    Some((_, why)) => {
-                        ("active_with_errors", Some(format!("it refuses what the agent tells it: {why}")))
-                    }
-                    None => (state, self.notice.clone()),
-                },
-            };
-        };
-        let state = match closed.hold {
-            Hold::Credentials => "auth_hold",
-            Hold::Misconfigured => "misconfigured",
-            Hold::Throttled => "throttled",
-            Hold::Unreachable | Hold::Trouble if closed.failures >= CIRCUIT_FAILURES => "circuit_open",
-            Hold::Unreachable | Hold::Trouble => "retrying",
-        };
-        (state, Some(closed.cause.clone()))
+    /// What it is to people, and why.
+    pub fn state(&self) -> (&'static str, Cause) {
+        if let Some(closed) = self.sender.closed() {
+            let reason = Reason::from(closed.hold);
+            return (state_while(closed), reason.saying(closed.cause.clone()));
+        }
+        match (&self.halted, &self.own_refused) {
+            _ if self.is_paused => ("paused", Reason::Paused.into()),
+            _ if self.is_resting => ("draining", Reason::Ending.into()),
+            (Some(why), _) => ("throttled", Reason::LimitUsedUp.saying(why)),
+            (None, Some((_, why))) => {
+                let reason = Reason::RefusesAnnouncements;
+                ("active_with_errors", reason.saying(format!("{}: {why}", reason.words())))
+            }
+            (None, None) if self.sender.has_suspects() => ("active_with_errors", Reason::RefusesSome.into()),
+            (None, None) => {
+                let near = self.notice.as_ref().map(|words| Reason::NearLimit.saying(words));
+                ("active", near.unwrap_or(Reason::Accepts.into()))
+            }
+        }
     }
 
     fn begin_epoch(&mut self, next_seq: u64, now: Millis, entropy: &mut dyn Entropy) {
@@ -484,6 +481,17 @@ impl Outlet {
         self.books = Books::default();
         self.cursor.is_dirty = true;
         self.cursor.is_urgent = true;
+    }
+}
+
+/// What a destination is to people while its gate is closed.
+fn state_while(closed: &Closed) -> &'static str {
+    match closed.hold {
+        Hold::Credentials => "auth_hold",
+        Hold::Misconfigured => "misconfigured",
+        Hold::Throttled => "throttled",
+        Hold::Unreachable | Hold::Trouble if closed.failures >= CIRCUIT_FAILURES => "circuit_open",
+        Hold::Unreachable | Hold::Trouble => "retrying",
     }
 }
 

@@ -217,7 +217,12 @@ impl Outlet {
         };
         self.tally.note(&outcome, wall_ms);
         match &job.what {
-            Lone::Own(id) => self.own_settled(*id, &outcome, may_have_arrived, now),
+            Lone::Own(id) => {
+                if self.announcer.is_statement(*id) && matches!(outcome, Outcome::Accepted { .. }) {
+                    self.tally.last_statement_ms = Some(wall_ms);
+                }
+                self.own_settled(*id, &outcome, may_have_arrived, now);
+            }
             Lone::Letter(sending) => self.letters.heard(sending, fate_of(&outcome)),
         }
         // How it was answered was heard when it was parked; an acknowledgement is no news of how the destination is now.

@@ -22,6 +22,8 @@ pub struct Tally {
     pub delivered_bytes: u64,
     /// Wall time of the last acceptance, ms since 1970.
     pub last_success_ms: Option<i64>,
+    /// Wall time of the last statement that was accepted, ms since 1970.
+    pub last_statement_ms: Option<i64>,
     /// Wall time and words of the last failure.
     pub last_failure: Option<(i64, String)>,
     /// Accepted here to accepted there, in milliseconds, an hour at most, since the start.
@@ -41,6 +43,7 @@ impl Default for Tally {
             notes: 0,
             delivered_bytes: 0,
             last_success_ms: None,
+            last_statement_ms: None,
             last_failure: None,
             latency_ms,
         }

@@ -30,11 +30,7 @@ impl Token {
     /// Whether `given` is the token. How long it takes does not tell how much of it is right.
     fn matches(&self, given: &[u8]) -> bool {
         let secret = self.secret.read().unwrap_or_else(PoisonError::into_inner);
-        if secret.is_empty() || given.len() != secret.len() {
-            return false;
-        }
-        let difference = given.iter().zip(secret.iter()).fold(0, |sum, (left, right)| black_box(sum | (left ^ right)));
-        difference == 0
+        !secret.is_empty() && is_same(given, &secret)
     }
 }
 
@@ -42,6 +38,12 @@ impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("***")
     }
+}
+
+/// Whether both are the same. How long it takes does not tell where they differ, only whether their lengths do.
+pub(crate) fn is_same(left: &[u8], right: &[u8]) -> bool {
+    let difference = left.iter().zip(right).fold(0, |sum, (left, right)| black_box(sum | (left ^ right)));
+    left.len() == right.len() && difference == 0
 }
 
 /// Refuses requests that a web page could have made a browser send: a foreign `Host` (DNS rebinding), any `Origin`.
@@ -54,6 +56,11 @@ pub(crate) fn check_source(
     if headers.contains_key(ORIGIN) {
         return Err(Problem::forbidden("requests of web pages (with an Origin header) are not taken"));
     }
+    check_host(uri, headers, listen, names)
+}
+
+/// Refuses requests whose `Host` does not name this agent, or names two.
+pub(crate) fn check_host(uri: &Uri, headers: &HeaderMap, listen: SocketAddr, names: &[String]) -> Result<(), Problem> {
     let mut hosts = headers.get_all(HOST).iter();
     let host = hosts.next().and_then(|host| host.to_str().ok()).and_then(|host| host.parse().ok());
     let is_ours = |authority: &Authority| is_own_host(authority.host(), listen.ip(), names);

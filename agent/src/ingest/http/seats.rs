@@ -79,6 +79,12 @@ impl Seated {
         Seated { stream, idle: Box::pin(tokio::time::sleep(IDLE_MAX)), _seat: seat }
     }
 
+    /// The first byte that is to be read, which stays unread; `None` when there will be none.
+    pub(crate) async fn first_byte(&self) -> io::Result<Option<u8>> {
+        let mut first = [0];
+        Ok((self.stream.peek(&mut first).await? > 0).then_some(first[0]))
+    }
+
     /// What moved resets the clock; what waits looks at it.
     fn watch<T>(&mut self, moved: Poll<io::Result<T>>, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
         if moved.is_ready() {

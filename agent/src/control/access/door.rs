@@ -1,0 +1,331 @@
+//! The door of the address: whoever passes it is a [`Person`], and every answer is told how browsers may treat it.
+//!
+//! Three layers, from the outside: [`guard`] refuses what a foreign page may have sent and marks every answer; then each
+//! part of the routes has its own door, so no way of writing a path leads round one: [`let_in`] before the API and the
+//! page, [`let_watch`] before the metrics and the status, none before the health checks and the login.
+//!
+//! Who shows a token counts by that alone. Else it is who a trusted proxy names, or whose session's cookie comes. The
+//! latter two come from browsers, which send them unasked: what changes something must show the CSRF token of the
+//! [`Session`] as well, in the header `X-CSRF-Token` or the form field `_csrf`.
+
+use std::sync::Arc;
+
+use axum::body::{Body, to_bytes};
+use axum::extract::{Request, State};
+use axum::http::header::{
+    ACCEPT, AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, COOKIE, HeaderMap, HeaderName,
+    HeaderValue, REFERRER_POLICY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+};
+use axum::http::{Method, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Redirect, Response};
+
+use super::person::{Person, Reach};
+use super::source::{self, Names};
+use super::{Access, jwt};
+use crate::config::TrustedProxy;
+use crate::control::http::{Panel, Problem};
+use crate::ingest::http::guard::is_same;
+use crate::runtime::clock;
+
+/// What a page needs of whoever looks at it, beside the [`Person`]; there is none for programs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::control) struct Session {
+    /// What every form must carry as `_csrf`.
+    pub(in crate::control) csrf: String,
+}
+
+/// Before everything: refuses what a foreign page may have sent, and marks the answer.
+pub(in crate::control) async fn guard(State(panel): State<Arc<Panel>>, request: Request, next: Next) -> Response {
+    let config = panel.view.config();
+    let address = &panel.access.address;
+    let names = Names { listen: address.listen, is_tls: address.is_tls, hosts: &config.admin.hosts };
+    let mut response = match source::check(request.method(), request.uri(), request.headers(), names) {
+        Ok(()) => next.run(request).await,
+        Err(problem) => problem.into_response(),
+    };
+    mark(response.headers_mut(), &config.admin.frame_ancestors);
+    response
+}
+
+/// Before the API and the page: somebody, or nothing.
+pub(in crate::control) async fn let_in(State(panel): State<Arc<Panel>>, request: Request, next: Next) -> Response {
+    match admit(&panel, request).await {
+        Ok((request, _)) => next.run(request).await,
+        Err(turned) => turned.into_response(),
+    }
+}
+
+/// Before the metrics and the status: anybody, or with `admin.metrics_need_token` who may see all tenants.
+pub(in crate::control) async fn let_watch(State(panel): State<Arc<Panel>>, request: Request, next: Next) -> Response {
+    if !panel.view.config().admin.metrics_need_token {
+        return next.run(request).await;
+    }
+    match admit(&panel, request).await {
+        Ok((request, Reach::All)) => next.run(request).await,
+        Ok((_, Reach::Tenants(_))) => super::beyond_tenants().into_response(),
+        Err(turned) => turned.into_response(),
+    }
+}
+
+/// Why somebody does not pass.
+enum Turned {
+    /// They look at a page, and log in first.
+    ToTheLogin(String),
+    /// They prove nothing, or not enough.
+    Away(Problem),
+}
+
+impl IntoResponse for Turned {
+    fn into_response(self) -> Response {
+        let problem = match self {
+            Turned::ToTheLogin(path) => return Redirect::to(&path).into_response(),
+            Turned::Away(problem) => problem,
+        };
+        let mut response = problem.into_response();
+        if response.status() == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}
+
+/// Finds out who asks and puts them into the request.
+async fn admit(panel: &Panel, mut request: Request) -> Result<(Request, Reach), Turned> {
+    let proxy = panel.view.config().admin.proxy.clone();
+    let known = panel.access.identify(request.headers(), proxy.as_ref()).map_err(Turned::Away)?;
+    let Some((person, session)) = known else {
+        let login = || Turned::ToTheLogin(panel.access.address.path("/login"));
+        return Err(if wants_a_page(&request) { login() } else { Turned::Away(super::nobody()) });
+    };
+    if let Some(session) = session {
+        if !request.method().is_safe() {
+            request = with_csrf(request, &session.csrf).await.map_err(Turned::Away)?;
+        }
+        request.extensions_mut().insert(session);
+    }
+    let reach = person.reach.clone();
+    request.extensions_mut().insert(person);
+    Ok((request, reach))
+}
+
+impl Access {
+    /// Who sends these headers; `None` when they name nobody.
+    ///
+    /// # Errors
+    /// 401 when they name somebody and prove nothing.
+    fn identify(
+        &self,
+        headers: &HeaderMap,
+        proxy: Option<&TrustedProxy>,
+    ) -> Result<Option<(Person, Option<Session>)>, Problem> {
+        let now_ms = clock::wall_ms();
+        if let Some(secret) = one(headers, &AUTHORIZATION)? {
+            let known = bearer(secret).and_then(|secret| self.tokens.of_secret(secret, now_ms));
+            let (_, person) = known.ok_or_else(unknown_token)?;
+            return Ok(Some((person, None)));
+        }
+        if let Some(proxy) = proxy
+            && let Ok(header) = HeaderName::from_bytes(proxy.header.as_bytes())
+            && let Some(token) = one(headers, &header)?
+        {
+            let person = jwt::person(token, proxy, now_ms.div_euclid(1_000)).map_err(|problem| {
+                Problem::new(StatusCode::UNAUTHORIZED, format!("the proxy's {} is not valid: {problem}", proxy.header))
+                    .advise("compare admin.proxy in agent.toml with what the proxy signs; both clocks must be right")
+            })?;
+            let csrf = self.csrf_of(&person);
+            return Ok(Some((person, Some(Session { csrf }))));
+        }
+        Ok(cookies(headers).find_map(|cookie| {
+            let found = self.sessions().find(cookie, clock::now())?;
+            let Some(person) = self.tokens.of_session(found.token, now_ms) else {
+                // Its token is revoked or has expired.
+                self.sessions().end(cookie);
+                return None;
+            };
+            Some((person, Some(Session { csrf: found.csrf })))
+        }))
+    }
+}
+
+/// The value of a header that comes once or not at all.
+fn one<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<&'h str>, Problem> {
+    let mut values = headers.get_all(name).iter();
+    let value = values.next().map(|value| value.to_str().ok());
+    match (value, values.next()) {
+        (None, _) => Ok(None),
+        (Some(Some(value)), None) => Ok(Some(value)),
+        _ => Err(Problem::new(StatusCode::UNAUTHORIZED, format!("{name} comes twice, or holds more than ASCII"))
+            .advise("send it once")),
+    }
+}
+
+fn bearer(value: &str) -> Option<&str> {
+    let (scheme, secret) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| secret.trim_matches(' '))
+}
+
+/// The values of our cookie; a foreign page on a neighbouring path may have added some of its own.
+pub(super) fn cookies(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    let pairs =
+        headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(';'));
+    pairs.filter_map(|pair| pair.trim().strip_prefix(COOKIE_NAME)?.strip_prefix('=')).take(COOKIES_MAX)
+}
+
+fn unknown_token() -> Problem {
+    Problem::new(StatusCode::UNAUTHORIZED, "this token is unknown, revoked or has expired".to_owned())
+        .advise("`scaidrive-siem token list` shows those there are; `token create` makes one")
+}
+
+/// Whether a person's browser asks, for something to look at.
+fn wants_a_page(request: &Request) -> bool {
+    let accepts = request.headers().get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    request.method() == Method::GET && accepts.contains("text/html") && !request.uri().path().starts_with("/v1/")
+}
+
+/// The request, if it shows the session's CSRF token: in the header, or in the field of a form, which stays as it was.
+async fn with_csrf(request: Request, csrf: &str) -> Result<Request, Problem> {
+    if let Some(given) = request.headers().get(X_CSRF_TOKEN) {
+        return if is_same(given.as_bytes(), csrf.as_bytes()) { Ok(request) } else { Err(no_csrf()) };
+    }
+    if !is_form(request.headers()) {
+        return Err(no_csrf());
+    }
+    let (parts, body) = request.into_parts();
+    let body = to_bytes(body, FORM_MAX).await.map_err(|_| {
+        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, format!("a form of more than {FORM_MAX} bytes, or cut off"))
+    })?;
+    let given = field(&body, "_csrf").unwrap_or_default();
+    if !is_same(given.as_bytes(), csrf.as_bytes()) {
+        return Err(no_csrf());
+    }
+    Ok(Request::from_parts(parts, Body::from(body)))
+}
+
+fn no_csrf() -> Problem {
+    Problem::new(StatusCode::FORBIDDEN, "the request does not come from a form of this page".to_owned())
+        .advise("load the page again; a program sends `Authorization: Bearer …`, or the page's token as `X-CSRF-Token`")
+}
+
+/// Whether the body is a form's.
+pub(super) fn is_form(headers: &HeaderMap) -> bool {
+    let kind = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default().trim();
+    kind.eq_ignore_ascii_case("application/x-www-form-urlencoded")
+}
+
+/// The first field of this name in a form.
+pub(super) fn field(form: &[u8], name: &str) -> Option<String> {
+    form_urlencoded::parse(form).find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
+}
+
+/// How browsers may treat an answer: nothing from elsewhere, no guessing, no traces; kept only where it says so itself.
+fn mark(headers: &mut HeaderMap, frame_ancestors: &[String]) {
+    let ancestors = if frame_ancestors.is_empty() { "'none'".to_owned() } else { frame_ancestors.join(" ") };
+    let policy = format!(
+        "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'; \
+         form-action 'self'; base-uri 'none'; frame-ancestors {ancestors}"
+    );
+    // Sources are printable ASCII, as the configuration has made sure; without them nobody may.
+    let policy = HeaderValue::from_str(&policy).unwrap_or(HeaderValue::from_static("default-src 'none'"));
+    headers.insert(CONTENT_SECURITY_POLICY, policy);
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+}
+
+/// The name of the session's cookie.
+pub(super) const COOKIE_NAME: &str = "siem_session";
+/// Cookies of that name that are looked at.
+const COOKIES_MAX: usize = 8;
+/// Bytes of a form at most; what is longer comes over the API.
+const FORM_MAX: usize = 4 << 20;
+const X_CSRF_TOKEN: HeaderName = HeaderName::from_static("x-csrf-token");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(sent: &[(&'static str, &str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in sent {
+            headers.append(*name, value.parse().unwrap());
+        }
+        headers
+    }
+
+    #[test]
+    fn a_token_is_read_out_of_its_header_and_nothing_else_is() {
+        assert_eq!(bearer("Bearer sds_x"), Some("sds_x"));
+        assert_eq!(bearer("bearer  sds_x "), Some("sds_x"));
+        for other in ["sds_x", "Basic sds_x", "Bearer", "Bearersds_x"] {
+            assert_eq!(bearer(other), None, "{other}");
+        }
+        let twice = headers(&[("authorization", "Bearer a"), ("authorization", "Bearer b")]);
+        assert!(one(&twice, &AUTHORIZATION).is_err());
+        assert!(matches!(one(&HeaderMap::new(), &AUTHORIZATION), Ok(None)));
+    }
+
+    #[test]
+    fn our_cookie_is_found_among_others() {
+        let sent =
+            headers(&[("cookie", "a=b; siem_session=one;c=d"), ("cookie", "xsiem_session=no; siem_session=two")]);
+        assert_eq!(cookies(&sent).collect::<Vec<_>>(), ["one", "two"]);
+        assert_eq!(cookies(&headers(&[("cookie", "siem_sessionx=no; siem_session")])).count(), 0);
+        let many = "siem_session=x; ".repeat(100);
+        assert_eq!(cookies(&headers(&[("cookie", &many)])).count(), COOKIES_MAX);
+    }
+
+    #[tokio::test]
+    async fn what_changes_something_shows_that_it_comes_from_our_page() {
+        let request = |sent: &[(&'static str, &str)], body: &'static str| {
+            let mut request = Request::new(Body::from(body));
+            *request.headers_mut() = headers(sent);
+            request
+        };
+        let form = ("content-type", "application/x-www-form-urlencoded; charset=utf-8");
+        let taken = with_csrf(request(&[form], "a=1&_csrf=s%2Dx&b=2"), "s-x").await.ok().unwrap();
+        assert_eq!(to_bytes(taken.into_body(), 100).await.unwrap(), "a=1&_csrf=s%2Dx&b=2", "the form is whole");
+        assert!(with_csrf(request(&[("x-csrf-token", "s-x")], ""), "s-x").await.is_ok());
+        for (sent, body) in [
+            (&[][..], "_csrf=s-x"),
+            (&[("content-type", "text/plain")][..], "_csrf=s-x"),
+            (&[form][..], ""),
+            (&[form][..], "_csrf=s-y"),
+            (&[form][..], "_csrf="),
+            (&[form, ("x-csrf-token", "")][..], "_csrf=s-x"),
+        ] {
+            let refused = with_csrf(request(sent, body), "s-x").await.err().unwrap();
+            assert_eq!(refused.status, StatusCode::FORBIDDEN, "{sent:?} {body}");
+        }
+    }
+
+    #[test]
+    fn every_answer_says_how_browsers_may_treat_it() {
+        let mut answer = HeaderMap::new();
+        mark(&mut answer, &[]);
+        let policy = answer[CONTENT_SECURITY_POLICY].to_str().unwrap();
+        assert!(policy.starts_with("default-src 'none'; ") && policy.ends_with("frame-ancestors 'none'"), "{policy}");
+        assert!(!policy.contains("unsafe"));
+        assert_eq!(answer[CACHE_CONTROL], "no-store");
+        let mut asset = headers(&[("cache-control", "max-age=3600")]);
+        mark(&mut asset, &["'self'".to_owned(), "https://drive.example.com".to_owned()]);
+        assert_eq!(asset[CACHE_CONTROL], "max-age=3600");
+        let policy = asset[CONTENT_SECURITY_POLICY].to_str().unwrap();
+        assert!(policy.ends_with("frame-ancestors 'self' https://drive.example.com"), "{policy}");
+    }
+
+    #[test]
+    fn only_who_looks_at_pages_is_sent_to_the_login() {
+        let asks = |method: Method, path: &'static str, accept: &str| {
+            let mut request = Request::new(Body::empty());
+            (*request.method_mut(), *request.uri_mut()) = (method, path.parse().unwrap());
+            *request.headers_mut() = headers(&[("accept", accept)]);
+            wants_a_page(&request)
+        };
+        assert!(asks(Method::GET, "/destinations", "text/html,*/*"));
+        assert!(!asks(Method::GET, "/v1/status", "text/html"));
+        assert!(!asks(Method::POST, "/destinations", "text/html"));
+        assert!(!asks(Method::GET, "/destinations", "application/json"));
+    }
+}

@@ -1,0 +1,160 @@
+//! Login and logout: a token for a cookie, and the cookie for nothing.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{ConnectInfo, Request, State};
+use axum::http::StatusCode;
+use axum::http::header::{HeaderMap, HeaderValue, ORIGIN, RETRY_AFTER, SET_COOKIE};
+use axum::response::{Html, IntoResponse, Redirect, Response};
+use axum::routing::{get, post};
+use maud::{DOCTYPE, Markup, html};
+
+use super::door::{COOKIE_NAME, cookies, field, is_form};
+use super::secret_bytes;
+use super::tls::Peer;
+use crate::control::http::{Panel, Problem, body};
+use crate::runtime::clock;
+use crate::time::Millis;
+
+/// What is answered to whoever is not logged in.
+pub(in crate::control) fn routes() -> Router<Arc<Panel>> {
+    Router::new().route("/login", get(form).post(log_in).fallback(|| async { Problem::method("GET, HEAD, POST") }))
+}
+
+/// What is answered behind the door.
+pub(in crate::control) fn routes_inside() -> Router<Arc<Panel>> {
+    Router::new().route("/logout", post(log_out).fallback(|| async { Problem::method("POST") }))
+}
+
+async fn form(State(panel): State<Arc<Panel>>) -> Response {
+    page(&panel, StatusCode::OK, None)
+}
+
+async fn log_in(
+    State(panel): State<Arc<Panel>>,
+    ConnectInfo(Peer(peer)): ConnectInfo<Peer>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let access = &panel.access;
+    if let Err(wait) = access.throttle().admit(peer.ip(), clock::now()) {
+        return Ok(too_often(&panel, wait));
+    }
+    let headers = request.headers().clone();
+    if !is_form(&headers) {
+        let detail = "a login is the form that /login shows".to_owned();
+        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail)
+            .advise("a program needs no login: it sends `Authorization: Bearer …` with each request"));
+    }
+    let form = body(request, FORM_MAX).await?;
+    let secret = field(&form, "token").unwrap_or_default();
+    let Some((token, person)) = access.tokens.of_secret(secret.trim(), clock::wall_ms()) else {
+        access.throttle().failed(peer.ip(), clock::now());
+        tracing::warn!("a login from {} failed: no such token", peer.ip());
+        let what = "This token is unknown, revoked or has expired.";
+        return Ok(page(&panel, StatusCode::UNAUTHORIZED, Some(what)));
+    };
+    let chance = secret_bytes().and_then(|first| Ok([first, secret_bytes()?]));
+    let chance = chance.map_err(|problem| Problem::internal(&problem))?;
+    // Whoever logs in again leaves no other session behind.
+    cookies(&headers).for_each(|cookie| access.sessions().end(cookie));
+    let cookie = access.sessions().begin(token, clock::now(), &chance);
+    tracing::info!("{} has logged in from {}", person.who, peer.ip());
+    Ok(leave(&panel, &headers, &cookie, None, "/"))
+}
+
+async fn log_out(State(panel): State<Arc<Panel>>, headers: HeaderMap) -> Response {
+    cookies(&headers).for_each(|cookie| panel.access.sessions().end(cookie));
+    leave(&panel, &headers, "", Some(0), "/login")
+}
+
+fn too_often(panel: &Panel, wait: Millis) -> Response {
+    let seconds = wait.0.div_ceil(1_000);
+    let what = format!("Too many logins have failed. Try again in {seconds} s.");
+    let mut response = page(panel, StatusCode::TOO_MANY_REQUESTS, Some(&what));
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+    response
+}
+
+/// On to another page with another cookie.
+fn leave(panel: &Panel, headers: &HeaderMap, value: &str, max_age: Option<u64>, to: &str) -> Response {
+    let address = &panel.access.address;
+    // A proxy may speak TLS before us; the page's origin tells.
+    let is_secure =
+        address.is_tls || headers.get(ORIGIN).is_some_and(|origin| origin.as_bytes().starts_with(b"https:"));
+    let mut response = Redirect::to(&address.path(to)).into_response();
+    if let Ok(cookie) = HeaderValue::from_str(&cookie(value, &address.path("/"), is_secure, max_age)) {
+        response.headers_mut().insert(SET_COOKIE, cookie);
+    }
+    response
+}
+
+fn cookie(value: &str, path: &str, is_secure: bool, max_age: Option<u64>) -> String {
+    let secure = if is_secure { "; Secure" } else { "" };
+    let max_age = max_age.map(|seconds| format!("; Max-Age={seconds}")).unwrap_or_default();
+    format!("{COOKIE_NAME}={value}; Path={path}; HttpOnly; SameSite=Strict{secure}{max_age}")
+}
+
+fn page(panel: &Panel, status: StatusCode, problem: Option<&str>) -> Response {
+    let action = panel.access.address.path("/login");
+    (status, Html(document("Log in", &login_form(&action, problem)).into_string())).into_response()
+}
+
+fn login_form(action: &str, problem: Option<&str>) -> Markup {
+    html! {
+        h1 { "Compliance → SIEM" }
+        @if let Some(problem) = problem {
+            p #problem role="alert" { (problem) }
+        }
+        form method="post" action=(action) {
+            p {
+                label for="token" { "Token" }
+                " "
+                input #token name="token" type="password" autocomplete="current-password" required autofocus
+                    aria-describedby="help";
+            }
+            p #help {
+                "The first one lies on the node in " code { "admin-token" } " of the state directory; "
+                code { "scaidrive-siem token create" } " makes more."
+            }
+            p { button type="submit" { "Log in" } }
+        }
+    }
+}
+
+/// A whole document around `body`.
+fn document(title: &str, body: &Markup) -> Markup {
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                title { (title) " · ScaiDrive SIEM" }
+            }
+            body { main { (body) } }
+        }
+    }
+}
+
+/// Bytes of the form at most.
+const FORM_MAX: usize = 4 << 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cookie_is_for_our_pages_alone() {
+        assert_eq!(cookie("v", "/siem", true, None), "siem_session=v; Path=/siem; HttpOnly; SameSite=Strict; Secure");
+        assert_eq!(cookie("", "/", false, Some(0)), "siem_session=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0");
+    }
+
+    #[test]
+    fn the_form_shows_what_went_wrong_and_never_as_markup() {
+        let text = document("Log in", &login_form("/siem/login", Some("<script>"))).into_string();
+        assert!(text.starts_with("<!DOCTYPE html><html lang=\"en\">") && text.contains("action=\"/siem/login\""));
+        assert!(text.contains("role=\"alert\">&lt;script&gt;</p>") && !text.contains("<script>"), "{text}");
+    }
+}
