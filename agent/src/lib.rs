@@ -1,6 +1,7 @@
 //! The agent as a library: the binary is a thin shell round it, and the tests and benchmarks use the same rooms.
 
 pub mod alarm;
+pub mod chronicle;
 pub mod cli;
 pub mod config;
 pub mod control;

@@ -149,6 +149,13 @@ impl<'a> Event<'a> {
         }
     }
 
+    /// The whole event as it may go out, as JSON.
+    pub fn to_json(&self) -> Vec<u8> {
+        let mut json = Vec::with_capacity(self.raw.len());
+        self.copy(0..self.raw.len(), &mut json);
+        json
+    }
+
     /// What stands in place of the value that begins at `at`, as JSON; `null` where that lies within a value that is gone.
     pub(crate) fn instead(&self, at: usize) -> Option<&'a [u8]> {
         self.edits?.at(at)

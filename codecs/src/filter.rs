@@ -53,6 +53,34 @@ pub struct Filter {
     fingerprint: u64,
 }
 
+/// What of a filter keeps an event from being selected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum LeftOut {
+    /// Its severity is not among those wanted.
+    Severity,
+    /// Its category is not.
+    Category,
+    /// Its action is not.
+    Action,
+    /// Its user is excluded.
+    User,
+    /// Its path is excluded.
+    Path,
+}
+
+impl LeftOut {
+    /// The list of the configuration that does it.
+    pub fn list(self) -> &'static str {
+        match self {
+            LeftOut::Severity => "severities",
+            LeftOut::Category => "categories",
+            LeftOut::Action => "actions",
+            LeftOut::User => "excluded_users",
+            LeftOut::Path => "excluded_paths",
+        }
+    }
+}
+
 /// Buffers for unescaping, used again from event to event.
 #[derive(Clone, Debug, Default)]
 pub struct Scratch {
@@ -118,11 +146,25 @@ impl Filter {
 
     /// Whether the destination wants this event.
     pub fn selects(&self, event: &Event<'_>, scratch: &mut Scratch) -> bool {
-        self.severities & severity_bit(event.severity()) != 0
-            && self.wants(&self.categories, event, Field::Category, scratch)
-            && self.wants(&self.actions, event, Field::Action, scratch)
-            && !self.excludes_user(event, scratch)
-            && !self.excludes_path(event, scratch)
+        self.leaves_out(event, scratch).is_none()
+    }
+
+    /// What keeps this event from being selected: the first of several reasons. `None` when it is selected.
+    #[inline]
+    pub fn leaves_out(&self, event: &Event<'_>, scratch: &mut Scratch) -> Option<LeftOut> {
+        if self.severities & severity_bit(event.severity()) == 0 {
+            Some(LeftOut::Severity)
+        } else if !self.wants(&self.categories, event, Field::Category, scratch) {
+            Some(LeftOut::Category)
+        } else if !self.wants(&self.actions, event, Field::Action, scratch) {
+            Some(LeftOut::Action)
+        } else if self.excludes_user(event, scratch) {
+            Some(LeftOut::User)
+        } else if self.excludes_path(event, scratch) {
+            Some(LeftOut::Path)
+        } else {
+            None
+        }
     }
 
     /// A hash of what the filter means and of how this version reads it ([`FILTER_CODE_VERSION`]): equal for filters
@@ -332,6 +374,25 @@ mod tests {
                 prop_assert_eq!(path.starts_with(directory), glob.is_match(&path));
             }
         }
+    }
+
+    #[test]
+    fn the_list_that_leaves_an_event_out_is_named() {
+        let list = |entries: &[&str]| entries.iter().map(|entry| (*entry).to_owned()).collect::<Vec<_>>();
+        let raw = br#"{"event_id":"e","timestamp":"2026-05-12T14:23:01Z","tenant_id":"t","category":"C","action":"a","severity":"info","user_id":"u","resource_path":"/tmp/x"}"#;
+        let index = crate::index::index(raw).unwrap();
+        let event = Event::new(raw, &index);
+        let left_out = |spec: FilterSpec| {
+            let filter = Filter::compile(&spec).unwrap();
+            filter.leaves_out(&event, &mut Scratch::default()).map(LeftOut::list)
+        };
+        let none = FilterSpec::default();
+        assert_eq!(left_out(none.clone()), None);
+        assert_eq!(left_out(FilterSpec { severities: list(&["error"]), ..none.clone() }), Some("severities"));
+        assert_eq!(left_out(FilterSpec { categories: list(&["D"]), ..none.clone() }), Some("categories"));
+        assert_eq!(left_out(FilterSpec { actions: list(&["b*"]), ..none.clone() }), Some("actions"));
+        assert_eq!(left_out(FilterSpec { excluded_users: list(&["u"]), ..none.clone() }), Some("excluded_users"));
+        assert_eq!(left_out(FilterSpec { excluded_paths: list(&["/tmp/**"]), ..none }), Some("excluded_paths"));
     }
 
     #[test]

@@ -64,7 +64,7 @@ mod wildcard;
 
 pub use body::{Body, Mark, Stamp};
 pub use event::{Event, Field, tenant_hash};
-pub use filter::{Filter, FilterError, FilterSpec, Scratch};
+pub use filter::{Filter, FilterError, FilterSpec, LeftOut, Scratch};
 pub use format::{Entry, Format, Frame, RequestParts, Unfit};
 pub use index::{Index, Refusal, index, unbreak_lines};
 pub use redact::{Redacted, Redaction, RedactionError, RedactionSpec};

@@ -112,6 +112,29 @@ impl OwnEvent {
         self.row().action
     }
 
+    /// The name of the destination that it is about, if it is about one.
+    pub fn destination(&self) -> Option<&str> {
+        match self {
+            OwnEvent::BufferOverflow(told) => Some(&told.destination),
+            OwnEvent::StreamStatement(told) => Some(&told.destination),
+            OwnEvent::EventsRefused(told) => Some(&told.destination),
+            OwnEvent::DestinationState(told) => Some(&told.destination),
+            OwnEvent::DeadLettersFull(told) => Some(&told.destination),
+            OwnEvent::Test(told) => Some(&told.destination),
+            OwnEvent::ConfigChanged(told) => {
+                let subject = told.what.split_once('.').map(|(subject, _)| subject);
+                matches!(subject, Some("destination" | "deadletter")).then_some(&told.target)
+            }
+            OwnEvent::LogDamaged(_)
+            | OwnEvent::SyncFailed(_)
+            | OwnEvent::IntakeChanged(_)
+            | OwnEvent::IdentityChanged(_)
+            | OwnEvent::AgentStarted(_)
+            | OwnEvent::AgentStopped(_)
+            | OwnEvent::FormatSetAside(_) => None,
+        }
+    }
+
     fn line(&self, envelope: &Envelope<'_>, payload: &impl Serialize) -> Vec<u8> {
         let mut timestamp = Vec::new();
         crate::time::write_rfc3339(envelope.timestamp_ms, &mut timestamp);

@@ -1,6 +1,6 @@
 //! A plain blocking HTTP/1.1 client for loopback: one request, one reply.
 
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -85,7 +85,38 @@ pub fn request_once(
     headers: &[(&str, &str)],
     body: &[u8],
 ) -> io::Result<HttpReply> {
-    exchange(&mut connect(address)?, address, method, path, headers, body)
+    exchange(&mut connect(address)?, &address.to_string(), method, path, headers, body)
+}
+
+/// Sends a request with any `method` and a `body` to the Unix socket at `socket`, on a connection of its own.
+///
+/// # Errors
+/// When the server cannot be reached or closes inside the reply.
+pub fn request_on_socket(
+    socket: &Path,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> io::Result<HttpReply> {
+    let stream = UnixStream::connect(socket)?;
+    stream.set_read_timeout(Some(REPLY_WITHIN))?;
+    exchange(&mut BufReader::new(stream), "localhost", method, path, headers, body)
+}
+
+/// Sends a request with any `method` and a `body`, which may be empty, over a Unix socket, on a connection of its own.
+///
+/// # Errors
+/// When the server cannot be reached or closes inside the reply.
+pub fn over_socket(socket: &Path, method: &str, target: &str, body: &[u8]) -> io::Result<HttpReply> {
+    let stream = UnixStream::connect(socket)?;
+    stream.set_read_timeout(Some(REPLY_WITHIN))?;
+    let mut stream = BufReader::new(stream);
+    let length = body.len();
+    let head = format!("{method} {target} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n");
+    stream.get_mut().write_all(head.as_bytes())?;
+    stream.get_mut().write_all(body)?;
+    read_reply(&mut stream)
 }
 
 /// Posts `body` on an open connection and reads the reply. A `Host` among `headers` replaces the plain one.
@@ -99,12 +130,12 @@ pub fn post(
     headers: &[(&str, &str)],
     body: &[u8],
 ) -> io::Result<HttpReply> {
-    exchange(stream, address, "POST", path, headers, body)
+    exchange(stream, &address.to_string(), "POST", path, headers, body)
 }
 
-fn exchange(
-    stream: &mut BufReader<TcpStream>,
-    address: SocketAddr,
+fn exchange<S: Read + Write>(
+    stream: &mut BufReader<S>,
+    host: &str,
     method: &str,
     path: &str,
     headers: &[(&str, &str)],
@@ -112,7 +143,7 @@ fn exchange(
 ) -> io::Result<HttpReply> {
     let mut head = format!("{method} {path} HTTP/1.1\r\nContent-Length: {}\r\n", body.len());
     if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
-        head.push_str(&format!("Host: {address}\r\n"));
+        head.push_str(&format!("Host: {host}\r\n"));
     }
     for (name, value) in headers {
         head.push_str(&format!("{name}: {value}\r\n"));

@@ -12,7 +12,7 @@
 //! | [`opensearch`], [`otelcol`] and parts of [`syslog`] | receivers that no one here wrote; [`install`] gets them, [`daemon`] runs them |
 //! | [`oracle`] | the comparison of both ends: missing, repeated, out of order, stated and explained |
 //! | [`matrix`] | destinations against faults, as a table |
-//! | [`http`], [`tls`], [`metrics`] | plain clients of HTTP and TLS, and what a scrape says |
+//! | [`http`], [`tls`], [`metrics`], [`browser`] | plain clients of HTTP and TLS, what a scrape says, the page without scripts |
 //! | [`scenario`], [`stalls`] | steps that many tests share; which task held a shard's loop for too long |
 //! | [`slow_sync`], [`small_disk`], [`seccomp`] | the machine, misbehaving |
 //!
@@ -21,6 +21,7 @@
 pub mod agent_config;
 pub mod agent_process;
 pub mod arrival;
+pub mod browser;
 pub mod c_source;
 pub mod certificates;
 pub mod daemon;

@@ -10,10 +10,15 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use crate::format::{
-    FOOTER_LEN, FileKind, Footer, HEADER_LEN, Header, HeaderError, Kind, RECORD_HEADER, aligned, file_kind, salted,
+    FOOTER_LEN, FileKind, Footer, HEADER_LEN, Header, HeaderError, Kind, RECORD_HEADER, RecordHead, aligned, file_kind,
+    salted,
 };
 use crate::number::{ByteCount, LogTime, Seq, WallTime};
 use crate::scan::{Scanned, Source, find_record, scan, without_holes};
+
+mod follow;
+
+pub use self::follow::Follow;
 
 /// What is in one segment file.
 #[derive(Clone, Debug)]
@@ -222,17 +227,16 @@ impl Export {
     /// # Errors
     /// When the directory cannot be read.
     pub fn open(directory: &Path) -> io::Result<Export> {
-        let segments: Vec<(PathBuf, Seq)> = files(directory)?
-            .into_iter()
-            .filter_map(|(path, kind)| match kind {
-                FileKind::Segment(base) => Some((path, base)),
-                _ => None,
-            })
-            .collect();
+        let segments = segments(directory)?;
         let stops: Vec<Option<Seq>> = segments.iter().skip(1).map(|(_, base)| Some(*base)).collect();
         let stops = stops.into_iter().chain([None]);
         let paths: Vec<_> = segments.into_iter().map(|(path, _)| path).zip(stops).collect();
         Ok(Export { paths: paths.into_iter(), current: None })
+    }
+
+    /// The records of the segment file at `path` alone, up to the number `stop`.
+    pub fn segment(path: PathBuf, stop: Seq) -> Export {
+        Export { paths: vec![(path, Some(stop))].into_iter(), current: None }
     }
 }
 
@@ -269,6 +273,10 @@ impl Walk {
 
     fn next_event(&mut self) -> Option<OwnedRecord> {
         loop {
+            if self.stop.is_some_and(|stop| self.expected >= stop) {
+                // Behind the last record of an open segment there is nothing to look for.
+                return None;
+            }
             let limit = self.file.end();
             let (start, head) = find_record(&mut self.file, self.salted, self.at, limit, self.expected)?;
             if self.stop.is_some_and(|stop| head.seq >= stop) {
@@ -279,20 +287,24 @@ impl Walk {
             if head.kind != Kind::Event {
                 continue;
             }
-            let end = start + head.len as usize;
-            let body = self.file.bytes(start + RECORD_HEADER, end)?;
-            let (index, payload) = body.split_at(head.index_len as usize);
-            return Some(OwnedRecord {
-                seq: head.seq,
-                wall: head.wall,
-                log_time: head.log_time,
-                tenant_hash: head.tenant_hash,
-                flags: head.flags,
-                index: index.to_vec(),
-                payload: payload.to_vec(),
-            });
+            return owned(&mut self.file, start, &head);
         }
     }
+}
+
+/// The record at `start` with its bytes.
+fn owned(file: &mut FileView, start: usize, head: &RecordHead) -> Option<OwnedRecord> {
+    let body = file.bytes(start + RECORD_HEADER, start + head.len as usize)?;
+    let (index, payload) = body.split_at_checked(head.index_len as usize)?;
+    Some(OwnedRecord {
+        seq: head.seq,
+        wall: head.wall,
+        log_time: head.log_time,
+        tenant_hash: head.tenant_hash,
+        flags: head.flags,
+        index: index.to_vec(),
+        payload: payload.to_vec(),
+    })
 }
 
 /// A file, a window of which is in memory.
@@ -314,6 +326,11 @@ impl FileView {
         };
         let len = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX);
         Ok(Some(FileView { file, len, window: Vec::new(), window_at: 0 }))
+    }
+
+    /// Reads anew what is asked for next: somebody may have written since.
+    fn forget(&mut self) {
+        self.window.clear();
     }
 
     fn header(&self) -> io::Result<Result<Header, HeaderError>> {
@@ -354,6 +371,18 @@ impl Source for FileView {
         }
         self.window.get(start - self.window_at..end - self.window_at)
     }
+}
+
+/// The segment files of the log in `directory`, oldest first, each with the first number in it.
+///
+/// # Errors
+/// When the directory cannot be read.
+pub fn segments(directory: &Path) -> io::Result<Vec<(PathBuf, Seq)>> {
+    let base = |(path, kind)| match kind {
+        FileKind::Segment(base) => Some((path, base)),
+        _ => None,
+    };
+    Ok(files(directory)?.into_iter().filter_map(base).collect())
 }
 
 /// The log's files with their kinds, segments first and in order.

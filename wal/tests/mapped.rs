@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use common::{Driven, seq, small};
+use scaidrive_wal::inspect::{Export, Follow, segments};
 use scaidrive_wal::{
     AppendError, Budget, Durability, Log, LogTime, MappedDisk, NewRecord, Options, Position, Read, Seq, WallTime,
     install_sigbus_handler,
@@ -267,6 +268,66 @@ fn what_was_exported_is_what_was_appended() {
 }
 
 #[test]
+fn who_follows_a_log_sees_each_durable_record_once_over_segments_and_restarts() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut follow = Follow::new(dir.path(), seq(31));
+    let mut seen = Vec::new();
+    let mut written = 0;
+    for _ in 0..3 {
+        let mut log = open(dir.path(), small());
+        for _ in 0..40 {
+            written = log.append(&[7; 1500]).get();
+            let end = log.log.durable_end();
+            while let Some(record) = follow.next(end).unwrap() {
+                assert!(record.seq < end && record.payload == [7; 1500]);
+                seen.push(record.seq.get());
+            }
+            log.sync();
+            log.keep();
+        }
+        // What is appended last is durable, and in the middle of a segment that goes on.
+        let end = log.log.durable_end();
+        assert!(end.get() > written);
+        while let Some(record) = follow.next(end).unwrap() {
+            seen.push(record.seq.get());
+        }
+    }
+    let mut log = open(dir.path(), small());
+    let all: Vec<u64> = log.read_seqs().into_iter().filter(|seq| *seq >= 31).collect();
+    assert_eq!(seen, all);
+}
+
+#[test]
+fn who_follows_a_log_goes_on_behind_damage_and_what_was_trimmed() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut log = open(dir.path(), small());
+    for _ in 0..100 {
+        log.append(&[7; 1500]);
+        log.sync();
+        log.keep();
+    }
+    let end = log.log.durable_end();
+    let mut follow = Follow::new(dir.path(), seq(5));
+    assert_eq!(follow.next(end).unwrap().map(|record| record.seq), Some(seq(5)));
+    let reports = scaidrive_wal::inspect::inspect(dir.path()).unwrap();
+    let mut bytes = std::fs::read(&reports[1].path).unwrap();
+    bytes[HEADER + 7 * 1600] ^= 1;
+    std::fs::write(&reports[1].path, bytes).unwrap();
+    let mut rest = Vec::new();
+    while let Some(record) = follow.next(end).unwrap() {
+        rest.push(record.seq.get());
+    }
+    assert_eq!(rest.len(), 94, "one of those from 6 to 100 is damaged: {rest:?}");
+    let mut behind = Follow::new(dir.path(), seq(1));
+    log.log.trim(seq(60));
+    log.keep();
+    let first = behind.next(end).unwrap().expect("newer ones are there").seq;
+    assert!(first > seq(20) && first <= seq(60), "{first}");
+    let of_one = Export::segment(segments(dir.path()).unwrap()[0].0.clone(), seq(60));
+    assert!(of_one.map(Result::unwrap).all(|record| record.seq < seq(60)));
+}
+
+#[test]
 fn a_helper_that_panics_fails_the_log_and_not_the_process() {
     let dir = tempfile::tempdir().unwrap();
     let Driven { mut log, syncer, keeper, now } = open(dir.path(), small());
@@ -287,3 +348,6 @@ fn a_helper_that_panics_fails_the_log_and_not_the_process() {
     assert!(started.elapsed() < Duration::from_secs(5));
     drop(keeper);
 }
+
+/// Where records begin in a segment file.
+const HEADER: usize = 4096;

@@ -40,6 +40,8 @@ pub enum Command {
     Status(StatusArgs),
     /// Watch the running agent and its destinations in a table that is always new
     Top(TopArgs),
+    /// Show events as the running agent makes them durable, until Ctrl-C
+    Tail(TailArgs),
     /// Hand events to the running agent and wait until they are durable
     Emit(EmitArgs),
     /// Look at destinations, test them, pause them, send them again what they got, and print what has to be set up at the SIEM
@@ -125,6 +127,33 @@ pub struct ManArgs {
     pub out: Option<PathBuf>,
 }
 
+/// Arguments of `tail`.
+#[derive(Debug, Default, Args)]
+#[command(after_help = TAIL_HELP)]
+pub struct TailArgs {
+    /// Only this category; may be given again
+    #[arg(long, value_name = "CATEGORY")]
+    pub category: Vec<String>,
+    /// Only this severity; may be given again
+    #[arg(long, value_name = "SEVERITY")]
+    pub severity: Vec<String>,
+    /// Only this action, `*` standing for any part; may be given again
+    #[arg(long, value_name = "ACTION")]
+    pub action: Vec<String>,
+    /// Only this tenant's events; may be given again
+    #[arg(long, value_name = "TENANT_ID")]
+    pub tenant: Vec<String>,
+    /// Only what this user did: user id, e-mail or service account; may be given again
+    #[arg(long, value_name = "USER")]
+    pub user: Vec<String>,
+    /// Write each event as JSON, in an object with its log, number and time of receipt
+    #[arg(long)]
+    pub json: bool,
+    /// End when the agent does, instead of waiting for it to come back
+    #[arg(long)]
+    pub once: bool,
+}
+
 /// Arguments of `emit`.
 #[derive(Debug, Args)]
 #[command(after_help = EMIT_HELP)]
@@ -189,6 +218,8 @@ pub enum DestinationCommand {
     List(DestinationListArgs),
     /// Show one with its settings, its books and its streams
     Show(DestinationShowArgs),
+    /// Say what the filter of one would have sent of the events that the log holds
+    Preview(DestinationPreviewArgs),
     /// Stop sending to one until it is resumed, also over restarts; its events wait in the log meanwhile
     Pause(DestinationNameArgs),
     /// Go on sending to one that was paused
@@ -212,6 +243,17 @@ pub struct DestinationListArgs {
 /// Arguments of `destination show`.
 #[derive(Debug, Args)]
 pub struct DestinationShowArgs {
+    /// The destination's name
+    #[arg(value_name = "DESTINATION", value_parser = NonEmptyStringValueParser::new())]
+    pub destination: String,
+    /// Answer in JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `destination preview`.
+#[derive(Debug, Args)]
+pub struct DestinationPreviewArgs {
     /// The destination's name
     #[arg(value_name = "DESTINATION", value_parser = NonEmptyStringValueParser::new())]
     pub destination: String,
@@ -509,6 +551,13 @@ listens.
 Examples:
   scaidrive-siem emit events.ndjson
   scaidrive-siem emit --tenant tnt_1 --category DATA_ACCESS --action file.download --user alice --payload '{\"n\":1}'";
+
+const TAIL_HELP: &str = "\
+At most 200 events a second are shown; how many were left out is said on standard error.
+
+Examples:
+  scaidrive-siem tail --severity error --severity critical
+  scaidrive-siem tail --tenant tnt_1 --action 'file.*' --json";
 
 const EDIT_HELP: &str = "\
 Example; `show` writes the event alone to standard output:

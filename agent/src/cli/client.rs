@@ -1,6 +1,6 @@
 //! Asking a running agent over its admin socket: plain blocking HTTP/1.1, one connection for each question.
 
-use std::io::{self, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -107,6 +107,49 @@ impl Client {
         self.exchange("DELETE", path, &[])
     }
 
+    /// Asks for `path`, whose answer has no end, and hands over each line of it until `on_line` wants no more or the agent
+    /// goes away.
+    ///
+    /// # Errors
+    /// As [`Client::get`].
+    pub(super) fn watch(&self, path: &str, on_line: &mut dyn FnMut(&str) -> bool) -> Result<(), Failure> {
+        let mut stream = self.begin_watch(path).map_err(|problem| self.no_answer(&problem))?;
+        let head = read_head(&mut stream).map_err(|problem| self.no_answer(&problem))?;
+        if head.split(|byte| *byte == b' ').nth(1).is_none_or(|status| status != b"200") {
+            let mut whole = head;
+            let _ = stream.take(REPLY_MAX as u64).read_to_end(&mut whole);
+            let mut reader = ReplyReader::new(REPLY_MAX);
+            let reply = match reader.push(&whole) {
+                Ok(Progress::Done { message, .. }) => Ok(message),
+                Ok(Progress::More) => reader.closed().map_err(io::Error::other),
+                Err(problem) => Err(io::Error::other(problem)),
+            };
+            return Err(reply.map_or_else(|problem| self.no_answer(&problem), |reply| self.refused(&reply)));
+        }
+        let mut line = Vec::new();
+        loop {
+            line.clear();
+            match stream.by_ref().take(LINE_MAX).read_until(b'\n', &mut line) {
+                Ok(count) if count > 0 && line.ends_with(b"\n") => {
+                    let text = String::from_utf8_lossy(&line);
+                    if !on_line(text.trim_end_matches(['\r', '\n'])) {
+                        return Ok(());
+                    }
+                }
+                _ => return Ok(()),
+            }
+        }
+    }
+
+    fn begin_watch(&self, path: &str) -> io::Result<BufReader<UnixStream>> {
+        let mut stream = UnixStream::connect(&self.socket)?;
+        stream.set_read_timeout(Some(SILENCE_MAX))?;
+        stream.set_write_timeout(Some(ANSWER_MAX))?;
+        // A body in answer to HTTP/1.0 comes as it is, and ends with the connection.
+        stream.write_all(format!("GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n").as_bytes())?;
+        Ok(BufReader::new(stream))
+    }
+
     fn exchange<T: DeserializeOwned>(&self, method: &str, path: &str, body: &[u8]) -> Result<T, Failure> {
         let reply = self.ask(method, path, body).map_err(|problem| self.no_answer(&problem))?;
         if !matches!(reply.status, 200 | 201) {
@@ -168,6 +211,18 @@ impl Client {
     }
 }
 
+/// The head of an answer, with the empty line.
+fn read_head(stream: &mut BufReader<UnixStream>) -> io::Result<Vec<u8>> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let taken = stream.by_ref().take(HEAD_MAX).read_until(b'\n', &mut head)?;
+        if taken == 0 || head.len() as u64 > HEAD_MAX {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+    }
+    Ok(head)
+}
+
 /// Why nobody can be reached at `socket`, in words; `nobody` says who is missing.
 pub(super) fn unreachable_socket(problem: &io::Error, socket: &Path, place: &str, nobody: &str) -> Failure {
     let (exit, why, advice) = match problem.kind() {
@@ -199,6 +254,12 @@ pub(super) fn path_segment(text: &str) -> String {
 
 /// How long the agent may take; its disk may be slow.
 const ANSWER_MAX: Duration = Duration::from_secs(10);
+/// How long an answer without an end may be silent; the agent lets itself be heard every 15 s.
+const SILENCE_MAX: Duration = Duration::from_secs(40);
+/// Longest head of an answer, in bytes.
+const HEAD_MAX: u64 = 16 << 10;
+/// Longest line of an answer without an end: an event, and a little more.
+const LINE_MAX: u64 = 17 << 20;
 /// Longest answer, in bytes: a page of dead letters, or the status with thousands of destinations.
 const REPLY_MAX: usize = 64 << 20;
 /// What the configuration means where it says nothing; a test holds both against it.

@@ -7,7 +7,8 @@ use scaidrive_codecs::time::parse_rfc3339;
 use serde_json::json;
 
 use super::args::{
-    DestinationCommand, DestinationListArgs, DestinationNameArgs, DestinationReplayArgs, DestinationShowArgs,
+    DestinationCommand, DestinationListArgs, DestinationNameArgs, DestinationPreviewArgs, DestinationReplayArgs,
+    DestinationShowArgs,
 };
 use super::client::{Client, Sockets, path_segment};
 use super::status::{last_word, needs_words, progress, room, span_sent, trouble};
@@ -15,6 +16,8 @@ use super::words::{count, moment, size, span, table};
 use super::{Exit, Failure, Output, probe, template};
 use crate::config::{Surroundings, span_of};
 use crate::control::destinations::{DestinationWhole, Paused, ReplayWish, Replayed};
+use crate::control::managed::tell::OriginTold;
+use crate::control::preview::{LeftOutBy, Preview};
 use crate::control::status::DestinationStatus;
 use crate::node::Pause;
 use crate::runtime::clock;
@@ -34,6 +37,7 @@ pub(super) fn run(
     match command {
         DestinationCommand::List(args) => ask(output, &|client, output| list(client, args, output)),
         DestinationCommand::Show(args) => ask(output, &|client, output| show(client, args, output)),
+        DestinationCommand::Preview(args) => ask(output, &|client, output| preview(client, args, output)),
         DestinationCommand::Pause(args) => ask(output, &|client, output| rest(client, args, "pause", output)),
         DestinationCommand::Resume(args) => ask(output, &|client, output| rest(client, args, "resume", output)),
         DestinationCommand::Replay(args) => ask(output, &|client, output| replay(client, args, output)),
@@ -87,9 +91,37 @@ fn show(client: &Client, args: &DestinationShowArgs, output: &mut Output<'_>) ->
     Ok(Exit::Ok)
 }
 
+fn preview(client: &Client, args: &DestinationPreviewArgs, output: &mut Output<'_>) -> Result<Exit, Failure> {
+    let request = serde_json::json!({ "destination": args.destination }).to_string();
+    if args.json {
+        output.json(&client.post("/v1/preview", request.as_bytes())?);
+        return Ok(Exit::Ok);
+    }
+    let preview: Preview = client.post("/v1/preview", request.as_bytes())?;
+    preview_lines(&preview).iter().for_each(|line| output.data(line));
+    Ok(Exit::Ok)
+}
+
+/// The sentence, and what it is made of.
+fn preview_lines(preview: &Preview) -> Vec<String> {
+    let mut lines = vec![preview.summary.clone()];
+    lines.extend(preview.cut.clone());
+    for (head, shares) in [("CATEGORY", &preview.categories), ("SEVERITY", &preview.severities)] {
+        let mut rows = vec![[head, "EVENTS", "SENT"].map(str::to_owned).to_vec()];
+        rows.extend(shares.iter().map(|share| {
+            let name = share.name.clone().unwrap_or_else(|| "others".to_owned());
+            vec![name, count(share.judged), count(share.selected)]
+        }));
+        lines.extend((rows.len() > 1).then(|| table(&rows)).into_iter().flatten());
+    }
+    let by = |left: &LeftOutBy| format!("left out by {}: {}", left.list, count(left.events));
+    lines.extend(preview.left_out_by.iter().map(by));
+    lines
+}
+
 /// State, numbers, streams and settings of one destination.
 fn lines(whole: &DestinationWhole, now_ms: i64) -> Vec<String> {
-    let DestinationWhole { settings, status } = whole;
+    let DestinationWhole { settings, status, editable } = whole;
     let since = status.since_ms.map(|since| format!(" for {}", span(now_ms.saturating_sub(since).max(0) as u64)));
     let mut lines = vec![format!("state     {}{}: {}", status.state, since.unwrap_or_default(), status.cause)];
     if needs_words(status) {
@@ -144,6 +176,10 @@ fn lines(whole: &DestinationWhole, now_ms: i64) -> Vec<String> {
     for (at, stream) in status.streams.iter().enumerate() {
         lines.push(format!("{}{stream}", if at == 0 { "streams   " } else { "          " }));
     }
+    lines.push(match &editable.origin {
+        OriginTold::File { path } => format!("from      {}", path.as_deref().unwrap_or("the operator's files")),
+        OriginTold::Managed => "from      the API, which changes it".to_owned(),
+    });
     lines.push(String::new());
     let set = settings.iter().filter_map(|(key, value)| Some((key, value.as_str()?)));
     lines.extend(set.map(|(key, value)| format!("{key:<24} {value}").trim_end().to_owned()));
@@ -206,7 +242,7 @@ fn replay(client: &Client, args: &DestinationReplayArgs, output: &mut Output<'_>
 }
 
 /// A moment, or how long ago it was, in ms since 1970.
-fn from(text: &str, now_ms: i64) -> Result<i64, Failure> {
+pub(crate) fn from(text: &str, now_ms: i64) -> Result<i64, Failure> {
     let ago = |span: Millis| now_ms.saturating_sub_unsigned(span.0);
     span_of(text).map(ago).or_else(|| parse_rfc3339(text.as_bytes())).ok_or_else(|| Failure {
         exit: Exit::Usage,
@@ -253,6 +289,7 @@ mod tests {
 
     use super::*;
     use crate::cli::status::tests::{replay, sample};
+    use crate::control::managed::tell::Editable;
     use crate::control::status::ReplayStatus;
 
     #[test]
@@ -277,7 +314,9 @@ mod tests {
         let settings = json!({"name": "splunk", "token": "file /etc/x", "proxy.url": null});
         let Value::Object(settings) = settings else { panic!("an object") };
         let status = sample("circuit_open").destinations.remove(0);
-        let text = lines(&DestinationWhole { settings, status }, 13_000).join("\n");
+        let origin = OriginTold::File { path: Some("/etc/a.toml".to_owned()) };
+        let editable = Editable { origin, settings_json: None, secrets: Vec::new(), problems: Vec::new() };
+        let text = lines(&DestinationWhole { settings, status, editable }, 13_000).join("\n");
         assert_eq!(
             text,
             "state     circuit_open for 12 s: cannot connect: refused\n\
@@ -292,6 +331,7 @@ mod tests {
              requests  1 accepted, 0 refused, 3 without an answer, 0 under way; 9 B of events\n\
              latency   half within 3 ms, 99 of 100 within 3 ms, the longest 3 ms\n\
              streams   s\n\
+             from      /etc/a.toml\n\
              \n\
              name                     splunk\n\
              token                    file /etc/x"

@@ -8,7 +8,7 @@
 //! | `output.rs` | the only place that writes to the terminal |
 //! | `client.rs` | asking a running agent over its admin socket |
 //! | `words.rs` | spans, sizes and times as people read them; tables |
-//! | `run.rs`, `status.rs`, `emit.rs`, `destination.rs`, `deadletter.rs`, `token.rs`, `log.rs` | a command each |
+//! | `run.rs`, `status.rs`, `tail.rs`, `emit.rs`, `destination.rs`, `deadletter.rs`, `token.rs`, `log.rs` | a command each |
 //! | `template.rs`, `probe.rs`, `deadletter/change.rs` | the larger subcommands |
 //! | `top.rs` | the command `top`, a live table |
 //! | `signals.rs` | what ends a command in order |
@@ -29,7 +29,7 @@ mod check;
 mod client;
 mod completions;
 mod deadletter;
-mod destination;
+pub(crate) mod destination;
 mod emit;
 mod exit;
 mod log;
@@ -39,18 +39,20 @@ mod probe;
 mod problem;
 mod run;
 mod signals;
-mod status;
-mod template;
+pub(crate) mod status;
+mod tail;
+pub(crate) mod template;
 mod token;
 mod top;
-mod words;
+pub(crate) mod words;
 
 pub use args::{
     CONFIG_DEFAULT, CheckArgs, Cli, Command, CompletionsArgs, DeadletterChosenArgs, DeadletterCommand,
     DeadletterDropArgs, DeadletterEditArgs, DeadletterListArgs, DeadletterReplayArgs, DeadletterShowArgs, DemoArgs,
-    DestinationCommand, DestinationListArgs, DestinationNameArgs, DestinationReplayArgs, DestinationShowArgs,
-    DestinationTemplateArgs, DestinationTestArgs, EmitArgs, EmitEvent, LogCommand, LogExportArgs, LogInspectArgs,
-    LogVerifyArgs, ManArgs, StatusArgs, TokenCommand, TokenCreateArgs, TokenListArgs, TokenRevokeArgs, TopArgs,
+    DestinationCommand, DestinationListArgs, DestinationNameArgs, DestinationPreviewArgs, DestinationReplayArgs,
+    DestinationShowArgs, DestinationTemplateArgs, DestinationTestArgs, EmitArgs, EmitEvent, LogCommand, LogExportArgs,
+    LogInspectArgs, LogVerifyArgs, ManArgs, StatusArgs, TailArgs, TokenCommand, TokenCreateArgs, TokenListArgs,
+    TokenRevokeArgs, TopArgs,
 };
 pub use exit::Exit;
 pub use output::{Colour, Output};
@@ -92,6 +94,7 @@ fn dispatch(cli: Cli, surroundings: &Surroundings, output: &mut Output<'_>) -> R
         Command::Run => run::run(&cli.config, surroundings, output),
         Command::Status(args) => status::run(&cli.config, &args, surroundings, output),
         Command::Top(args) => top::run(&cli.config, &args, surroundings, output),
+        Command::Tail(args) => tail::run(&cli.config, &args, surroundings, output),
         Command::Emit(args) => emit::run(&cli.config, &args, surroundings, output),
         Command::Destination(command) => destination::run(&cli.config, &command, surroundings, output),
         Command::Deadletter(command) => deadletter::run(&cli.config, &command, surroundings, output),

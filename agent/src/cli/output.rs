@@ -127,7 +127,7 @@ impl<'w> Output<'w> {
 }
 
 /// Text from a file or a command line may hold anything; a terminal gets no control characters from us.
-fn one_line(text: &str) -> String {
+pub(super) fn one_line(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 

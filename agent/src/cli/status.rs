@@ -68,6 +68,10 @@ fn lines(status: &Status, now_ms: i64) -> Vec<String> {
     );
     lines.extend(status.shards.iter().flat_map(long_stalls));
     lines.extend(agent.needs_restart.iter().map(|waits| format!("note     {waits}")));
+    lines.extend(status.misconfigured.iter().map(|error| {
+        let name = error.destination.as_deref().unwrap_or_default();
+        format!("note     the destination {name} of the API can't be used: {}; {}", error.what, error.advice)
+    }));
     lines.push(String::new());
     if status.destinations.is_empty() {
         lines.push("no destinations are configured".to_owned());
@@ -123,7 +127,7 @@ fn destinations(destinations: &[DestinationStatus], now_ms: i64) -> Vec<String> 
 }
 
 /// What a replay sends, and how far it has come.
-pub(super) fn progress(replay: &ReplayStatus) -> String {
+pub(crate) fn progress(replay: &ReplayStatus) -> String {
     let cause = replay.cause.as_ref().map_or_else(String::new, |cause| format!(", because {cause}"));
     let mut parts = vec![format!("{} accepted", count(replay.delivered))];
     for (number, words) in [

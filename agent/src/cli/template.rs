@@ -42,7 +42,7 @@ pub(super) fn run(
 }
 
 /// The JSON, where something is needed, and what to say about it.
-fn of(destination: &Destination, flavor: Option<&str>) -> (Option<String>, Vec<String>) {
+pub(crate) fn of(destination: &Destination, flavor: Option<&str>) -> (Option<String>, Vec<String>) {
     let nothing = |why: &str| (None, vec![format!("nothing has to be set up for {}: {why}", destination.name)]);
     match &destination.kind {
         Kind::Elastic(elastic) => {

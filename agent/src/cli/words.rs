@@ -3,7 +3,7 @@
 use scaidrive_codecs::time::write_rfc3339;
 
 /// A span: `450 ms`, `1.5 s`, `12 s`, `7 m`, `3 h`, `5 d`.
-pub(super) fn span(ms: u64) -> String {
+pub(crate) fn span(ms: u64) -> String {
     match ms {
         0 => "0 s".to_owned(),
         ms if ms < 1_000 => format!("{ms} ms"),
@@ -16,7 +16,7 @@ pub(super) fn span(ms: u64) -> String {
 }
 
 /// A size in powers of 1,024.
-pub(super) fn size(bytes: u64) -> String {
+pub(crate) fn size(bytes: u64) -> String {
     let units = ["KiB", "MiB", "GiB", "TiB"];
     let mut amount = bytes as f64;
     let mut unit = "B";
@@ -31,7 +31,7 @@ pub(super) fn size(bytes: u64) -> String {
 }
 
 /// A number in groups of three digits.
-pub(super) fn count(number: u64) -> String {
+pub(crate) fn count(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (at, digit) in digits.chars().enumerate() {
@@ -44,7 +44,7 @@ pub(super) fn count(number: u64) -> String {
 }
 
 /// A moment (RFC 3339, UTC).
-pub(super) fn moment(epoch_ms: i64) -> String {
+pub(crate) fn moment(epoch_ms: i64) -> String {
     let mut text = Vec::new();
     write_rfc3339(epoch_ms, &mut text);
     String::from_utf8_lossy(&text).into_owned()

@@ -8,12 +8,16 @@ use toml::Spanned;
 use toml::de::DeTable;
 
 use super::problems::{Place, Problems};
+use super::secret::Given;
 use super::text::{MIB, size_text};
 
 /// One configuration file.
+#[derive(Clone)]
 pub(crate) struct Source {
     pub(crate) path: PathBuf,
     pub(crate) text: String,
+    /// Secrets that came with the text and lie in no file yet, by the paths that they will have.
+    pub(crate) given: Given,
     /// Where each line ends.
     line_ends: Vec<usize>,
 }
@@ -21,7 +25,7 @@ pub(crate) struct Source {
 impl Source {
     pub(crate) fn new(path: PathBuf, text: String) -> Source {
         let line_ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(offset, _)| offset).collect();
-        Source { path, text, line_ends }
+        Source { path, text, given: Given::default(), line_ends }
     }
 
     /// The line, from 1, in which the byte at `offset` stands.

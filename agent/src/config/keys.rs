@@ -412,8 +412,8 @@ pub(crate) const DESTINATION: &[Key] = &[
         Default::Absent,
         "What its cursors and streams are kept under; the name when absent. Set it to the old name when renaming.",
     ),
-    key("tenants", Shape::Texts, Default::Texts(&["*"]), "Whose events it gets; \"*\" is everyone's."),
-    key("filter", Shape::Table(FILTER), Default::Absent, "Which of their events it gets."),
+    TENANTS,
+    FILTER_TABLE,
     key(
         "ordered",
         Shape::Flag,
@@ -424,8 +424,16 @@ pub(crate) const DESTINATION: &[Key] = &[
     key("timeouts", Shape::Table(TIMEOUTS), Default::Absent, "How long it may take."),
     key("tls", Shape::Table(TLS), Default::Absent, "How it is recognised, and this agent by it."),
     key("rate_limit", Shape::Table(RATE_LIMIT), Default::Absent, "How much it may get from this node."),
-    key("redact", Shape::Table(REDACT), Default::Absent, "What it does not get of the events it gets."),
+    REDACT_TABLE,
 ];
+
+/// What of a destination decides which events it gets, and what of them.
+pub(crate) const SELECTION: &[Key] = &[TENANTS, FILTER_TABLE, REDACT_TABLE];
+
+const TENANTS: Key = key("tenants", Shape::Texts, Default::Texts(&["*"]), "Whose events it gets; \"*\" is everyone's.");
+const FILTER_TABLE: Key = key("filter", Shape::Table(FILTER), Default::Absent, "Which of their events it gets.");
+const REDACT_TABLE: Key =
+    key("redact", Shape::Table(REDACT), Default::Absent, "What it does not get of the events it gets.");
 
 pub(crate) const REDACT: &[Key] = &[
     key(

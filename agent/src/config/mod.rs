@@ -1,4 +1,5 @@
-//! The configuration: `agent.toml` and the `destinations.d/*.toml` beside it.
+//! The configuration: `agent.toml`, the `destinations.d/*.toml` beside it, and the destinations that the agent was given over
+//! its API.
 //!
 //! A [`Config`] that exists is usable: every value is within its bounds, every secret was read, every filter compiles.
 //! What is wrong is reported all at once, each [`Problem`] with its file, line and key, what was found and what to do.
@@ -10,11 +11,14 @@
 //! | `files.rs` | the files on the disk, and which line a byte is in |
 //! | `walk.rs` | reading keys off the TOML tree, with the place of each |
 //! | `parse.rs`, `parse_admin.rs`, `parse_destination.rs`, `parse_secret.rs` | the rules that no single key can know |
+//! | `managed.rs`, `json.rs` | destinations of the API: on the disk, and as JSON |
 //! | `kind/` | the kinds of destination, a file for each |
 //! | `destination.rs`, `admin.rs`, `auth.rs`, `url.rs`, `secret.rs`, `fingerprint.rs`, `text.rs` | the types that settings become |
 //! | `settings.rs` | a configuration as a list of keys and values: what changed, what may be shown |
+//! | `selection.rs` | which events a destination gets, read by itself |
 //! | `schema.rs` | the JSON Schema |
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -26,8 +30,10 @@ mod auth;
 mod destination;
 mod files;
 mod fingerprint;
+mod json;
 mod keys;
 mod kind;
+pub(crate) mod managed;
 mod parse;
 mod parse_admin;
 mod parse_destination;
@@ -35,6 +41,7 @@ mod parse_secret;
 mod problems;
 mod schema;
 mod secret;
+mod selection;
 mod settings;
 mod text;
 mod url;
@@ -47,6 +54,7 @@ pub use destination::{
     TlsSettings, TlsVersion,
 };
 pub use fingerprint::Fingerprint;
+pub(crate) use json::{Kept, SecretPlaces, Trust, Written, editable, secret_files_of, table_of, written};
 pub(crate) use keys::{
     ADMIN, AGENT, BUFFER, DESTINATION, Default as WhenAbsent, INGEST_UNIX, Key, LOG, ROOT, SECRET, Shape,
 };
@@ -54,11 +62,14 @@ pub(crate) use kind::KINDS;
 pub use kind::{
     Datadog, Elastic, HecAck, Https, Kind, Sentinel, SentinelApi, SplunkHec, SumoLogic, Syslog, SyslogTransport,
 };
+pub use managed::{Misconfigured, Origin};
 pub(crate) use parse_secret::with_cause;
 pub(crate) use problems::nearest;
 pub use problems::{About, Place, Problem, Weight};
 pub use schema::json_schema;
+pub(crate) use secret::Given;
 pub use secret::{SECRET_MAX, Secret, SecretError, SecretSource};
+pub use selection::Selection;
 pub use settings::{ChangedDestination, ChangedSetting, Changes};
 pub(crate) use text::span as span_of;
 pub use url::HttpUrl;
@@ -80,13 +91,17 @@ pub struct Config {
     pub admin: Admin,
     /// What the agent says about itself.
     pub log: LogSettings,
-    /// Where events go, in the order of files and lines. Names and ids are unique.
+    /// Where events go, in the order of files and lines, those of the API last. Names and ids are unique.
     pub destinations: Vec<Arc<Destination>>,
+    /// Where each of them is configured.
+    pub origins: HashMap<DestinationId, Origin>,
+    /// Destinations of the API that can't be used as they lie on the disk.
+    pub misconfigured: Vec<Misconfigured>,
 }
 
 impl Config {
-    /// Reads `agent.toml` at `path` and every `*.toml` in `destinations.d` beside it, in the order of their names. Blocks
-    /// on the disk.
+    /// Reads `agent.toml` at `path`, every `*.toml` in `destinations.d` beside it, in the order of their names, and the
+    /// destinations of the API. Blocks on the disk.
     ///
     /// Answers with the configuration and what somebody should know about it.
     ///
@@ -106,6 +121,42 @@ impl Config {
     /// nothing else. `path` is where relative paths in `text` start, and what problems are told with.
     pub fn unsaved(text: String, path: &Path, surroundings: &Surroundings) -> (Option<Config>, Vec<Problem>) {
         parse::unsaved(text, path, surroundings)
+    }
+
+    /// The same with other destinations of the API: those of `files`.
+    pub(crate) fn with_managed(
+        &self,
+        files: &[managed::ManagedFile],
+        surroundings: &Surroundings,
+    ) -> (Config, Vec<Problem>) {
+        let mut config = Config { misconfigured: Vec::new(), ..self.clone() };
+        config.destinations.retain(|destination| !self.is_managed(destination.id));
+        config.origins.retain(|_, origin| origin != &Origin::Managed);
+        let problems = problems::Problems::default();
+        managed::add(&mut config, files, surroundings, &problems);
+        (config, problems.into_vec())
+    }
+
+    /// Keeps destinations of the API that run by `running` and whose files can't be used any more: their files are damaged,
+    /// and nobody has wished them away.
+    pub(crate) fn keep_running(&mut self, running: &Config) {
+        for misconfigured in &self.misconfigured {
+            let id = misconfigured.id();
+            let found = running.destinations.iter().find(|known| known.id == id && running.is_managed(id));
+            let is_free = |known: &Arc<Destination>| {
+                self.destinations.iter().all(|other| other.id != known.id && other.name != known.name)
+            };
+            if let Some(known) = found.filter(|known| is_free(known)) {
+                self.destinations.push(Arc::clone(known));
+                self.origins.insert(id, Origin::Managed);
+            }
+        }
+    }
+
+    /// Whether a destination was made over the API.
+    #[must_use]
+    pub fn is_managed(&self, id: DestinationId) -> bool {
+        self.origins.get(&id) == Some(&Origin::Managed)
     }
 }
 

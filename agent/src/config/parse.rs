@@ -7,9 +7,10 @@ use std::sync::Arc;
 use toml::Spanned;
 use toml::de::DeTable;
 
-use super::destination::Destination;
+use super::destination::{Destination, DestinationId};
 use super::files::{Source, read_source, toml_files, tree};
 use super::keys::{DESTINATION, DESTINATION_FILE, ROOT};
+use super::managed::{self, ManagedFile, Origin};
 use super::parse_admin::admin;
 use super::parse_destination;
 use super::parse_secret::secret;
@@ -36,22 +37,34 @@ pub(crate) fn load_what_is_usable(path: &Path, surroundings: &Surroundings) -> (
     let beside = path.parent().unwrap_or(Path::new("")).join("destinations.d");
     let others: Vec<Source> =
         toml_files(&beside, &problems).iter().filter_map(|path| read_source(path, &problems)).collect();
-    let config = main.and_then(|main| assemble(&main, &others, surroundings, &problems));
+    let config = main.and_then(|main| {
+        let managed = state_dir(&main).map(|state_dir| managed::read(&state_dir, &problems)).unwrap_or_default();
+        assemble(&main, &others, &managed, surroundings, &problems)
+    });
     (config, problems.into_vec())
+}
+
+/// Where destinations of the API lie, as far as that can be read.
+fn state_dir(main: &Source) -> Option<PathBuf> {
+    // What is wrong here is told when the file is read as a whole.
+    let untold = Problems::default();
+    let tree = tree(main, &untold)?;
+    Section::root(main, tree.get_ref(), ROOT, &untold).table("agent").path("state_dir")
 }
 
 /// See [`Config::unsaved`].
 pub(crate) fn unsaved(text: String, path: &Path, surroundings: &Surroundings) -> (Option<Config>, Vec<Problem>) {
     let problems = Problems::default();
     let (main, file) = (Source::new(path.to_owned(), String::new()), Source::new(path.to_owned(), text));
-    let config = assemble(&main, &[file], surroundings, &problems);
+    let config = assemble(&main, &[file], &[], surroundings, &problems);
     (config, problems.into_vec())
 }
 
-/// Makes a configuration of files that were read.
+/// Makes a configuration of files that were read: the main one, the others of the operator, and those of the API.
 pub(crate) fn assemble(
     main: &Source,
     others: &[Source],
+    managed: &[ManagedFile],
     surroundings: &Surroundings,
     problems: &Problems,
 ) -> Option<Config> {
@@ -79,24 +92,26 @@ pub(crate) fn assemble(
     }
     // What can't be read is told elsewhere, and may hold destinations.
     let is_whole = root.as_ref().is_some_and(|root| !root.has("destination")) && trees.iter().all(Option::is_some);
-    if sections.is_empty() && is_whole {
+    if sections.is_empty() && managed.is_empty() && is_whole {
         let place = Place { key: "destination".to_owned(), ..Place::file(&main.path) };
         let what = "no destination is configured: events are taken in, kept for the window and sent nowhere";
         problems.warn(place, what, "add a [[destination]]");
     }
-    let destinations = destinations(sections, &node, surroundings);
+    let (destinations, origins) = destinations(sections, &node, surroundings);
     let (agent, buffer_section, buffer, ingest, admin, log) = top?;
-    let buffer = buffer?;
-    warn_of_roles(&buffer_section, buffer.on_full, &destinations);
-    let config = Config {
+    let mut config = Config {
         file: main.path.clone(),
         agent: agent?,
         ingest: ingest?,
-        buffer,
+        buffer: buffer?,
         admin: admin?,
         log: log?,
         destinations,
+        origins,
+        misconfigured: Vec::new(),
     };
+    managed::add(&mut config, managed, surroundings, problems);
+    warn_of_roles(&buffer_section, config.buffer.on_full, &config.destinations);
     Some(config)
 }
 
@@ -331,7 +346,7 @@ fn log(section: &Section<'_>) -> Option<LogSettings> {
 }
 
 /// The tables of a file's destinations, each named by its name or by its number in the file.
-fn destinations_of<'a>(root: &Section<'a>) -> Vec<Section<'a>> {
+pub(super) fn destinations_of<'a>(root: &Section<'a>) -> Vec<Section<'a>> {
     root.tables("destination", DESTINATION, |position, entries| {
         match entries.get("name").and_then(|name| name.get_ref().as_str()) {
             Some(name) if name.len() <= NAME_SHOWN_MAX => format!("destination {name:?}"),
@@ -340,15 +355,26 @@ fn destinations_of<'a>(root: &Section<'a>) -> Vec<Section<'a>> {
     })
 }
 
-fn destinations(sections: Vec<Section<'_>>, node: &str, surroundings: &Surroundings) -> Vec<Arc<Destination>> {
+/// The destinations of the operator's files, and where each of them stands.
+fn destinations(
+    sections: Vec<Section<'_>>,
+    node: &str,
+    surroundings: &Surroundings,
+) -> (Vec<Arc<Destination>>, HashMap<DestinationId, Origin>) {
     if let Some(section) = sections.get(DESTINATIONS_MAX) {
         let what = format!("this is destination number {}", DESTINATIONS_MAX + 1);
         section.problems().error(section.place("name"), what, format!("configure at most {DESTINATIONS_MAX}"));
-        return Vec::new();
+        return (Vec::new(), HashMap::new());
     }
     report_doubles(&sections);
-    let parse = |section| parse_destination::destination(section, node, surroundings);
-    sections.into_iter().filter_map(parse).map(Arc::new).collect()
+    let parse = |section: Section<'_>| {
+        let origin = Origin::File(section.place("name").file);
+        let destination = parse_destination::destination(section, node, surroundings)?;
+        Some((Arc::new(destination), origin))
+    };
+    let parsed: Vec<_> = sections.into_iter().filter_map(parse).collect();
+    let origins = parsed.iter().map(|(destination, origin)| (destination.id, origin.clone())).collect();
+    (parsed.into_iter().map(|(destination, _)| destination).collect(), origins)
 }
 
 /// Reports names and ids that two destinations share, whatever else is wrong with them.
@@ -429,6 +455,6 @@ const EVENTS_PER_SEGMENT_MIN: u64 = 4;
 /// What fits into `sun_path` with its final zero.
 const SOCKET_PATH_MAX: usize = 107;
 /// Most destinations, all files together.
-const DESTINATIONS_MAX: usize = 10_000;
+pub(super) const DESTINATIONS_MAX: usize = 10_000;
 /// A longer destination name is a problem of its own and stays out of the others.
 const NAME_SHOWN_MAX: usize = 64;

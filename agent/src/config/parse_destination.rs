@@ -141,20 +141,36 @@ fn proxy(section: &Section<'_>, surroundings: &Surroundings) -> Option<ProxySett
 }
 
 fn redact(section: &Section<'_>, surroundings: &Surroundings) -> Option<RedactSettings> {
-    let lists = ["drop", "mask", "hash"].map(|name| section.texts(name));
+    let lists = redacted(section);
     let key = section.optional("key", |section, name| secret(section, name, surroundings));
-    let [drop, mask, hash] = lists;
-    let lists = [drop?, mask?, hash?];
-    let places: Vec<(String, Place)> = lists.iter().flatten().cloned().collect();
-    let [drop, mask, hash] = lists.map(|list| list.into_iter().map(|(path, _)| path).collect::<Vec<String>>());
-    let (spec, key) = (RedactionSpec { drop, mask, hash }, key?);
+    let ((spec, places), key) = (lists?, key?);
     if let (Some(_), true) = (&key, spec.hash.is_empty()) {
         let what = "`key` is set, and nothing is hashed with it";
         section.problems().error(section.place("key"), what, "name values in hash, or take it out");
         return None;
     }
-    match Redaction::compile(&spec, key.as_ref().map(|key| key.reveal().as_bytes())) {
-        Ok(redaction) => Some(RedactSettings { spec, key, redaction }),
+    let redaction = redaction(section, &spec, key.as_ref().map(|key| key.reveal().as_bytes()), &places)?;
+    Some(RedactSettings { spec, key, redaction })
+}
+
+/// Reads the lists of a `redact` table, with the place of each entry.
+pub(super) fn redacted(section: &Section<'_>) -> Option<(RedactionSpec, Vec<(String, Place)>)> {
+    let [drop, mask, hash] = ["drop", "mask", "hash"].map(|name| section.texts(name));
+    let lists = [drop?, mask?, hash?];
+    let places = lists.iter().flatten().cloned().collect();
+    let [drop, mask, hash] = lists.map(|list| list.into_iter().map(|(path, _)| path).collect::<Vec<String>>());
+    Some((RedactionSpec { drop, mask, hash }, places))
+}
+
+/// Compiles what a `redact` table says.
+pub(super) fn redaction(
+    section: &Section<'_>,
+    spec: &RedactionSpec,
+    key: Option<&[u8]>,
+    places: &[(String, Place)],
+) -> Option<Redaction> {
+    match Redaction::compile(spec, key) {
+        Ok(redaction) => Some(redaction),
         Err(errors) => {
             for error in errors {
                 let at = |(path, place): &&(String, Place)| *path == error.found && place.key.ends_with(error.list);

@@ -46,7 +46,11 @@ pub(crate) fn secret(section: &Section<'_>, name: &str, surroundings: &Surroundi
         }
         _ => {}
     }
-    match Secret::read(source.clone(), surroundings.lookup) {
+    let read = match source.path().and_then(|path| section.given(path)) {
+        Some(value) => Secret::given(source.clone(), value),
+        None => Secret::read(source.clone(), surroundings.lookup),
+    };
+    match read {
         Ok(secret) if secret.fits_a_header() => Some(secret),
         Ok(_) => {
             let what = format!("`{name}` holds spaces or characters outside ASCII, which no token has");

@@ -110,7 +110,8 @@ impl Problems {
         all
     }
 
-    fn note(&self, problem: Problem) {
+    /// Notes what was found elsewhere.
+    pub(crate) fn note(&self, problem: Problem) {
         self.0.borrow_mut().push(problem);
     }
 }

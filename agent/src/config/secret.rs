@@ -3,19 +3,25 @@
 //! A secret stands in a file, in an environment variable or in a systemd credential, never in the configuration
 //! itself. It remembers its source, so that it can be read again when a destination refuses it.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use zeroize::Zeroizing;
+
 use super::problems::About;
 
-/// A secret and where it came from. `Debug` and `Display` print `***`.
+/// Secrets that were given over the API, by the paths of the files they go into.
+pub(crate) type Given = BTreeMap<PathBuf, Zeroizing<String>>;
+
+/// A secret and where it came from. `Debug` and `Display` print `***`; its memory is wiped when it is dropped.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret {
     source: SecretSource,
-    value: String,
+    value: Zeroizing<String>,
 }
 
 impl Secret {
@@ -27,9 +33,19 @@ impl Secret {
         let text = match &source {
             SecretSource::File(path) => read_file(path)?,
             SecretSource::Credential { path, .. } => read_file(path)?,
-            SecretSource::Env(name) => lookup(name).ok_or_else(|| SecretError::NoVariable(name.clone()))?,
+            SecretSource::Env(name) => {
+                Zeroizing::new(lookup(name).ok_or_else(|| SecretError::NoVariable(name.clone()))?)
+            }
         };
-        let value = usable(&text)?.to_owned();
+        Secret::given(source, &text)
+    }
+
+    /// A secret that is known although it is not in its place yet.
+    ///
+    /// # Errors
+    /// [`SecretError`] when it can't be sent as a secret.
+    pub(crate) fn given(source: SecretSource, text: &str) -> Result<Secret, SecretError> {
+        let value = Zeroizing::new(usable(text)?.to_owned());
         Ok(Secret { source, value })
     }
 
@@ -160,12 +176,14 @@ impl SecretError {
     }
 }
 
-fn read_file(path: &Path) -> Result<String, SecretError> {
+fn read_file(path: &Path) -> Result<Zeroizing<String>, SecretError> {
     let failed = |source| SecretError::Read { path: path.to_owned(), source };
     let file = fs::File::open(path).map_err(failed)?;
-    let mut bytes = Vec::new();
+    // Of its full size from the beginning, so that growing leaves no copy behind.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(SECRET_MAX + 4));
     file.take(SECRET_MAX as u64 + 3).read_to_end(&mut bytes).map_err(failed)?;
-    String::from_utf8(bytes).map_err(|_| SecretError::NotText)
+    let text = std::str::from_utf8(&bytes).map_err(|_| SecretError::NotText)?;
+    Ok(Zeroizing::new(text.to_owned()))
 }
 
 fn usable(text: &str) -> Result<&str, SecretError> {

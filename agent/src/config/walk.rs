@@ -4,7 +4,7 @@
 //! getter answers with the value or its default, or reports what is wrong and answers `None`. So a caller reads all
 //! its keys first and then builds its type, and all problems are found in one go.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -385,6 +385,11 @@ impl<'a> Section<'a> {
     /// Where a key stands, or the table it is missing from.
     pub(crate) fn place(&self, name: &str) -> Place {
         self.place_at(self.find(name).map(|value| value.span().start).or(self.offset), name)
+    }
+
+    /// The secret that came with this text for the file at `path`.
+    pub(crate) fn given(&self, path: &Path) -> Option<&str> {
+        self.source.given.get(path).map(|value| value.as_str())
     }
 
     /// Where problems go.

@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 
 use crate::config::{Config, Destination, nearest};
 use crate::control::access::Person;
+use crate::control::managed::tell::Editable;
 use crate::control::status::{DestinationStatus, ReplayStatus};
 use crate::node::Pause;
 
@@ -19,6 +20,9 @@ pub struct DestinationWhole {
     /// Every key with its value, as people write them; where a secret is kept in place of the secret.
     #[schema(value_type = std::collections::BTreeMap<String, Option<String>>)]
     pub settings: Map<String, Value>,
+    /// Where it is configured, and what to send to change it.
+    #[serde(flatten)]
+    pub editable: Editable,
     /// How it is.
     pub status: DestinationStatus,
 }
@@ -92,7 +96,7 @@ pub(crate) struct Unknown {
 ///
 /// # Errors
 /// When none of them has it.
-pub(super) fn find_for(person: &Person, config: &Config, name: &str) -> Result<Arc<Destination>, Unknown> {
+pub(in crate::control) fn find_for(person: &Person, config: &Config, name: &str) -> Result<Arc<Destination>, Unknown> {
     find_among(config.destinations.iter().filter(|known| person.sees(known)), name)
 }
 

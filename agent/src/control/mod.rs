@@ -5,9 +5,13 @@
 //! |---|---|
 //! | `http/`, `socket.rs` | what is answered and done, on the address and on the admin socket |
 //! | `access/` | who asks, and what they may |
+//! | `page/` | the same for people, in a browser |
 //! | `picture.rs` | all shards together at one moment |
 //! | `status.rs`, `metrics.rs` | that, in JSON and in Prometheus' words |
 //! | `destinations.rs`, `letters.rs` | one destination and its dead letters, and what an operator does to them |
+//! | `managed/` | destinations that are made, changed and deleted over the API |
+//! | `episodes.rs`, `agent_events.rs` | what a destination has missed; what the agent says of itself |
+//! | `preview/`, `tail/` | the events of the log, looked at from outside |
 //! | `watch.rs`, `minute.rs` | what changed since the last look and is worth saying; rates |
 //! | `states.rs` | what each state of a destination leads to, and what to do |
 //! | `history/` | the last hour, for charts, and the last changes of state |
@@ -19,21 +23,27 @@
 //! ask for a reload by an order.
 
 pub(crate) mod access;
+pub mod agent_events;
 pub mod destinations;
+pub mod episodes;
 mod exposition;
 mod headroom;
 pub mod history;
 mod http;
 pub mod letters;
+pub mod managed;
 mod memory;
 mod metrics;
 mod minute;
+mod page;
 mod picture;
+pub mod preview;
 pub mod reload;
 mod socket;
 mod states;
 pub mod status;
 mod systemd;
+mod tail;
 mod watch;
 
 use std::io;
@@ -43,6 +53,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use scaidrive_codecs::own::{AgentStopped, DestinationState, OwnEvent};
+use scaidrive_wal::Seq;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
@@ -50,7 +61,8 @@ use tokio::sync::mpsc;
 
 use self::access::{Access, Peer, TlsSeats};
 use self::history::History;
-use self::http::{Order, Panel};
+use self::http::{Desk, Order, Panel, Part};
+use self::managed::Managed;
 use self::picture::{Detail, Picture};
 use self::reload::Reloaded;
 use self::socket::{AdminSocket, Caller};
@@ -58,12 +70,12 @@ pub(crate) use self::states::badness;
 use self::systemd::Manager;
 use self::watch::{News, Watch};
 use crate::cli::{Exit, Failure, chain};
-use crate::config::{Config, Surroundings};
+use crate::config::{Config, Problem, Surroundings};
 use crate::delivery::cause::Cause;
 use crate::ingest::http::seats::Seats;
 use crate::ingest::unix::{Socket, SocketError, UnixSettings};
 use crate::journal::Journal;
-use crate::node::Node;
+use crate::node::{Node, View, log_directory};
 use crate::runtime::clock;
 use crate::time::Millis;
 use crate::transport::TlsError;
@@ -102,6 +114,8 @@ pub fn serve(node: Node, journal: Journal, path: &Path, surroundings: &Surroundi
         history: Mutex::new(History::default()),
         needs_restart: Mutex::new(None),
         replays: tokio::sync::Mutex::default(),
+        desk: Desk::new(node.view()),
+        managed: Managed::new(surroundings.clone()),
         orders,
     });
     let mut control = Control {
@@ -169,10 +183,10 @@ impl Control {
                 _ = terminate.recv() => return Ok(End::Told("signal SIGTERM")),
                 _ = interrupt.recv() => return Ok(End::Told("signal SIGINT")),
                 _ = hangup.recv() => {
-                    self.reload("signal SIGHUP", "file").await;
+                    self.reload("signal SIGHUP", "file", Part::Everything).await;
                 }
                 Some(order) = ordered.recv() => {
-                    let reloaded = self.reload(&order.person.who, order.person.via.name()).await;
+                    let reloaded = self.reload(&order.person.who, order.person.via.name(), order.part).await;
                     // Who asked may be gone.
                     let _ = order.reply.send(reloaded);
                 }
@@ -266,10 +280,10 @@ impl Control {
         }
     }
 
-    /// Reads the configuration again: whole or not at all.
-    async fn reload(&mut self, who: &str, via: &str) -> Reloaded {
+    /// Reads the configuration or a part of it again: whole or not at all.
+    async fn reload(&mut self, who: &str, via: &str, part: Part) -> Reloaded {
         self.manager.reloading();
-        let reloaded = self.try_reload(who, via).await;
+        let reloaded = self.try_reload(who, via, part).await;
         if reloaded.is_done {
             for change in &reloaded.changes {
                 tracing::info!("{change}");
@@ -294,10 +308,11 @@ impl Control {
         reloaded
     }
 
-    async fn try_reload(&mut self, who: &str, via: &str) -> Reloaded {
+    async fn try_reload(&mut self, who: &str, via: &str, part: Part) -> Reloaded {
         let (path, surroundings) = (self.path.clone(), self.surroundings.clone());
+        let (running, is_all) = (self.panel.view.config(), matches!(part, Part::Everything));
         // Files may lie on a disk that does not answer; health checks go on meanwhile.
-        let loaded = tokio::task::spawn_blocking(move || Config::load(&path, &surroundings)).await;
+        let loaded = tokio::task::spawn_blocking(move || load(&path, &surroundings, &running, &part)).await;
         let config = match loaded {
             Ok(Ok((config, warnings))) => {
                 warnings.iter().for_each(|warning| tracing::warn!("{}", reload::one_line(warning)));
@@ -318,7 +333,8 @@ impl Control {
             needs_restart.clone_from(&reloaded.needs_restart);
         }
         drop(needs_restart);
-        if !changes.is_empty() {
+        // Who changes destinations over the API tells of it in the words of that change.
+        if is_all && !changes.is_empty() {
             self.node.hands().tell(reload::event(&changes, who, via, &self.path.display().to_string()));
         }
         reloaded
@@ -334,6 +350,37 @@ fn state_event(destination: String, from: &str, to: &str, cause: &Cause) -> OwnE
         code: cause.reason.code().to_owned(),
         cause: cause.reason.words().to_owned(),
     })
+}
+
+/// Where each shard's log is, and the first record in it that is not durable, for those who read it from outside.
+fn watched_logs(view: &View) -> Vec<(PathBuf, Seq)> {
+    let ends = view.published.iter().map(|shard| shard.with(|report| report.durable_end));
+    let log = |(number, end)| (log_directory(&view.state_dir, number), Seq::new(end).unwrap_or(Seq::FIRST));
+    ends.enumerate().map(log).collect()
+}
+
+/// Reads a part of the configuration, where `running` is in force. Blocks on the disk.
+fn load(
+    path: &Path,
+    surroundings: &Surroundings,
+    running: &Config,
+    part: &Part,
+) -> Result<(Config, Vec<Problem>), Vec<Problem>> {
+    let (mut config, warnings) = match part {
+        Part::Everything => Config::load(path, surroundings)?,
+        Part::Managed { written } => {
+            let files = crate::config::managed::files(&running.agent.state_dir);
+            let (config, _) = running.with_managed(&files, surroundings);
+            let refused = config.misconfigured.iter().filter(|known| written.contains(&known.key));
+            let problems: Vec<Problem> = refused.flat_map(|known| known.problems.clone()).collect();
+            if !problems.is_empty() {
+                return Err(problems);
+            }
+            (config, Vec::new())
+        }
+    };
+    config.keep_running(running);
+    Ok((config, warnings))
 }
 
 /// Ends what the runtime does without waiting for it; the admin socket's file goes with its listener.
@@ -381,8 +428,8 @@ fn no_tls(problem: TlsError) -> Failure {
 
 /// How often the shards are looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(1_000);
-/// Threads for what waits for the disk.
-const BLOCKING_THREADS: usize = 2;
+/// Threads for what waits for the disk: previews may hold two of them for their whole time.
+const BLOCKING_THREADS: usize = 4;
 /// Orders that wait for the node's owner.
 const ORDERS_MAX: usize = 8;
 /// The admin socket is for root and the agent's user.

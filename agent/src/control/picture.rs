@@ -76,18 +76,20 @@ pub(super) struct DestinationPicture {
 
 /// How much a picture shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Detail {
+pub(super) enum Detail<'a> {
     /// Everything.
     Full,
     /// Everything, latencies to one digit: they take a tenth of the room.
     Rough,
+    /// Everything of the destination of this name.
+    Of(&'a str),
     /// Without the distributions of latencies, which are most of what there is to copy.
     Plain,
 }
 
 impl Picture {
     /// What the shards have published, as of `now`.
-    pub(super) fn take(view: &View, now: Millis, detail: Detail) -> Picture {
+    pub(super) fn take(view: &View, now: Millis, detail: Detail<'_>) -> Picture {
         let mut picture = Picture::default();
         for (number, published) in view.published.iter().enumerate() {
             published.with(|report| picture.add(number, number < view.active_shards, report, now, detail));
@@ -111,7 +113,14 @@ impl Picture {
     }
 
     /// Adds one shard's report.
-    pub(super) fn add(&mut self, number: usize, is_active: bool, report: &ShardReport, now: Millis, detail: Detail) {
+    pub(super) fn add(
+        &mut self,
+        number: usize,
+        is_active: bool,
+        report: &ShardReport,
+        now: Millis,
+        detail: Detail<'_>,
+    ) {
         self.shards.push(ShardPicture {
             number,
             is_active,
@@ -297,10 +306,11 @@ impl DestinationPicture {
         }
     }
 
-    pub(super) fn add_latency(&mut self, more: &Histogram<u32>, detail: Detail) {
+    pub(super) fn add_latency(&mut self, more: &Histogram<u32>, detail: Detail<'_>) {
         let known = match (detail, self.latency_ms.take()) {
             (Detail::Plain, _) => return,
-            (Detail::Full, None) => Some(more.clone()),
+            (Detail::Of(name), _) if name != self.name => return,
+            (Detail::Full | Detail::Of(_), None) => Some(more.clone()),
             (Detail::Rough, None) => Histogram::new(ROUGH_DIGITS).ok().map(|rough| sum(rough, more)),
             (_, Some(known)) => Some(sum(known, more)),
         };
@@ -358,6 +368,8 @@ mod tests {
             under_way: 1,
             last_success_ms: Some(delivered as i64),
             last_statement_ms: Some(delivered as i64 + 1),
+            is_overflowing: false,
+            notices_waiting: 0,
             last_failure: Some((delivered as i64, format!("at {delivered}"))),
             latency_ms,
             replay: None,

@@ -9,8 +9,9 @@ use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::config::Destination;
+use crate::config::{Config, Destination, Misconfigured};
 use crate::control::headroom::{Course, Headroom, Room};
+use crate::control::managed::tell::Error;
 use crate::control::picture::{DestinationPicture, Detail, Picture};
 use crate::control::states::outlook;
 use crate::control::watch::{Rate, Watch};
@@ -35,6 +36,9 @@ pub struct Status {
     pub shards: Vec<ShardStatus>,
     /// Each destination, over all shards.
     pub destinations: Vec<DestinationStatus>,
+    /// Destinations of the API that can't be used as they lie on the disk, with why.
+    #[serde(default)]
+    pub misconfigured: Vec<Error>,
 }
 
 /// Who the agent is.
@@ -360,13 +364,23 @@ pub(super) fn take(view: &View, watch: &Watch, needs_restart: Option<String>, no
             durability: config.buffer.durability.name().to_owned(),
         },
         destinations,
+        misconfigured: misconfigured(&config),
         shards: picture.shards.iter().map(shard_status).collect(),
     }
 }
 
+/// What is wrong with destinations that can't be used.
+fn misconfigured(config: &Config) -> Vec<Error> {
+    let of = |known: &Misconfigured| -> Vec<Error> {
+        let named = |problem| Error { destination: Some(known.key.clone()), ..Error::of(problem) };
+        known.problems.iter().map(named).collect()
+    };
+    config.misconfigured.iter().flat_map(of).collect()
+}
+
 /// Takes the status of the destinations alone.
-pub(super) fn destinations(view: &View, watch: &Watch, now: Millis) -> Vec<DestinationStatus> {
-    all_destinations(view, watch, &Picture::take(view, now, Detail::Full))
+pub(super) fn destinations(view: &View, watch: &Watch, now: Millis, detail: Detail<'_>) -> Vec<DestinationStatus> {
+    all_destinations(view, watch, &Picture::take(view, now, detail))
 }
 
 fn all_destinations(view: &View, watch: &Watch, picture: &Picture) -> Vec<DestinationStatus> {

@@ -18,7 +18,8 @@ use std::time::Duration;
 use scaidrive_codecs::own::{AgentStarted, FormatSetAside, IdentityChanged, OwnEvent};
 use scaidrive_wal::{self as wal, Budget, DirectoryLock, Log, MappedDisk, Opened, WallTime};
 
-use crate::config::{Changes, Config, Destination, DestinationId, Durability, RateLimit};
+use crate::chronicle::Chronicle;
+use crate::config::{Changes, Config, Destination, DestinationId, Durability, Misconfigured, RateLimit};
 use crate::credentials::Credentials;
 use crate::deadletter::DeadLetters;
 use crate::delivery::allowance::Allowance;
@@ -31,6 +32,7 @@ use crate::time::Millis;
 use self::identity::AgentId;
 
 pub use self::hands::Hands;
+pub(crate) use self::identity::write_durably;
 pub use self::pauses::{Pause, Pauses};
 
 /// A running agent.
@@ -39,6 +41,8 @@ pub struct Node {
     hands: Hands,
     shards: Vec<ShardThread>,
     helpers: Vec<thread::JoinHandle<()>>,
+    /// Writes the chronicle.
+    chronicler: Option<thread::JoinHandle<()>>,
     ingest: Option<IngestThread>,
     /// What producers show over HTTP.
     token: Option<Token>,
@@ -51,6 +55,8 @@ pub struct Node {
 pub struct View {
     /// The configuration in force.
     pub config: Arc<Mutex<Arc<Config>>>,
+    /// Where logs and stores are; a configuration may name another one that waits for a restart.
+    pub state_dir: PathBuf,
     /// The agent's id.
     pub agent_id: String,
     /// What the shards run on, and why.
@@ -67,6 +73,8 @@ pub struct View {
     pub stores: Stores,
     /// What operators have paused.
     pub pauses: Arc<Pauses>,
+    /// What the agent has said of itself.
+    pub chronicle: Chronicle,
 }
 
 /// What is kept of every destination over reloads: its dead letters, opened once, and what it may still get today.
@@ -130,6 +138,12 @@ impl Node {
         let lock = DirectoryLock::take(state_dir)?;
         let agent_id = identity::establish(state_dir, &identity::machine_id(), chance()).map_err(refused)?;
 
+        let (chronicle, aside) = Chronicle::open(state_dir, chance()).map_err(refused)?;
+        if let Some(aside) = aside {
+            tracing::error!("the agent's own events were damaged; the file is kept as {}", aside.display());
+        }
+        let chronicler = start_chronicler(&chronicle).map_err(StartError::Thread)?;
+
         let stores = Stores::default();
         let plan = Arc::new(stores.plan(&config, chance)?);
         let shard_count = config.agent.shards;
@@ -140,7 +154,9 @@ impl Node {
         let inboxes = mailboxes[..shard_count].iter().map(|mailbox| Arc::clone(mailbox) as Arc<dyn Inbox>).collect();
         let doors = Doors::new(inboxes);
         let published: Arc<[Arc<Published>]> = (0..log_count).map(|_| Arc::new(Published::default())).collect();
-        let ids: Vec<DestinationId> = config.destinations.iter().map(|destination| destination.id).collect();
+        let misconfigured = config.misconfigured.iter().map(Misconfigured::id);
+        let configured = config.destinations.iter().map(|destination| destination.id);
+        let ids: Vec<DestinationId> = configured.chain(misconfigured).collect();
         let pauses = Arc::new(Pauses::open(state_dir, &ids));
         let hands = Hands::new(mailboxes.clone(), Arc::clone(&pauses));
 
@@ -166,6 +182,7 @@ impl Node {
                 plan: Arc::clone(&plan),
                 published: Arc::clone(&published[number]),
                 holdings: Arc::clone(&holdings),
+                chronicle: chronicle.clone(),
                 must_begin_anew: agent_id.replaces.is_some() || may_have_forgotten,
             };
             let name = format!("shard-{number}");
@@ -183,6 +200,7 @@ impl Node {
         let intake = Intake::new(&settings, shard_count);
         let ingest = ingest::start(&settings, doors, Arc::clone(&intake))?;
         let view = View {
+            state_dir: config.agent.state_dir.clone(),
             config: Arc::new(Mutex::new(config)),
             agent_id: agent_id.text,
             choice,
@@ -192,8 +210,10 @@ impl Node {
             budget,
             stores: stores.clone(),
             pauses,
+            chronicle,
         };
-        Ok(Node { view, hands, shards, helpers, ingest: Some(ingest), token, stores, _lock: lock })
+        let (ingest, chronicler) = (Some(ingest), Some(chronicler));
+        Ok(Node { view, hands, shards, helpers, chronicler, ingest, token, stores, _lock: lock })
     }
 
     /// What the control plane sees.
@@ -257,7 +277,9 @@ impl Node {
             }
         }
         let deadline = std::time::Instant::now() + HELPERS_MAX;
-        for helper in self.helpers.drain(..) {
+        // The shards have said their last words.
+        self.view.chronicle.close();
+        for helper in self.helpers.drain(..).chain(self.chronicler.take()) {
             while !helper.is_finished() && std::time::Instant::now() < deadline {
                 thread::sleep(Duration::from_millis(5));
             }
@@ -372,6 +394,12 @@ fn start_helpers(log: &mut Log, number: usize) -> io::Result<[thread::JoinHandle
     let (syncer, keeper) = log.helpers();
     let named = |what: &str| thread::Builder::new().name(format!("{what}-{number}")).stack_size(HELPER_STACK);
     Ok([named("sync").spawn(move || syncer.run())?, named("keep").spawn(move || keeper.run())?])
+}
+
+fn start_chronicler(chronicle: &Chronicle) -> io::Result<thread::JoinHandle<()>> {
+    let chronicle = chronicle.clone();
+    let named = thread::Builder::new().name("chronicle".to_owned()).stack_size(HELPER_STACK);
+    named.spawn(move || chronicle.write())
 }
 
 /// What a shard tells about its start.

@@ -66,7 +66,7 @@ impl Made {
 }
 
 /// What finds the event with this id there, and where that is to be asked.
-fn query(destination: &Destination, id: &str) -> (String, &'static str) {
+pub(crate) fn query(destination: &Destination, id: &str) -> (String, &'static str) {
     match &destination.kind {
         Kind::SplunkHec(hec) => {
             let index = hec.index.as_deref().unwrap_or("*");

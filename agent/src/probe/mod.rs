@@ -38,6 +38,7 @@ use std::sync::Arc;
 use std::sync::mpsc;
 
 pub use self::cause::Cause;
+pub(crate) use self::event::query;
 pub use self::report::{Failure, Report, StageReport, StageState, TestEvent, Warning};
 pub use self::settings::{Unusable, saved, unsaved};
 pub use self::stage::Stage;

@@ -66,6 +66,8 @@ impl Shard {
                 outlet.passed_to(seq);
             }
             outlet.advance(self.must_go.get(), self.runtime.now(), &mut Chance(&*self.runtime));
+            drop(outlet);
+            self.overhear(place, true);
         }
     }
 }

@@ -21,6 +21,7 @@ mod report;
 mod resend;
 mod retention;
 mod shelf;
+mod telling;
 mod tenants;
 
 use std::cell::{Cell, RefCell};
@@ -31,8 +32,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use futures_lite::future::{or, yield_now};
-use scaidrive_codecs::Index;
-use scaidrive_codecs::own::{Envelope, IntakeChanged, LogDamaged, OwnEvent, SyncFailed};
+use scaidrive_codecs::own::{LogDamaged, OwnEvent, SyncFailed};
 use scaidrive_wal::{Log, LogTime, Opened, Record, Room, Seq, WallTime};
 
 pub use inbox::{Command, Mail, Mailbox};
@@ -41,17 +41,18 @@ pub use report::{DestinationReport, Published, ReplayReport, ShardReport};
 pub use retention::Holdings;
 
 use self::cursors::CursorQueue;
-use self::door::{Doors, LocalDoor, NoRoom, ShardId, Shelf};
+use self::door::{Doors, LocalDoor, ShardId, Shelf};
 use self::intake::{Intake, Moment};
 use self::pass::Passes;
 use self::shelf::ShardShelf;
 use crate::alarm::Alarm;
+use crate::chronicle::Chronicle;
 use crate::config::{Destination, DestinationId, OnFull};
 use crate::credentials::Credentials;
 use crate::deadletter::{DeadLetters, Key};
 use crate::delivery::allowance::Allowance;
 use crate::delivery::carrier;
-use crate::delivery::outlet::{FLAG_OWN, Reading};
+use crate::delivery::outlet::Reading;
 use crate::delivery::pace::Pace;
 use crate::delivery::pool::Pool;
 use crate::notify::Notify;
@@ -114,6 +115,8 @@ pub struct Parts {
     pub published: Arc<Published>,
     /// How much of the budget each shard holds.
     pub holdings: Arc<Holdings>,
+    /// Where is kept what the agent says of itself.
+    pub chronicle: Chronicle,
     /// Numbers can't go on: the machine's identity changed.
     pub must_begin_anew: bool,
 }
@@ -149,6 +152,7 @@ pub struct Shard {
     plan: RefCell<Arc<Plan>>,
     published: Arc<Published>,
     holdings: Arc<Holdings>,
+    chronicle: Chronicle,
     cursors: RefCell<CursorQueue>,
     /// Rings when there may be room in the log again.
     room: Rc<Notify>,
@@ -175,7 +179,8 @@ pub struct Shard {
     next_publish: Cell<Millis>,
     turns: Cell<u64>,
     unreadable: Cell<u64>,
-    own_waiting: RefCell<Vec<OwnEvent>>,
+    /// Own events that wait for room in the log.
+    own_waiting: RefCell<Vec<Vec<u8>>>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -197,7 +202,8 @@ impl Entropy for Chance<'_> {
 impl Shard {
     /// Puts a shard together. Nothing runs yet.
     pub fn new(runtime: Rc<dyn Runtime>, parts: Parts) -> Rc<Shard> {
-        let Parts { id, identity, mut log, opened, mailbox, doors, plan, published, holdings, must_begin_anew } = parts;
+        let Parts { id, identity, mut log, opened, mailbox, doors, plan, published, holdings, .. } = parts;
+        let (chronicle, must_begin_anew) = (parts.chronicle, parts.must_begin_anew);
         let now = runtime.now();
         let bell = Arc::clone(mailbox.bell());
         let log_moved = Arc::new(AtomicBool::new(true));
@@ -227,6 +233,7 @@ impl Shard {
             plan: RefCell::new(Arc::clone(&plan)),
             published,
             holdings,
+            chronicle,
             cursors: RefCell::new(CursorQueue::default()),
             room: Rc::new(Notify::default()),
             log_moved,
@@ -359,14 +366,6 @@ impl Shard {
         base.plus(self.runtime.now().since(started).0)
     }
 
-    /// Says something about the agent itself, as an event in this shard's log.
-    pub fn tell(&self, event: OwnEvent) {
-        let mut waiting = self.own_waiting.borrow_mut();
-        if waiting.len() < OWN_WAITING_MAX {
-            waiting.push(event);
-        }
-    }
-
     /// The live stream of a destination.
     fn live(&self, destination: DestinationId) -> Option<Rc<Place>> {
         let places = self.places.borrow();
@@ -454,56 +453,6 @@ impl Shard {
         }
     }
 
-    /// Says when producers have to wait because there is no room, and when they need not any more.
-    fn tell_intake(&self) {
-        let why = self.intake.borrow().why_no_room().map(str::to_owned);
-        if self.is_accepting.replace(why.is_none()) == why.is_none() {
-            return;
-        }
-        match &why {
-            Some(why) => tracing::error!(shard = self.id.0, "no events are taken: {why}"),
-            None => tracing::info!(shard = self.id.0, "events are taken again"),
-        }
-        self.tell(OwnEvent::IntakeChanged(IntakeChanged {
-            shard: self.id.0,
-            accepting: why.is_none(),
-            cause: why.unwrap_or_else(|| String::from("there is room again")),
-        }));
-    }
-
-    fn append_own(&self, log: &mut Log, intake: &mut Intake, moment: Moment) {
-        let events = self.own_waiting.take();
-        for event in events {
-            let id = format!("siem_{:016x}{:016x}", self.runtime.entropy(), self.runtime.entropy());
-            let envelope = Envelope {
-                event_id: &id,
-                timestamp_ms: moment.wall.as_ms(),
-                tenant_id: &self.identity.tenant,
-                node: &self.identity.node,
-            };
-            let raw = event.to_json(&envelope);
-            let Ok(index) = scaidrive_codecs::index(&raw) else { continue };
-            let hash = scaidrive_codecs::tenant_hash(&self.identity.tenant);
-            if self.append_one(log, intake, moment, &raw, &index, hash).is_err() {
-                self.tell(event);
-            }
-        }
-    }
-
-    fn append_one(
-        &self,
-        log: &mut Log,
-        intake: &mut Intake,
-        moment: Moment,
-        raw: &[u8],
-        index: &Index,
-        hash: u64,
-    ) -> Result<(), NoRoom> {
-        intake.append(log, moment, raw, index, hash, FLAG_OWN)?;
-        intake.end_group(log, Box::new(|_| {}));
-        Ok(())
-    }
-
     /// Lets what happened since the last turn take effect: cursors move, announcements are made, carriers wake. Returns
     /// the places that it looked at.
     fn settle_places(self: &Rc<Self>, all: bool) -> Vec<Rc<Place>> {
@@ -535,6 +484,9 @@ impl Shard {
                 replayed.push(Rc::clone(place));
             }
             drop(outlet);
+            if all {
+                self.overhear(place, false);
+            }
             self.tend(place);
         }
         self.end_replays(&replayed);
@@ -560,26 +512,6 @@ impl Shard {
         }
     }
 
-    fn tell_damage(&self, missing: &Range<Seq>) {
-        if self.told_damage.iter().any(|told| told.start < missing.end && missing.start < told.end) {
-            return;
-        }
-        tracing::error!(
-            shard = self.id.0,
-            "records {} to {} of the log are damaged",
-            missing.start.get(),
-            missing.end.get()
-        );
-        self.tell(OwnEvent::LogDamaged(LogDamaged {
-            shard: self.id.0,
-            segment: String::new(),
-            bytes: 0,
-            from_seq: missing.start.get(),
-            end_seq: Some(missing.end.get()),
-            found_while: String::from("reading"),
-        }));
-    }
-
     /// How long what was written to a peer that never answers is kept at most: half the window, so that it never ages
     /// out of it.
     pub fn trail_age_max(&self) -> Millis {
@@ -600,5 +532,3 @@ impl Shard {
 const TURN_MAX: Millis = Millis(1_000);
 /// Ages, retention and every place are looked at this often.
 const HOUSEKEEPING: Millis = Millis(1_000);
-/// Own events that wait for room in the log.
-const OWN_WAITING_MAX: usize = 256;

@@ -120,6 +120,7 @@ impl Shard {
             outlet.advance(self.must_go.get(), self.runtime.now(), &mut Chance(&*self.runtime));
             outlet.cursor_body_now()
         };
+        self.overhear(old, true);
         old.close();
         let place = self.place_from(planned, body.as_deref(), false);
         if let Some(place) = &place {
@@ -152,6 +153,7 @@ async fn retire(shard: Rc<Shard>, place: Rc<Place>) {
         shard.log.borrow().next_seq().get().saturating_sub(outlet.next_seq().get())
     };
     place.outlet.borrow_mut().abandon(unread, now, &mut Chance(&*shard.runtime));
+    shard.overhear(&place, true);
     say_last_words(&shard, &place).await;
 }
 

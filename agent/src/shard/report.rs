@@ -119,6 +119,10 @@ pub struct DestinationReport {
     pub last_failure: Option<(i64, String)>,
     /// Accepted here to accepted there, in milliseconds, since the start.
     pub latency_ms: Histogram<u32>,
+    /// Whether events are being passed over, or have been within the last minute.
+    pub is_overflowing: bool,
+    /// Notices of losses that it has yet to accept.
+    pub notices_waiting: u32,
     /// The replay that runs, or the last one.
     pub replay: Option<ReplayReport>,
 }
@@ -194,6 +198,8 @@ impl Shard {
                 last_statement_ms: outlet.tally.last_statement_ms,
                 last_failure: outlet.tally.last_failure.clone(),
                 latency_ms: outlet.tally.latency_ms.clone(),
+                is_overflowing: outlet.announcer().is_overflowing(),
+                notices_waiting: outlet.announcer().notices_waiting() as u32,
                 replay: replay(place, &places),
             }
         });

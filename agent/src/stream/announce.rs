@@ -19,6 +19,9 @@ use crate::time::{Entropy, Millis};
 #[derive(Debug)]
 pub struct Announcer {
     episodes: Episodes,
+    /// The same losses once more, from the first one in this life on, for those who hear of them whether the destination
+    /// takes its notices or not.
+    overheard: Option<Box<Episodes>>,
     statements: Statements,
     made: Revision,
     durable: Revision,
@@ -91,13 +94,15 @@ impl Announcer {
     /// A stream that begins.
     pub fn new(epoch: [u8; 16], previous: Previous, now: Millis) -> Announcer {
         let statements = Statements::new(epoch, previous, now);
-        Announcer { episodes: Episodes::new(epoch), statements, made: Revision(0), durable: Revision(0) }
+        let episodes = Episodes::new(epoch);
+        Announcer { episodes, overheard: None, statements, made: Revision(0), durable: Revision(0) }
     }
 
     /// Goes on from what a cursor held; `checkpoint` is the same cursor's.
     pub fn restore(state: AnnouncerState, checkpoint: &Checkpoint, now: Millis) -> Announcer {
         Announcer {
             episodes: Episodes::restore(state.episodes, now),
+            overheard: None,
             statements: Statements::restore(state.statements, checkpoint, now),
             made: Revision(0),
             durable: Revision(0),
@@ -116,7 +121,36 @@ impl Announcer {
     /// # Errors
     /// When `n` is smaller than a number passed over before; nothing is counted then.
     pub fn pass_over(&mut self, lost: Lost, n: u64, loss: &Loss, now: Millis) -> Result<(), NotAscending> {
-        self.episodes.pass_over(lost, n, loss, now)
+        self.episodes.pass_over(lost, n, loss, now)?;
+        let overheard = self.overheard.get_or_insert_with(|| Box::new(Episodes::new(self.episodes.epoch())));
+        overheard.pass_over(lost, n, loss, now)
+    }
+
+    /// Notices for everybody but the destination: made when they are due, and told by being returned. They count what is
+    /// lost a second time, so their episodes have ids of their own.
+    pub fn overhear(&mut self, now: Millis, entropy: &mut dyn Entropy) -> Vec<GapNotice> {
+        let Some(overheard) = &mut self.overheard else { return Vec::new() };
+        let mut told = Vec::new();
+        overheard.make_due(now, false, entropy);
+        while let Some(notice) = overheard.front().cloned() {
+            overheard.accepted(notice.id);
+            told.push(notice);
+            overheard.make_due(now, false, entropy);
+        }
+        told
+    }
+
+    /// The last of them: what is running ends here.
+    pub fn overhear_the_rest(&mut self, now: Millis, entropy: &mut dyn Entropy) -> Vec<GapNotice> {
+        if let Some(overheard) = &mut self.overheard {
+            overheard.close(now, entropy);
+        }
+        self.overhear(now, entropy)
+    }
+
+    /// Notices that the destination has yet to accept.
+    pub fn notices_waiting(&self) -> usize {
+        self.episodes.pending().count()
     }
 
     /// The cursor may stand at `checkpoint`; every number it passed without delivery has been passed over here.
@@ -199,6 +233,9 @@ impl Announcer {
     /// Another epoch begins; `given_end` is the number the old one's next event would have got. Wants a cursor write.
     pub fn begin_epoch(&mut self, epoch: [u8; 16], given_end: u64, now: Millis, entropy: &mut dyn Entropy) {
         self.episodes.begin_epoch(epoch, now, entropy);
+        if let Some(overheard) = &mut self.overheard {
+            overheard.begin_epoch(epoch, now, entropy);
+        }
         self.statements.begin_epoch(epoch, given_end, now, entropy);
         self.made.0 += 1;
     }
@@ -509,6 +546,27 @@ mod tests {
         assert!(announcer.accepted(id));
         let Some(Announcement::Statement(last)) = announcer.front() else { panic!("then the statement") };
         assert_eq!((last.from, last.end, last.explained, last.is_final, last.abandoned), (1, 2, 1, true, 5));
+    }
+
+    #[test]
+    fn a_drop_is_overheard_at_once_though_the_destination_takes_no_notice_and_its_sum_is_the_loss() {
+        let mut announcer = Announcer::new([1; 16], Previous::None, Millis(0));
+        let loss = Loss { tenant: "t".into(), event_id: "e".into(), bytes: 1, wall_ms: 0, reason: "".into() };
+        assert_eq!(announcer.overhear(Millis(0), &mut Count(0)), []);
+        let (mut told, mut entropy) = (Vec::new(), Count(0));
+        for second in 0..100 {
+            announcer.pass_over(Lost::Overflowed, second + 1, &loss, Millis::from_secs(second)).unwrap();
+            told.extend(announcer.overhear(Millis::from_secs(second), &mut entropy));
+        }
+        assert_eq!(
+            told.iter().map(|notice| (notice.notice, notice.losses.count)).collect::<Vec<_>>(),
+            [(1, 1), (2, 60)]
+        );
+        told.extend(announcer.overhear(Millis::from_secs(200), &mut entropy));
+        told.extend(announcer.overhear_the_rest(Millis::from_secs(201), &mut entropy));
+        assert_eq!(told.iter().map(|notice| notice.losses.count).sum::<u64>(), 100);
+        assert!(told.last().unwrap().is_final && told.iter().all(|notice| notice.episode == told[0].episode));
+        assert_eq!(announcer.notices_waiting(), 0, "what the destination is told is another matter");
     }
 
     #[test]

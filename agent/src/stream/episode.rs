@@ -114,6 +114,11 @@ impl Episodes {
         }
     }
 
+    /// The epoch whose numbers are told about.
+    pub fn epoch(&self) -> [u8; 16] {
+        self.epoch
+    }
+
     /// What the cursor must hold.
     pub fn state(&self) -> EpisodeState {
         EpisodeState {

@@ -252,9 +252,9 @@ fn the_admin_address_serves_machines_and_refuses_web_pages() {
     let post = "POST /status HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
     let post = place.request(post).unwrap();
     assert!(post.starts_with("HTTP/1.1 405") && post.contains("allow: GET, HEAD"), "{post}");
-    // What changes or shows events is for the socket alone, which is the agent's user's.
+    // What changes or shows events is for who shows a token, or for the socket, which is the agent's user's.
     for path in ["/v1/deadletters", "/v1/reload", "/nothing"] {
-        assert!(place.get(path).unwrap().starts_with("HTTP/1.1 404"), "{path}");
+        assert!(place.get(path).unwrap().starts_with("HTTP/1.1 401"), "{path}");
     }
     let socket = fs::metadata(place.path("admin.sock")).unwrap();
     assert!(socket.file_type().is_socket());

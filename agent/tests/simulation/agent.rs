@@ -6,6 +6,7 @@ use std::path::Path;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 
+use scaidrive_siem::chronicle::Chronicle;
 use scaidrive_siem::config::{Config, Destination, OnFull, Surroundings};
 use scaidrive_siem::credentials::Credentials;
 use scaidrive_siem::deadletter::{DeadLetters, Letter};
@@ -118,6 +119,7 @@ impl Machine {
                 plan: Arc::clone(&plan),
                 published: Arc::clone(&published[number]),
                 holdings: Arc::clone(&holdings),
+                chronicle: Chronicle::default(),
                 must_begin_anew: false,
             };
             let shard = Shard::new(Rc::clone(&runtime), parts);

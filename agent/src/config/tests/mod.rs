@@ -47,7 +47,7 @@ pub(super) fn read_all(text: &str, others: &[(&str, &str)]) -> Loaded {
     let others: Vec<Source> =
         others.iter().map(|(name, text)| source(&format!("destinations.d/{name}"), text)).collect();
     let problems = Problems::default();
-    let config = assemble(&source("agent.toml", text), &others, &surroundings(), &problems);
+    let config = assemble(&source("agent.toml", text), &others, &[], &surroundings(), &problems);
     finish(config, problems.into_vec())
 }
 

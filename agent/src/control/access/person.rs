@@ -69,6 +69,14 @@ impl Via {
 }
 
 impl Reach {
+    /// Whether events of this tenant are within it.
+    pub(in crate::control) fn includes(&self, tenant: &str) -> bool {
+        match self {
+            Reach::All => true,
+            Reach::Tenants(own) => own.contains(tenant),
+        }
+    }
+
     /// Whether all of `tenants`, as a destination's scope names them (`*` is everyone), are within it.
     pub(in crate::control) fn covers(&self, tenants: &[String]) -> bool {
         match self {
@@ -89,5 +97,6 @@ mod tests {
         assert!(reach.covers(&of(&["acme"])) && reach.covers(&of(&["globex", "acme"])));
         assert!(!reach.covers(&of(&["acme", "other"])) && !reach.covers(&of(&["*"])));
         assert!(Reach::All.covers(&of(&["*"])));
+        assert!(reach.includes("acme") && !reach.includes("other") && Reach::All.includes("other"));
     }
 }

@@ -118,7 +118,7 @@ pub struct AgentHistory {
     pub oldest_age_ms: Vec<u64>,
 }
 
-/// The last hour of one destination; arrays of the same length, the oldest first.
+/// The last hour of one destination; arrays of the same length but for `states`, the oldest first.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct DestinationHistory {
     /// Its name.

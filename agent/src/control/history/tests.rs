@@ -164,5 +164,7 @@ fn of_too_many_destinations_none_is_kept_and_of_one_that_is_gone_nothing_is_left
     assert!(history.destinations.contains_key("d0") && !history.destinations.contains_key("d2003"));
     assert_eq!(history.destination("d2003").at_ms, [0_i64; 0]);
     look(&mut history, picture(1, 0), 1);
+    assert!(history.destinations.is_empty());
+    look(&mut history, picture(2, 0), 2);
     assert_eq!(history.destinations.keys().collect::<Vec<_>>(), ["splunk"], "there is room again");
 }

@@ -6,20 +6,22 @@ use std::time::{Duration, Instant};
 
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
-use axum::http::header::CACHE_CONTROL;
+use axum::http::header::{CACHE_CONTROL, ETAG};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::post;
 use axum::{Json, Router};
 use scaidrive_codecs::verdict::shown;
 use serde_json::Value;
 
-use super::{Panel, Path, Problem, Shared, body, off_the_thread, only_get, only_post};
+use super::managed::editable_of;
+use super::{Panel, Path, Problem, Shared, body, off_the_thread, only_post};
 use crate::config::OnFull;
 use crate::control::access::{Admin, Person, Reach};
 use crate::control::destinations::{
     DestinationWhole, Paused, ReplayWish, Replayed, Tested, event, find_for, pause_value, replay_value, settings,
     tested_event,
 };
+use crate::control::picture::Detail;
 use crate::control::status::{self, DestinationStatus, FROM_THE_OLDEST, ReplayStatus};
 use crate::node::Pause;
 use crate::runtime::clock;
@@ -28,24 +30,14 @@ use crate::shard::ShardReport;
 /// Their routes.
 pub(super) fn routes() -> Router<Arc<Panel>> {
     Router::new()
-        .route("/v1/destinations", only_get(get(list)))
-        .route("/v1/destinations/{destination}", only_get(get(show)))
         .route("/v1/destinations/{destination}/pause", only_post(post(pause)))
         .route("/v1/destinations/{destination}/resume", only_post(post(resume)))
         .route("/v1/destinations/{destination}/replay", only_post(post(replay)))
         .route("/v1/destinations/{destination}/tested", only_post(post(tested)))
 }
 
-/// The destinations: how each is.
-#[utoipa::path(
-    get,
-    path = "/v1/destinations",
-    operation_id = "listDestinations",
-    tag = "destinations",
-    responses((status = 200, description = "Each that the caller may see", body = Vec<DestinationStatus>))
-)]
-async fn list(State(panel): Shared, person: Person) -> Response {
-    let mut destinations = status::destinations(&panel.view, &panel.watch(), clock::now());
+pub(super) async fn list(State(panel): Shared, person: Person) -> Response {
+    let mut destinations = status::destinations(&panel.view, &panel.watch(), clock::now(), Detail::Full);
     if person.reach != Reach::All {
         let config = panel.view.config();
         destinations.retain(|status| find_for(&person, &config, &status.name).is_ok());
@@ -62,14 +54,23 @@ async fn list(State(panel): Shared, person: Person) -> Response {
     params(("destination" = String, Path, description = "Its name")),
     responses((status = 200, description = "How it is and what it is set to", body = DestinationWhole))
 )]
-async fn show(State(panel): Shared, person: Person, Path(name): Path<String>) -> Result<Response, Problem> {
+pub(super) async fn show(State(panel): Shared, person: Person, Path(name): Path<String>) -> Result<Response, Problem> {
     let destination = find_for(&person, &panel.view.config(), &name)?;
-    let whole = DestinationWhole { settings: settings(&destination), status: status_of(&panel, &name)? };
-    Ok(([(CACHE_CONTROL, "no-store")], Json(whole)).into_response())
+    let status = status_of(&panel, &name)?;
+    off_the_thread(move || {
+        let (editable, tag) = editable_of(&panel.view.config(), &person, &name)?;
+        let whole = DestinationWhole { settings: settings(&destination), editable, status };
+        Ok(([(CACHE_CONTROL, "no-store".to_owned()), (ETAG, tag)], Json(whole)).into_response())
+    })
+    .await
 }
 
-fn status_of(panel: &Panel, name: &str) -> Result<DestinationStatus, Problem> {
-    let all = status::destinations(&panel.view, &panel.watch(), clock::now());
+/// How the destination of this name is.
+///
+/// # Errors
+/// When the shards have not said so yet.
+pub(in crate::control) fn status_of(panel: &Panel, name: &str) -> Result<DestinationStatus, Problem> {
+    let all = status::destinations(&panel.view, &panel.watch(), clock::now(), Detail::Of(name));
     all.into_iter().find(|status| status.name == name).ok_or_else(|| {
         let detail = format!("the shards have not said yet how \"{name}\" is");
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).advise("ask again in a moment")
@@ -86,7 +87,7 @@ fn status_of(panel: &Panel, name: &str) -> Result<DestinationStatus, Problem> {
     responses((status = 200, description = "It is paused", body = Paused))
 )]
 async fn pause(State(panel): Shared, Path(name): Path<String>, Admin(person): Admin) -> Result<Response, Problem> {
-    rest(panel, name, person, true).await
+    Ok(Json(rest(panel, name, person, true).await?).into_response())
 }
 
 /// Goes on sending to a destination that was paused.
@@ -99,10 +100,19 @@ async fn pause(State(panel): Shared, Path(name): Path<String>, Admin(person): Ad
     responses((status = 200, description = "It is not paused", body = Paused))
 )]
 async fn resume(State(panel): Shared, Path(name): Path<String>, Admin(person): Admin) -> Result<Response, Problem> {
-    rest(panel, name, person, false).await
+    Ok(Json(rest(panel, name, person, false).await?).into_response())
 }
 
-async fn rest(panel: Arc<Panel>, name: String, person: Person, rests: bool) -> Result<Response, Problem> {
+/// Pauses a destination, or lets it go on.
+///
+/// # Errors
+/// When there is none of this name, or the disk can't keep what is wished.
+pub(in crate::control) async fn rest(
+    panel: Arc<Panel>,
+    name: String,
+    person: Person,
+    rests: bool,
+) -> Result<Paused, Problem> {
     let config = panel.view.config();
     let destination = find_for(&person, &config, &name)?;
     off_the_thread(move || {
@@ -119,7 +129,7 @@ async fn rest(panel: Arc<Panel>, name: String, person: Person, rests: bool) -> R
         }
         let window_ms = config.buffer.window.0;
         let holds_producers = destination.required && config.buffer.on_full == OnFull::Block;
-        Ok(Json(Paused { destination: name, is_changed, before, after, window_ms, holds_producers }).into_response())
+        Ok(Paused { destination: name, is_changed, before, after, window_ms, holds_producers })
     })
     .await
 }
@@ -176,25 +186,43 @@ async fn replay(
     request: Request,
 ) -> Result<Response, Problem> {
     let from_ms = wished(request).await?;
+    Ok(Json(begin_replay(&panel, &person, name, from_ms).await?).into_response())
+}
+
+/// Begins a replay of what was accepted since `from_ms` (ms since 1970), or of all that the log holds.
+///
+/// # Errors
+/// When there is no destination of this name, one runs already, the moment has not come yet, or no shard begins it.
+pub(in crate::control) async fn begin_replay(
+    panel: &Panel,
+    person: &Person,
+    name: String,
+    from_ms: Option<i64>,
+) -> Result<Replayed, Problem> {
+    if from_ms.is_some_and(|from_ms| from_ms > clock::wall_ms()) {
+        let detail = "there is nothing to send again from a moment that has not come yet".to_owned();
+        return Err(Problem::new(StatusCode::BAD_REQUEST, detail)
+            .advise("name an earlier moment, or how far back it is to reach, such as 10m"));
+    }
     let _turn = panel.replays.lock().await;
-    let destination = find_for(&person, &panel.view.config(), &name)?;
-    let last = status_of(&panel, &name)?.replay;
+    let destination = find_for(person, &panel.view.config(), &name)?;
+    let last = status_of(panel, &name)?.replay;
     if last.as_ref().is_some_and(ReplayStatus::is_running) {
         return Err(runs_already(&name));
     }
-    let before = begun(&panel, &name);
+    let before = begun(panel, &name);
     panel.hands.replay(destination.id, from_ms.unwrap_or(FROM_THE_OLDEST));
     tracing::info!(destination = %name, "a replay was asked for, as {} wishes", person.who);
     let value = |last: ReplayStatus| replay_value(&last.state, last.from_ms);
     let values = (last.map_or(Value::Null, value), replay_value("running", from_ms));
-    panel.hands.tell(event(&person, "destination.replay", &name, values.0, values.1));
-    if !hear(&panel, &name, &before).await {
+    panel.hands.tell(event(person, "destination.replay", &name, values.0, values.1));
+    if !hear(panel, &name, &before).await {
         return Err(not_begun(&name));
     }
-    let status = status_of(&panel, &name)?;
+    let status = status_of(panel, &name)?;
     let Some(replay) = status.replay else { return Err(not_begun(&name)) };
     let oldest_ms = panel.view.published.iter().filter_map(|shard| shard.with(|report| report.oldest_wall_ms)).min();
-    Ok(Json(Replayed { destination: name, oldest_ms, replay, pause: status.pause }).into_response())
+    Ok(Replayed { destination: name, oldest_ms, replay, pause: status.pause })
 }
 
 /// From when on, if the request says so.
@@ -203,18 +231,12 @@ async fn wished(request: Request) -> Result<Option<i64>, Problem> {
     if bytes.is_empty() {
         return Ok(None);
     }
-    let bad = |detail, advice| Problem::new(StatusCode::BAD_REQUEST, detail).advise(advice);
     let wish: Option<ReplayWish> = serde_json::from_slice(&bytes).map_err(|problem| {
         let detail = format!("the request does not say what is to be sent again: {problem}");
-        bad(detail, "send {\"from_ms\": milliseconds since 1970}, or nothing for all that the log holds")
+        Problem::new(StatusCode::BAD_REQUEST, detail)
+            .advise("send {\"from_ms\": milliseconds since 1970}, or nothing for all that the log holds")
     })?;
-    match wish.unwrap_or_default().from_ms {
-        Some(from_ms) if from_ms > clock::wall_ms() => {
-            let detail = "there is nothing to send again from a moment that has not come yet".to_owned();
-            Err(bad(detail, "name an earlier moment, or how far back it is to reach, such as 10m"))
-        }
-        from_ms => Ok(from_ms),
-    }
+    Ok(wish.unwrap_or_default().from_ms)
 }
 
 /// When each shard has begun its last replay of a destination.

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use axum::body::Bytes;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -42,11 +43,19 @@ pub(super) fn routes() -> Router<Arc<Panel>> {
     responses((status = 200, description = "One for each destination that the caller may see", body = Vec<StoreLine>))
 )]
 async fn stores(State(panel): Shared, person: Person) -> Result<Response, Problem> {
+    Ok(Json(all_stores(panel, person).await?).into_response())
+}
+
+/// The stores of the destinations that somebody may see.
+///
+/// # Errors
+/// When looking failed.
+pub(in crate::control) async fn all_stores(panel: Arc<Panel>, person: Person) -> Result<Vec<StoreLine>, Problem> {
     off_the_thread(move || {
         let config = panel.view.config();
         let mut stores = letters::stores(&config, &panel.view.stores);
         stores.retain(|store| find_for(&person, &config, &store.destination).is_ok());
-        Ok(Json(stores).into_response())
+        Ok(stores)
     })
     .await
 }
@@ -73,11 +82,25 @@ async fn page(
     let query = request.uri().query().unwrap_or_default();
     let after = number(query, "after")?.unwrap_or(0);
     let limit = number(query, "limit")?.unwrap_or(PAGE_DEFAULT).clamp(1, PAGE_MAX) as usize;
-    let destination = find_for(&person, &panel.view.config(), &name)?;
+    Ok(Json(page_of(panel, &person, &name, after, limit).await?).into_response())
+}
+
+/// A page of one store: at most `limit` letters after the id `after`.
+///
+/// # Errors
+/// When there is no destination of this name, or its store can't be read.
+pub(in crate::control) async fn page_of(
+    panel: Arc<Panel>,
+    person: &Person,
+    name: &str,
+    after: u64,
+    limit: usize,
+) -> Result<LetterPage, Problem> {
+    let destination = find_for(person, &panel.view.config(), name)?;
     off_the_thread(move || {
         let store = open(&panel, &destination)?;
         let store = store.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(Json(StreamPrefix::new(&panel.view.agent_id, &destination).page(&store, after, limit)?).into_response())
+        Ok(StreamPrefix::new(&panel.view.agent_id, &destination).page(&store, after, limit)?)
     })
     .await
 }
@@ -100,12 +123,26 @@ async fn letter(
     person: Person,
     Path((name, stream, n)): Path<(String, String, u64)>,
 ) -> Result<Response, Problem> {
-    let destination = find_for(&person, &panel.view.config(), &name)?;
+    Ok(Json(whole_of(panel, &person, name, stream, n).await?).into_response())
+}
+
+/// One letter with its event.
+///
+/// # Errors
+/// When there is none, or its store can't be read.
+pub(in crate::control) async fn whole_of(
+    panel: Arc<Panel>,
+    person: &Person,
+    name: String,
+    stream: String,
+    n: u64,
+) -> Result<LetterWhole, Problem> {
+    let destination = find_for(person, &panel.view.config(), &name)?;
     off_the_thread(move || {
         let store = open(&panel, &destination)?;
         let store = store.lock().unwrap_or_else(PoisonError::into_inner);
         let whole = StreamPrefix::new(&panel.view.agent_id, &destination).whole(&store, &stream, n)?;
-        Ok(Json(whole.ok_or_else(|| missing(&name, &stream, n))?).into_response())
+        whole.ok_or_else(|| missing(&name, &stream, n))
     })
     .await
 }
@@ -130,8 +167,24 @@ async fn replace(
     Admin(person): Admin,
     request: Request,
 ) -> Result<Response, Problem> {
-    let destination = find_for(&person, &panel.view.config(), &name)?;
+    find_for(&person, &panel.view.config(), &name)?;
     let raw = body(request, EVENT_BYTES_MAX).await?;
+    Ok(Json(replace_event(panel, person, name, stream, n, raw).await?).into_response())
+}
+
+/// Puts another event in the place of a letter's.
+///
+/// # Errors
+/// When there is no such letter, it is no event or another one, or its store refuses.
+pub(in crate::control) async fn replace_event(
+    panel: Arc<Panel>,
+    person: Person,
+    name: String,
+    stream: String,
+    n: u64,
+    raw: Bytes,
+) -> Result<LetterLine, Problem> {
+    let destination = find_for(&person, &panel.view.config(), &name)?;
     off_the_thread(move || {
         let store = open(&panel, &destination)?;
         let mut store = store.lock().unwrap_or_else(PoisonError::into_inner);
@@ -142,7 +195,7 @@ async fn replace(
         tracing::info!(destination = %name, "dead letter {n} of stream {stream} edited, as {} wishes", person.who);
         let values = (letter_value(&stream, &before), letter_value(&stream, &after));
         panel.hands.tell(event(&person, "deadletter.edit", &name, values.0, values.1));
-        Ok(Json(prefix.line(&after)).into_response())
+        Ok(prefix.line(&after))
     })
     .await
 }
@@ -163,8 +216,22 @@ async fn drop_chosen(
     Admin(person): Admin,
     request: Request,
 ) -> Result<Response, Problem> {
-    let destination = find_for(&person, &panel.view.config(), &name)?;
+    find_for(&person, &panel.view.config(), &name)?;
     let chosen = chosen(request).await?;
+    Ok(Json(drop_for_good(panel, person, name, chosen).await?).into_response())
+}
+
+/// Gives letters up for good.
+///
+/// # Errors
+/// When one of them is not there, or the store can't be changed; none is dropped then.
+pub(in crate::control) async fn drop_for_good(
+    panel: Arc<Panel>,
+    person: Person,
+    name: String,
+    chosen: Chosen,
+) -> Result<Dropped, Problem> {
+    let destination = find_for(&person, &panel.view.config(), &name)?;
     off_the_thread(move || {
         let store = open(&panel, &destination)?;
         let mut store = store.lock().unwrap_or_else(PoisonError::into_inner);
@@ -175,7 +242,7 @@ async fn drop_chosen(
             tracing::warn!(destination = %name, "dead letters dropped for good, as {} wishes: {letters}", person.who);
             panel.hands.tell(event(&person, "deadletter.drop", &name, named, Value::Null));
         }
-        Ok(Json(Dropped { destination: name, letters }).into_response())
+        Ok(Dropped { destination: name, letters })
     })
     .await
 }
@@ -196,8 +263,22 @@ async fn resend(
     Admin(person): Admin,
     request: Request,
 ) -> Result<Response, Problem> {
-    let destination = find_for(&person, &panel.view.config(), &name)?;
+    find_for(&person, &panel.view.config(), &name)?;
     let chosen = chosen(request).await?;
+    Ok(Json(send_again(panel, person, name, chosen).await?).into_response())
+}
+
+/// Sends letters again.
+///
+/// # Errors
+/// When one of them is not there, or the store can't be read; none is sent then.
+pub(in crate::control) async fn send_again(
+    panel: Arc<Panel>,
+    person: Person,
+    name: String,
+    chosen: Chosen,
+) -> Result<Resent, Problem> {
+    let destination = find_for(&person, &panel.view.config(), &name)?;
     off_the_thread(move || {
         let (named, letters) = {
             let store = open(&panel, &destination)?;
@@ -215,7 +296,7 @@ async fn resend(
             panel.hands.resend(destination.id, shard, letters);
         }
         let pause = panel.view.pauses.of(destination.id);
-        Ok(Json(Resent { destination: name, letters: count, pause }).into_response())
+        Ok(Resent { destination: name, letters: count, pause })
     })
     .await
 }

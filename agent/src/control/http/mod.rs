@@ -9,28 +9,40 @@
 //! | `/openapi.json` | what programs can ask and do, as OpenAPI 3.1 | both |
 //! | `/v1/status` | the same as `/status` | both |
 //! | `/v1/destinations` | the destinations of it | both |
-//! | `/v1/destinations/{destination}` | one, with its settings | both |
+//! | `POST /v1/destinations` | makes one: the keys of its file as JSON, secrets as `{"value"}` | both |
+//! | `PUT /v1/destinations` | `{"destinations": […]}` and no others; `If-Match`, `?dry_run=true` | both |
+//! | `/v1/destinations/{destination}` | one, with its settings; `PUT` changes and `DELETE` deletes it, both with `If-Match` | both |
+//! | `/v1/destinations/{destination}/settings` | what to send to change it; also where it can't be used | both |
+//! | `POST /v1/destinations/check`, `…/{destination}/check` | what would come of making it, or of changing it so | both |
+//! | `POST /v1/destinations/test`, `…/{destination}/test` | sends a test event to what is sent, or to what is saved | both |
+//! | `POST /v1/check` | what a reload would come to | both |
 //! | `/v1/destinations/{destination}/history` | its last hour, for charts, and its last changes of state | both |
 //! | `POST /v1/destinations/{destination}/pause`, `…/resume` | stops sending to it, or goes on | both |
 //! | `POST /v1/destinations/{destination}/replay` | sends it again what the log holds, or with `{"from_ms"}` what was accepted since then | both |
 //! | `POST /v1/destinations/{destination}/tested` | notes in the audit trail what came of a test | both |
+//! | `/v1/destinations/{destination}/episodes` | when it has missed events, how many and which | both |
 //! | `/v1/history` | the agent's last hour | both |
 //! | `/v1/deadletters` | the stores | both |
 //! | `/v1/deadletters/{destination}?after=&limit=` | a page of one store | both |
 //! | `POST /v1/deadletters/{destination}/drop` | gives letters up for good: `{"up_to": id}`, or `{"letters": [{"stream", "n"}]}` | both |
 //! | `POST /v1/deadletters/{destination}/replay` | sends letters again, named in the same way | both |
 //! | `/v1/deadletters/{destination}/{stream}/{n}` | one letter with its event; `PUT` puts another event in its place | both |
+//! | `POST /v1/preview` | what a filter would have sent of the log's events: `{"tenants", "filter", "redact"}` as in a file, or `{"destination": name}` | both |
+//! | `/v1/tail?category=&severity=&action=&tenant=&user=` | events as they become durable, as server-sent events | both |
+//! | `/v1/agent-events?after=&limit=&wait=30s` | the agent's own events, oldest first; waits for the next ones | both |
 //! | `POST /v1/reload` | reads the configuration again | both |
 //! | `/v1/tokens` | the tokens; `POST` makes one and tells its secret this once | both |
 //! | `DELETE /v1/tokens/{name}` | revokes one | both |
 //! | `/v1/session` | who asks, and the CSRF token of their session | both |
+//! | `/`, `/destinations/…`, `/deadletters/…`, `/health`, `/assets/…` | the page, see `control/page/` | both |
 //! | `/login`, `POST /login`, `POST /logout` | a token for a session's cookie, and its end | address |
 //!
 //! | file | what it holds |
 //! |---|---|
-//! | `destinations.rs`, `history.rs`, `letters.rs`, `session.rs`, `tokens.rs` | the handlers of one subject each |
+//! | `destinations.rs`, `managed.rs`, `history.rs`, `episodes.rs`, `letters.rs`, `preview.rs`, `tail.rs`, `agent_events.rs`, `session.rs`, `tokens.rs` | the handlers of one subject each |
 //! | `openapi.rs` | the OpenAPI document, from what stands above the handlers |
 //! | `path.rs` | what stands in a request's path |
+//! | `desk.rs` | how many may ask at once for what takes its time |
 //! | `problem.rs` | what is answered when it does not work |
 //!
 //! What is not found and what somebody may not see are answered alike. Whatever changes something becomes an audit event that says who, what, before and after.
@@ -51,25 +63,33 @@ use axum::routing::{MethodRouter, get, post};
 use axum::{Json, Router};
 use tokio::sync::{mpsc, oneshot};
 
+pub(super) use self::desk::Desk;
 pub(super) use self::path::Path;
 pub(super) use self::problem::Problem;
 use crate::control::access::{self, Access, Insider, Operator, Person, through_the_socket};
 use crate::control::history::History;
-use crate::control::metrics;
+use crate::control::managed::Managed;
 use crate::control::picture::{Detail, Picture};
 use crate::control::reload::Reloaded;
 use crate::control::status::{self, Status};
 use crate::control::watch::Watch;
+use crate::control::{metrics, page};
 use crate::node::{Hands, View};
 use crate::runtime::clock;
 
-mod destinations;
+mod agent_events;
+mod desk;
+pub(super) mod destinations;
+mod episodes;
 mod history;
-mod letters;
+pub(super) mod letters;
+mod managed;
 mod openapi;
 mod path;
+mod preview;
 mod problem;
 mod session;
+mod tail;
 mod tokens;
 
 /// What all handlers share.
@@ -84,6 +104,10 @@ pub(super) struct Panel {
     pub(super) needs_restart: Mutex<Option<String>>,
     /// Held while a replay is asked for, until the shards have said that it runs.
     pub(super) replays: tokio::sync::Mutex<()>,
+    /// For what takes its time.
+    pub(super) desk: Desk,
+    /// What changes of destinations share.
+    pub(super) managed: Managed,
     /// Leads to whoever owns the node.
     pub(super) orders: mpsc::Sender<Order>,
 }
@@ -92,8 +116,22 @@ pub(super) struct Panel {
 pub(super) struct Order {
     /// Who asks.
     pub(super) person: Person,
+    /// What is to be read again.
+    pub(super) part: Part,
     /// Where the answer goes.
     pub(super) reply: oneshot::Sender<Reloaded>,
+}
+
+/// What is read again.
+#[derive(Clone, Debug)]
+pub(super) enum Part {
+    /// The whole configuration.
+    Everything,
+    /// The destinations of the API, of which these files were written just now.
+    Managed {
+        /// What the files are named after.
+        written: Vec<String>,
+    },
 }
 
 impl Panel {
@@ -105,20 +143,27 @@ impl Panel {
         self.history.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The whole agent as it is now.
+    pub(super) fn status(&self) -> status::Status {
+        let needs_restart = self.needs_restart.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        status::take(&self.view, &self.watch(), needs_restart, clock::now())
+    }
+
     fn picture(&self) -> Picture {
         Picture::take(&self.view, clock::now(), Detail::Plain)
     }
 }
 
-type Shared = State<Arc<Panel>>;
+pub(super) type Shared = State<Arc<Panel>>;
 
 /// What the address answers.
 pub(super) fn for_address(panel: Arc<Panel>) -> Router {
     let door = middleware::from_fn_with_state(Arc::clone(&panel), access::let_in);
-    let inside = api().merge(access::routes_inside()).fallback(not_found).layer(door);
     let base = panel.access.base_path();
-    let whole = watched(&panel).merge(health_checks()).merge(openapi::routes(base));
-    let whole = whole.merge(access::routes()).merge(inside);
+    let inside = api().merge(page::routes(Arc::clone(&panel))).merge(access::routes_inside());
+    let inside = inside.fallback(not_found).layer(door);
+    let outside = health_checks().merge(openapi::routes(base)).merge(access::routes()).merge(page::assets());
+    let whole = watched(&panel).merge(outside).merge(inside);
     let router = match base {
         "" => whole,
         base => Router::new().nest(base, whole).merge(watched(&panel)).merge(health_checks()).fallback(not_found),
@@ -128,7 +173,9 @@ pub(super) fn for_address(panel: Arc<Panel>) -> Router {
 
 /// What the socket answers.
 pub(super) fn for_socket(panel: Arc<Panel>) -> Router {
-    let router = api().merge(watching()).merge(health_checks()).merge(openapi::routes("")).fallback(not_found);
+    let page = page::routes(Arc::clone(&panel)).merge(page::assets());
+    let machines = watching().merge(health_checks()).merge(openapi::routes(""));
+    let router = api().merge(page).merge(machines).fallback(not_found);
     router.layer(middleware::from_fn(through_the_socket)).with_state(panel)
 }
 
@@ -137,8 +184,13 @@ fn api() -> Router<Arc<Panel>> {
     Router::new()
         .route("/v1/status", only_get(get(status_for_insiders)))
         .merge(destinations::routes())
+        .merge(managed::routes())
         .merge(history::routes())
+        .merge(episodes::routes())
         .merge(letters::routes())
+        .merge(preview::routes())
+        .merge(tail::routes())
+        .merge(agent_events::routes())
         .merge(session::routes())
         .merge(tokens::routes())
         .route("/v1/reload", only_post(post(reload)))
@@ -158,11 +210,11 @@ fn health_checks() -> Router<Arc<Panel>> {
     Router::new().route("/livez", only_get(get(livez))).route("/readyz", only_get(get(readyz)))
 }
 
-fn only_get(router: MethodRouter<Arc<Panel>>) -> MethodRouter<Arc<Panel>> {
+pub(super) fn only_get(router: MethodRouter<Arc<Panel>>) -> MethodRouter<Arc<Panel>> {
     router.fallback(|| async { Problem::method("GET, HEAD") })
 }
 
-fn only_post(router: MethodRouter<Arc<Panel>>) -> MethodRouter<Arc<Panel>> {
+pub(super) fn only_post(router: MethodRouter<Arc<Panel>>) -> MethodRouter<Arc<Panel>> {
     router.fallback(|| async { Problem::method("POST") })
 }
 
@@ -232,9 +284,7 @@ fn health(reasons: Vec<String>) -> Response {
     responses((status = 200, description = "The agent, its shards and its destinations", body = Status))
 )]
 async fn whole_status(State(panel): Shared) -> Response {
-    let needs_restart = panel.needs_restart.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    let status = status::take(&panel.view, &panel.watch(), needs_restart, clock::now());
-    ([(CACHE_CONTROL, "no-store")], Json(status)).into_response()
+    ([(CACHE_CONTROL, "no-store")], Json(panel.status())).into_response()
 }
 
 /// The whole agent at this moment, for those who may see every tenant.
@@ -263,16 +313,16 @@ async fn status_for_insiders(panel: Shared, _: Insider) -> Response {
 async fn reload(State(panel): Shared, Operator(person): Operator) -> Result<Response, Problem> {
     let (reply, answer) = oneshot::channel();
     let stops = || Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the agent is stopping".to_owned());
-    panel.orders.send(Order { person, reply }).await.map_err(|_| stops())?;
+    panel.orders.send(Order { person, part: Part::Everything, reply }).await.map_err(|_| stops())?;
     let reloaded = answer.await.map_err(|_| stops())?;
     let status = if reloaded.is_done { StatusCode::OK } else { StatusCode::CONFLICT };
     Ok((status, Json(reloaded)).into_response())
 }
 
 /// Runs what may wait for the disk or for a shard's lock beside the control plane's thread.
-async fn off_the_thread(
-    work: impl FnOnce() -> Result<Response, Problem> + Send + 'static,
-) -> Result<Response, Problem> {
+pub(super) async fn off_the_thread<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Problem> + Send + 'static,
+) -> Result<T, Problem> {
     let failed = |_| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the request failed; see the log".to_owned());
     tokio::task::spawn_blocking(work).await.map_err(failed)?
 }
@@ -281,6 +331,29 @@ async fn off_the_thread(
 pub(super) async fn body(request: Request, max: usize) -> Result<Bytes, Problem> {
     let too_long = |_| Problem::new(StatusCode::PAYLOAD_TOO_LARGE, format!("more than {max} bytes, or cut off"));
     to_bytes(request.into_body(), max).await.map_err(too_long)
+}
+
+/// The parameters of a query, decoded as forms are (WHATWG URL, section 5.1).
+fn query(text: &str) -> Vec<(String, String)> {
+    let pair = |pair: &str| {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        (decoded(name), decoded(value))
+    };
+    text.split('&').filter(|pair| !pair.is_empty()).map(pair).collect()
+}
+
+/// What `%41` and `+` stand for; a `%` without two digits stands for itself.
+fn decoded(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((first, behind)) = rest.split_first() {
+        let digits = behind.first_chunk().filter(|digits: &&[u8; 2]| digits.iter().all(u8::is_ascii_hexdigit));
+        let digits = digits.and_then(|digits| std::str::from_utf8(digits).ok());
+        let coded = digits.filter(|_| *first == b'%').and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        bytes.push(coded.unwrap_or(if *first == b'+' { b' ' } else { *first }));
+        rest = if coded.is_some() { &behind[2..] } else { behind };
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// A number in a query, which holds nothing else here.
@@ -301,6 +374,19 @@ mod tests {
         assert_eq!(number("", "limit").ok().flatten(), None);
         assert_eq!(number("limit=", "limit").err().map(|problem| problem.status), Some(StatusCode::BAD_REQUEST));
         assert_eq!(number("limit=-1", "limit").err().map(|problem| problem.status), Some(StatusCode::BAD_REQUEST));
+    }
+
+    #[test]
+    fn parameters_are_decoded_as_forms_are() {
+        let owned = |pairs: &[(&str, &str)]| -> Vec<(String, String)> {
+            pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+        };
+        assert_eq!(
+            query("user=a%40x.org&tenant=a+b&tenant=&x"),
+            owned(&[("user", "a@x.org"), ("tenant", "a b"), ("tenant", ""), ("x", "")])
+        );
+        assert_eq!(query("a=%&b=%4&c=%+1&d=%C3%A9"), owned(&[("a", "%"), ("b", "%4"), ("c", "% 1"), ("d", "é")]));
+        assert_eq!(query(""), []);
     }
 
     #[test]

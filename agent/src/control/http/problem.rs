@@ -1,4 +1,5 @@
-//! What is answered when it does not work (RFC 9457), with a member of our own: `do`, what to do about it.
+//! What is answered when it does not work (RFC 9457), with members of our own: `do`, what to do about it, and `errors`, what is
+//! wrong with which key of what was sent.
 
 use axum::http::StatusCode;
 use axum::http::header::{ALLOW, CONTENT_TYPE, HeaderValue};
@@ -7,14 +8,18 @@ use serde::Serialize;
 use serde_json::json;
 use utoipa::ToSchema;
 
+use crate::config;
 use crate::control::destinations::Unknown;
+use crate::control::managed::tell::Error;
 
 /// See the module.
+#[derive(Clone, Debug)]
 pub(in crate::control) struct Problem {
     pub(in crate::control) status: StatusCode,
-    detail: String,
-    advice: Option<String>,
+    pub(in crate::control) detail: String,
+    pub(in crate::control) advice: Option<String>,
     allow: Option<&'static str>,
+    errors: Vec<Error>,
 }
 
 /// What a problem says (RFC 9457).
@@ -33,16 +38,35 @@ pub(super) struct Details {
     /// What to do about it.
     #[serde(rename = "do", skip_serializing_if = "Option::is_none")]
     advice: Option<String>,
+    /// What is wrong with which key of what was sent.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<Error>,
 }
 
 impl Problem {
     pub(in crate::control) fn new(status: StatusCode, detail: String) -> Problem {
-        Problem { status, detail, advice: None, allow: None }
+        Problem { status, detail, advice: None, allow: None, errors: Vec::new() }
     }
 
     /// The same with what to do about it.
     pub(in crate::control) fn advise(self, advice: &str) -> Problem {
         Problem { advice: Some(advice.to_owned()), ..self }
+    }
+
+    /// Settings that can't be used, each problem in its own words.
+    pub(super) fn settings(problems: &[config::Problem]) -> Problem {
+        let words = problems.iter().map(|problem| match problem.place.key.as_str() {
+            "" => problem.what.clone(),
+            key => format!("{key}: {}", problem.what),
+        });
+        let detail = words.collect::<Vec<_>>().join("; ");
+        let advice = problems.iter().map(|problem| problem.advice.as_str()).collect::<Vec<_>>().join("; ");
+        Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail).advise(&advice)
+    }
+
+    /// The same with everything that is wrong with what was sent, key by key.
+    pub(in crate::control) fn with_errors(self, errors: &[Error]) -> Problem {
+        Problem { errors: errors.to_vec(), ..self }
     }
 
     pub(in crate::control) fn method(allow: &'static str) -> Problem {
@@ -67,8 +91,9 @@ impl IntoResponse for Problem {
             kind: "about:blank",
             title: self.status.canonical_reason().unwrap_or_default(),
             status: self.status.as_u16(),
-            detail: self.detail,
-            advice: self.advice,
+            detail: self.detail.clone(),
+            advice: self.advice.clone(),
+            errors: self.errors.clone(),
         };
         let body = json!(details);
         let mut response = (self.status, format!("{body}\n")).into_response();
@@ -77,6 +102,8 @@ impl IntoResponse for Problem {
         if let Some(allow) = self.allow {
             headers.insert(ALLOW, HeaderValue::from_static(allow));
         }
+        // Where people ask, the page says the same in its own way.
+        response.extensions_mut().insert(self);
         response
     }
 }

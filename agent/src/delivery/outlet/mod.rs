@@ -49,7 +49,7 @@ use crate::stream::announce::Announcer;
 use crate::stream::books::Books;
 use crate::stream::marks::Marks;
 use crate::stream::name::StreamName;
-use crate::stream::notice::{Damage, Found, Loss};
+use crate::stream::notice::{Damage, Found, GapNotice, Loss};
 use crate::stream::settled::{Checkpoint, Lost, Settled};
 use crate::stream::statement::Previous;
 use crate::time::{Entropy, Millis};
@@ -308,6 +308,18 @@ impl Outlet {
     /// The announcements, to look at.
     pub fn announcer(&self) -> &Announcer {
         &self.announcer
+    }
+
+    /// What others are told of its losses: see [`Announcer::overhear`].
+    pub fn overhear(&mut self, is_last: bool, now: Millis, entropy: &mut dyn Entropy) -> Vec<GapNotice> {
+        match is_last {
+            // What a replay does not bring is no loss of the stream's.
+            _ if self.is_replay() => Vec::new(),
+            true => self.announcer.overhear_the_rest(now, entropy),
+            // A notice tells all that is given up together.
+            false if self.has_walked => self.announcer.overhear(now, entropy),
+            false => Vec::new(),
+        }
     }
 
     /// Stops sending because the place is about to end; what is under way goes on.

@@ -1,0 +1,499 @@
+//! Destinations over the API: made, changed, deleted, given as a whole set, checked and tested.
+
+use std::sync::Arc;
+use std::thread;
+
+use axum::body::Bytes;
+use axum::extract::{Request, State};
+use axum::http::header::{CACHE_CONTROL, ETAG, HeaderMap, IF_MATCH, LOCATION};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, delete, get, post, put};
+use axum::{Json, Router};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tokio::sync::oneshot;
+use utoipa::ToSchema;
+
+use super::destinations::{list, show};
+use super::{Panel, Path, Problem, Shared, body, off_the_thread, only_get, only_post};
+use crate::config::managed::{self as files, ManagedFile};
+use crate::config::{Config, Destination, Weight, editable, table_of};
+use crate::control::access::{Admin, Person, Reach};
+use crate::control::destinations::{Tested, find_for, settings, tested_event};
+use crate::control::managed::tell::{Changed, Editable, Error, OriginTold};
+use crate::control::managed::{Condition, Wish, carry_out, made_by, name_of, plan, tag_of_all, tag_of_one};
+use crate::control::reload;
+use crate::control::status::DestinationStatus;
+use crate::probe::{Question, Report, probe_here};
+
+/// Their routes.
+pub(super) fn routes() -> Router<Arc<Panel>> {
+    let one = get(show).merge(put(change)).merge(delete(remove));
+    Router::new()
+        .route(
+            "/v1/destinations",
+            get(list_tagged).merge(post(create)).merge(put(set)).fallback(|| async { Problem::method(METHODS_OF_ALL) }),
+        )
+        .route("/v1/destinations/{destination}", one.fallback(|| async { Problem::method(METHODS_OF_ONE) }))
+        .route("/v1/destinations/{destination}/settings", only_get(get(show_settings)))
+        .route("/v1/destinations/{destination}/check", only_post(post(check_change)))
+        .route("/v1/destinations/{destination}/test", only_post(post(test_saved)))
+        .route("/v1/destinations/check", beside("check", post(check_new)))
+        .route("/v1/destinations/test", beside("test", post(test_new)))
+        .route("/v1/check", only_post(post(check_files)))
+}
+
+/// The routes of a destination that is called like something else that is there.
+fn beside(name: &'static str, posted: MethodRouter<Arc<Panel>>) -> MethodRouter<Arc<Panel>> {
+    let path = move || Path(name.to_owned());
+    posted
+        .get(move |panel: Shared, person: Person| show(panel, person, path()))
+        .put(move |panel: Shared, admin: Admin, request: Request| change(panel, path(), admin, request))
+        .delete(move |panel: Shared, admin: Admin, headers: HeaderMap| remove(panel, path(), admin, headers))
+        .fallback(|| async { Problem::method(METHODS_OF_ONE) })
+}
+
+/// The destinations: how each is.
+#[utoipa::path(
+    get,
+    path = "/v1/destinations",
+    operation_id = "listDestinations",
+    tag = "destinations",
+    responses((status = 200, description = "Each that the caller may see", body = Vec<DestinationStatus>, headers(("ETag" = String, description = "The tag of the whole set, to replace it"))))
+)]
+async fn list_tagged(State(panel): Shared, person: Person) -> Result<Response, Problem> {
+    let mut response = list(State(Arc::clone(&panel)), person).await;
+    let tagged = off_the_thread(move || {
+        let files = files::files(&panel.view.config().agent.state_dir);
+        let texts = files.iter().map(|file| (file.key.as_str(), file.text())).collect();
+        tag_header(&mut response, Some(tag_of_all(&texts)));
+        Ok(response)
+    });
+    tagged.await
+}
+
+/// Makes a destination.
+#[utoipa::path(
+    post,
+    path = "/v1/destinations",
+    operation_id = "createDestination",
+    tag = "destinations",
+    request_body(content = Object, description = "The keys of a destination's file; a secret as `{\"value\": …}`, or left as it is by leaving it out"),
+    responses((
+        status = 201,
+        description = "It is made",
+        body = Changed,
+        headers(("ETag" = String, description = "Its tag"), ("Location" = String, description = "Its path"))
+    ))
+)]
+async fn create(State(panel): Shared, Admin(person): Admin, request: Request) -> Result<Response, Problem> {
+    let value = json_of(&body(request, ONE_MAX).await?)?;
+    let name = value.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let changed = carry_out(panel, person, Wish::Create(value), Condition::None, false).await?;
+    let mut response = answer(StatusCode::CREATED, changed);
+    // A name that was accepted has letters, digits, `.`, `_` and `-` alone.
+    if let Ok(place) = HeaderValue::from_str(&format!("/v1/destinations/{name}")) {
+        response.headers_mut().insert(LOCATION, place);
+    }
+    Ok(response)
+}
+
+/// Changes a destination that was made here.
+#[utoipa::path(
+    put,
+    path = "/v1/destinations/{destination}",
+    operation_id = "changeDestination",
+    tag = "destinations",
+    params(
+        ("destination" = String, Path, description = "Its name"),
+        ("If-Match" = String, Header, description = "The `ETag` of what is to be changed, or `*` however it is"),
+        ("dry_run" = Option<bool>, Query, description = "Whether nothing is to be changed, and only said what would be")
+    ),
+    request_body(content = Object, description = "The keys of a destination's file; a secret as `{\"value\": …}`, or left as it is by leaving it out"),
+    responses((status = 200, description = "It is as was sent", body = Changed, headers(("ETag" = String, description = "The tag of what there is now"))))
+)]
+async fn change(
+    State(panel): Shared,
+    Path(name): Path<String>,
+    Admin(person): Admin,
+    request: Request,
+) -> Result<Response, Problem> {
+    let (condition, is_dry) = (condition(request.headers())?, is_dry(&request));
+    let value = json_of(&body(request, ONE_MAX).await?)?;
+    carry_out(panel, person, Wish::Change(name, value), condition, is_dry)
+        .await
+        .map(|changed| answer(StatusCode::OK, changed))
+}
+
+/// Deletes a destination that was made here.
+#[utoipa::path(
+    delete,
+    path = "/v1/destinations/{destination}",
+    operation_id = "deleteDestination",
+    tag = "destinations",
+    params(
+        ("destination" = String, Path, description = "Its name"),
+        ("If-Match" = String, Header, description = "The `ETag` of what is to be changed, or `*` however it is")
+    ),
+    responses((status = 200, description = "It is gone", body = Changed))
+)]
+async fn remove(
+    State(panel): Shared,
+    Path(name): Path<String>,
+    Admin(person): Admin,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let condition = condition(&headers)?;
+    carry_out(panel, person, Wish::Delete(name), condition, false).await.map(|changed| answer(StatusCode::OK, changed))
+}
+
+/// The whole set of destinations that are made over the API.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct WholeSet {
+    /// The keys of a file each, as for one.
+    #[schema(value_type = Vec<Object>)]
+    destinations: Vec<Value>,
+}
+
+/// Gives the whole set of destinations that are made here; the same again changes nothing.
+#[utoipa::path(
+    put,
+    path = "/v1/destinations",
+    operation_id = "replaceDestinations",
+    tag = "destinations",
+    params(
+        ("If-Match" = Option<String>, Header, description = "The `ETag` of the set that is to be replaced; without it, however it is"),
+        ("dry_run" = Option<bool>, Query, description = "Whether nothing is to be changed, and only said what would be")
+    ),
+    request_body = WholeSet,
+    responses((status = 200, description = "These are there, and no others that were made here", body = Changed, headers(("ETag" = String, description = "The tag of what there is now"))))
+)]
+async fn set(State(panel): Shared, Admin(person): Admin, request: Request) -> Result<Response, Problem> {
+    let is_dry = is_dry(&request);
+    // Who gives every node the same set has not read it from each.
+    let condition =
+        if request.headers().contains_key(IF_MATCH) { condition(request.headers())? } else { Condition::None };
+    let value = json_of(&body(request, ALL_MAX).await?)?;
+    let WholeSet { destinations } = serde_json::from_value(value).map_err(|problem| not_json(&problem))?;
+    carry_out(panel, person, Wish::Set(destinations), condition, is_dry)
+        .await
+        .map(|changed| answer(StatusCode::OK, changed))
+}
+
+/// Says what would come of making a destination.
+#[utoipa::path(
+    post,
+    path = "/v1/destinations/check",
+    operation_id = "checkNewDestination",
+    tag = "destinations",
+    request_body(content = Object, description = "The keys of a destination's file; a secret as `{\"value\": …}`, or left as it is by leaving it out"),
+    responses((status = 200, description = "It could be made", body = Changed))
+)]
+async fn check_new(State(panel): Shared, Admin(person): Admin, request: Request) -> Result<Response, Problem> {
+    let value = json_of(&body(request, ONE_MAX).await?)?;
+    let checked = carry_out(panel, person, Wish::Create(value), Condition::None, true).await?;
+    Ok(answer(StatusCode::OK, checked))
+}
+
+/// Says what would come of changing a destination.
+#[utoipa::path(
+    post,
+    path = "/v1/destinations/{destination}/check",
+    operation_id = "checkChange",
+    tag = "destinations",
+    params(
+        ("destination" = String, Path, description = "Its name")
+    ),
+    request_body(content = Object, description = "The keys of a destination's file; a secret as `{\"value\": …}`, or left as it is by leaving it out"),
+    responses((status = 200, description = "It could be changed so", body = Changed))
+)]
+async fn check_change(
+    State(panel): Shared,
+    Path(name): Path<String>,
+    Admin(person): Admin,
+    request: Request,
+) -> Result<Response, Problem> {
+    let value = json_of(&body(request, ONE_MAX).await?)?;
+    let checked = carry_out(panel, person, Wish::Change(name, value), Condition::None, true).await?;
+    Ok(answer(StatusCode::OK, checked))
+}
+
+/// How a destination is configured, also where it can't be used; its secrets are named, not shown.
+#[utoipa::path(
+    get,
+    path = "/v1/destinations/{destination}/settings",
+    operation_id = "showSettings",
+    tag = "destinations",
+    params(
+        ("destination" = String, Path, description = "Its name")
+    ),
+    responses((status = 200, description = "What to send to change it", body = Editable, headers(("ETag" = String, description = "The tag of what there is now"))))
+)]
+async fn show_settings(State(panel): Shared, person: Person, Path(name): Path<String>) -> Result<Response, Problem> {
+    off_the_thread(move || {
+        let (editable, tag) = editable_of(&panel.view.config(), &person, &name)?;
+        let mut response = ([(CACHE_CONTROL, "no-store")], Json(editable)).into_response();
+        tag_header(&mut response, Some(tag));
+        Ok(response)
+    })
+    .await
+}
+
+/// How the destination of this name is configured, for `person`, and the tag of that. Blocks on the disk.
+pub(super) fn editable_of(config: &Config, person: &Person, name: &str) -> Result<(Editable, String), Problem> {
+    let sees_all = person.reach == Reach::All;
+    let known = find_for(person, config, name);
+    if let Ok(known) = &known
+        && !config.is_managed(known.id)
+    {
+        let origin = OriginTold::of(config.origins.get(&known.id), sees_all);
+        let tag = tag_of_one(&Value::from(settings(known)).to_string());
+        return Ok((Editable { origin, settings_json: None, secrets: Vec::new(), problems: Vec::new() }, tag));
+    }
+    let files = files::files(&config.agent.state_dir);
+    let file: Option<&ManagedFile> = files.iter().find(|file| name_of(file).as_deref() == Some(name));
+    // What can't be used has no tenants, so it is for those who see all of them.
+    let Some(file) = file.filter(|_| known.is_ok() || sees_all) else {
+        return Err(known.map_or_else(Problem::from, |_| gone(name)));
+    };
+    let (settings_json, secrets) = table_of(file.text()).map(|table| editable(&table)).unzip();
+    let unusable = config.misconfigured.iter().filter(|unusable| unusable.key == file.key);
+    let problems = unusable.flat_map(|unusable| &unusable.problems).map(Error::of).collect();
+    let editable =
+        Editable { origin: OriginTold::Managed, settings_json, secrets: secrets.unwrap_or_default(), problems };
+    Ok((editable, tag_of_one(file.text())))
+}
+
+fn gone(name: &str) -> Problem {
+    let detail = format!("the file of \"{name}\" is gone, and it runs as it did before");
+    Problem::new(StatusCode::CONFLICT, detail).advise("make it again over the API, or reload the configuration")
+}
+
+/// Sends a test event to a destination that is not made yet.
+#[utoipa::path(
+    post,
+    path = "/v1/destinations/test",
+    operation_id = "testNewDestination",
+    tag = "destinations",
+    request_body(content = Object, description = "The keys of a destination's file; a secret as `{\"value\": …}`, or left as it is by leaving it out"),
+    responses((status = 200, description = "How far the event came, as `destination test --json` says it", body = Object))
+)]
+async fn test_new(State(panel): Shared, Admin(person): Admin, request: Request) -> Result<Response, Problem> {
+    let value = json_of(&body(request, ONE_MAX).await?)?;
+    let planned = off_with(&panel, &person, Wish::Create(value)).await?;
+    test(panel, person, planned, false).await
+}
+
+/// Sends a test event to a destination as it is saved, or as it would be after a change.
+///
+/// A change is tested with the secrets that are saved, where it names no others.
+#[utoipa::path(
+    post,
+    path = "/v1/destinations/{destination}/test",
+    operation_id = "testDestination",
+    tag = "destinations",
+    params(
+        ("destination" = String, Path, description = "Its name")
+    ),
+    request_body(content = Option<Object>, description = "The keys of a destination's file; a secret as `{\"value\": …}`, or left as it is by leaving it out. Without a body what is saved is tested"),
+    responses((status = 200, description = "How far the event came, as `destination test --json` says it", body = Object))
+)]
+async fn test_saved(
+    State(panel): Shared,
+    Path(name): Path<String>,
+    Admin(person): Admin,
+    request: Request,
+) -> Result<Response, Problem> {
+    let bytes = body(request, ONE_MAX).await?;
+    if bytes.is_empty() {
+        let destination = find_for(&person, &panel.view.config(), &name)?;
+        return test(panel, person, destination, true).await;
+    }
+    let planned = off_with(&panel, &person, Wish::Change(name, json_of(&bytes)?)).await?;
+    test(panel, person, planned, false).await
+}
+
+/// The destination that a wish would make.
+async fn off_with(panel: &Arc<Panel>, person: &Person, wish: Wish) -> Result<Arc<Destination>, Problem> {
+    let (panel, person) = (Arc::clone(panel), person.clone());
+    let planned = tokio::task::spawn_blocking(move || {
+        let config = panel.view.config();
+        let files = files::files(&config.agent.state_dir);
+        let plan = plan(&config, &files, &person, &wish, &panel.managed.surroundings)?;
+        made_by(&plan).cloned().ok_or_else(failed)
+    });
+    planned.await.map_err(|_| failed())?
+}
+
+async fn test(
+    panel: Arc<Panel>,
+    person: Person,
+    destination: Arc<Destination>,
+    is_saved: bool,
+) -> Result<Response, Problem> {
+    let Ok(seat) = Arc::clone(&panel.managed.tests).try_acquire_owned() else {
+        let detail = "as many tests as may run at a time run already".to_owned();
+        return Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, detail).advise("try again in a few seconds"));
+    };
+    let config = panel.view.config();
+    let question = Question {
+        destination: Arc::clone(&destination),
+        node: config.agent.node.clone(),
+        tenant: config.agent.tenant.clone(),
+        who: person.who.clone(),
+        lookup: panel.managed.surroundings.lookup,
+    };
+    let (give, take) = oneshot::channel();
+    // A test takes seconds, and those who wait for the disk have few threads; it ends by itself within its own bound.
+    let run = move || {
+        let _ = give.send(probe_here(question));
+        drop(seat);
+    };
+    thread::Builder::new().name("test".to_owned()).spawn(run).map_err(|_| failed())?;
+    let report: Report = take.await.map_err(|_| failed())?.map_err(|_| failed())?;
+    let tested = Tested {
+        is_saved,
+        ok: report.ok,
+        stage: report.failure.as_ref().map(|failure| failure.stage.name().to_owned()),
+        code: report.failure.as_ref().map(|failure| failure.code.to_owned()),
+        event_id: report.event.as_ref().map(|event| event.event_id.clone()),
+    };
+    panel.hands.tell(tested_event(&person, &destination.name, &tested));
+    Ok(([(CACHE_CONTROL, "no-store")], Json(report)).into_response())
+}
+
+/// What a reload would come to.
+#[derive(Serialize, ToSchema)]
+struct FilesChecked {
+    /// Whether the configuration can be used.
+    is_usable: bool,
+    /// What it would change, in words; `null` where it can't be used.
+    changes: Option<Vec<String>>,
+    /// What would take effect with the next start only.
+    needs_restart: Option<String>,
+    /// Why it can't be used: each problem in words with its place.
+    problems: Vec<String>,
+    /// What to think about.
+    warnings: Vec<String>,
+}
+
+/// Says what a reload would come to, with nothing changed.
+#[utoipa::path(
+    post,
+    path = "/v1/check",
+    operation_id = "checkConfiguration",
+    tag = "agent",
+    responses((status = 200, description = "What it would change, or why it can't be used", body = FilesChecked))
+)]
+async fn check_files(State(panel): Shared, Admin(person): Admin) -> Result<Response, Problem> {
+    if person.reach != Reach::All {
+        let detail = "the configuration is for those who administer all tenants".to_owned();
+        return Err(Problem::new(StatusCode::FORBIDDEN, detail).advise("ask one of them"));
+    }
+    off_the_thread(move || {
+        let running = panel.view.config();
+        let (config, problems) = match Config::load(&running.file, &panel.managed.surroundings) {
+            Ok((config, warnings)) => (Some(config), warnings),
+            Err(problems) => (None, problems),
+        };
+        let changes = config.as_ref().map(|config| reload::Reloaded::done(&Config::differences(&running, config)));
+        let told = |weight| -> Vec<String> {
+            problems.iter().filter(|problem| problem.weight == weight).map(reload::one_line).collect()
+        };
+        let (changes, needs_restart) = changes.map(|changes| (changes.changes, changes.needs_restart)).unzip();
+        let (problems, warnings) = (told(Weight::Error), told(Weight::Warning));
+        let needs_restart = needs_restart.flatten();
+        let checked = FilesChecked { is_usable: config.is_some(), changes, needs_restart, problems, warnings };
+        Ok(Json(checked).into_response())
+    })
+    .await
+}
+
+fn answer(status: StatusCode, changed: Changed) -> Response {
+    let tag = changed.tag.clone();
+    let mut response = (status, [(CACHE_CONTROL, "no-store")], Json(changed)).into_response();
+    tag_header(&mut response, tag);
+    response
+}
+
+fn tag_header(response: &mut Response, tag: Option<String>) {
+    if let Some(tag) = tag.and_then(|tag| HeaderValue::from_str(&tag).ok()) {
+        response.headers_mut().insert(ETAG, tag);
+    }
+}
+
+/// What `If-Match` says. Who changes something that is there must have seen it, or say `*` (RFC 6585, section 3).
+fn condition(headers: &HeaderMap) -> Result<Condition, Problem> {
+    let tags: Vec<String> = headers
+        .get_all(IF_MATCH)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(|tag| tag.trim().to_owned())
+        .filter(|tag| !tag.is_empty())
+        .collect();
+    if tags.is_empty() {
+        let detail = "what is to be changed may not be what you have seen".to_owned();
+        let advice = "send the ETag that came with it in If-Match, or `*` to change it however it is";
+        return Err(Problem::new(StatusCode::PRECONDITION_REQUIRED, detail).advise(advice));
+    }
+    Ok(Condition::Tags(tags))
+}
+
+fn is_dry(request: &Request) -> bool {
+    request.uri().query().unwrap_or_default().split('&').any(|pair| pair == "dry_run=true")
+}
+
+fn json_of(bytes: &Bytes) -> Result<Value, Problem> {
+    serde_json::from_slice(bytes).map_err(|problem| not_json(&problem))
+}
+
+/// Says where the mistake is and not what stands there, which may be a secret.
+fn not_json(problem: &serde_json::Error) -> Problem {
+    let (line, column) = (problem.line(), problem.column());
+    let detail = match line {
+        0 => "the request has not the members that belong here".to_owned(),
+        _ => format!("the request is not JSON: see line {line}, column {column}"),
+    };
+    let advice = "send the keys of a destination's file as a JSON object; a whole set as {\"destinations\": […]}";
+    Problem::new(StatusCode::BAD_REQUEST, detail).advise(advice)
+}
+
+fn failed() -> Problem {
+    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the request failed; see the agent's log".to_owned())
+}
+
+const METHODS_OF_ALL: &str = "GET, HEAD, POST, PUT";
+const METHODS_OF_ONE: &str = "GET, HEAD, PUT, DELETE";
+/// Bytes of a request with one destination at most: a file's bound is four times that.
+const ONE_MAX: usize = 256 << 10;
+/// Bytes of a request with all of them.
+const ALL_MAX: usize = 16 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_changes_something_says_what_they_have_seen() {
+        let with = |values: &[&'static str]| {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append(IF_MATCH, HeaderValue::from_static(value));
+            }
+            condition(&headers).map_err(|problem| problem.status)
+        };
+        assert_eq!(with(&[]), Err(StatusCode::PRECONDITION_REQUIRED));
+        assert_eq!(with(&["*"]), Ok(Condition::Tags(vec!["*".to_owned()])));
+        let three = ["\"a\"", "\"b\"", "\"c\""].map(str::to_owned).to_vec();
+        assert_eq!(with(&["\"a\", \"b\"", "\"c\""]), Ok(Condition::Tags(three)));
+    }
+
+    #[test]
+    fn a_body_that_is_not_json_is_not_repeated() {
+        let refused = json_of(&Bytes::from_static(b"{\"token\": hush}")).err().unwrap();
+        assert_eq!(refused.status, StatusCode::BAD_REQUEST);
+    }
+}

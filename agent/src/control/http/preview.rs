@@ -1,0 +1,90 @@
+//! Trying a filter on the events in the log.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::http::header::CACHE_CONTROL;
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use axum::{Json, Router};
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{Panel, Problem, Shared, body, off_the_thread, only_post};
+use crate::config::Selection;
+use crate::control::access::Person;
+use crate::control::destinations::find_for;
+use crate::control::preview::{Bounds, Preview, read};
+use crate::control::watched_logs;
+use crate::runtime::clock;
+
+/// Its route.
+pub(super) fn routes() -> Router<Arc<Panel>> {
+    Router::new().route("/v1/preview", only_post(post(preview)))
+}
+
+/// What is to be tried: the saved filter of a destination, or what is written here.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Tried {
+    /// What this destination has.
+    Saved(Saved),
+    /// `tenants`, `filter` and `redact` as in a file.
+    Written(Value),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Saved {
+    destination: String,
+}
+
+/// Tries a filter on the events in the log. It changes nothing, so whoever may look may try.
+#[utoipa::path(
+    post,
+    path = "/v1/preview",
+    operation_id = "preview",
+    tag = "events",
+    request_body(
+        content = Object,
+        description = "`tenants`, `filter` and `redact` as in a file, or `destination` for what that one has"
+    ),
+    responses((status = 200, description = "What it would have sent of the events in the log", body = Preview))
+)]
+async fn preview(State(panel): Shared, person: Person, request: Request) -> Result<Response, Problem> {
+    let bytes = body(request, SELECTION_MAX).await?;
+    let selection = selection(&panel, &person, &bytes)?;
+    let Ok(seat) = panel.desk.previews.clone().try_acquire_owned() else {
+        let detail = format!("{PREVIEWS_MAX} previews are being made already");
+        return Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, detail).advise("ask again in some seconds"));
+    };
+    off_the_thread(move || {
+        let logs = watched_logs(&panel.view);
+        let preview = read(&logs, &selection, &person.reach, BOUNDS, clock::wall_ms());
+        // Held by the work and not by the request, which may be given up before.
+        drop(seat);
+        let preview = preview.map_err(|problem| Problem::internal(&problem))?;
+        Ok(([(CACHE_CONTROL, "no-store")], Json(preview)).into_response())
+    })
+    .await
+}
+
+fn selection(panel: &Panel, person: &Person, bytes: &[u8]) -> Result<Selection, Problem> {
+    let tried: Tried = serde_json::from_slice(bytes).map_err(|problem| {
+        Problem::new(StatusCode::BAD_REQUEST, format!("the request is not JSON: {problem}"))
+            .advise("send {\"tenants\": […], \"filter\": {…}}, or {\"destination\": name}")
+    })?;
+    match tried {
+        Tried::Saved(saved) => Ok(Selection::of(&*find_for(person, &panel.view.config(), &saved.destination)?)),
+        Tried::Written(written) => Selection::read(&written).map_err(|problems| Problem::settings(&problems)),
+    }
+}
+
+/// Bytes of a selection at most: five lists of a thousand entries each.
+const SELECTION_MAX: usize = 8 << 20;
+/// Previews that are made at once.
+pub(super) const PREVIEWS_MAX: usize = 2;
+/// How much of the log a preview looks at.
+const BOUNDS: Bounds = Bounds { bytes: 256 << 20, time: Duration::from_secs(2) };

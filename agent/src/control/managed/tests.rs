@@ -1,0 +1,349 @@
+//! Wishes against a model, and what is there after a restart.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::PathBuf;
+
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::*;
+use crate::config::managed::{folder, secrets_folder};
+use crate::control::access::{Reach, Role, Via};
+
+/// An agent's files, and the configuration that it works by.
+struct World {
+    directory: tempfile::TempDir,
+    config: Config,
+}
+
+fn here() -> Surroundings {
+    Surroundings { host_name: "n".to_owned(), cpus: 1, credentials: None, lookup: |_| None }
+}
+
+fn person(reach: Reach) -> Person {
+    Person { who: "uid 0".to_owned(), via: Via::Cli, role: Role::Admin, reach }
+}
+
+impl World {
+    fn new() -> World {
+        let directory = tempfile::tempdir().unwrap();
+        let text = format!(
+            "[agent]\nstate_dir = {:?}\n[[destination]]\nname = \"operators\"\ntype = \"syslog\"\nhost = \"siem.example\"\n",
+            directory.path().join("state").display().to_string()
+        );
+        fs::create_dir(directory.path().join("state")).unwrap();
+        fs::write(directory.path().join("agent.toml"), text).unwrap();
+        let config = load(&directory.path().join("agent.toml"));
+        World { directory, config }
+    }
+
+    fn state_dir(&self) -> PathBuf {
+        self.directory.path().join("state")
+    }
+
+    /// What [`carry_out`] does but for the running agent.
+    fn wish(&mut self, wish: &Wish) -> Result<Plan, Refusal> {
+        self.wish_as(&person(Reach::All), wish)
+    }
+
+    fn wish_as(&mut self, person: &Person, wish: &Wish) -> Result<Plan, Refusal> {
+        let plan = plan(&self.config, &managed::files(&self.state_dir()), person, wish, &here())?;
+        let store = Store::new(&self.state_dir());
+        store.commit(&plan.changes, &plan.given).unwrap();
+        (self.config, _) = self.config.with_managed(&managed::files(&self.state_dir()), &here());
+        store.sweep();
+        Ok(plan)
+    }
+
+    fn restart(&mut self) {
+        self.config = load(&self.directory.path().join("agent.toml"));
+    }
+
+    /// Address and secret of each destination of the API.
+    fn there(&self) -> BTreeMap<String, (String, Option<String>)> {
+        let managed = self.config.destinations.iter().filter(|known| self.config.is_managed(known.id));
+        let facts = |known: &std::sync::Arc<crate::config::Destination>| {
+            let secret = known.secrets().first().map(|(_, secret)| secret.reveal().to_owned());
+            (known.name.clone(), (known.kind.address(), secret))
+        };
+        managed.map(facts).collect()
+    }
+
+    fn secret_files(&self) -> usize {
+        fs::read_dir(secrets_folder(&self.state_dir())).map_or(0, Iterator::count)
+    }
+}
+
+fn load(path: &std::path::Path) -> Config {
+    Config::load(path, &here()).unwrap().0
+}
+
+/// What one destination is to be.
+#[derive(Clone, Debug)]
+struct Body {
+    name: usize,
+    port: u16,
+    secret: Option<u8>,
+    fault: Option<Fault>,
+}
+
+/// What can be wrong with it.
+#[derive(Clone, Copy, Debug)]
+enum Fault {
+    Address,
+    Key,
+    BareSecret,
+    EmptySecret,
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Create(Body),
+    Change(usize, Body),
+    Delete(usize),
+    Set(Vec<Body>),
+    Restart,
+}
+
+const NAMES: [&str; 5] = ["a", "b", "a.b", "siem-1", "operators"];
+
+impl Body {
+    fn json(&self) -> Value {
+        let mut value = json!({
+            "name": NAMES[self.name], "type": "https", "url": format!("https://siem.example:{}", self.port),
+        });
+        if let Some(secret) = self.secret {
+            value["bearer_token"] = json!({"value": format!("secret-{secret}")});
+        }
+        match self.fault {
+            None => {}
+            Some(Fault::Address) => value["url"] = json!("nowhere"),
+            Some(Fault::Key) => value["colour"] = json!("red"),
+            Some(Fault::BareSecret) => value["bearer_token"] = json!("secret-0"),
+            Some(Fault::EmptySecret) => value["bearer_token"] = json!({"value": " "}),
+        }
+        value
+    }
+}
+
+/// A destination as it should be.
+#[derive(Clone, Debug)]
+struct Known {
+    key: String,
+    port: u16,
+    secret: Option<u8>,
+}
+
+/// What should be there, by name.
+#[derive(Clone, Debug, Default)]
+struct Model(BTreeMap<String, Known>);
+
+impl Model {
+    /// What a step makes of it, `None` where the step is to be refused.
+    fn after(&self, step: &Step) -> Option<Model> {
+        match step {
+            Step::Restart => Some(self.clone()),
+            Step::Delete(name) => {
+                let mut after = self.clone();
+                after.0.remove(NAMES[*name]).map(|_| after)
+            }
+            Step::Create(body) => {
+                let is_taken =
+                    self.0.iter().any(|(name, known)| name == NAMES[body.name] || known.key == NAMES[body.name]);
+                (!is_taken).then(|| self.with(body, None)).flatten()
+            }
+            Step::Change(name, body) => {
+                let old = self.0.get(NAMES[*name])?;
+                let mut without = self.clone();
+                without.0.remove(NAMES[*name]);
+                let is_free = !without.0.contains_key(NAMES[body.name]);
+                is_free.then(|| without.with(body, Some(old))).flatten()
+            }
+            Step::Set(bodies) => {
+                let (mut after, mut keys) = (Model::default(), BTreeSet::new());
+                for body in bodies {
+                    let by_key = self.0.values().find(|known| known.key == NAMES[body.name]);
+                    let old = by_key.or(self.0.get(NAMES[body.name]));
+                    after = after.with(body, old)?;
+                    if !keys.insert(after.0[NAMES[body.name]].key.clone()) {
+                        return None;
+                    }
+                }
+                Some(after)
+            }
+        }
+    }
+
+    fn with(&self, body: &Body, old: Option<&Known>) -> Option<Model> {
+        if body.fault.is_some() || NAMES[body.name] == "operators" {
+            return None;
+        }
+        let mut after = self.clone();
+        let key = old.map_or_else(|| NAMES[body.name].to_owned(), |old| old.key.clone());
+        let secret = body.secret.or(old.and_then(|old| old.secret));
+        after.0.insert(NAMES[body.name].to_owned(), Known { key, port: body.port, secret });
+        Some(after)
+    }
+
+    fn there(&self) -> BTreeMap<String, (String, Option<String>)> {
+        let facts = |known: &Known| {
+            let secret = known.secret.map(|secret| format!("secret-{secret}"));
+            (format!("https://siem.example:{}", known.port), secret)
+        };
+        self.0.iter().map(|(name, known)| (name.clone(), facts(known))).collect()
+    }
+}
+
+fn body() -> impl Strategy<Value = Body> {
+    let fault = prop_oneof![
+        8 => Just(None),
+        1 => Just(Some(Fault::Address)),
+        1 => Just(Some(Fault::Key)),
+        1 => Just(Some(Fault::BareSecret)),
+        1 => Just(Some(Fault::EmptySecret)),
+    ];
+    (0..NAMES.len(), 8000u16..8004, prop::option::of(0u8..3), fault).prop_map(|(name, port, secret, fault)| Body {
+        name,
+        port,
+        secret,
+        fault,
+    })
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => body().prop_map(Step::Create),
+        4 => (0..NAMES.len(), body()).prop_map(|(name, body)| Step::Change(name, body)),
+        2 => (0..NAMES.len()).prop_map(Step::Delete),
+        2 => prop::collection::vec(body(), 0..4).prop_map(Step::Set),
+        1 => Just(Step::Restart),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_is_wished_the_state_is_the_models_also_after_a_restart(steps in prop::collection::vec(step(), 1..24)) {
+        let (mut world, mut model) = (World::new(), Model::default());
+        for step in &steps {
+            let wish = match step {
+                Step::Create(body) => Some(Wish::Create(body.json())),
+                Step::Change(name, body) => Some(Wish::Change(NAMES[*name].to_owned(), body.json())),
+                Step::Delete(name) => Some(Wish::Delete(NAMES[*name].to_owned())),
+                Step::Set(bodies) => Some(Wish::Set(bodies.iter().map(Body::json).collect())),
+                Step::Restart => None,
+            };
+            let after = model.after(step);
+            match wish {
+                Some(wish) => {
+                    let is_done = world.wish(&wish).is_ok();
+                    prop_assert_eq!(is_done, after.is_some(), "{:?} with {:?}", step, model);
+                }
+                None => world.restart(),
+            }
+            model = after.unwrap_or(model);
+            prop_assert_eq!(world.there(), model.there(), "after {:?}", step);
+        }
+        world.restart();
+        prop_assert_eq!(world.there(), model.there());
+        prop_assert!(world.config.misconfigured.is_empty());
+        let secrets = model.0.values().filter(|known| known.secret.is_some()).count();
+        prop_assert_eq!(world.secret_files(), secrets, "no secret outlives its destination");
+    }
+}
+
+fn https(name: &str) -> Value {
+    json!({"name": name, "type": "https", "url": "https://siem.example"})
+}
+
+fn problems(refused: Result<Plan, Refusal>) -> String {
+    match refused {
+        Err(Refusal::Invalid(found)) => found
+            .iter()
+            .map(|problem| format!("{} at {}; {}\n", problem.what, problem.place.key, problem.advice))
+            .collect(),
+        Err(other) => panic!("{other:?}"),
+        Ok(_) => panic!("it was taken"),
+    }
+}
+
+#[test]
+fn what_is_refused_has_the_words_of_the_file_parser_and_marks_the_key() {
+    let mut world = World::new();
+    let mut bad = https("a");
+    bad["batch"] = json!({"lingre": "1s", "max_events": 0});
+    let said = problems(world.wish(&Wish::Create(bad)));
+    assert!(said.contains("`lingre` is not a key that is known here at destination \"a\" batch.lingre"), "{said}");
+    assert!(said.contains("`max_events` is 0, which is not allowed at destination \"a\" batch.max_events"), "{said}");
+    assert!(said.contains("did you mean `linger`?"), "{said}");
+    assert!(managed::files(&world.state_dir()).is_empty());
+}
+
+#[test]
+fn a_damaged_file_keeps_nobody_from_starting_and_is_put_right_by_a_change() {
+    let mut world = World::new();
+    world.wish(&Wish::Set(vec![https("a"), https("b"), https("c")])).unwrap();
+    let path = |name: &str| folder(&world.state_dir()).join(format!("{name}.toml"));
+    fs::write(path("a"), "{ torn").unwrap();
+    fs::write(path("b"), [0xff, 0xfe]).unwrap();
+    let running = world.config.clone();
+    world.restart();
+    assert_eq!(world.there().keys().collect::<Vec<_>>(), ["c"]);
+    let named: Vec<&str> = world.config.misconfigured.iter().map(|known| known.key.as_str()).collect();
+    assert_eq!(named, ["a", "b"]);
+    let mut kept = world.config.clone();
+    kept.keep_running(&running);
+    assert_eq!(kept.destinations.len(), 4, "a reload goes on with what runs");
+    world.wish(&Wish::Change("a".to_owned(), https("a"))).unwrap();
+    world.wish(&Wish::Delete("b".to_owned())).unwrap();
+    world.restart();
+    assert_eq!(world.there().keys().collect::<Vec<_>>(), ["a", "c"]);
+    assert!(world.config.misconfigured.is_empty());
+}
+
+#[test]
+fn the_operators_destination_counts_where_both_have_the_same_name() {
+    let mut world = World::new();
+    world.wish(&Wish::Create(https("late"))).unwrap();
+    let main = world.directory.path().join("agent.toml");
+    let text = fs::read_to_string(&main).unwrap().replace("\"operators\"", "\"late\"");
+    fs::write(&main, text).unwrap();
+    world.restart();
+    assert!(world.there().is_empty() && world.config.destinations[0].name == "late");
+    assert_eq!(world.config.misconfigured[0].key, "late");
+    let refused = world.wish(&Wish::Change("operators".to_owned(), https("operators")));
+    assert!(matches!(refused, Err(Refusal::Unknown(_))));
+}
+
+#[test]
+fn the_same_set_again_changes_nothing() {
+    let mut world = World::new();
+    let mut with_secret = https("a");
+    with_secret["bearer_token"] = json!({"value": "hush"});
+    let set = Wish::Set(vec![with_secret, https("b")]);
+    assert_eq!(world.wish(&set).unwrap().changes.len(), 2);
+    let before = world.config.destinations.clone();
+    assert!(world.wish(&set).unwrap().changes.is_empty());
+    let changes = Config::differences(&Config { destinations: before, ..world.config.clone() }, &world.config);
+    assert!(changes.is_empty());
+}
+
+#[test]
+fn a_scoped_person_makes_and_sees_what_goes_to_their_tenants_alone() {
+    let mut world = World::new();
+    let acme = person(Reach::Tenants(["acme".to_owned()].into()));
+    let said = problems(world.wish_as(&acme, &Wish::Create(https("all"))));
+    assert!(said.contains("tenants"), "{said}");
+    let mut own = https("own");
+    own["tenants"] = json!(["acme"]);
+    world.wish_as(&acme, &Wish::Create(own.clone())).unwrap();
+    world.wish(&Wish::Create(https("theirs"))).unwrap();
+    let unknown = |refused| matches!(refused, Err(Refusal::Unknown(_)));
+    assert!(unknown(world.wish_as(&acme, &Wish::Delete("theirs".to_owned()))));
+    assert!(unknown(world.wish_as(&acme, &Wish::Change("operators".to_owned(), own.clone()))));
+    assert!(matches!(world.wish_as(&acme, &Wish::Set(vec![own])), Err(Refusal::Scoped)));
+    world.wish_as(&acme, &Wish::Delete("own".to_owned())).unwrap();
+    assert!(matches!(world.wish(&Wish::Delete("operators".to_owned())), Err(Refusal::Operators(_))));
+}

@@ -1,0 +1,201 @@
+//! Destinations: all of them, one, and what is done to it.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+
+use super::asked::{Form, Query};
+use super::note::Note;
+use super::view::detail::{self, EVENT_ID, Whole};
+use super::view::frame::Frame;
+use super::view::list::{self, Line, Sort, Wish};
+use super::view::{problem, tested};
+use super::{lead, show};
+use crate::cli;
+use crate::config::{Config, Destination};
+use crate::control::access::{Admin, Person};
+use crate::control::destinations::{Tested, find_for, tested_event};
+use crate::control::http::destinations::{begin_replay, rest, status_of};
+use crate::control::http::{Panel, Problem, Shared, off_the_thread, only_get, only_post};
+use crate::control::picture::Detail;
+use crate::control::status;
+use crate::probe::{self, Question, Report};
+use crate::runtime::clock;
+
+/// Their routes.
+pub(super) fn routes() -> Router<Arc<Panel>> {
+    let replay = get(ask_replay).post(replay).fallback(|| async { Problem::method("GET, HEAD, POST") });
+    Router::new()
+        .route("/", only_get(get(all)))
+        .route("/destinations/{destination}", only_get(get(one)))
+        .route("/destinations/{destination}/pause", only_post(post(pause)))
+        .route("/destinations/{destination}/resume", only_post(post(resume)))
+        .route("/destinations/{destination}/test", only_post(post(test)))
+        .route("/destinations/{destination}/replay", replay)
+}
+
+async fn all(State(panel): Shared, frame: Frame, query: Query) -> Response {
+    let config = panel.view.config();
+    let line = |status: status::DestinationStatus| {
+        // What is on its way out is shown to nobody who could do nothing about it.
+        let destination = find_for(&frame.person, &config, &status.name).ok()?;
+        Some(Line { status, tenants: destination.tenants.clone() })
+    };
+    let statuses = status::destinations(&panel.view, &panel.watch(), clock::now(), Detail::Plain);
+    let lines = statuses.into_iter().filter_map(line).collect();
+    let wish = Wish {
+        sort: Sort::named(&query.field("sort").unwrap_or_default()),
+        find: query.field("find").unwrap_or_default(),
+        page: query.field("page").and_then(|page| page.parse().ok()).unwrap_or(0),
+    };
+    show(&list::page(&frame, lines, &wish, config.buffer.window.0))
+}
+
+async fn one(State(panel): Shared, frame: Frame, Path(name): Path<String>) -> Result<Response, Problem> {
+    let config = panel.view.config();
+    let destination = find_for(&frame.person, &config, &name)?;
+    let whole = Whole {
+        status: status_of(&panel, &name)?,
+        settings: settings(&destination),
+        origin: origin(&config),
+        window_ms: config.buffer.window.0,
+        samples: Vec::new(),
+        query: search(&destination),
+        setup: cli::template::of(&destination, None),
+    };
+    Ok(show(&detail::page(&frame, &whole)))
+}
+
+/// What is set; what is absent and switches nothing on is left out.
+fn settings(destination: &Destination) -> Vec<(String, String)> {
+    let set = destination.settings().into_iter();
+    set.filter_map(|(key, value)| Some((key.to_owned(), value?))).filter(|(_, value)| !value.is_empty()).collect()
+}
+
+fn origin(config: &Config) -> String {
+    format!(
+        "Configured in {} or in a file of destinations.d beside it. They are changed there, and taken over by \
+         `scaidrive-siem reload`.",
+        config.file.display()
+    )
+}
+
+fn search(destination: &Destination) -> (String, String) {
+    let (query, ask) = probe::query(destination, EVENT_ID);
+    (query, ask.to_owned())
+}
+
+async fn pause(
+    State(panel): Shared,
+    frame: Frame,
+    Path(name): Path<String>,
+    Admin(person): Admin,
+) -> Result<Response, Problem> {
+    put_to_rest(panel, frame, name, person, true).await
+}
+
+async fn resume(
+    State(panel): Shared,
+    frame: Frame,
+    Path(name): Path<String>,
+    Admin(person): Admin,
+) -> Result<Response, Problem> {
+    put_to_rest(panel, frame, name, person, false).await
+}
+
+async fn put_to_rest(
+    panel: Arc<Panel>,
+    frame: Frame,
+    name: String,
+    person: Person,
+    rests: bool,
+) -> Result<Response, Problem> {
+    let paused = rest(panel, name, person, rests).await?;
+    let note = match (paused.is_changed, rests) {
+        (false, _) => Note::Unchanged,
+        (true, true) => Note::Paused,
+        (true, false) => Note::Resumed,
+    };
+    Ok(lead(&frame, &format!("/destinations/{}", paused.destination), note))
+}
+
+async fn test(
+    State(panel): Shared,
+    frame: Frame,
+    Path(name): Path<String>,
+    Admin(person): Admin,
+) -> Result<Response, Problem> {
+    let config = panel.view.config();
+    let question = Question {
+        destination: find_for(&person, &config, &name)?,
+        node: config.agent.node.clone(),
+        tenant: config.agent.tenant.clone(),
+        who: person.who.clone(),
+        lookup: |name| std::env::var(name).ok(),
+    };
+    let report =
+        off_the_thread(move || probe::probe_here(question).map_err(|problem| Problem::internal(&problem))).await?;
+    panel.hands.tell(tested_event(&person, &name, &what_came_of_it(&report)));
+    Ok(show(&tested::page(&frame, &report)))
+}
+
+fn what_came_of_it(report: &Report) -> Tested {
+    let failure = report.failure.as_ref();
+    Tested {
+        is_saved: true,
+        ok: report.ok,
+        stage: failure.map(|failure| failure.stage.name().to_owned()),
+        code: failure.map(|failure| failure.code.to_owned()),
+        event_id: report.event.as_ref().map(|event| event.event_id.clone()),
+    }
+}
+
+async fn ask_replay(
+    State(panel): Shared,
+    frame: Frame,
+    Path(name): Path<String>,
+    Admin(person): Admin,
+) -> Result<Response, Problem> {
+    find_for(&person, &panel.view.config(), &name)?;
+    Ok(show(&detail::ask_replay(&frame, &status_of(&panel, &name)?, None)))
+}
+
+async fn replay(
+    State(panel): Shared,
+    frame: Frame,
+    Path(name): Path<String>,
+    Admin(person): Admin,
+    form: Form,
+) -> Result<Response, Problem> {
+    find_for(&person, &panel.view.config(), &name)?;
+    let begun = match from(&form, clock::wall_ms()) {
+        Ok(from_ms) => begin_replay(&panel, &person, name.clone(), from_ms).await,
+        Err(problem) => Err(problem),
+    };
+    match begun {
+        Ok(replayed) => Ok(lead(&frame, &format!("/destinations/{}", replayed.destination), Note::ReplayBegun)),
+        // What was filled in wrongly is asked for again.
+        Err(wrong) if wrong.status == StatusCode::BAD_REQUEST => {
+            let page = detail::ask_replay(&frame, &status_of(&panel, &name)?, Some(&problem::told(&wrong)));
+            Ok((wrong.status, show(&page)).into_response())
+        }
+        Err(wrong) => Err(wrong),
+    }
+}
+
+/// From when on (ms since 1970) a form wishes events to be sent again; `None` for all that there are.
+fn from(form: &Form, now_ms: i64) -> Result<Option<i64>, Problem> {
+    let back = form.field("back").unwrap_or_default();
+    let text = match back.as_str() {
+        "all" => return Ok(None),
+        "from" => form.field("from").unwrap_or_default(),
+        back => back.to_owned(),
+    };
+    let bad = |what| Problem::new(StatusCode::BAD_REQUEST, what);
+    let wrong = |_| bad(format!("\"{text}\" is no moment")).advise("write it in UTC, like 2026-11-26T09:40:00Z");
+    cli::destination::from(text.trim(), now_ms).map(Some).map_err(wrong)
+}

@@ -1,0 +1,82 @@
+// What makes the page live: it fetches its own address every two seconds and puts what has changed in place. Everything
+// works without it.
+"use strict";
+(() => {
+  const EVERY_MS = 2000;
+  const GIVE_UP_MS = 10000;
+  const connection = document.getElementById("connection");
+  const places = [...document.querySelectorAll("[data-live]")];
+  const dates = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
+  const clock = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });
+  let lastAt = new Date();
+
+  // Moments in the reader's zone; UTC stays as the title.
+  const localise = (root) => {
+    for (const time of root.querySelectorAll("time[datetime]")) {
+      const at = new Date(time.dateTime);
+      if (time.title || Number.isNaN(at.getTime())) continue;
+      time.title = time.textContent;
+      time.textContent = dates.format(at);
+    }
+  };
+
+  // What finds an element again in what takes its place.
+  const mark = (element) => {
+    if (element.id) return "#" + CSS.escape(element.id);
+    const href = element.getAttribute("href");
+    return href ? `[href="${CSS.escape(href)}"]` : null;
+  };
+
+  const isSelected = (place) => {
+    const selection = document.getSelection();
+    return selection && !selection.isCollapsed && selection.containsNode(place, true);
+  };
+
+  // The server's text of each place, by which a change is seen.
+  const shown = new Map(places.map((place) => [place, place.innerHTML]));
+
+  const replace = (place, fresh) => {
+    if (!fresh || shown.get(place) === fresh.innerHTML || isSelected(place)) return;
+    shown.set(place, fresh.innerHTML);
+    const focused = document.activeElement;
+    const back = focused !== place && place.contains(focused) ? mark(focused) : null;
+    localise(fresh);
+    place.replaceChildren(...fresh.childNodes);
+    if (back) place.querySelector(back)?.focus({ preventScroll: true });
+  };
+
+  const refresh = async () => {
+    const reply = await fetch(location.href, {
+      headers: { "X-Fragment": "1" },
+      cache: "no-store",
+      redirect: "manual",
+      signal: AbortSignal.timeout(GIVE_UP_MS),
+    });
+    // The session is over, or what was shown is gone: the page itself says so.
+    if (reply.type === "opaqueredirect" || (reply.status >= 400 && reply.status < 500)) return location.reload();
+    if (!reply.ok) throw new Error(reply.statusText);
+    const fresh = new DOMParser().parseFromString(await reply.text(), "text/html");
+    for (const place of places) replace(place, fresh.getElementById(place.id));
+    lastAt = new Date();
+    if (connection.textContent) connection.textContent = "";
+  };
+
+  let isUnderWay = false;
+  const turn = async () => {
+    if (document.hidden || isUnderWay) return;
+    isUnderWay = true;
+    try {
+      await refresh();
+    } catch {
+      const words = `Connection lost, showing the state of ${clock.format(lastAt)}.`;
+      if (connection.textContent !== words) connection.textContent = words;
+    }
+    isUnderWay = false;
+  };
+
+  localise(document);
+  if (places.length > 0) {
+    setInterval(turn, EVERY_MS);
+    document.addEventListener("visibilitychange", turn);
+  }
+})();

@@ -1,0 +1,321 @@
+//! One destination: how it is, where its events are, what went wrong, what it was told, what can be done.
+
+use maud::{Markup, html};
+
+use super::chart::{self, Sample};
+use super::frame::{Frame, Place};
+use super::parts::{badge, fact, facts, headroom, replay, waiting};
+use super::words::{count, many, rate, size, span, time, time_or};
+use crate::control::status::{BooksStatus, DestinationStatus, RequestsStatus};
+
+/// What there is to know of a destination.
+#[derive(Clone, Debug)]
+pub(in crate::control::page) struct Whole {
+    /// How it is.
+    pub(in crate::control::page) status: DestinationStatus,
+    /// Every key with its value; where a secret is kept in place of the secret.
+    pub(in crate::control::page) settings: Vec<(String, String)>,
+    /// Where it is configured.
+    pub(in crate::control::page) origin: String,
+    /// How long the log holds an event.
+    pub(in crate::control::page) window_ms: u64,
+    /// The last hour.
+    pub(in crate::control::page) samples: Vec<Sample>,
+    /// What finds an event there, and where that is to be asked.
+    pub(in crate::control::page) query: (String, String),
+    /// What has to be set up there: JSON where something is needed, and what to say about it.
+    pub(in crate::control::page) setup: (Option<String>, Vec<String>),
+}
+
+/// The page.
+pub(in crate::control::page) fn page(frame: &Frame, whole: &Whole) -> Markup {
+    let name = &whole.status.name;
+    let middle = html! {
+        div #state data-live { (state(&whole.status)) }
+        @if frame.may_change() { (actions(frame, &whole.status)) }
+        section aria-labelledby="buffer" {
+            h2 #buffer { "Buffer" }
+            div #buffer-live data-live { (buffer(whole)) }
+        }
+        section aria-labelledby="rate" {
+            h2 #rate { "Last hour" }
+            div #rate-live data-live { (chart::rates(&whole.samples, frame.now_ms)) }
+        }
+        section aria-labelledby="books" {
+            h2 #books { "Books" }
+            div #books-live data-live { (books(&whole.status.books)) (requests(&whole.status.requests)) }
+        }
+        section aria-labelledby="refused" {
+            h2 #refused { "Dead letters" }
+            div #refused-live data-live { (dead_letters(frame, &whole.status)) }
+        }
+        section aria-labelledby="search" {
+            h2 #search { "Find its events there" }
+            (search(whole))
+        }
+        section aria-labelledby="settings" {
+            h2 #settings { "Settings" }
+            (settings(whole))
+        }
+    };
+    frame.page(Place::Elsewhere, name, &middle)
+}
+
+fn state(status: &DestinationStatus) -> Markup {
+    html! {
+        p.lead aria-live="polite" {
+            (badge(&status.state)) " " (status.cause)
+            @if let Some(since) = status.since_ms { ", since " (time(since)) }
+            "."
+        }
+        @if let Some(last) = &status.replay { p { "Sent again. " (replay(last)) "." } }
+        @if !status.redacted.is_empty() { p { "Goes out with " (status.redacted.join(", ")) "." } }
+    }
+}
+
+fn actions(frame: &Frame, status: &DestinationStatus) -> Markup {
+    let path = |action: &str| format!("/destinations/{}/{action}", status.name);
+    html! {
+        div.actions role="group" aria-label="Actions" {
+            (frame.button(&path("test"), "Test"))
+            @if status.pause.is_some() { (frame.button(&path("resume"), "Resume")) }
+            @else { (frame.button(&path("pause"), "Pause")) }
+            a.button href=(frame.link(&path("replay"))) { "Send again …" }
+        }
+    }
+}
+
+fn buffer(whole: &Whole) -> Markup {
+    let status = &whole.status;
+    let (events, bytes) = waiting(status);
+    let waits = html! { (many(events, "event", "events")) @if let Some(bytes) = bytes { ", about " (size(bytes)) } };
+    let latency = &status.latency;
+    let took = html! {
+        @if latency.count == 0 { "nothing was accepted yet" }
+        @else {
+            "half within " (span(latency.p50_ms)) ", 99 of 100 within " (span(latency.p99_ms)) ", the longest "
+            (span(latency.max_ms)) " (" (many(latency.count, "event", "events")) ")"
+        }
+    };
+    let error = html! { @match &status.last_failure {
+        Some(failure) => { (time(failure.at_ms)) ": " (failure.what) },
+        None => { "none" },
+    } };
+    facts(&[
+        ("Type", fact(&status.kind)),
+        ("Window", headroom(status, whole.window_ms)),
+        ("Waiting", waits),
+        (
+            "Oldest waiting event",
+            fact(if events == 0 { "none".to_owned() } else { format!("{} old", span(status.lag_ms)) }),
+        ),
+        ("Rate over 60 s", fact(rate(status.events_per_second))),
+        ("From accepted here to accepted there", took),
+        ("Last success", time_or(status.last_success_ms, "none yet")),
+        ("Last error", error),
+    ])
+}
+
+/// The books with their sum, so that anybody can check it.
+fn books(books: &BooksStatus) -> Markup {
+    let lines = [
+        ("accepted there", books.delivered),
+        ("refused there and kept as dead letters", books.dead_lettered),
+        ("given up, because the log could not hold them longer", books.overflowed),
+        ("written off", books.abandoned),
+        ("waiting or under way", books.in_hand),
+    ];
+    html! {
+        table {
+            caption { "Where the events are that it was to get" }
+            thead { tr { th scope="col" { "What" } th.number scope="col" { "Events" } } }
+            tbody {
+                tr { th scope="row" { "looked at, in its tenants" } td.number { (count(books.judged)) } }
+                tr { th scope="row" { "not wanted by its filter" } td.number { (count(books.filtered)) } }
+                tr { th scope="row" { "wanted" } td.number { (count(books.selected)) } }
+                @for (what, events) in lines { tr { th scope="row" { "– " (what) } td.number { (count(events)) } } }
+            }
+        }
+        p {
+            @if books.difference == 0 { span.badge.good { "balances" } " Wanted is the sum of what follows it." }
+            @else {
+                span.badge.bad { "out by " (count(books.difference)) }
+                " Wanted is not the sum of what follows it: report this as a fault of the agent."
+            }
+        }
+    }
+}
+
+fn requests(requests: &RequestsStatus) -> Markup {
+    html! {
+        p {
+            "Requests: " (count(requests.accepted)) " accepted, " (count(requests.refused)) " refused, "
+            (count(requests.failed)) " without a useful answer, " (count(requests.under_way)) " under way"
+            @if requests.slow_downs > 0 { "; " (many(requests.slow_downs, "answer", "answers")) " asked for fewer" }
+            "."
+        }
+    }
+}
+
+fn dead_letters(frame: &Frame, status: &DestinationStatus) -> Markup {
+    html! { p {
+        @match &status.dead_letters {
+            None => { "The store is busy at the moment." },
+            Some(store) if store.events == 0 => { "None: it has taken every event so far, or they were sent again since." },
+            Some(store) => {
+                a href=(frame.link(&format!("/deadletters/{}", status.name))) { (many(store.events, "dead letter", "dead letters")) }
+                ", " (size(store.bytes)) " of " (size(store.max_bytes)) "."
+            },
+        }
+    } }
+}
+
+fn search(whole: &Whole) -> Markup {
+    let (query, ask) = &whole.query;
+    let (template, hints) = &whole.setup;
+    html! {
+        p { "One event, with its " code { "event_id" } " in place of " code { (EVENT_ID) } ":" }
+        pre tabindex="0" { code { (query) } }
+        p { "Ask: " (ask) "." }
+        @if template.is_some() || !hints.is_empty() {
+            details {
+                summary { "What has to be set up there" }
+                ul { @for hint in hints { li { (hint.trim()) } } }
+                @if let Some(template) = template { pre tabindex="0" { code { (template) } } }
+            }
+        }
+    }
+}
+
+fn settings(whole: &Whole) -> Markup {
+    html! {
+        p { (whole.origin) }
+        div.wide tabindex="0" role="region" aria-label="Settings" { table {
+            caption { "Every key with its value; of a secret, where it is kept" }
+            thead { tr { th scope="col" { "Key" } th scope="col" { "Value" } } }
+            tbody { @for (key, value) in &whole.settings { tr { th scope="row" { code { (key) } } td { (value) } } } }
+        } }
+    }
+}
+
+/// From when on a destination is to be sent events again.
+pub(in crate::control::page) fn ask_replay(
+    frame: &Frame,
+    status: &DestinationStatus,
+    problem: Option<&Markup>,
+) -> Markup {
+    let name = &status.name;
+    let inside = html! {
+        fieldset {
+            legend { "What was accepted since" }
+            @for (value, words) in BACK {
+                label.choice { input type="radio" name="back" value=(value) checked[*value == "1h"]; " " (words) }
+            }
+            label.choice { input type="radio" name="back" value="from"; " a moment (UTC), like 2026-11-26T09:40:00Z" }
+            input type="text" name="from" aria-label="The moment, in UTC" autocomplete="off" placeholder="2026-11-26T09:40:00Z";
+        }
+        button type="submit" { "Send again" }
+        " " a href=(frame.link(&format!("/destinations/{name}"))) { "Leave it" }
+    };
+    frame.page(Place::Elsewhere, &format!("Send events to {name} again"), &html! {
+        @if let Some(problem) = problem { (problem) }
+        p {
+            "Events that the log still holds are sent again under the numbers they have, behind the live ones. Whoever counts "
+            "by these numbers counts none twice; a search that does not will find them twice."
+        }
+        (frame.form(&format!("/destinations/{name}/replay"), &inside))
+    })
+}
+
+/// How far back a replay may reach without naming a moment.
+const BACK: &[(&str, &str)] = &[
+    ("10m", "10 minutes ago"),
+    ("1h", "an hour ago"),
+    ("1d", "a day ago"),
+    ("all", "ever, as far as the log reaches"),
+];
+/// What stands for an event's id in a query.
+pub(in crate::control::page) const EVENT_ID: &str = "EVENT_ID";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::access::Role;
+    use crate::control::page::view::tests::{assert_strict, frame, status};
+    use crate::control::status::{DeadLettersStatus, FailureStatus};
+
+    fn whole() -> Whole {
+        Whole {
+            status: status("splunk", "active"),
+            settings: vec![("url".to_owned(), "https://siem.example".to_owned())],
+            origin: "Configured in a file.".to_owned(),
+            window_ms: 1_800_000,
+            samples: Vec::new(),
+            query: ("event_id=EVENT_ID".to_owned(), "Splunk".to_owned()),
+            setup: (None, Vec::new()),
+        }
+    }
+
+    fn text(role: Role, whole: &Whole) -> String {
+        let page = page(&frame(role), whole);
+        assert_strict(&page);
+        page.into_string()
+    }
+
+    #[test]
+    fn who_may_look_only_sees_no_buttons() {
+        let shown = text(Role::Viewer, &whole());
+        assert!(!shown.contains("<form") && !shown.contains("<button"), "{shown}");
+        let shown = text(Role::Admin, &whole());
+        assert!(shown.contains("/destinations/splunk/pause") && !shown.contains("/destinations/splunk/resume"));
+    }
+
+    #[test]
+    fn what_is_paused_can_be_resumed() {
+        let mut whole = whole();
+        whole.status.pause = Some(crate::node::Pause { who: "uid 0".to_owned(), since_ms: 0 });
+        let shown = text(Role::Admin, &whole);
+        assert!(shown.contains("/destinations/splunk/resume") && !shown.contains("/destinations/splunk/pause"));
+    }
+
+    #[test]
+    fn books_show_their_sum_and_say_when_it_is_out() {
+        let mut whole = whole();
+        (whole.status.books.judged, whole.status.books.selected) = (1_500, 1_234);
+        let shown = text(Role::Admin, &whole);
+        assert!(shown.contains(">1,234</td>") && shown.contains("balances"), "{shown}");
+        whole.status.books.difference = 2;
+        assert!(text(Role::Admin, &whole).contains("out by 2"));
+    }
+
+    #[test]
+    fn what_others_worded_is_escaped() {
+        let mut whole = whole();
+        whole.status.cause = "<b>cause".to_owned();
+        whole.status.last_failure = Some(FailureStatus { at_ms: 0, what: "<script>x".to_owned() });
+        whole.settings = vec![("host".to_owned(), "<img>".to_owned())];
+        whole.setup = (Some("{\"a\":\"<i>\"}".to_owned()), vec!["<u>".to_owned()]);
+        let shown = text(Role::Admin, &whole);
+        for raw in ["<b>", "<script>x", "<img>", "<i>", "<u>"] {
+            assert!(!shown.contains(raw), "{raw} in {shown}");
+        }
+    }
+
+    #[test]
+    fn dead_letters_are_led_to_where_there_are_any() {
+        let mut whole = whole();
+        whole.status.dead_letters = Some(DeadLettersStatus { events: 0, bytes: 0, max_bytes: 1 << 20 });
+        assert!(text(Role::Viewer, &whole).contains("None: it has taken every event"));
+        whole.status.dead_letters = Some(DeadLettersStatus { events: 1, bytes: 1_024, max_bytes: 1 << 20 });
+        let shown = text(Role::Viewer, &whole);
+        assert!(shown.contains("href=\"/deadletters/splunk\">1 dead letter</a>, 1.0 KiB of 1.0 MiB."), "{shown}");
+    }
+
+    #[test]
+    fn a_replay_is_asked_for_with_a_moment_or_a_span() {
+        let page = ask_replay(&frame(Role::Admin), &status("splunk", "active"), None);
+        assert_strict(&page);
+        let shown = page.into_string();
+        assert!(shown.contains("action=\"/destinations/splunk/replay\"") && shown.contains("name=\"from\""), "{shown}");
+    }
+}

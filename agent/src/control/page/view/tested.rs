@@ -1,0 +1,103 @@
+//! What a test found, stage by stage.
+
+use maud::{Markup, html};
+
+use super::frame::{Frame, Place};
+use super::words::span;
+use crate::probe::{Report, StageReport, StageState};
+
+/// The page of a destination that is in use.
+pub(in crate::control::page) fn page(frame: &Frame, report: &Report) -> Markup {
+    let back = format!("/destinations/{}", report.destination);
+    frame.page(
+        Place::Elsewhere,
+        &format!("Test of {}", report.destination),
+        &html! {
+            (told(report))
+            div.actions role="group" aria-label="Actions" {
+                (frame.button(&format!("{back}/test"), "Test again"))
+                a.button href=(frame.link(&back)) { "Back to " (report.destination) }
+            }
+        },
+    )
+}
+
+/// The same, beside something else.
+pub(in crate::control::page) fn told(report: &Report) -> Markup {
+    html! {
+        p.lead role="status" {
+            @if report.ok { span.badge.good { "works" } " The test event was sent to " (report.address) " in " (span(report.took_ms)) "." }
+            @else { span.badge.bad { "fails" } " The test of " (report.address) " ended after " (span(report.took_ms)) "." }
+        }
+        @if let Some(failure) = &report.failure {
+            div.problem role="alert" {
+                p { "At the stage " strong { (failure.stage.name()) } ": " (failure.cause) "." }
+                p { "What to do: " (failure.remedy) "." }
+                @if let Some(said) = &failure.said { p { "Said: " q { (said) } } }
+            }
+        }
+        table {
+            caption { "The way of the test event" }
+            thead { tr { th scope="col" { "Stage" } th scope="col" { "Result" } th.number scope="col" { "Took" } th scope="col" { "Note" } } }
+            tbody { @for stage in &report.stages { (row(stage)) } }
+        }
+        @for warning in &report.warnings { p.warning { (warning.what) ". " (warning.remedy) "." } }
+        @if let Some(event) = &report.event {
+            h2 { "Find the test event" }
+            p { "It is marked " code { "action = " (event.action) } " and has the id " code { (event.event_id) } "." }
+            pre tabindex="0" { code { (event.query) } }
+            p { "Ask: " (event.ask) "." }
+        }
+    }
+}
+
+fn row(stage: &StageReport) -> Markup {
+    let (class, word) = match stage.state {
+        StageState::Ok => ("good", "well"),
+        StageState::Failed => ("bad", "failed"),
+        StageState::Skipped => ("calm", "left out"),
+    };
+    html! {
+        tr {
+            th scope="row" { (stage.stage.name()) }
+            td { span class={ "badge " (class) } { (word) } }
+            td.number { @if let Some(took) = stage.took_ms { (span(took)) } }
+            td { (stage.note.as_deref().unwrap_or_default()) }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::access::Role;
+    use crate::control::page::view::tests::{assert_strict, frame};
+    use crate::probe::{Failure, Stage};
+
+    #[test]
+    fn a_failing_test_names_the_stage_the_cause_and_what_to_do() {
+        let stage = |stage, state| StageReport { stage, state, took_ms: Some(12), note: Some("<i>".to_owned()) };
+        let report = Report {
+            destination: "splunk".to_owned(),
+            kind: "splunk_hec".to_owned(),
+            address: "https://siem.example".to_owned(),
+            ok: false,
+            stages: vec![stage(Stage::Resolve, StageState::Ok), stage(Stage::Connect, StageState::Failed)],
+            failure: Some(Failure {
+                stage: Stage::Connect,
+                code: "refused",
+                cause: "nobody listens there".to_owned(),
+                remedy: "start it".to_owned(),
+                said: Some("<script>".to_owned()),
+            }),
+            warnings: Vec::new(),
+            event: None,
+            took_ms: 30,
+        };
+        let page = page(&frame(Role::Admin), &report);
+        assert_strict(&page);
+        let text = page.into_string();
+        assert!(text.contains("At the stage <strong>connect</strong>: nobody listens there."), "{text}");
+        assert!(text.contains("What to do: start it.") && text.contains("&lt;script&gt;") && text.contains("12 ms"));
+    }
+}

@@ -1,0 +1,124 @@
+//! What a shard says about the agent: as events in its log, and in the chronicle.
+//!
+//! An own event belongs to the tenant of the destination that it is about where that has exactly one, and to the agent's
+//! own tenant otherwise. Notices of losses are in the chronicle alone: in the log those of one destination that is down
+//! would be lost by the next, and be a loss to tell of.
+
+use std::ops::Range;
+
+use scaidrive_codecs::own::{Envelope, IntakeChanged, LogDamaged, OwnEvent};
+use scaidrive_codecs::{Event, Index};
+use scaidrive_wal::{Log, Seq};
+
+use super::door::NoRoom;
+use super::intake::{Intake, Moment};
+use super::{Chance, Place, Shard};
+use crate::delivery::outlet::FLAG_OWN;
+use crate::stream::announce::Announcement;
+use crate::stream::tell::{Names, id_text};
+
+impl Shard {
+    /// Says something about the agent itself.
+    pub fn tell(&self, event: OwnEvent) {
+        let id = format!("siem_{:016x}{:016x}", self.runtime.entropy(), self.runtime.entropy());
+        let line = self.line(&event, &id);
+        self.chronicle.note(line.clone());
+        let mut waiting = self.own_waiting.borrow_mut();
+        if waiting.len() < OWN_WAITING_MAX {
+            waiting.push(line);
+        }
+    }
+
+    fn line(&self, event: &OwnEvent, event_id: &str) -> Vec<u8> {
+        let plan = self.plan.borrow();
+        let about = event.destination();
+        let about = about.and_then(|name| plan.destinations.iter().find(|planned| planned.destination.name == name));
+        let tenant = about.and_then(|planned| planned.destination.scope.only_tenant());
+        event.to_json(&Envelope {
+            event_id,
+            timestamp_ms: self.runtime.wall_ms(),
+            tenant_id: tenant.unwrap_or(&self.identity.tenant),
+            node: &self.identity.node,
+        })
+    }
+
+    /// Appends what waits for room in the log.
+    pub(super) fn append_own(&self, log: &mut Log, intake: &mut Intake, moment: Moment) {
+        let lines = self.own_waiting.take();
+        for line in lines {
+            let Ok(index) = scaidrive_codecs::index(&line) else { continue };
+            if self.append_one(log, intake, moment, &line, &index).is_err() {
+                self.own_waiting.borrow_mut().push(line);
+            }
+        }
+    }
+
+    fn append_one(
+        &self,
+        log: &mut Log,
+        intake: &mut Intake,
+        moment: Moment,
+        raw: &[u8],
+        index: &Index,
+    ) -> Result<(), NoRoom> {
+        let hash = Event::new(raw, index).tenant_hash();
+        intake.append(log, moment, raw, index, hash, FLAG_OWN)?;
+        intake.end_group(log, Box::new(|_| {}));
+        Ok(())
+    }
+
+    /// Notes what a stream has lost, when it is time to; `is_last` says that nobody will ask again.
+    pub(super) fn overhear(&self, place: &Place, is_last: bool) {
+        let notices = place.outlet.borrow_mut().overhear(is_last, self.runtime.now(), &mut Chance(&*self.runtime));
+        if notices.is_empty() {
+            return;
+        }
+        let outlet = place.outlet.borrow();
+        let stream = |epoch: &[u8; 16]| outlet.stream().of_epoch(*epoch);
+        let names = Names { destination: &place.destination.name, shard: self.id.0, stream: &stream };
+        for notice in &notices {
+            let event = Announcement::Gap(notice).to_own(&names);
+            self.chronicle.note(self.line(&event, &id_text(&notice.id)));
+        }
+    }
+
+    /// Says when producers have to wait because there is no room, and when they need not any more.
+    pub(super) fn tell_intake(&self) {
+        let why = self.intake.borrow().why_no_room().map(str::to_owned);
+        if self.is_accepting.replace(why.is_none()) == why.is_none() {
+            return;
+        }
+        match &why {
+            Some(why) => tracing::error!(shard = self.id.0, "no events are taken: {why}"),
+            None => tracing::info!(shard = self.id.0, "events are taken again"),
+        }
+        self.tell(OwnEvent::IntakeChanged(IntakeChanged {
+            shard: self.id.0,
+            accepting: why.is_none(),
+            cause: why.unwrap_or_else(|| String::from("there is room again")),
+        }));
+    }
+
+    pub(super) fn tell_damage(&self, missing: &Range<Seq>) {
+        if self.told_damage.iter().any(|told| told.start < missing.end && missing.start < told.end) {
+            return;
+        }
+        tracing::error!(
+            shard = self.id.0,
+            "records {} to {} of the log are damaged",
+            missing.start.get(),
+            missing.end.get()
+        );
+        self.tell(OwnEvent::LogDamaged(LogDamaged {
+            shard: self.id.0,
+            segment: String::new(),
+            bytes: 0,
+            from_seq: missing.start.get(),
+            end_seq: Some(missing.end.get()),
+            found_while: String::from("reading"),
+        }));
+    }
+}
+
+/// Own events that wait for room in the log.
+const OWN_WAITING_MAX: usize = 256;

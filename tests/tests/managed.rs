@@ -1,0 +1,195 @@
+//! Destinations made over the API: they come, change and go while others run, they outlive a restart, and nobody is told
+//! their secrets.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use scaidrive_tests::agent_process::Agent;
+use scaidrive_tests::generator::Workload;
+use scaidrive_tests::hec::{Fate, Hec, TOKEN, reply};
+use scaidrive_tests::http::{HttpReply, request_on_socket};
+use scaidrive_tests::scenario::{PATIENCE, write};
+use scaidrive_tests::syslog::{Framing, Sink};
+use scaidrive_tests::wait::wait_until;
+use serde_json::{Value, json};
+
+/// A secret that stands nowhere but where it belongs.
+const PLANTED: &str = "planted-4c1f6d0e-secret";
+
+fn ask(agent: &Agent, method: &str, path: &str, headers: &[(&str, &str)], body: &Value) -> HttpReply {
+    let body = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
+    request_on_socket(&agent.config.admin_socket, method, path, headers, &body).expect("the agent answers")
+}
+
+#[track_caller]
+fn done(reply: &HttpReply, status: u16) -> Value {
+    assert_eq!(reply.status, status, "{}", reply.text());
+    serde_json::from_slice(&reply.body).unwrap_or(Value::Null)
+}
+
+const ANY: &[(&str, &str)] = &[("If-Match", "*")];
+
+fn syslog(name: &str, sink: &Sink) -> Value {
+    let address = sink.address();
+    json!({"name": name, "type": "syslog", "transport": "tcp", "host": address.ip().to_string(), "port": address.port(),
+           "filter": {"actions": ["file.*"]}})
+}
+
+fn hec(name: &str, hec: &Hec, token: &str) -> Value {
+    json!({"name": name, "type": "splunk_hec", "url": hec.url(), "token": {"value": token}})
+}
+
+#[test]
+fn one_of_fifty_is_changed_and_the_others_keep_their_connections_and_their_counters() {
+    let sink = Sink::start(Framing::OctetCounting, None, false);
+    let mut agent = Agent::new();
+    agent.start();
+    let all: Vec<Value> = (0..50).map(|number| syslog(&format!("s{number}"), &sink)).collect();
+    let set = json!({"destinations": all});
+    let dry = done(&ask(&agent, "PUT", "/v1/destinations?dry_run=true", &[], &set), 200);
+    assert_eq!(dry["created"].as_array().map(Vec::len), Some(50));
+    let made = ask(&agent, "PUT", "/v1/destinations", &[], &set);
+    assert_eq!(done(&made, 200), dry, "a dry run says what comes of it, and does nothing");
+    let again = ask(&agent, "PUT", "/v1/destinations", &[("If-Match", made.header("etag").unwrap())], &set);
+    assert_eq!(done(&again, 200), json!({"created": [], "changed": [], "deleted": [], "warnings": []}));
+    write(&agent, Workload::new(1, 5, 100));
+    let delivered = |name: &str| agent.metric("destination_delivered_total", &[("destination", name)]);
+    wait_until("all have their events", PATIENCE, || (0..50).all(|number| delivered(&format!("s{number}")) >= 100.0));
+    let (connections, before) = (sink.connection_count(), (delivered("s7"), delivered("s8")));
+
+    let shown = ask(&agent, "GET", "/v1/destinations/s7", &[], &Value::Null);
+    let tag = shown.header("etag").unwrap().to_owned();
+    let mut settings = done(&shown, 200)["settings_json"].clone();
+    settings["batch"] = json!({"linger": "10ms"});
+    let unseen = ask(&agent, "PUT", "/v1/destinations/s7", &[], &settings);
+    assert_eq!(unseen.status, 428);
+    let changed = ask(&agent, "PUT", "/v1/destinations/s7", &[("If-Match", &tag)], &settings);
+    assert_eq!(done(&changed, 200)["changed"], json!(["s7"]));
+    let stale = ask(&agent, "PUT", "/v1/destinations/s7", &[("If-Match", &tag)], &settings);
+    assert_eq!(stale.status, 412);
+    settings["batch"]["linger"] = json!("10 parsecs");
+    let refused = done(&ask(&agent, "PUT", "/v1/destinations/s7", ANY, &settings), 422);
+    assert_eq!(
+        (&refused["errors"][0]["key"], &refused["errors"][0]["destination"]),
+        (&json!("batch.linger"), &json!("s7"))
+    );
+
+    write(&agent, Workload::new(2, 5, 100));
+    wait_until("all have the new ones too", PATIENCE, || {
+        (0..50).all(|number| delivered(&format!("s{number}")) >= 200.0 || number == 7)
+    });
+    assert!(delivered("s8") >= before.1 + 100.0, "counters go on");
+    wait_until("the changed one goes on", PATIENCE, || delivered("s7") >= 100.0);
+    let opened = sink.connection_count() - connections;
+    assert!(opened <= 1, "{opened} connections were opened because one destination was changed");
+    assert!(agent.said().matches("\"s7\" changed: batch.linger from 1s to 10ms").count() == 1, "{}", agent.said());
+    agent.assert_books_balance();
+}
+
+#[test]
+fn a_destination_is_made_tested_changed_and_deleted_and_outlives_a_restart() {
+    let (receiver, other) = (Hec::plain(), Hec::plain());
+    let mut agent = Agent::with_hec(&other);
+    let tested = done(&ask(&agent, "POST", "/v1/destinations/test", &[], &hec("new", &receiver, TOKEN)), 200);
+    assert_eq!(tested["ok"], true, "{tested}");
+    let wrong = done(&ask(&agent, "POST", "/v1/destinations/test", &[], &hec("new", &receiver, PLANTED)), 200);
+    assert_eq!((&wrong["ok"], &wrong["failure"]["stage"]), (&json!(false), &json!("authentication")), "{wrong}");
+    done(&ask(&agent, "POST", "/v1/destinations/check", &[], &hec("new", &receiver, TOKEN)), 200);
+    let unknown = ask(&agent, "GET", "/v1/destinations/new", &[], &Value::Null);
+    assert_eq!(unknown.status, 404, "neither a test nor a check makes anything");
+
+    let made = ask(&agent, "POST", "/v1/destinations", &[], &hec("new", &receiver, TOKEN));
+    done(&made, 201);
+    assert_eq!(made.header("location"), Some("/v1/destinations/new"));
+    done(&ask(&agent, "POST", "/v1/destinations", &[], &hec("new", &receiver, TOKEN)), 422);
+    done(&ask(&agent, "PUT", "/v1/destinations/hec", ANY, &hec("hec", &receiver, TOKEN)), 409);
+    let ledger = write(&agent, Workload::new(1, 5, 200));
+    receiver.wait_distinct(ledger.len(), PATIENCE);
+    agent.restart();
+    let saved = done(&ask(&agent, "POST", "/v1/destinations/new/test", &[], &Value::Null), 200);
+    assert_eq!(saved["ok"], true, "{saved}");
+
+    // Renamed without its secret: it is the same destination, and goes on with the secret it has.
+    let renamed = json!({"name": "renamed", "type": "splunk_hec", "url": receiver.url()});
+    done(&ask(&agent, "PUT", "/v1/destinations/new", ANY, &renamed), 200);
+    let ledger = write(&agent, Workload::new(2, 5, 200));
+    receiver.wait_distinct(200 + ledger.len(), PATIENCE);
+    assert_eq!(
+        done(&ask(&agent, "GET", "/v1/destinations/renamed/settings", &[], &Value::Null), 200)["secrets"],
+        json!(["token"])
+    );
+    done(&ask(&agent, "DELETE", "/v1/destinations/renamed", ANY, &Value::Null), 200);
+    assert_eq!(ask(&agent, "GET", "/v1/destinations/renamed", &[], &Value::Null).status, 404);
+    assert_eq!(files_below(&agent.config.state_dir.join("secrets")), 0, "secrets go with their destination");
+    let trail =
+        |what: &str| other.arrivals().list.iter().any(|arrival| String::from_utf8_lossy(&arrival.event).contains(what));
+    wait_until("the audit trail has all of it", PATIENCE, || {
+        ["destination.create", "destination.change", "destination.delete", "destination.test"]
+            .iter()
+            .all(|what| trail(what))
+    });
+    agent.assert_books_balance();
+}
+
+#[test]
+fn no_secret_of_the_api_is_ever_written_or_answered() {
+    let receiver = Hec::plain();
+    let mut agent = Agent::with_hec(&receiver);
+    let mut answers = Vec::new();
+    let mut said = |reply: HttpReply| answers.push(format!("{:?} {}", reply.headers, reply.text()));
+    // A receiver that repeats what it was sent, and one that refuses it.
+    receiver.next_fates(&[Fate::Refuse(reply(400, 6, PLANTED))]);
+    said(ask(&agent, "POST", "/v1/destinations/test", &[], &hec("planted", &receiver, PLANTED)));
+    said(ask(&agent, "POST", "/v1/destinations", &[], &hec("planted", &receiver, PLANTED)));
+    let mut bad = hec("planted", &receiver, PLANTED);
+    bad["token"] = json!(PLANTED);
+    said(ask(&agent, "PUT", "/v1/destinations/planted", ANY, &bad));
+    bad["token"] = json!({"value": PLANTED, "file": PLANTED});
+    said(ask(&agent, "PUT", "/v1/destinations/planted", ANY, &bad));
+    bad["token"] = json!({"value": format!("two\n{PLANTED}")});
+    said(ask(&agent, "PUT", "/v1/destinations/planted", ANY, &bad));
+    write(&agent, Workload::new(1, 5, 100));
+    wait_until("the wrong token is noticed", PATIENCE, || agent.state_of("planted") == "auth_hold");
+    for path in ["/v1/destinations", "/v1/destinations/planted", "/v1/destinations/planted/settings", "/v1/status"] {
+        said(ask(&agent, "GET", path, &[], &Value::Null));
+    }
+    said(ask(&agent, "POST", "/v1/check", &[], &Value::Null));
+    said(ask(&agent, "POST", "/v1/destinations/planted/test", &[], &Value::Null));
+    let mut second = hec("planted", &receiver, &format!("{PLANTED}-2"));
+    second["batch"] = json!({"max_events": 7});
+    said(ask(&agent, "PUT", "/v1/destinations/planted", ANY, &second));
+    agent.restart();
+    said(ask(&agent, "DELETE", "/v1/destinations/planted", ANY, &Value::Null));
+    let told = |what: &str| {
+        receiver.arrivals().list.iter().any(|arrival| String::from_utf8_lossy(&arrival.event).contains(what))
+    };
+    wait_until("the trail is complete", Duration::from_secs(30), || told("destination.delete"));
+    let everything = answers.join("\n");
+    assert!(
+        everything.contains("planted") && !everything.contains(PLANTED),
+        "an answer holds the secret: {everything}"
+    );
+    assert!(!told(PLANTED), "an event holds the secret");
+    agent.stop();
+    for path in all_files(agent.dir()) {
+        let bytes = fs::read(&path).unwrap_or_default();
+        let found = bytes.windows(PLANTED.len()).any(|window| window == PLANTED.as_bytes());
+        assert!(!found, "{} holds the secret", path.display());
+    }
+}
+
+fn all_files(folder: &Path) -> Vec<std::path::PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries
+        .flat_map(|entry| match entry.file_type() {
+            Ok(kind) if kind.is_dir() => all_files(&entry.path()),
+            Ok(kind) if kind.is_file() => vec![entry.path()],
+            _ => Vec::new(),
+        })
+        .collect()
+}
+
+fn files_below(folder: &Path) -> usize {
+    all_files(folder).len()
+}

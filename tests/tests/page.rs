@@ -1,0 +1,192 @@
+//! The page, as a browser without scripts sees it: forms do their job, and what others worded stays text.
+
+use scaidrive_tests::agent_process::Agent;
+use scaidrive_tests::browser::Browser;
+use scaidrive_tests::generator::{Key, Workload, event_line};
+use scaidrive_tests::hec::{Fault, Hec, Predicate, reply};
+use scaidrive_tests::scenario::{ONLY_GENERATED, PATIENCE, write};
+use scaidrive_tests::wait::{wait_for, wait_until};
+
+const SCRIPT: &str = "<script>alert(1)</script>";
+const SCRIPT_AS_TEXT: &str = "&lt;script&gt;alert(1)&lt;/script&gt;";
+const EVENTS: u32 = 40;
+
+/// A started agent with one destination, and a browser at it.
+fn agent_and_browser(hec: &Hec) -> (Agent, Browser) {
+    let mut agent = Agent::new();
+    agent.add_hec("hec", hec).set("filter", ONLY_GENERATED);
+    agent.start();
+    let browser = Browser::at(&agent.config.admin_socket);
+    (agent, browser)
+}
+
+/// Waits until the page at `path` holds all of `words`, and returns it.
+#[track_caller]
+fn wait_page(browser: &Browser, path: &str, words: &[&str]) -> String {
+    wait_for(&format!("{path} says {words:?}"), PATIENCE, || {
+        let page = browser.open(path);
+        words.iter().all(|word| page.contains(word)).then_some(page)
+    })
+}
+
+#[test]
+fn without_a_destination_the_page_says_what_to_do() {
+    let mut agent = Agent::new();
+    agent.start();
+    let page = Browser::at(&agent.config.admin_socket).open("/");
+    assert!(page.contains("events are taken in, kept for the window, and sent nowhere"), "{page}");
+}
+
+#[test]
+fn a_destination_is_watched_paused_resumed_tested_and_sent_events_again_through_plain_forms() {
+    let hec = Hec::plain();
+    let (agent, browser) = agent_and_browser(&hec);
+    write(&agent, Workload::new(1, 5, 300));
+    hec.wait_distinct(300, PATIENCE);
+    wait_page(&browser, "/", &["1 destination, none needs attention", ">hec</a>", "badge good\">active<"]);
+    let page = wait_page(&browser, "/destinations/hec", &["<td class=\"number\">300</td>", "balances", "half within"]);
+    for part in ["index=&quot;*&quot;", "EVENT_ID", "<code>tenants</code>", "/destinations/hec/pause"] {
+        assert!(page.contains(part), "{part}: {page}");
+    }
+    assert!(!page.contains(scaidrive_tests::hec::TOKEN), "a secret is never shown");
+
+    let page = browser.send_and_follow("/destinations/hec/pause", &[]);
+    assert!(
+        page.contains("Paused: nothing is sent until it is resumed") && page.contains("uid 0 has paused it"),
+        "{page}"
+    );
+    assert!(page.contains("/destinations/hec/resume") && !page.contains("/destinations/hec/pause"));
+    assert_eq!(agent.state_of("hec"), "paused");
+    let page = browser.send_and_follow("/destinations/hec/pause", &[]);
+    assert!(page.contains("It was so already"));
+    assert!(browser.send_and_follow("/destinations/hec/resume", &[]).contains("Resumed"));
+    agent.wait_state("hec", "active", PATIENCE);
+
+    let tested = browser.send("/destinations/hec/test", &[]);
+    assert_eq!(tested.status, 200);
+    let tested = tested.text();
+    assert!(tested.contains("badge good\">works<") && tested.contains("evt_test_"), "{tested}");
+
+    for (back, from, words) in
+        [("from", "yesterday", "is no moment"), ("from", "2999-01-01T00:00:00Z", "has not come yet")]
+    {
+        let again = browser.send("/destinations/hec/replay", &[("back", back), ("from", from)]);
+        assert_eq!(again.status, 400);
+        assert!(again.text().contains(words) && again.text().contains("<fieldset>"), "{}", again.text());
+    }
+    assert!(browser.open("/destinations/hec/replay").contains("Send events to hec again"));
+    let page = browser.send_and_follow("/destinations/hec/replay", &[("back", "1h")]);
+    assert!(page.contains("The replay has begun"));
+    wait_page(&browser, "/destinations/hec", &["Sent again.", "over; 300 accepted"]);
+    agent.assert_books_balance();
+}
+
+#[test]
+fn dead_letters_are_read_edited_sent_again_and_after_a_question_dropped_and_stay_text_whatever_they_hold() {
+    let hec = Hec::plain();
+    let is_hostile = |event: &[u8]| String::from_utf8_lossy(event).contains("</pre>");
+    hec.set_fault(Fault::RefuseEvents { when: Predicate::new(is_hostile), names_event: false, keeps_prefix: false });
+    let (agent, browser) = agent_and_browser(&hec);
+    assert!(browser.open("/deadletters").contains("There are none"));
+    let mut session = agent.session();
+    // Among others that are taken: a destination that refuses everything has wrong settings rather than dead letters.
+    for count in 0..EVENTS {
+        let mut line = String::from_utf8(event_line(Key { run: 1, tenant: 0, count }, 600)).unwrap();
+        if count < 3 {
+            line = line.replace("\"payload\":{", &format!("\"payload\":{{\"x\":\"</pre>{SCRIPT}\","));
+        }
+        session.send(format!("{line}\n").as_bytes()).unwrap();
+    }
+    assert!(session.wait_acked(EVENTS.into(), PATIENCE));
+    wait_page(&browser, "/deadletters", &["/deadletters/hec", "<td class=\"number\">3</td>"]);
+    let store = wait_page(&browser, "/deadletters/hec", &["3 dead letters"]);
+    let letters: Vec<&str> = values(&store, "name=\"letter\" value=\"");
+    assert_eq!(letters.len(), 3, "{store}");
+    let path = |letter: &str| format!("/deadletters/hec/{}", letter.replace(':', "/"));
+
+    let page = browser.open(&path(letters[0]));
+    assert!(page.contains(&format!("&lt;/pre&gt;{SCRIPT_AS_TEXT}")) && !page.contains(SCRIPT), "{page}");
+
+    // An event that is none stays in the form; one that is takes the other's place and is accepted.
+    let refused = browser.send(&path(letters[0]), &[("event", "{\"mine\":")]);
+    assert_eq!(refused.status, 422);
+    let text = refused.text();
+    assert!(text.contains("it is no event") && text.contains("{&quot;mine&quot;:</textarea>"), "{text}");
+    let first = Key { run: 1, tenant: 0, count: 0 };
+    let mended = String::from_utf8(event_line(first, 600)).unwrap();
+    assert!(browser.send_and_follow(&path(letters[0]), &[("event", &mended)]).contains("The edited event is kept"));
+    let page = browser.send_and_follow("/deadletters/hec/replay", &[("letter", letters[0])]);
+    assert!(page.contains("They are sent again"));
+    wait_page(&browser, "/deadletters/hec", &["2 dead letters"]);
+    assert!(browser.send_and_follow("/deadletters/hec/replay", &[]).contains("No dead letter was chosen"));
+
+    // Dropping is asked about first.
+    let asked = browser.send("/deadletters/hec/drop", &[("letter", letters[1]), ("letter", letters[2])]).text();
+    assert!(asked.contains("Drop 2 dead letters for good"), "{asked}");
+    assert!(browser.open("/deadletters/hec").contains("2 dead letters"), "nothing is gone yet");
+    let sure = [("letter", letters[1]), ("letter", letters[2]), ("sure", "yes")];
+    assert!(browser.send_and_follow("/deadletters/hec/drop", &sure).contains("They are gone for good"));
+    wait_page(&browser, "/deadletters", &["There are none"]);
+    assert_eq!(browser.get(&path(letters[1])).status, 404);
+}
+
+#[test]
+fn what_a_receiver_says_and_what_an_address_holds_is_text_and_what_is_not_there_is_a_page() {
+    let hec = Hec::plain();
+    hec.set_fault(Fault::Answer(reply(403, 4, SCRIPT)));
+    let (agent, browser) = agent_and_browser(&hec);
+    write(&agent, Workload::new(1, 1, 5));
+    wait_until("it is refused", PATIENCE, || agent.state_of("hec") != "active");
+    for path in ["/", "/destinations/hec"] {
+        let page = wait_page(&browser, path, &[SCRIPT_AS_TEXT]);
+        assert!(!page.contains(SCRIPT), "{page}");
+    }
+    assert!(browser.open("/").contains("<strong>1 needs attention</strong>"));
+    let tested = browser.send("/destinations/hec/test", &[]).text();
+    assert!(
+        tested.contains("badge bad\">fails<") && tested.contains("What to do:") && !tested.contains(SCRIPT),
+        "{tested}"
+    );
+
+    let coded = "%3Cscript%3Ealert(1)%3C/script%3E";
+    let found = browser.open(&format!("/?find=%3Cscript%3Ealert(1)&done={coded}&sort={coded}&page=-1"));
+    assert!(found.contains("&lt;script&gt;alert(1)") && !found.contains(SCRIPT), "{found}");
+    let unknown = browser.get("/destinations/hex");
+    assert_eq!((unknown.status, unknown.header("content-type")), (404, Some("text/html; charset=utf-8")));
+    assert!(unknown.text().contains("did you mean &quot;hec&quot;?"), "{}", unknown.text());
+    for path in
+        ["/destinations/..%2f..%2fetc", "/destinations/%3Cscript%3E", "/deadletters/hec/x/7", "/deadletters/hec/x/y"]
+    {
+        let reply = browser.get(path);
+        assert!((400..500).contains(&reply.status) && !reply.text().contains("<script>"), "{path}: {}", reply.text());
+    }
+    assert_eq!(browser.get("/destinations/hec/pause").status, 405, "what changes something is no link");
+}
+
+#[test]
+fn health_is_shown_assets_may_be_kept_for_ever_and_a_script_gets_the_middle_alone() {
+    let hec = Hec::plain();
+    let (agent, browser) = agent_and_browser(&hec);
+    let page = wait_page(&browser, "/health", &["badge good\">ready<", "turns"]);
+    assert!(page.contains(&format!("<dd>{}</dd>", agent.pid())), "{page}");
+    for attribute in ["href=\"/assets/", "src=\"/assets/"] {
+        let file = values(&page, attribute)[0];
+        let asset = browser.get(&format!("/assets/{file}"));
+        assert_eq!(asset.status, 200, "{file}");
+        assert!(asset.header("cache-control").is_some_and(|control| control.contains("immutable")), "{file}");
+    }
+    assert_eq!(browser.get("/assets/page.00000000.css").status, 404);
+    let fragment = browser.get_fragment("/").text();
+    assert!(!fragment.contains("<html") && fragment.contains("id=\"destinations\" data-live"), "{fragment}");
+    for path in ["/", "/destinations/hec", "/deadletters", "/health"] {
+        let reply = browser.get(path);
+        assert_eq!(reply.header("cache-control"), Some("no-store"), "{path}");
+        let page = reply.text();
+        assert!(!page.contains(" style=") && !page.contains("<style") && !page.contains(" onclick="), "{path}");
+    }
+}
+
+/// What stands between `before` and the next quote, each time.
+fn values<'p>(page: &'p str, before: &str) -> Vec<&'p str> {
+    page.split(before).skip(1).filter_map(|rest| rest.split('"').next()).collect()
+}
