@@ -190,3 +190,73 @@ fn health_is_shown_assets_may_be_kept_for_ever_and_a_script_gets_the_middle_alon
 fn values<'p>(page: &'p str, before: &str) -> Vec<&'p str> {
     page.split(before).skip(1).filter_map(|rest| rest.split('"').next()).collect()
 }
+
+#[test]
+fn a_destination_is_made_tested_changed_and_deleted_through_plain_forms_and_its_secret_is_never_shown() {
+    let hec = Hec::plain();
+    let mut agent = Agent::new();
+    agent.start();
+    let browser = Browser::at(&agent.config.admin_socket);
+    assert!(browser.open("/").contains("href=\"/new\"") && browser.open("/new").contains("href=\"/new/splunk_hec\""));
+    assert!(browser.open("/new/splunk_hec").contains("name=\"token\""));
+    let token = scaidrive_tests::hec::TOKEN;
+    let url = hec.url();
+    let filled = |name: &'static str, linger: &'static str, wish: &'static str| {
+        let filter = ("filter.actions", "file.*\r\nuser.*\r\nlink.*\r\nrole.*\r\nmalware.*");
+        let fields = [("name", name), ("url", url.as_str()), ("token", token), ("batch.linger", linger), ("_do", wish)];
+        fields.into_iter().chain([filter]).collect::<Vec<_>>()
+    };
+
+    // What is wrong is said at its field, in the parser's words, and nothing is made.
+    let refused = browser.send("/new/splunk_hec", &filled("made here", "soon", "save"));
+    assert_eq!(refused.status, 422);
+    let text = refused.text();
+    for part in
+        ["href=\"#f-name\"", "href=\"#f-batch.linger\"", "value=\"soon\"", "from &quot;0ms&quot; to &quot;1m&quot;"]
+    {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    assert!(!text.contains(token), "a secret that came in does not go out");
+    assert!(browser.open("/").contains("No destination is configured"));
+
+    let tested = browser.send("/new/splunk_hec", &filled("made", "1s", "test"));
+    assert_eq!(tested.status, 200, "{}", tested.text());
+    assert!(tested.text().contains("badge good\">works<") && tested.text().contains("Nothing is saved yet"));
+    assert!(browser.open("/").contains("No destination is configured"), "a test saves nothing");
+
+    let page = browser.send_and_follow("/new/splunk_hec", &filled("made", "1s", "save"));
+    assert!(page.contains("It is made and in force") && page.contains("Made and changed here."), "{page}");
+    write(&agent, Workload::new(1, 5, 100));
+    hec.wait_distinct(100, PATIENCE);
+
+    // A secret that is left empty stays.
+    let form = browser.open("/destinations/made/edit");
+    assert!(form.contains("kept as it is") && !form.contains(token) && form.contains("file.*\nuser.*"), "{form}");
+    let tag = values(&form, "name=\"_tag\" value=\"")[0].replace("&quot;", "\"");
+    let change = [("name", "made"), ("url", &url), ("batch.linger", "3s"), ("_tag", &tag), ("_do", "save")];
+    let page = browser.send_and_follow("/destinations/made/edit", &change);
+    assert!(page.contains("The change is in force") && page.contains("<td>3s</td>"), "{page}");
+    write(&agent, Workload::new(2, 5, 100));
+    hec.wait_distinct(200, PATIENCE);
+    let again = browser.send("/destinations/made/edit", &change);
+    assert_eq!(again.status, 412, "somebody has changed it since: {}", again.text());
+    assert!(again.text().contains("somebody has changed it since"));
+
+    assert!(browser.open("/destinations/made/delete").contains("can't be undone"));
+    assert!(browser.send_and_follow("/destinations/made/delete", &[]).contains("It is deleted"));
+    assert_eq!(browser.get("/destinations/made").status, 404);
+}
+
+#[test]
+fn what_belongs_to_a_file_is_not_changed_in_the_page() {
+    let hec = Hec::plain();
+    let (_agent, browser) = agent_and_browser(&hec);
+    let page = wait_page(&browser, "/destinations/hec", &["agent.toml"]);
+    assert!(!page.contains("/destinations/hec/edit") && !page.contains("/destinations/hec/delete"), "{page}");
+    for path in ["/destinations/hec/edit", "/destinations/hec/delete"] {
+        let reply = browser.get(path);
+        assert_eq!(reply.status, 409);
+        assert!(reply.text().contains("belongs to a file of the operator"), "{}", reply.text());
+    }
+    assert_eq!(browser.get("/new/fax").status, 404);
+}

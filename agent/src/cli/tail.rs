@@ -99,14 +99,15 @@ fn show(message: &Message, is_json: bool, output: &mut Output<'_>) {
             Ok(line) => output.data(&line.in_words()),
             Err(_) => output.data(&one_line(&message.data)),
         },
-        kind => output.talk(&left_out(kind, message.data.parse().unwrap_or_default())),
+        kind => output.talk(&left_out(kind, message.data.parse().ok())),
     }
 }
 
-fn left_out(kind: &str, number: u64) -> String {
+fn left_out(kind: &str, events: Option<u64>) -> String {
+    let events = events.map_or_else(|| "some".to_owned(), count);
     match kind {
-        "skipped" => format!("… {} more of these were not shown", count(number)),
-        _ => format!("… {} events came too fast to be looked at", count(number)),
+        "skipped" => format!("… {events} more of these were not shown"),
+        _ => format!("… {events} events came too fast to be looked at"),
     }
 }
 

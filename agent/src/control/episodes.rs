@@ -5,13 +5,16 @@
 //! under other ids.
 
 use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
 
 use scaidrive_codecs::time::parse_rfc3339;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::chronicle::Kept;
-use crate::shard::DestinationReport;
+use crate::node::View;
+use crate::shard::{DestinationReport, Published};
 
 /// The episodes of one destination.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -112,13 +115,35 @@ struct Payload {
     other_tenants_dropped: u64,
 }
 
+/// The episodes of the destination called `name`. Blocks on the disk.
+///
+/// # Errors
+/// When the chronicle can't be read.
+pub(super) fn of(view: &View, name: &str) -> io::Result<Episodes> {
+    let mut notices = Vec::new();
+    let mut after = None;
+    loop {
+        let page = view.chronicle.page(after, usize::MAX, may_be_notice)?;
+        after = Some(page.next);
+        notices.extend(page.events);
+        if !page.has_more {
+            break;
+        }
+    }
+    let of_shard = |shard: &Arc<Published>| {
+        shard.with(|report| report.destinations.iter().find(|known| known.name == name).cloned())
+    };
+    let streams: Vec<DestinationReport> = view.published.iter().filter_map(of_shard).collect();
+    Ok(gather(name, &notices, &streams))
+}
+
 /// Whether a line of the chronicle may be a notice of a drop; others need not be read.
-pub(super) fn may_be_notice(line: &[u8]) -> bool {
+fn may_be_notice(line: &[u8]) -> bool {
     memchr::memmem::find(line, br#""action":"siem.buffer_overflow""#).is_some()
 }
 
 /// The episodes of `destination`: from notices, oldest first, and from what its streams say of themselves.
-pub(super) fn gather<'a>(
+fn gather<'a>(
     destination: &str,
     notices: impl IntoIterator<Item = &'a Kept>,
     streams: &[DestinationReport],

@@ -4,7 +4,7 @@ use clap_mangen::roff::{Inline, Roff, bold, italic, roman};
 
 use super::{begun, entry, pages_named};
 use crate::cli::CONFIG_DEFAULT;
-use crate::config::{DESTINATION, KINDS, Key, ROOT, SECRET, Shape, WhenAbsent};
+use crate::config::{DESTINATION, KINDS, Key, KeyDefault, ROOT, SECRET, Shape};
 
 /// The page.
 pub(super) fn page() -> String {
@@ -63,12 +63,12 @@ fn each(roff: &mut Roff, path: &str, keys: &[Key], changes: Changes) {
 /// `buffer.window = "30m"`.
 fn heading(path: &str, key: &Key) -> Vec<Inline> {
     let value = match key.default {
-        WhenAbsent::Required => " (must be set)".to_owned(),
-        WhenAbsent::Absent => String::new(),
-        WhenAbsent::Text(text) => format!(" = \"{text}\""),
-        WhenAbsent::Count(number) => format!(" = {number}"),
-        WhenAbsent::Flag(flag) => format!(" = {flag}"),
-        WhenAbsent::Texts(texts) => format!(" = {texts:?}"),
+        KeyDefault::Required => " (must be set)".to_owned(),
+        KeyDefault::Absent => String::new(),
+        KeyDefault::Text(text) => format!(" = \"{text}\""),
+        KeyDefault::Count(number) => format!(" = {number}"),
+        KeyDefault::Flag(flag) => format!(" = {flag}"),
+        KeyDefault::Texts(texts) => format!(" = {texts:?}"),
     };
     vec![bold(path), roman(value)]
 }

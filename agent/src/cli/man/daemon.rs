@@ -5,7 +5,7 @@ use clap_mangen::roff::{bold, italic, roman};
 
 use super::{begun, entry, pages_named};
 use crate::cli::{CONFIG_DEFAULT, Exit};
-use crate::config::{ADMIN, AGENT, BUFFER, INGEST_UNIX, Key, LOG, WhenAbsent};
+use crate::config::{ADMIN, AGENT, BUFFER, INGEST_UNIX, Key, KeyDefault, LOG};
 
 /// The page.
 pub(super) fn page() -> String {
@@ -116,7 +116,7 @@ fn files() -> Vec<(String, &'static str)> {
 /// What is taken when a key is absent.
 fn default(keys: &'static [Key], name: &str) -> &'static str {
     match keys.iter().find(|key| key.name == name).map(|key| key.default) {
-        Some(WhenAbsent::Text(text)) => text,
+        Some(KeyDefault::Text(text)) => text,
         _ => "",
     }
 }

@@ -165,6 +165,11 @@ pub(super) struct Parsed {
 pub(crate) const KINDS: &[Row] =
     &[splunk_hec::ROW, sentinel::ROW, elastic::ROW, datadog::ROW, sumo_logic::ROW, https::ROW, syslog::ROW];
 
+/// The keys of a kind beside those that every destination has; `None` for a name that no kind has.
+pub(crate) fn keys_of(kind: &str) -> Option<(&'static str, &'static [Key])> {
+    KINDS.iter().find(|row| row.name == kind).map(|row| (row.name, row.keys))
+}
+
 /// Their names, in the same order.
 pub(super) const NAMES: &[&str] = &["splunk_hec", "sentinel", "elastic", "datadog", "sumo_logic", "https", "syslog"];
 

@@ -11,8 +11,7 @@ use axum::{Json, Router};
 use super::{Panel, Path, Problem, Shared, off_the_thread, only_get};
 use crate::control::access::Person;
 use crate::control::destinations::find_for;
-use crate::control::episodes::{Episodes, gather, may_be_notice};
-use crate::shard::DestinationReport;
+use crate::control::episodes::{self, Episodes};
 
 /// Their route.
 pub(super) fn routes() -> Router<Arc<Panel>> {
@@ -33,22 +32,7 @@ pub(super) fn routes() -> Router<Arc<Panel>> {
 async fn list(State(panel): Shared, person: Person, Path(name): Path<String>) -> Result<Response, Problem> {
     let destination = find_for(&person, &panel.view.config(), &name)?;
     off_the_thread(move || {
-        let mut notices = Vec::new();
-        let mut after = None;
-        loop {
-            let page = panel.view.chronicle.page(after, usize::MAX, may_be_notice);
-            let page = page.map_err(|problem| Problem::internal(&problem))?;
-            after = Some(page.next);
-            notices.extend(page.events);
-            if !page.has_more {
-                break;
-            }
-        }
-        let of_shard = |shard: &Arc<crate::shard::Published>| {
-            shard.with(|report| report.destinations.iter().find(|known| known.name == destination.name).cloned())
-        };
-        let streams: Vec<DestinationReport> = panel.view.published.iter().filter_map(of_shard).collect();
-        let told = gather(&destination.name, &notices, &streams);
+        let told = episodes::of(&panel.view, &destination.name).map_err(|problem| Problem::internal(&problem))?;
         Ok(([(CACHE_CONTROL, "no-store")], Json(told)).into_response())
     })
     .await

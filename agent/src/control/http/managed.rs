@@ -242,7 +242,11 @@ async fn show_settings(State(panel): Shared, person: Person, Path(name): Path<St
 }
 
 /// How the destination of this name is configured, for `person`, and the tag of that. Blocks on the disk.
-pub(super) fn editable_of(config: &Config, person: &Person, name: &str) -> Result<(Editable, String), Problem> {
+pub(in crate::control) fn editable_of(
+    config: &Config,
+    person: &Person,
+    name: &str,
+) -> Result<(Editable, String), Problem> {
     let sees_all = person.reach == Reach::All;
     let known = find_for(person, config, name);
     if let Ok(known) = &known
@@ -283,7 +287,7 @@ fn gone(name: &str) -> Problem {
 async fn test_new(State(panel): Shared, Admin(person): Admin, request: Request) -> Result<Response, Problem> {
     let value = json_of(&body(request, ONE_MAX).await?)?;
     let planned = off_with(&panel, &person, Wish::Create(value)).await?;
-    test(panel, person, planned, false).await
+    told(test(panel, person, planned, false).await?)
 }
 
 /// Sends a test event to a destination as it is saved, or as it would be after a change.
@@ -309,14 +313,25 @@ async fn test_saved(
     let bytes = body(request, ONE_MAX).await?;
     if bytes.is_empty() {
         let destination = find_for(&person, &panel.view.config(), &name)?;
-        return test(panel, person, destination, true).await;
+        return told(test(panel, person, destination, true).await?);
     }
     let planned = off_with(&panel, &person, Wish::Change(name, json_of(&bytes)?)).await?;
-    test(panel, person, planned, false).await
+    told(test(panel, person, planned, false).await?)
+}
+
+fn told(report: Report) -> Result<Response, Problem> {
+    Ok(([(CACHE_CONTROL, "no-store")], Json(report)).into_response())
 }
 
 /// The destination that a wish would make.
-async fn off_with(panel: &Arc<Panel>, person: &Person, wish: Wish) -> Result<Arc<Destination>, Problem> {
+///
+/// # Errors
+/// When the wish can't be carried out.
+pub(in crate::control) async fn off_with(
+    panel: &Arc<Panel>,
+    person: &Person,
+    wish: Wish,
+) -> Result<Arc<Destination>, Problem> {
     let (panel, person) = (Arc::clone(panel), person.clone());
     let planned = tokio::task::spawn_blocking(move || {
         let config = panel.view.config();
@@ -327,12 +342,16 @@ async fn off_with(panel: &Arc<Panel>, person: &Person, wish: Wish) -> Result<Arc
     planned.await.map_err(|_| failed())?
 }
 
-async fn test(
+/// Tests a destination, saved or not; what came of it goes into the audit trail.
+///
+/// # Errors
+/// When as many tests as may run at a time run already, or the machine has no thread for it.
+pub(in crate::control) async fn test(
     panel: Arc<Panel>,
     person: Person,
     destination: Arc<Destination>,
     is_saved: bool,
-) -> Result<Response, Problem> {
+) -> Result<Report, Problem> {
     let Ok(seat) = Arc::clone(&panel.managed.tests).try_acquire_owned() else {
         let detail = "as many tests as may run at a time run already".to_owned();
         return Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, detail).advise("try again in a few seconds"));
@@ -361,7 +380,7 @@ async fn test(
         event_id: report.event.as_ref().map(|event| event.event_id.clone()),
     };
     panel.hands.tell(tested_event(&person, &destination.name, &tested));
-    Ok(([(CACHE_CONTROL, "no-store")], Json(report)).into_response())
+    Ok(report)
 }
 
 /// What a reload would come to.

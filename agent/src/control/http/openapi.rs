@@ -70,7 +70,7 @@ async fn document(base: String) -> Json<utoipa::openapi::OpenApi> {
         managed::test_new,
         managed::test_saved,
         managed::check_files,
-        preview::preview,
+        preview::try_out,
         tail::watch,
         agent_events::read,
         letters::stores,

@@ -1,7 +1,6 @@
 //! Trying a filter on the events in the log.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
@@ -16,13 +15,12 @@ use super::{Panel, Problem, Shared, body, off_the_thread, only_post};
 use crate::config::Selection;
 use crate::control::access::Person;
 use crate::control::destinations::find_for;
-use crate::control::preview::{Bounds, Preview, read};
-use crate::control::watched_logs;
+use crate::control::preview::{self, Preview};
 use crate::runtime::clock;
 
 /// Its route.
 pub(super) fn routes() -> Router<Arc<Panel>> {
-    Router::new().route("/v1/preview", only_post(post(preview)))
+    Router::new().route("/v1/preview", only_post(post(try_out)))
 }
 
 /// What is to be tried: the saved filter of a destination, or what is written here.
@@ -53,7 +51,7 @@ struct Saved {
     ),
     responses((status = 200, description = "What it would have sent of the events in the log", body = Preview))
 )]
-async fn preview(State(panel): Shared, person: Person, request: Request) -> Result<Response, Problem> {
+async fn try_out(State(panel): Shared, person: Person, request: Request) -> Result<Response, Problem> {
     let bytes = body(request, SELECTION_MAX).await?;
     let selection = selection(&panel, &person, &bytes)?;
     let Ok(seat) = panel.desk.previews.clone().try_acquire_owned() else {
@@ -61,8 +59,7 @@ async fn preview(State(panel): Shared, person: Person, request: Request) -> Resu
         return Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, detail).advise("ask again in some seconds"));
     };
     off_the_thread(move || {
-        let logs = watched_logs(&panel.view);
-        let preview = read(&logs, &selection, &person.reach, BOUNDS, clock::wall_ms());
+        let preview = preview::of(&panel.view, &selection, &person.reach, clock::wall_ms());
         // Held by the work and not by the request, which may be given up before.
         drop(seat);
         let preview = preview.map_err(|problem| Problem::internal(&problem))?;
@@ -86,5 +83,3 @@ fn selection(panel: &Panel, person: &Person, bytes: &[u8]) -> Result<Selection, 
 const SELECTION_MAX: usize = 8 << 20;
 /// Previews that are made at once.
 pub(super) const PREVIEWS_MAX: usize = 2;
-/// How much of the log a preview looks at.
-const BOUNDS: Bounds = Bounds { bytes: 256 << 20, time: Duration::from_secs(2) };

@@ -19,7 +19,7 @@ pub(in crate::control) struct Problem {
     pub(in crate::control) detail: String,
     pub(in crate::control) advice: Option<String>,
     allow: Option<&'static str>,
-    errors: Vec<Error>,
+    pub(in crate::control) errors: Vec<Error>,
 }
 
 /// What a problem says (RFC 9457).
@@ -54,7 +54,7 @@ impl Problem {
     }
 
     /// Settings that can't be used, each problem in its own words.
-    pub(super) fn settings(problems: &[config::Problem]) -> Problem {
+    pub(in crate::control) fn settings(problems: &[config::Problem]) -> Problem {
         let words = problems.iter().map(|problem| match problem.place.key.as_str() {
             "" => problem.what.clone(),
             key => format!("{key}: {}", problem.what),

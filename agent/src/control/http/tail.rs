@@ -1,4 +1,5 @@
-//! Live tail as server-sent events: `event` with an event, `skipped` and `unread` with a count.
+//! Live tail as server-sent events: `event` with an event, `skipped` and `unread` with a count,
+//! which is empty for who may not know it.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -62,9 +63,12 @@ async fn watch(State(panel): Shared, person: Person, request: Request) -> Result
 
 fn sse(shown: Shown) -> Event {
     match shown {
-        Shown::Event { id, line } => Event::default().event("event").id(id).data(line),
+        Shown::Event { id: Some(id), line } => Event::default().event("event").id(id).data(line),
+        Shown::Event { id: None, line } => Event::default().event("event").data(line),
         Shown::Skipped(events) => Event::default().event("skipped").data(events.to_string()),
-        Shown::Unread(records) => Event::default().event("unread").data(records.to_string()),
+        Shown::Unread(records) => {
+            Event::default().event("unread").data(records.map_or_else(String::new, |records| records.to_string()))
+        }
     }
 }
 

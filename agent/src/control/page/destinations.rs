@@ -16,14 +16,14 @@ use super::view::list::{self, Line, Sort, Wish};
 use super::view::{problem, tested};
 use super::{lead, show};
 use crate::cli;
-use crate::config::{Config, Destination};
+use crate::config::{Config, Destination, Origin};
 use crate::control::access::{Admin, Person};
-use crate::control::destinations::{Tested, find_for, tested_event};
+use crate::control::destinations::find_for;
 use crate::control::http::destinations::{begin_replay, rest, status_of};
-use crate::control::http::{Panel, Problem, Shared, off_the_thread, only_get, only_post};
+use crate::control::http::{self, Panel, Problem, Shared, only_get, only_post};
 use crate::control::picture::Detail;
 use crate::control::status;
-use crate::probe::{self, Question, Report};
+use crate::probe;
 use crate::runtime::clock;
 
 /// Their routes.
@@ -61,7 +61,8 @@ async fn one(State(panel): Shared, frame: Frame, Path(name): Path<String>) -> Re
     let whole = Whole {
         status: status_of(&panel, &name)?,
         settings: settings(&destination),
-        origin: origin(&config),
+        origin: origin(&config, &destination, frame.sees_the_agent()),
+        is_managed: config.is_managed(destination.id),
         window_ms: config.buffer.window.0,
         samples: Vec::new(),
         query: search(&destination),
@@ -76,12 +77,15 @@ fn settings(destination: &Destination) -> Vec<(String, String)> {
     set.filter_map(|(key, value)| Some((key.to_owned(), value?))).filter(|(_, value)| !value.is_empty()).collect()
 }
 
-fn origin(config: &Config) -> String {
-    format!(
-        "Configured in {} or in a file of destinations.d beside it. They are changed there, and taken over by \
-         `scaidrive-siem reload`.",
-        config.file.display()
-    )
+/// Where it is configured. Who sees some tenants only is not told what files the machine has.
+fn origin(config: &Config, destination: &Destination, sees_all: bool) -> String {
+    match config.origins.get(&destination.id) {
+        Some(Origin::Managed) => "Made and changed here.".to_owned(),
+        Some(Origin::File(path)) if sees_all => {
+            format!("Configured in {}. It is changed there, and taken over by `scaidrive-siem reload`.", path.display())
+        }
+        _ => "Configured in a file of those who administer the machine, and changed there.".to_owned(),
+    }
 }
 
 fn search(destination: &Destination) -> (String, String) {
@@ -129,29 +133,9 @@ async fn test(
     Path(name): Path<String>,
     Admin(person): Admin,
 ) -> Result<Response, Problem> {
-    let config = panel.view.config();
-    let question = Question {
-        destination: find_for(&person, &config, &name)?,
-        node: config.agent.node.clone(),
-        tenant: config.agent.tenant.clone(),
-        who: person.who.clone(),
-        lookup: |name| std::env::var(name).ok(),
-    };
-    let report =
-        off_the_thread(move || probe::probe_here(question).map_err(|problem| Problem::internal(&problem))).await?;
-    panel.hands.tell(tested_event(&person, &name, &what_came_of_it(&report)));
+    let destination = find_for(&person, &panel.view.config(), &name)?;
+    let report = http::managed::test(panel, person, destination, true).await?;
     Ok(show(&tested::page(&frame, &report)))
-}
-
-fn what_came_of_it(report: &Report) -> Tested {
-    let failure = report.failure.as_ref();
-    Tested {
-        is_saved: true,
-        ok: report.ok,
-        stage: failure.map(|failure| failure.stage.name().to_owned()),
-        code: failure.map(|failure| failure.code.to_owned()),
-        event_id: report.event.as_ref().map(|event| event.event_id.clone()),
-    }
 }
 
 async fn ask_replay(

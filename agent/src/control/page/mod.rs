@@ -11,6 +11,8 @@
 //! | `POST /destinations/{destination}/pause`, `…/resume` | stops sending to it, or goes on |
 //! | `POST /destinations/{destination}/test` | tests it, and shows what was found |
 //! | `/destinations/{destination}/replay` | asks from when on; `POST` begins the replay |
+//! | `/new`, `/new/{kind}` | the kinds, and a form for one; `POST` tests or makes the destination |
+//! | `/destinations/{destination}/edit`, `…/delete` | forms; `POST` tests or changes it, deletes it |
 //! | `/deadletters` | the stores |
 //! | `/deadletters/{destination}?after=` | a page of one store |
 //! | `POST /deadletters/{destination}/replay`, `…/drop` | sends letters again; asks, then drops them |
@@ -22,7 +24,7 @@
 //! |---|---|
 //! | `view/` | from values to markup, pure |
 //! | `asked.rs` | who looks, and what their form holds |
-//! | `destinations.rs`, `letters.rs`, `health.rs` | the handlers of one subject each |
+//! | `destinations.rs`, `edit.rs`, `letters.rs`, `health.rs` | the handlers of one subject each |
 //! | `note.rs` | what was just done |
 //! | `assets.rs`, `page.css`, `page.js`, `icon.svg` | what stays the same |
 
@@ -44,6 +46,7 @@ use crate::control::http::{Panel, Problem, only_get};
 mod asked;
 mod assets;
 mod destinations;
+mod edit;
 mod health;
 mod letters;
 mod note;
@@ -53,6 +56,7 @@ mod view;
 pub(super) fn routes(panel: Arc<Panel>) -> Router<Arc<Panel>> {
     Router::new()
         .merge(destinations::routes())
+        .merge(edit::routes())
         .merge(letters::routes())
         .merge(health::routes())
         .layer(middleware::from_fn_with_state(panel, in_words))

@@ -20,10 +20,16 @@ pub(super) enum Note {
     LetterEdited,
     /// No letter was chosen.
     NoneChosen,
+    /// A destination was made.
+    Created,
+    /// A destination was changed.
+    Changed,
+    /// A destination was deleted.
+    Deleted,
 }
 
 impl Note {
-    const ALL: [Note; 8] = [
+    const ALL: [Note; 11] = [
         Note::Paused,
         Note::Resumed,
         Note::Unchanged,
@@ -32,6 +38,9 @@ impl Note {
         Note::LettersDropped,
         Note::LetterEdited,
         Note::NoneChosen,
+        Note::Created,
+        Note::Changed,
+        Note::Deleted,
     ];
 
     /// The word for it in an address.
@@ -45,6 +54,9 @@ impl Note {
             Note::LettersDropped => "letters-dropped",
             Note::LetterEdited => "letter-edited",
             Note::NoneChosen => "none-chosen",
+            Note::Created => "created",
+            Note::Changed => "changed",
+            Note::Deleted => "deleted",
         }
     }
 
@@ -67,6 +79,9 @@ impl Note {
             Note::LettersResent => "They are sent again. Those that are accepted leave this list in a moment.",
             Note::LettersDropped => "They are gone for good. The audit trail has their numbers.",
             Note::LetterEdited => "The edited event is kept. Replay sends it.",
+            Note::Created => "It is made and in force: events go there from now on.",
+            Note::Changed => "The change is in force. Other destinations were not touched.",
+            Note::Deleted => "It is deleted: nothing is sent there any more.",
             Note::NoneChosen => "No dead letter was chosen; tick some first.",
         }
     }

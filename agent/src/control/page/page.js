@@ -74,6 +74,29 @@
     isUnderWay = false;
   };
 
+  // A test of what is filled in leaves the form as it is, secrets too: only what was found is put above it.
+  const result = document.querySelector("[data-result]");
+  document.addEventListener("submit", async (event) => {
+    const { target: form, submitter } = event;
+    if (!result || submitter?.name !== "_do" || submitter.value === "save") return;
+    event.preventDefault();
+    submitter.disabled = true;
+    result.textContent = "Under way; it takes up to 15 seconds.";
+    try {
+      const body = new URLSearchParams(new FormData(form));
+      body.set(submitter.name, submitter.value);
+      const reply = await fetch(form.action, { method: "POST", body, headers: { "X-Fragment": "1" } });
+      const fresh = new DOMParser().parseFromString(await reply.text(), "text/html");
+      const found = fresh.querySelector("[data-result]") ?? fresh.body;
+      localise(found);
+      result.replaceChildren(...found.childNodes);
+    } catch {
+      result.textContent = "The agent did not answer; try again.";
+    }
+    submitter.disabled = false;
+    result.focus();
+  });
+
   localise(document);
   if (places.length > 0) {
     setInterval(turn, EVERY_MS);

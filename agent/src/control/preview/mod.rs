@@ -9,6 +9,8 @@
 //! | `reading.rs` | the events, from the log's files |
 
 use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::time::Duration;
 
 use scaidrive_codecs::redact::Edits;
 use scaidrive_codecs::{Event, Field, Index, LeftOut, Scratch, Severity};
@@ -18,12 +20,23 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use super::access::Reach;
+use super::watched_logs;
 use crate::cli::words::{count, size, span};
 use crate::config::Selection;
+use crate::node::View;
 
 mod reading;
 
-pub(super) use self::reading::{Bounds, read};
+use self::reading::{Bounds, read};
+
+/// What `selection` would have sent of the events in the log, as far as they are within `reach`. Blocks on the disk, for
+/// [`BOUNDS`] at most.
+///
+/// # Errors
+/// When a log can't be read.
+pub(super) fn of(view: &View, selection: &Selection, reach: &Reach, now_ms: i64) -> io::Result<Preview> {
+    read(&watched_logs(view), selection, reach, BOUNDS, now_ms)
+}
 
 /// What would have been sent.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -300,6 +313,8 @@ fn in_words(preview: &Preview) -> String {
     )
 }
 
+/// How much of the log is looked at.
+const BOUNDS: Bounds = Bounds { bytes: 256 << 20, time: Duration::from_secs(2) };
 /// Examples of each sort.
 const EXAMPLES_MAX: usize = 5;
 /// Categories counted apart.

@@ -17,11 +17,11 @@ use crate::control::access::Reach;
 
 /// How much of the log is looked at.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::control) struct Bounds {
+pub(super) struct Bounds {
     /// Bytes of events.
-    pub(in crate::control) bytes: u64,
+    pub(super) bytes: u64,
     /// How long it may take.
-    pub(in crate::control) time: Duration,
+    pub(super) time: Duration,
 }
 
 /// A segment file with the first number that is not to be read, and how many newer ones its log has.
@@ -35,7 +35,7 @@ struct Stretch {
 ///
 /// # Errors
 /// When a log can't be read.
-pub(in crate::control) fn read(
+pub(super) fn read(
     logs: &[(PathBuf, Seq)],
     selection: &Selection,
     reach: &Reach,

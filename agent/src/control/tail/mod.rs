@@ -10,6 +10,7 @@
 //! | `wish.rs` | which events somebody wants to see |
 //! | `pace.rs` | how many they are shown |
 
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -35,15 +36,15 @@ pub(super) use self::wish::{NoWish, Wish};
 pub(super) enum Shown {
     /// An event.
     Event {
-        /// Its log and its number in it.
-        id: String,
+        /// Its log and its number in it; `None` for somebody who is bound to tenants, because numbers count the events of all.
+        id: Option<String>,
         /// Both, when it was received, and the event itself, as JSON on one line.
         line: String,
     },
     /// So many events that they wanted to see were left out here.
     Skipped(u64),
-    /// So many records, whatever they were, were not looked at.
-    Unread(u64),
+    /// So many records, whatever they were, were not looked at; as many as whoever is bound to tenants need not know.
+    Unread(Option<u64>),
 }
 
 /// The events of all logs, for those who watch.
@@ -98,8 +99,9 @@ impl Tail {
     fn read(&self, mut logs: Vec<Follow>) {
         let started = Instant::now();
         loop {
-            for (log, follow) in logs.iter_mut().enumerate() {
-                self.read_log(log, follow);
+            let ends = watched_logs(&self.view);
+            for (log, (follow, (directory, end))) in logs.iter_mut().zip(&ends).enumerate() {
+                self.read_log(log, follow, directory, *end);
             }
             if !self.go_on(started.elapsed()) {
                 return;
@@ -123,8 +125,7 @@ impl Tail {
     }
 
     /// Shows what one log has got since the last look. Where that is more than there is time for, the rest is left out.
-    fn read_log(&self, log: usize, follow: &mut Follow) {
-        let Some((directory, end)) = watched_logs(&self.view).into_iter().nth(log) else { return };
+    fn read_log(&self, log: usize, follow: &mut Follow, directory: &Path, end: Seq) {
         let deadline = Instant::now() + LOOK_MAX;
         loop {
             match follow.next(end) {
@@ -137,7 +138,7 @@ impl Tail {
             }
             if Instant::now() >= deadline {
                 let unread = end.get().saturating_sub(follow.position().get());
-                *follow = Follow::new(&directory, end);
+                *follow = Follow::new(directory, end);
                 return self.tell_unread(unread);
             }
         }
@@ -146,13 +147,16 @@ impl Tail {
     fn show(&self, log: usize, record: &OwnedRecord) {
         let Ok(index) = Index::decode(&record.index) else { return };
         let event = Event::new(&record.payload, &index);
-        let mut line = None;
+        let (mut named, mut nameless) = (None, None);
         for viewer in &mut self.lock().viewers {
             if !viewer.eyes.want(&event) || !viewer.pace.has_room() {
                 continue;
             }
-            let (id, line) = line.get_or_insert_with(|| shown(log, record));
-            if viewer.to.try_send(Shown::Event { id: id.clone(), line: line.clone() }).is_err() {
+            let shown = match viewer.eyes.sees_all() {
+                true => named.get_or_insert_with(|| shown(Some(log), record)),
+                false => nameless.get_or_insert_with(|| shown(None, record)),
+            };
+            if viewer.to.try_send(shown.clone()).is_err() {
                 viewer.pace.skip(1);
             }
         }
@@ -161,7 +165,7 @@ impl Tail {
     fn tell_unread(&self, records: u64) {
         for viewer in &self.lock().viewers {
             // Who has no room for it has been told of worse.
-            let _ = viewer.to.try_send(Shown::Unread(records));
+            let _ = viewer.to.try_send(Shown::Unread(viewer.eyes.sees_all().then_some(records)));
         }
     }
 
@@ -171,15 +175,16 @@ impl Tail {
     }
 }
 
-/// An event as `log export --meta` writes it, and its name.
-fn shown(log: usize, record: &OwnedRecord) -> (String, String) {
-    let seq: Seq = record.seq;
+/// An event as `log export --meta` writes it; where its log is not to be named, without its number too.
+fn shown(log: Option<usize>, record: &OwnedRecord) -> Shown {
+    let seq = record.seq.get();
     let mut received = Vec::new();
     write_rfc3339(record.wall.as_ms(), &mut received);
     // What was stored was validated: JSON on one line.
     let (received, event) = (String::from_utf8_lossy(&received), String::from_utf8_lossy(&record.payload));
-    let line = format!("{{\"log\":\"{log:02}\",\"seq\":{},\"received\":\"{received}\",\"event\":{event}}}", seq.get());
-    (format!("{log:02}:{}", seq.get()), line)
+    let place = log.map(|log| format!("\"log\":\"{log:02}\",\"seq\":{seq},")).unwrap_or_default();
+    let line = format!("{{{place}\"received\":\"{received}\",\"event\":{event}}}");
+    Shown::Event { id: log.map(|log| format!("{log:02}:{seq}")), line }
 }
 
 /// How many may watch at once.
@@ -207,8 +212,9 @@ mod tests {
             index: Vec::new(),
             payload: b"{\"a\":1}".to_vec(),
         };
-        let (id, line) = shown(1, &record);
-        assert_eq!(id, "01:17");
-        assert_eq!(line, "{\"log\":\"01\",\"seq\":17,\"received\":\"1970-01-01T00:00:00.000Z\",\"event\":{\"a\":1}}");
+        let line = r#"{"log":"01","seq":17,"received":"1970-01-01T00:00:00.000Z","event":{"a":1}}"#.to_owned();
+        assert_eq!(shown(Some(1), &record), Shown::Event { id: Some("01:17".to_owned()), line });
+        let line = r#"{"received":"1970-01-01T00:00:00.000Z","event":{"a":1}}"#.to_owned();
+        assert_eq!(shown(None, &record), Shown::Event { id: None, line }, "numbers tell of others' events");
     }
 }

@@ -61,6 +61,11 @@ impl Eyes {
         Eyes { wish, scratch: Scratch::default(), text: String::new() }
     }
 
+    /// Whether nobody's events are beyond reach.
+    pub(super) fn sees_all(&self) -> bool {
+        self.wish.reach == Reach::All
+    }
+
     /// Whether this event is to be shown: it is within reach, and wanted.
     pub(super) fn want(&mut self, event: &Event<'_>) -> bool {
         let Wish { filter, tenants, users, reach } = &self.wish;

@@ -15,8 +15,10 @@ pub(in crate::control::page) struct Whole {
     pub(in crate::control::page) status: DestinationStatus,
     /// Every key with its value; where a secret is kept in place of the secret.
     pub(in crate::control::page) settings: Vec<(String, String)>,
-    /// Where it is configured.
+    /// Where it is configured, in words.
     pub(in crate::control::page) origin: String,
+    /// Whether it is changed here.
+    pub(in crate::control::page) is_managed: bool,
     /// How long the log holds an event.
     pub(in crate::control::page) window_ms: u64,
     /// The last hour.
@@ -32,7 +34,7 @@ pub(in crate::control::page) fn page(frame: &Frame, whole: &Whole) -> Markup {
     let name = &whole.status.name;
     let middle = html! {
         div #state data-live { (state(&whole.status)) }
-        @if frame.may_change() { (actions(frame, &whole.status)) }
+        @if frame.may_change() { (actions(frame, whole)) }
         section aria-labelledby="buffer" {
             h2 #buffer { "Buffer" }
             div #buffer-live data-live { (buffer(whole)) }
@@ -73,7 +75,8 @@ fn state(status: &DestinationStatus) -> Markup {
     }
 }
 
-fn actions(frame: &Frame, status: &DestinationStatus) -> Markup {
+fn actions(frame: &Frame, whole: &Whole) -> Markup {
+    let status = &whole.status;
     let path = |action: &str| format!("/destinations/{}/{action}", status.name);
     html! {
         div.actions role="group" aria-label="Actions" {
@@ -81,6 +84,10 @@ fn actions(frame: &Frame, status: &DestinationStatus) -> Markup {
             @if status.pause.is_some() { (frame.button(&path("resume"), "Resume")) }
             @else { (frame.button(&path("pause"), "Pause")) }
             a.button href=(frame.link(&path("replay"))) { "Send again …" }
+            @if whole.is_managed {
+                a.button href=(frame.link(&path("edit"))) { "Change …" }
+                a.button href=(frame.link(&path("delete"))) { "Delete …" }
+            }
         }
     }
 }
@@ -227,6 +234,26 @@ pub(in crate::control::page) fn ask_replay(
     })
 }
 
+/// Asks whether a destination is really to be deleted.
+pub(in crate::control::page) fn ask_delete(frame: &Frame, name: &str) -> Markup {
+    let path = format!("/destinations/{name}");
+    let inside = html! {
+        button.danger type="submit" { "Delete " (name) }
+        " " a href=(frame.link(&path)) { "Leave it" }
+    };
+    frame.page(
+        Place::Elsewhere,
+        &format!("Delete {name}?"),
+        &html! {
+            p {
+                "This can't be undone: what waits for it is never sent, its numbers end, and its settings and secrets are gone. "
+                "A statement in the audit trail closes its streams."
+            }
+            (frame.form(&format!("{path}/delete"), &inside))
+        },
+    )
+}
+
 /// How far back a replay may reach without naming a moment.
 const BACK: &[(&str, &str)] = &[
     ("10m", "10 minutes ago"),
@@ -249,6 +276,7 @@ mod tests {
             status: status("splunk", "active"),
             settings: vec![("url".to_owned(), "https://siem.example".to_owned())],
             origin: "Configured in a file.".to_owned(),
+            is_managed: false,
             window_ms: 1_800_000,
             samples: Vec::new(),
             query: ("event_id=EVENT_ID".to_owned(), "Splunk".to_owned()),
@@ -268,6 +296,19 @@ mod tests {
         assert!(!shown.contains("<form") && !shown.contains("<button"), "{shown}");
         let shown = text(Role::Admin, &whole());
         assert!(shown.contains("/destinations/splunk/pause") && !shown.contains("/destinations/splunk/resume"));
+    }
+
+    #[test]
+    fn what_is_made_here_is_changed_and_deleted_here_and_deleting_is_asked_about() {
+        let links = ["/destinations/splunk/edit", "/destinations/splunk/delete"];
+        let shown = text(Role::Admin, &whole());
+        assert!(links.iter().all(|link| !shown.contains(link)), "{shown}");
+        let managed = Whole { is_managed: true, ..whole() };
+        let shown = text(Role::Admin, &managed);
+        assert!(links.iter().all(|link| shown.contains(link)), "{shown}");
+        assert!(links.iter().all(|link| !text(Role::Viewer, &managed).contains(link)));
+        let asked = ask_delete(&frame(Role::Admin), "splunk").into_string();
+        assert!(asked.contains("can't be undone") && asked.contains("action=\"/destinations/splunk/delete\""));
     }
 
     #[test]

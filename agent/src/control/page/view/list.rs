@@ -117,6 +117,7 @@ pub(in crate::control::page) fn page(frame: &Frame, mut lines: Vec<Line>, wish: 
             }
             "."
         }
+        @if frame.may_change() { (new(frame)) }
         @if all > 1 { (finder(frame, wish)) }
         @if shown == 0 { p { "No destination has “" (wish.find) "” in its name, type or tenants." } }
         @else {
@@ -134,12 +135,17 @@ pub(in crate::control::page) fn page(frame: &Frame, mut lines: Vec<Line>, wish: 
 fn nothing_yet(frame: &Frame) -> Markup {
     html! {
         p { "No destination is configured: events are taken in, kept for the window, and sent nowhere." }
+        @if frame.may_change() { (new(frame)) }
         p {
-            "Write one into a file under " code { "destinations.d" } " beside " code { "agent.toml" }
-            " and run " code { "scaidrive-siem reload" } "."
+            "One that is kept in files goes into " code { "destinations.d" } " beside " code { "agent.toml" }
+            "; then run " code { "scaidrive-siem reload" } "."
         }
         @if !frame.may_change() { p { "That is for somebody who has the role admin." } }
     }
+}
+
+fn new(frame: &Frame) -> Markup {
+    html! { p { a.button href=(frame.link("/new")) { "New destination …" } } }
 }
 
 fn finder(frame: &Frame, wish: &Wish) -> Markup {
@@ -259,7 +265,7 @@ mod tests {
     #[test]
     fn an_empty_list_says_what_to_do() {
         let text = text(Vec::new(), &Wish::default());
-        assert!(text.contains("sent nowhere") && text.contains("destinations.d"), "{text}");
+        assert!(text.contains("sent nowhere") && text.contains("href=\"/new\""), "{text}");
     }
 
     #[test]

@@ -8,6 +8,7 @@
 //! | `frame.rs` | what is around every page; forms |
 //! | `words.rs`, `parts.rs` | numbers, moments; what several views share |
 //! | `list.rs`, `detail.rs` | all destinations, and one |
+//! | `form.rs` | a destination's settings, to be written |
 //! | `tested.rs` | what a test found |
 //! | `letters.rs` | dead letters |
 //! | `chart.rs` | the last hour |
@@ -16,6 +17,7 @@
 
 pub(super) mod chart;
 pub(super) mod detail;
+pub(super) mod form;
 pub(super) mod frame;
 pub(super) mod health;
 pub(super) mod letters;

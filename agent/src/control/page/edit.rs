@@ -1,0 +1,185 @@
+//! Destinations that are made, changed, tested before they are saved, and deleted.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use serde_json::Value;
+
+use super::asked::Form;
+use super::note::Note;
+use super::view::detail;
+use super::view::form::{self, Changes, Draft, Outcome, Values};
+use super::view::frame::Frame;
+use super::{lead, show};
+use crate::config::keys_of;
+use crate::control::access::{Admin, Person, Reach};
+use crate::control::destinations::find_for;
+use crate::control::http::managed::{editable_of, off_with, test};
+use crate::control::http::{Panel, Problem, Shared, off_the_thread, only_get};
+use crate::control::managed::{Condition, Wish, carry_out};
+use crate::shard::ShardReport;
+
+/// Their routes.
+pub(super) fn routes() -> Router<Arc<Panel>> {
+    let method = || async { Problem::method("GET, HEAD, POST") };
+    Router::new()
+        .route("/new", only_get(get(kinds)))
+        .route("/new/{kind}", get(blank).post(create).fallback(method))
+        .route("/destinations/{destination}/edit", get(ask_change).post(change).fallback(method))
+        .route("/destinations/{destination}/delete", get(ask_delete).post(delete).fallback(method))
+}
+
+async fn kinds(frame: Frame, _: Admin) -> Response {
+    show(&form::kinds(&frame))
+}
+
+async fn blank(frame: Frame, Admin(person): Admin, Path(kind): Path<String>) -> Result<Response, Problem> {
+    let mut values = Values::new();
+    if let Reach::Tenants(tenants) = &person.reach {
+        values.insert("tenants".to_owned(), tenants.iter().cloned().collect::<Vec<_>>().join("\n"));
+    }
+    let draft = Draft { kind: known(&kind)?, values, changes: None };
+    Ok(show(&form::page(&frame, &draft, Outcome::default())))
+}
+
+async fn create(
+    State(panel): Shared,
+    frame: Frame,
+    Path(kind): Path<String>,
+    Admin(person): Admin,
+    form: Form,
+) -> Result<Response, Problem> {
+    let draft = Draft::read(known(&kind)?, None, &|name| form.field(name));
+    let wish = Wish::Create(value(&draft, &form));
+    let name = draft.values.get("name").map(|name| name.trim()).unwrap_or_default();
+    let wished = Attempt { draft: &draft, form: &form, wish, condition: Condition::None, name, note: Note::Created };
+    attempt(panel, &frame, person, wished).await
+}
+
+async fn ask_change(
+    State(panel): Shared,
+    frame: Frame,
+    Path(name): Path<String>,
+    Admin(person): Admin,
+) -> Result<Response, Problem> {
+    let draft = draft_of(panel, person, name).await?;
+    Ok(show(&form::page(&frame, &draft, Outcome::default())))
+}
+
+async fn change(
+    State(panel): Shared,
+    frame: Frame,
+    Path(name): Path<String>,
+    Admin(person): Admin,
+    form: Form,
+) -> Result<Response, Problem> {
+    let there = draft_of(Arc::clone(&panel), person.clone(), name.clone()).await?;
+    let changes = there.changes.map(|changes| Changes { tag: form.field("_tag").unwrap_or_default(), ..changes });
+    let condition = Condition::Tags(changes.iter().map(|changes| changes.tag.clone()).collect());
+    let draft = Draft::read(there.kind, changes, &|name| form.field(name));
+    let wish = Wish::Change(name.clone(), value(&draft, &form));
+    let name = draft.values.get("name").map_or(name.as_str(), |name| name.trim());
+    let wished = Attempt { draft: &draft, form: &form, wish, condition, name, note: Note::Changed };
+    attempt(panel, &frame, person, wished).await
+}
+
+/// What somebody wishes with a form.
+struct Attempt<'a> {
+    draft: &'a Draft,
+    form: &'a Form,
+    wish: Wish,
+    condition: Condition,
+    /// What the destination will be called.
+    name: &'a str,
+    note: Note,
+}
+
+/// Tests a draft or carries it out; what keeps it from that is shown above the form.
+async fn attempt(panel: Arc<Panel>, frame: &Frame, person: Person, attempt: Attempt<'_>) -> Result<Response, Problem> {
+    let Attempt { draft, form, wish, condition, name, note } = attempt;
+    let refused = |problem: Problem| {
+        let page = form::page(frame, draft, Outcome { problem: Some(&problem), tested: None });
+        (problem.status, show(&page)).into_response()
+    };
+    if form.field("_do").as_deref() == Some("test") {
+        let destination = match off_with(&panel, &person, wish).await {
+            Ok(destination) => destination,
+            Err(problem) => return Ok(refused(problem)),
+        };
+        let report = test(panel, person, destination, false).await?;
+        return Ok(show(&form::page(frame, draft, Outcome { problem: None, tested: Some(&report) })));
+    }
+    if let Err(problem) = carry_out(Arc::clone(&panel), person, wish, condition, false).await {
+        return Ok(refused(problem));
+    }
+    heard_of(&panel, name).await;
+    Ok(lead(frame, &format!("/destinations/{name}"), note))
+}
+
+/// Waits until the shards tell of a destination, but no longer than [`HEARD_MAX`]: the page that follows shows it as it is.
+async fn heard_of(panel: &Panel, name: &str) {
+    let deadline = Instant::now() + HEARD_MAX;
+    let tells = |report: &ShardReport| report.destinations.iter().any(|known| known.name == name);
+    while !panel.view.published.iter().all(|shard| shard.with(tells)) && Instant::now() < deadline {
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+async fn ask_delete(
+    State(panel): Shared,
+    frame: Frame,
+    Path(name): Path<String>,
+    Admin(person): Admin,
+) -> Result<Response, Problem> {
+    // Whether it can be deleted here at all.
+    draft_of(panel, person, name.clone()).await?;
+    Ok(show(&detail::ask_delete(&frame, &name)))
+}
+
+async fn delete(
+    State(panel): Shared,
+    frame: Frame,
+    Path(name): Path<String>,
+    Admin(person): Admin,
+) -> Result<Response, Problem> {
+    carry_out(panel, person, Wish::Delete(name), Condition::None, false).await?;
+    Ok(lead(&frame, "/", Note::Deleted))
+}
+
+/// The destination of this name as a draft.
+async fn draft_of(panel: Arc<Panel>, person: Person, name: String) -> Result<Draft, Problem> {
+    off_the_thread(move || {
+        let config = panel.view.config();
+        let (editable, tag) = editable_of(&config, &person, &name)?;
+        let Some(settings) = editable.settings_json else {
+            find_for(&person, &config, &name)?;
+            let detail = format!("\"{name}\" belongs to a file of the operator, and is changed there");
+            return Err(
+                Problem::new(StatusCode::CONFLICT, detail).advise("change it there, and reload the configuration")
+            );
+        };
+        let kind = known(settings.get("type").and_then(Value::as_str).unwrap_or_default())?;
+        Ok(Draft::of(kind, &settings, Changes { name, tag, secrets: editable.secrets }))
+    })
+    .await
+}
+
+fn value(draft: &Draft, form: &Form) -> Value {
+    let gone = form.all("_remove");
+    draft.json(&|path| form.field(path), &|path| gone.iter().any(|known| known == path))
+}
+
+fn known(kind: &str) -> Result<&'static str, Problem> {
+    let unknown = || Problem::new(StatusCode::NOT_FOUND, format!("there is no kind of destination \"{kind}\""));
+    keys_of(kind).map(|(name, _)| name).ok_or_else(|| unknown().advise("choose one of the cards"))
+}
+
+/// How long the shards may take to tell of what is new; each says how it is once a second at least.
+const HEARD_MAX: Duration = Duration::from_secs(3);
+/// How often is looked whether they have.
+const LOOK_EVERY: Duration = Duration::from_millis(20);

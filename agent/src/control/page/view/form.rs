@@ -1,0 +1,491 @@
+//! The form of a destination, written from the table of keys that the parser reads by: a key is described once.
+//!
+//! The few keys that matter first stand open, all others are folded away. What is left empty is left out, and its default
+//! counts. Secrets only go in: one that is there stays unless another is written.
+
+use std::collections::BTreeMap;
+
+use maud::{Markup, html};
+use serde_json::{Map, Value};
+
+use super::frame::{Frame, Place};
+use super::{problem, tested};
+use crate::config::{DESTINATION, Key, KeyDefault, Shape, keys_of};
+use crate::control::http::Problem;
+use crate::control::managed::tell::Error;
+use crate::probe::Report;
+
+/// Values as a form holds them, by the path of their key: lists with a line for each item.
+pub(in crate::control::page) type Values = BTreeMap<String, String>;
+
+/// A destination that somebody writes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::control::page) struct Draft {
+    /// The word for its kind.
+    pub(in crate::control::page) kind: &'static str,
+    /// What is filled in; no secrets.
+    pub(in crate::control::page) values: Values,
+    /// The one that is changed, if it is not a new one.
+    pub(in crate::control::page) changes: Option<Changes>,
+}
+
+/// A destination that is there already.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::control::page) struct Changes {
+    /// Its name.
+    pub(in crate::control::page) name: String,
+    /// The tag of what somebody saw of it.
+    pub(in crate::control::page) tag: String,
+    /// The keys of its secrets.
+    pub(in crate::control::page) secrets: Vec<String>,
+}
+
+/// What came of a draft, to be shown above it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in crate::control::page) struct Outcome<'o> {
+    /// Why it can't be used.
+    pub(in crate::control::page) problem: Option<&'o Problem>,
+    /// What a test of it found.
+    pub(in crate::control::page) tested: Option<&'o Report>,
+}
+
+impl Draft {
+    /// The kind's keys, behind those that every destination has.
+    fn keys(&self) -> impl Iterator<Item = &'static Key> {
+        let own = keys_of(self.kind).map(|(_, keys)| keys).unwrap_or_default();
+        DESTINATION.iter().chain(own).filter(|key| key.name != "type")
+    }
+
+    /// A draft from the fields that a browser sent; of other fields nothing is taken.
+    pub(in crate::control::page) fn read(
+        kind: &'static str,
+        changes: Option<Changes>,
+        field: &dyn Fn(&str) -> Option<String>,
+    ) -> Draft {
+        let mut draft = Draft { kind, values: Values::new(), changes };
+        let keys: Vec<&Key> = draft.keys().collect();
+        for (path, key) in flat(keys.into_iter(), "") {
+            if !matches!(key.shape, Shape::Secret)
+                && let Some(text) = field(&path).filter(|text| !text.trim().is_empty())
+            {
+                draft.values.insert(path, text);
+            }
+        }
+        draft
+    }
+
+    /// A draft of what is there, as the API gives it.
+    pub(in crate::control::page) fn of(kind: &'static str, settings: &Value, changes: Changes) -> Draft {
+        let mut draft = Draft { kind, values: Values::new(), changes: Some(changes) };
+        let keys: Vec<&Key> = draft.keys().collect();
+        for (path, key) in flat(keys.into_iter(), "") {
+            let value = path.split('.').try_fold(settings, |value, name| value.get(name));
+            if let Some(text) = value.and_then(|value| text_of(key, value)) {
+                draft.values.insert(path, text);
+            }
+        }
+        draft
+    }
+
+    /// The draft as the API takes it. Secrets come by `secret`, which is not asked for those that are to stay; `removes` says
+    /// which are to go.
+    pub(in crate::control::page) fn json(
+        &self,
+        secret: &dyn Fn(&str) -> Option<String>,
+        removes: &dyn Fn(&str) -> bool,
+    ) -> Value {
+        let keys: Vec<&Key> = self.keys().collect();
+        let mut value = self.table(keys.into_iter(), "", secret, removes);
+        value.insert("type".to_owned(), self.kind.into());
+        value.into()
+    }
+
+    fn table(
+        &self,
+        keys: impl Iterator<Item = &'static Key>,
+        path: &str,
+        secret: &dyn Fn(&str) -> Option<String>,
+        removes: &dyn Fn(&str) -> bool,
+    ) -> Map<String, Value> {
+        let mut table = Map::new();
+        for key in keys {
+            let at = format!("{path}{}", key.name);
+            let value = match key.shape {
+                Shape::Table(below) => {
+                    let inside = self.table(below.iter(), &format!("{at}."), secret, removes);
+                    (!inside.is_empty()).then(|| inside.into())
+                }
+                Shape::Secret if removes(&at) => Some(Value::Null),
+                Shape::Secret => {
+                    secret(&at).filter(|text| !text.is_empty()).map(|text| serde_json::json!({"value": text}))
+                }
+                _ => self.values.get(&at).map(|text| value_of(key, text)),
+            };
+            if let Some(value) = value {
+                table.insert(key.name.to_owned(), value);
+            }
+        }
+        table
+    }
+}
+
+/// Every key with its path; tables are walked into.
+fn flat(keys: impl Iterator<Item = &'static Key>, path: &str) -> Vec<(String, &'static Key)> {
+    let mut all = Vec::new();
+    for key in keys {
+        let at = format!("{path}{}", key.name);
+        match key.shape {
+            Shape::Table(below) => all.extend(flat(below.iter(), &format!("{at}."))),
+            _ => all.push((at, key)),
+        }
+    }
+    all
+}
+
+/// What is filled in, as the parser wants it; what does not fit stays text, which the parser then says.
+fn value_of(key: &Key, text: &str) -> Value {
+    let text = text.trim();
+    let number = |text: &str| text.parse::<u64>().map_or_else(|_| Value::from(text), Value::from);
+    let lines = || text.lines().map(str::trim).filter(|line| !line.is_empty());
+    match key.shape {
+        Shape::Flag => text.parse::<bool>().map_or_else(|_| Value::from(text), Value::from),
+        Shape::Count { .. } | Shape::AutoOrCount { .. } => number(text),
+        Shape::Texts => lines().map(Value::from).collect(),
+        Shape::Uids | Shape::Statuses => lines().map(number).collect(),
+        Shape::Tables(_) => serde_json::from_str(text).unwrap_or_else(|_| Value::from(text)),
+        _ => Value::from(text),
+    }
+}
+
+fn text_of(key: &Key, value: &Value) -> Option<String> {
+    match (key.shape, value) {
+        (Shape::Secret, _) | (_, Value::Null) => None,
+        (Shape::Tables(_), value) => serde_json::to_string_pretty(value).ok(),
+        (_, Value::Array(items)) => Some(items.iter().map(plain).collect::<Vec<_>>().join("\n")),
+        (_, value) => Some(plain(value)),
+    }
+}
+
+fn plain(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// The cards to choose a kind by.
+pub(in crate::control::page) fn kinds(frame: &Frame) -> Markup {
+    frame.page(
+        Place::Elsewhere,
+        "New destination",
+        &html! {
+            p { "What kind of SIEM is it?" }
+            ul.kinds {
+                @for (kind, title, about, _) in KINDS {
+                    li { a href=(frame.link(&format!("/new/{kind}"))) { strong { (title) } span { (about) } } }
+                }
+            }
+        },
+    )
+}
+
+/// The form.
+pub(in crate::control::page) fn page(frame: &Frame, draft: &Draft, outcome: Outcome<'_>) -> Markup {
+    let known = KINDS.iter().find(|(kind, ..)| *kind == draft.kind);
+    let (title, first) = known.map_or((draft.kind, &[][..]), |(_, title, _, first)| (*title, *first));
+    let (heading, action, back) = match &draft.changes {
+        None => (format!("New destination: {title}"), format!("/new/{}", draft.kind), "/new".to_owned()),
+        Some(Changes { name, .. }) => {
+            let path = format!("/destinations/{name}");
+            (format!("Change {name}"), format!("{path}/edit"), path)
+        }
+    };
+    let errors = outcome.problem.map(|problem| problem.errors.as_slice()).unwrap_or_default();
+    let form = Form { draft, errors };
+    let is_first = |key: &&Key| key.name == "name" || first.contains(&key.name);
+    let is_wish = |key: &&Key| ["tenants", "filter"].contains(&key.name);
+    let mut open: Vec<&Key> = draft.keys().filter(is_first).collect();
+    open.sort_by_key(|key| first.iter().position(|name| *name == key.name).map_or(0, |at| at + 1));
+    let inside = html! {
+        @if let Some(changes) = &draft.changes { input type="hidden" name="_tag" value=(changes.tag); }
+        @for key in open { (form.field(key, key.name)) }
+        h2 { "Which events" }
+        @for key in draft.keys().filter(is_wish) { (form.field(key, key.name)) }
+        details open[form.has_folded_errors(&is_first)] {
+            summary { "Advanced" }
+            @for key in draft.keys().filter(|key| !is_first(key) && !is_wish(key)) { (form.field(key, key.name)) }
+        }
+        div.actions role="group" aria-label="Actions" {
+            button type="submit" name="_do" value="test" { "Test" }
+            button.first type="submit" name="_do" value="save" { "Save" }
+            a href=(frame.link(&back)) { "Leave it" }
+        }
+    };
+    frame.page(
+        Place::Elsewhere,
+        &heading,
+        &html! {
+            div #result tabindex="-1" data-result { (result(&form, outcome)) }
+            (frame.form(&action, &inside))
+        },
+    )
+}
+
+fn result(form: &Form<'_>, outcome: Outcome<'_>) -> Markup {
+    html! {
+        @if let Some(found) = outcome.problem {
+            @if found.errors.is_empty() { (problem::told(found)) }
+            @else {
+                div.problem role="alert" {
+                    p { strong { "It can't be used as it is, and nothing was saved." } }
+                    ul { @for error in &found.errors { li {
+                        @match form.path_of(error) {
+                            Some(path) => { a href={ "#f-" (path) } { (error.key) } },
+                            None => { (error.key) },
+                        }
+                        ": " (error.what) ". " (error.advice) "."
+                    } } }
+                }
+            }
+        }
+        @if let Some(report) = outcome.tested {
+            (tested::told(report))
+            p { "Nothing is saved yet. A browser without scripts forgets the secrets now: write them again before you save." }
+        }
+    }
+}
+
+struct Form<'f> {
+    draft: &'f Draft,
+    errors: &'f [Error],
+}
+
+impl Form<'_> {
+    /// The field that an error belongs to.
+    fn path_of(&self, error: &Error) -> Option<String> {
+        let keys: Vec<&Key> = self.draft.keys().collect();
+        flat(keys.into_iter(), "").into_iter().map(|(path, _)| path).find(|path| is_about(error, path))
+    }
+
+    fn has_folded_errors(&self, is_open: &dyn Fn(&&'static Key) -> bool) -> bool {
+        let is_folded = |key: &'static Key| !is_open(&key) && self.errors.iter().any(|error| is_about(error, key.name));
+        self.draft.keys().any(is_folded)
+    }
+
+    fn field(&self, key: &'static Key, path: &str) -> Markup {
+        if let Shape::Table(below) = key.shape {
+            return html! {
+                fieldset {
+                    legend { (label(key)) }
+                    p { small { (key.about) } }
+                    @for key in below { (self.field(key, &format!("{path}.{}", key.name))) }
+                }
+            };
+        }
+        let error = self.errors.iter().find(|error| is_about(error, path));
+        html! {
+            div.field {
+                label for={ "f-" (path) } { (label(key)) @if matches!(key.default, KeyDefault::Required) { " (needed)" } }
+                (self.input(key, path, error.is_some()))
+                small id={ "h-" (path) } { (key.about) (how(&key.shape)) }
+                @if let Some(error) = error {
+                    strong.field-problem id={ "p-" (path) } { (error.what) ". " (error.advice) "." }
+                }
+            }
+        }
+    }
+
+    fn input(&self, key: &Key, path: &str, is_wrong: bool) -> Markup {
+        let value = self.draft.values.get(path).map(String::as_str).unwrap_or_default();
+        let id = format!("f-{path}");
+        let described = if is_wrong { format!("h-{path} p-{path}") } else { format!("h-{path}") };
+        let wrong = is_wrong.then_some("true");
+        let default = default_text(key);
+        html! { @match key.shape {
+            Shape::Choice { now, .. } => { (select(&id, path, value, &described, wrong, &default, now.iter().map(|word| (*word, *word)))) },
+            Shape::Flag => {
+                (select(&id, path, value, &described, wrong, &default, [("true", "yes"), ("false", "no")].into_iter()))
+            },
+            Shape::Texts | Shape::Uids | Shape::Statuses | Shape::Tables(_) => {
+                textarea id=(id) name=(path) rows="2" spellcheck="false" placeholder=(default)
+                    aria-describedby=(described) aria-invalid=[wrong] { (value) }
+            },
+            Shape::Secret => { (self.secret(&id, path, &described, wrong)) },
+            _ => {
+                input type="text" id=(id) name=(path) value=(value) placeholder=(default) autocomplete="off" spellcheck="false"
+                    aria-describedby=(described) aria-invalid=[wrong];
+            },
+        } }
+    }
+
+    fn secret(&self, id: &str, path: &str, described: &str, wrong: Option<&str>) -> Markup {
+        let is_kept =
+            self.draft.changes.as_ref().is_some_and(|changes| changes.secrets.iter().any(|known| known == path));
+        html! {
+            input type="password" id=(id) name=(path) autocomplete="new-password" placeholder=[is_kept.then_some("kept as it is")]
+                aria-describedby=(described) aria-invalid=[wrong];
+            @if is_kept {
+                label.choice { input type="checkbox" name="_remove" value=(path); " take it out" }
+            }
+        }
+    }
+}
+
+fn select<'w>(
+    id: &str,
+    path: &str,
+    value: &str,
+    described: &str,
+    wrong: Option<&str>,
+    default: &str,
+    words: impl Iterator<Item = (&'w str, &'w str)>,
+) -> Markup {
+    html! {
+        select id=(id) name=(path) aria-describedby=(described) aria-invalid=[wrong] {
+            option value="" { @if default.is_empty() { "not set" } @else { "default: " (default) } }
+            @for (word, shown) in words { option value=(word) selected[word == value] { (shown) } }
+        }
+    }
+}
+
+fn is_about(error: &Error, path: &str) -> bool {
+    let rest = error.key.strip_prefix(path);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', ' ', '[']))
+}
+
+/// A key's name in words.
+fn label(key: &Key) -> String {
+    let words = key.name.replace('_', " ");
+    let mut chars = words.chars();
+    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
+}
+
+fn default_text(key: &Key) -> String {
+    match key.default {
+        KeyDefault::Required | KeyDefault::Absent => String::new(),
+        KeyDefault::Text(text) => text.to_owned(),
+        KeyDefault::Count(number) => number.to_string(),
+        KeyDefault::Flag(flag) => if flag { "yes" } else { "no" }.to_owned(),
+        KeyDefault::Texts(texts) => texts.join("\n"),
+    }
+}
+
+/// How a list is written.
+fn how(shape: &Shape) -> &'static str {
+    match shape {
+        Shape::Texts | Shape::Uids | Shape::Statuses => " One in each line.",
+        Shape::Tables(_) => " As JSON.",
+        _ => "",
+    }
+}
+
+/// The kinds: the word, the name, what it is, and the keys that matter first, in this order.
+const KINDS: &[(&str, &str, &str, &[&str])] = &[
+    ("splunk_hec", "Splunk", "HTTP Event Collector", &["url", "token", "index"]),
+    (
+        "sentinel",
+        "Microsoft Sentinel",
+        "Logs Ingestion API, with a data collection rule",
+        &["url", "rule", "tenant_id", "client_id", "client_secret"],
+    ),
+    ("elastic", "Elastic, OpenSearch", "Bulk API of Elasticsearch or OpenSearch", &["url", "target", "api_key"]),
+    ("datadog", "Datadog", "Logs intake", &["site", "api_key"]),
+    ("sumo_logic", "Sumo Logic", "HTTP source", &["secret_url"]),
+    ("https", "Any receiver by HTTPS", "JSON or lines, to an address of your own", &["url", "bearer_token"]),
+    ("syslog", "Syslog, RELP", "RFC 5424 over TLS, TCP, UDP or RELP", &["transport", "host", "port"]),
+];
+
+#[cfg(test)]
+mod tests {
+    use axum::http::StatusCode;
+    use serde_json::json;
+
+    use super::*;
+    use crate::control::access::Role;
+    use crate::control::page::view::tests::{assert_strict, frame};
+
+    fn new(kind: &'static str) -> Draft {
+        Draft { kind, values: Values::new(), changes: None }
+    }
+
+    fn text(draft: &Draft, outcome: Outcome<'_>) -> String {
+        let page = page(&frame(Role::Admin), draft, outcome);
+        assert_strict(&page);
+        page.into_string()
+    }
+
+    #[test]
+    fn there_is_a_card_and_a_form_for_each_kind_with_every_key_of_its_table() {
+        let cards = kinds(&frame(Role::Admin)).into_string();
+        for (kind, _, _, first) in KINDS {
+            assert!(cards.contains(&format!("/new/{kind}\"")), "{cards}");
+            let (kind, own) = keys_of(kind).unwrap();
+            let form = text(&new(kind), Outcome::default());
+            for (path, _) in flat(DESTINATION.iter().chain(own).filter(|key| key.name != "type"), "") {
+                assert_eq!(form.matches(&format!("name=\"{path}\"")).count(), 1, "{kind} {path}");
+            }
+            for name in *first {
+                assert!(own.iter().any(|key| key.name == *name), "{kind} has no {name}");
+                let at = |text: &str| form.find(text).unwrap();
+                assert!(at(&format!("name=\"{name}\"")) < at("<details"), "{kind} {name} is folded away");
+            }
+        }
+        assert_eq!(KINDS.len(), 7);
+    }
+
+    #[test]
+    fn what_is_filled_in_becomes_what_the_api_takes() {
+        let filled = [
+            ("name", "a"),
+            ("url", " https://siem.example "),
+            ("in_flight", "4"),
+            ("cim_fields", "true"),
+            ("tenants", "acme\r\nglobex\r\n\r\n"),
+            ("batch.linger", "2s"),
+            ("indexes", "[{\"index\":\"x\"}]"),
+            ("token", "hush"),
+            ("evil", "x"),
+            ("index", ""),
+        ];
+        let field = |name: &str| filled.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
+        let draft = Draft::read("splunk_hec", None, &field);
+        assert!(!format!("{draft:?}").contains("hush"), "a draft holds no secrets");
+        let expected = json!({
+            "name": "a", "type": "splunk_hec", "url": "https://siem.example", "in_flight": 4, "cim_fields": true,
+            "tenants": ["acme", "globex"], "batch": {"linger": "2s"}, "indexes": [{"index": "x"}],
+            "token": {"value": "hush"},
+        });
+        assert_eq!(draft.json(&field, &|_| false), expected);
+        let shown = text(&draft, Outcome::default());
+        assert!(!shown.contains("hush") && shown.contains("value=\"2s\""), "{shown}");
+    }
+
+    #[test]
+    fn what_is_there_fills_the_form_and_its_secrets_stay_or_go() {
+        let changes = Changes { name: "a".to_owned(), tag: "\"t\"".to_owned(), secrets: vec!["token".to_owned()] };
+        let settings = json!({
+            "name": "a", "type": "splunk_hec", "url": "https://siem.example", "in_flight": 2,
+            "filter": {"actions": ["file.*", "user.*"]},
+        });
+        let draft = Draft::of("splunk_hec", &settings, changes);
+        assert_eq!(draft.values["filter.actions"], "file.*\nuser.*");
+        let shown = text(&draft, Outcome::default());
+        assert!(shown.contains("kept as it is") && shown.contains("value=\"&quot;t&quot;\""), "{shown}");
+        assert!(shown.contains("action=\"/destinations/a/edit\""));
+        assert_eq!(draft.json(&|_| None, &|_| false), settings);
+        assert_eq!(draft.json(&|_| None, &|path| path == "token")["token"], Value::Null);
+    }
+
+    #[test]
+    fn problems_stand_at_their_fields_in_the_parsers_words_and_above_all() {
+        let error = |key: &str, what: &str| Error {
+            destination: None,
+            key: key.to_owned(),
+            what: what.to_owned(),
+            advice: "write another".to_owned(),
+        };
+        let errors = [error("batch.linger", "<b>too long</b>"), error("nowhere", "odd")];
+        let problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "x".to_owned()).with_errors(&errors);
+        let shown = text(&new("splunk_hec"), Outcome { problem: Some(&problem), tested: None });
+        assert!(shown.contains("href=\"#f-batch.linger\"") && shown.contains("id=\"p-batch.linger\""), "{shown}");
+        assert!(shown.contains("&lt;b&gt;too long&lt;/b&gt;. write another.") && shown.contains("<details open>"));
+        assert_eq!(shown.matches("aria-invalid").count(), 1);
+    }
+}
