@@ -56,11 +56,13 @@ pub use destination::{
 };
 pub use fingerprint::Fingerprint;
 pub(crate) use json::{Kept, SecretPlaces, Trust, Written, editable, secret_files_of, table_of, written};
-pub(crate) use keys::{DESTINATION, Default as KeyDefault, Key, Shape};
-pub(crate) use kind::keys_of;
+pub(crate) use keys::{
+    ADMIN, AGENT, BUFFER, DESTINATION, Default as KeyDefault, INGEST_UNIX, Key, LOG, ROOT, SECRET, Shape,
+};
 pub use kind::{
     Datadog, Elastic, HecAck, Https, Kind, Sentinel, SentinelApi, SplunkHec, SumoLogic, Syslog, SyslogTransport,
 };
+pub(crate) use kind::{KINDS, keys_of};
 pub use managed::{Misconfigured, Origin};
 pub(crate) use parse_secret::with_cause;
 pub(crate) use problems::nearest;

@@ -66,7 +66,7 @@ use self::managed::Managed;
 use self::picture::{Detail, Picture};
 use self::reload::Reloaded;
 use self::socket::{AdminSocket, Caller};
-use self::states::badness;
+pub(crate) use self::states::badness;
 use self::systemd::Manager;
 use self::watch::{News, Watch};
 use crate::cli::{Exit, Failure, chain};
