@@ -48,7 +48,8 @@ pub(super) fn page(
     Ok(told(chronicle.page(after, limit, |line| is_shown(line, reach))?))
 }
 
-fn is_shown(line: &[u8], reach: &Reach) -> bool {
+/// Whether an event of the agent is about a tenant within `reach`.
+pub(super) fn is_shown(line: &[u8], reach: &Reach) -> bool {
     #[derive(Deserialize)]
     struct Tenant {
         tenant_id: String,

@@ -72,21 +72,14 @@ use crate::control::{metrics, page, status};
 use crate::node::{Hands, View};
 use crate::runtime::clock;
 
-<<<<<<< HEAD
-=======
 mod agent_events;
 mod desk;
->>>>>>> main
 pub(super) mod destinations;
 mod episodes;
 mod history;
 pub(super) mod letters;
-<<<<<<< HEAD
 pub(super) mod managed;
-=======
-mod managed;
-mod preview;
->>>>>>> main
+pub(super) mod preview;
 mod problem;
 mod session;
 mod tail;

@@ -30,10 +30,8 @@ impl Problem {
         Problem { advice: Some(advice.to_owned()), ..self }
     }
 
-<<<<<<< HEAD
-=======
     /// Settings that can't be used, each problem in its own words.
-    pub(super) fn settings(problems: &[config::Problem]) -> Problem {
+    pub(in crate::control) fn settings(problems: &[config::Problem]) -> Problem {
         let words = problems.iter().map(|problem| match problem.place.key.as_str() {
             "" => problem.what.clone(),
             key => format!("{key}: {}", problem.what),
@@ -43,7 +41,6 @@ impl Problem {
         Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail).advise(&advice)
     }
 
->>>>>>> main
     /// The same with everything that is wrong with what was sent, key by key.
     pub(in crate::control) fn with_errors(self, errors: &[Error]) -> Problem {
         Problem { errors: errors.to_vec(), ..self }

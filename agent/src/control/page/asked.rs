@@ -22,7 +22,7 @@ impl Frame {
         Ok(Frame {
             person: extensions.get::<Person>().cloned().ok_or_else(nobody)?,
             csrf: extensions.get::<Session>().map(|session| session.csrf.clone()),
-            base: String::new(),
+            base: panel.access.base_path().to_owned(),
             node: panel.view.config().agent.node.clone(),
             note: field(uri.query().unwrap_or_default().as_bytes(), "done").and_then(|code| Note::named(&code)),
             is_fragment: headers.contains_key(FRAGMENT),

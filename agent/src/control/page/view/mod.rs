@@ -10,19 +10,23 @@
 //! | `list.rs`, `detail.rs` | all destinations, and one |
 //! | `form.rs` | a destination's settings, to be written |
 //! | `tested.rs` | what a test found |
+//! | `preview.rs` | what a filter would have sent |
 //! | `letters.rs` | dead letters |
+//! | `events.rs` | the live tail, and changes |
 //! | `chart.rs` | the last hour |
 //! | `health.rs` | the agent itself |
 //! | `problem.rs` | what did not work |
 
 pub(super) mod chart;
 pub(super) mod detail;
+pub(super) mod events;
 pub(super) mod form;
 pub(super) mod frame;
 pub(super) mod health;
 pub(super) mod letters;
 pub(super) mod list;
 pub(super) mod parts;
+pub(super) mod preview;
 pub(super) mod problem;
 pub(super) mod tested;
 pub(super) mod words;
@@ -84,7 +88,8 @@ pub(super) mod tests {
     pub(in crate::control::page) fn frame(role: Role) -> Frame {
         Frame {
             person: Person { who: "uid 0".to_owned(), via: Via::Cli, role, reach: Reach::All },
-            csrf: Some("c5rf".to_owned()),
+            // Who may look only is shown no form at all, so theirs is a view without a session to end.
+            csrf: (role == Role::Admin).then(|| "c5rf".to_owned()),
             base: String::new(),
             node: "node-7".to_owned(),
             note: None,
