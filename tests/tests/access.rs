@@ -247,8 +247,10 @@ fn a_session_changes_nothing_without_its_csrf_token_and_ends_for_good() {
     assert_eq!((out.status, out.header("location")), (303, Some("/login")));
     assert!(out.header("set-cookie").is_some_and(|cookie| cookie.contains("Max-Age=0")));
     assert_eq!(sent(&cookie, "GET", "/v1/status", &[], "").status, 401, "a replayed cookie");
-    let page = sent(&cookie, "GET", "/", &[("Accept", "text/html")], "");
-    assert_eq!((page.status, page.header("location")), (303, Some("/login")));
+    for method in ["GET", "POST"] {
+        let page = sent(&cookie, method, "/", &[("Accept", "text/html")], "");
+        assert_eq!((page.status, page.header("location")), (303, Some("/login")), "{method}");
+    }
 
     let again = log_in(&agent, &token);
     assert!(agent.command(&["token", "revoke", "alice"]).status.success());
@@ -434,6 +436,13 @@ fn a_proxy_says_who_asks_and_only_with_its_key() {
     assert_eq!(shown(&agent, "GET", "/siem/v1/destinations/acme", &viewer, &[]).status, 200);
     assert_eq!(shown(&agent, "GET", "/siem/v1/destinations/everybody", &viewer, &[]).status, 404);
     assert_eq!(ask(&agent, "GET", "/v1/status", &[], b"").status, 404, "all lies below the base path");
+    for path in ["/siem/", "/siem/nothing", "/siem//v1/status", "/siem/v1/../v1/status"] {
+        assert_eq!(ask(&agent, "GET", path, &[], b"").status, 401, "{path}");
+    }
+    for (path, to) in [("/siem", "/siem/"), ("/siem/", "/siem/login")] {
+        let reply = ask(&agent, "GET", path, &[("Accept", "text/html")], b"");
+        assert_eq!((reply.status, reply.header("location")), (303, Some(to)));
+    }
     assert_eq!(ask(&agent, "GET", "/livez", &[], b"").status, 200, "but what machines watch");
 }
 

@@ -12,11 +12,11 @@ use std::sync::Arc;
 
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
+use axum::http::StatusCode;
 use axum::http::header::{
     ACCEPT, AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, COOKIE, HeaderMap, HeaderName,
     HeaderValue, REFERRER_POLICY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
-use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 
@@ -177,10 +177,10 @@ fn unknown_token() -> Problem {
         .advise("`scaidrive-siem token list` shows those there are; `token create` makes one")
 }
 
-/// Whether a person's browser asks, for something to look at.
+/// Whether a browser asks for a page, or sends a form of one.
 fn wants_a_page(request: &Request) -> bool {
     let accepts = request.headers().get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    request.method() == Method::GET && accepts.contains("text/html") && !request.uri().path().starts_with("/v1/")
+    accepts.contains("text/html") && !request.uri().path().starts_with("/v1/")
 }
 
 /// The request, if it shows the session's CSRF token: in the header, or in the field of a form, which stays as it was.
@@ -317,15 +317,13 @@ mod tests {
 
     #[test]
     fn only_who_looks_at_pages_is_sent_to_the_login() {
-        let asks = |method: Method, path: &'static str, accept: &str| {
+        let asks = |path: &'static str, accept: &str| {
             let mut request = Request::new(Body::empty());
-            (*request.method_mut(), *request.uri_mut()) = (method, path.parse().unwrap());
+            *request.uri_mut() = path.parse().unwrap();
             *request.headers_mut() = headers(&[("accept", accept)]);
             wants_a_page(&request)
         };
-        assert!(asks(Method::GET, "/destinations", "text/html,*/*"));
-        assert!(!asks(Method::GET, "/v1/status", "text/html"));
-        assert!(!asks(Method::POST, "/destinations", "text/html"));
-        assert!(!asks(Method::GET, "/destinations", "application/json"));
+        assert!(asks("/destinations", "text/html,*/*"));
+        assert!(!asks("/v1/status", "text/html") && !asks("/destinations", "application/json"));
     }
 }

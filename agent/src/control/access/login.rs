@@ -83,7 +83,7 @@ fn leave(panel: &Panel, headers: &HeaderMap, value: &str, max_age: Option<u64>, 
     let is_secure =
         address.is_tls || headers.get(ORIGIN).is_some_and(|origin| origin.as_bytes().starts_with(b"https:"));
     let mut response = Redirect::to(&address.path(to)).into_response();
-    if let Ok(cookie) = HeaderValue::from_str(&cookie(value, &address.path("/"), is_secure, max_age)) {
+    if let Ok(cookie) = HeaderValue::from_str(&cookie(value, address.cookie_path(), is_secure, max_age)) {
         response.headers_mut().insert(SET_COOKIE, cookie);
     }
     response

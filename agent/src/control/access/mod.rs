@@ -143,12 +143,14 @@ impl Access {
 }
 
 impl Address {
-    /// A path as browsers must ask for it; `/` is where the page begins.
+    /// A path as browsers must ask for it.
     fn path(&self, path: &str) -> String {
-        match path {
-            "/" if !self.base_path.is_empty() => self.base_path.clone(),
-            path => format!("{}{path}", self.base_path),
-        }
+        format!("{}{path}", self.base_path)
+    }
+
+    /// What the session's cookie is for.
+    fn cookie_path(&self) -> &str {
+        if self.base_path.is_empty() { "/" } else { &self.base_path }
     }
 }
 
@@ -255,7 +257,7 @@ mod tests {
             is_tls: false,
             base_path: base.to_owned(),
         };
-        assert_eq!((at("").path("/"), at("").path("/login")), ("/".to_owned(), "/login".to_owned()));
-        assert_eq!((at("/siem").path("/"), at("/siem").path("/login")), ("/siem".to_owned(), "/siem/login".to_owned()));
+        assert_eq!((at("").path("/"), at("/siem").path("/login")), ("/".to_owned(), "/siem/login".to_owned()));
+        assert_eq!((at("").cookie_path(), at("/siem").cookie_path()), ("/", "/siem"));
     }
 }

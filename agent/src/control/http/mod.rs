@@ -55,7 +55,7 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::middleware;
-use axum::response::{IntoResponse, Response};
+use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{MethodRouter, get, post};
 use axum::{Json, Router};
 use tokio::sync::{mpsc, oneshot};
@@ -158,7 +158,12 @@ pub(super) fn for_address(panel: Arc<Panel>) -> Router {
     let whole = watched(&panel).merge(outside).merge(inside);
     let router = match panel.access.base_path() {
         "" => whole,
-        base => Router::new().nest(base, whole).merge(watched(&panel)).merge(health_checks()).fallback(not_found),
+        base => Router::new()
+            .nest(&format!("{base}/"), whole)
+            .route(base, only_get(get(to_the_page)))
+            .merge(watched(&panel))
+            .merge(health_checks())
+            .fallback(not_found),
     };
     router.layer(middleware::from_fn_with_state(Arc::clone(&panel), access::guard)).with_state(panel)
 }
@@ -207,6 +212,11 @@ pub(super) fn only_get(router: MethodRouter<Arc<Panel>>) -> MethodRouter<Arc<Pan
 
 pub(super) fn only_post(router: MethodRouter<Arc<Panel>>) -> MethodRouter<Arc<Panel>> {
     router.fallback(|| async { Problem::method("POST") })
+}
+
+/// Who leaves the last slash out means the page.
+async fn to_the_page(State(panel): Shared) -> Redirect {
+    Redirect::to(&format!("{}/", panel.access.base_path()))
 }
 
 async fn not_found() -> Problem {

@@ -7,7 +7,6 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
-use toml::Table;
 use zeroize::Zeroizing;
 
 use crate::config::managed::{ManagedFile, secrets_folder};
@@ -204,7 +203,7 @@ pub(in crate::control) fn name_of(file: &ManagedFile) -> Option<String> {
 }
 
 fn kept(file: &ManagedFile) -> Kept {
-    Kept { key: file.key.clone(), table: table_of(file.text()).unwrap_or_else(Table::new) }
+    Kept { key: file.key.clone(), table: table_of(file.text()).unwrap_or_default() }
 }
 
 /// The new text, if it says anything else than what is there.
