@@ -51,7 +51,7 @@ fn beside(name: &'static str, posted: MethodRouter<Arc<Panel>>) -> MethodRouter<
         .get(move |panel: Shared, person: Person| show(panel, person, path()))
         .put(move |panel: Shared, admin: Admin, request: Request| change(panel, path(), admin, request))
         .delete(move |panel: Shared, admin: Admin, headers: HeaderMap| remove(panel, path(), admin, headers))
-        .fallback(|| async { Problem::method(METHODS_OF_ONE) })
+        .fallback(|| async { Problem::method(METHODS_OF_BOTH) })
 }
 
 /// The destinations: how each is.
@@ -490,6 +490,7 @@ fn failed() -> Problem {
 
 const METHODS_OF_ALL: &str = "GET, HEAD, POST, PUT";
 const METHODS_OF_ONE: &str = "GET, HEAD, PUT, DELETE";
+const METHODS_OF_BOTH: &str = "GET, HEAD, POST, PUT, DELETE";
 /// Bytes of a request with one destination at most: a file's bound is four times that.
 const ONE_MAX: usize = 256 << 10;
 /// Bytes of a request with all of them.
