@@ -15,7 +15,7 @@ use super::{Panel, Problem, Shared, body, off_the_thread, only_post};
 use crate::config::Selection;
 use crate::control::access::Person;
 use crate::control::destinations::find_for;
-use crate::control::preview;
+use crate::control::preview::{self, Preview};
 use crate::runtime::clock;
 
 /// Its route.
@@ -43,16 +43,28 @@ struct Saved {
 async fn try_out(State(panel): Shared, person: Person, request: Request) -> Result<Response, Problem> {
     let bytes = body(request, SELECTION_MAX).await?;
     let selection = selection(&panel, &person, &bytes)?;
+    Ok(([(CACHE_CONTROL, "no-store")], Json(preview_of(panel, &person, selection).await?)).into_response())
+}
+
+/// What a selection would have sent of the events in the log that somebody may see.
+///
+/// # Errors
+/// When as many as may are made already, or the log can't be read.
+pub(in crate::control) async fn preview_of(
+    panel: Arc<Panel>,
+    person: &Person,
+    selection: Selection,
+) -> Result<Preview, Problem> {
+    let reach = person.reach.clone();
     let Ok(seat) = panel.desk.previews.clone().try_acquire_owned() else {
         let detail = format!("{PREVIEWS_MAX} previews are being made already");
         return Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, detail).advise("ask again in some seconds"));
     };
     off_the_thread(move || {
-        let preview = preview::of(&panel.view, &selection, &person.reach, clock::wall_ms());
+        let preview = preview::of(&panel.view, &selection, &reach, clock::wall_ms());
         // Held by the work and not by the request, which may be given up before.
         drop(seat);
-        let preview = preview.map_err(|problem| Problem::internal(&problem))?;
-        Ok(([(CACHE_CONTROL, "no-store")], Json(preview)).into_response())
+        preview.map_err(|problem| Problem::internal(&problem))
     })
     .await
 }

@@ -10,6 +10,7 @@ use axum::routing::{get, post};
 
 use super::asked::{Form, Query};
 use super::note::Note;
+use super::view::chart::Sample;
 use super::view::detail::{self, EVENT_ID, Whole};
 use super::view::frame::Frame;
 use super::view::list::{self, Line, Sort, Wish};
@@ -19,8 +20,10 @@ use crate::cli;
 use crate::config::{Config, Destination, Origin};
 use crate::control::access::{Admin, Person};
 use crate::control::destinations::find_for;
+use crate::control::episodes;
+use crate::control::history::DestinationHistory;
 use crate::control::http::destinations::{begin_replay, rest, status_of};
-use crate::control::http::{self, Panel, Problem, Shared, only_get, only_post};
+use crate::control::http::{self, Panel, Problem, Shared, off_the_thread, only_get, only_post};
 use crate::control::picture::Detail;
 use crate::control::status;
 use crate::probe;
@@ -58,17 +61,31 @@ async fn all(State(panel): Shared, frame: Frame, query: Query) -> Response {
 async fn one(State(panel): Shared, frame: Frame, Path(name): Path<String>) -> Result<Response, Problem> {
     let config = panel.view.config();
     let destination = find_for(&frame.person, &config, &name)?;
+    let history = panel.history().destination(&name);
+    let episodes = {
+        let (panel, name) = (Arc::clone(&panel), name.clone());
+        let read =
+            off_the_thread(move || episodes::of(&panel.view, &name).map_err(|problem| Problem::internal(&problem)));
+        read.await.ok()
+    };
     let whole = Whole {
         status: status_of(&panel, &name)?,
         settings: settings(&destination),
         origin: origin(&config, &destination, frame.sees_the_agent()),
         is_managed: config.is_managed(destination.id),
         window_ms: config.buffer.window.0,
-        samples: Vec::new(),
+        samples: samples(&history),
+        states: history.states,
+        episodes,
         query: search(&destination),
         setup: cli::template::of(&destination, None),
     };
     Ok(show(&detail::page(&frame, &whole)))
+}
+
+fn samples(history: &DestinationHistory) -> Vec<Sample> {
+    let pairs = history.at_ms.iter().zip(&history.delivered_events_per_second);
+    pairs.map(|(at_ms, rate)| Sample { at_ms: *at_ms, events_per_second: *rate }).collect()
 }
 
 /// What is set; what is absent and switches nothing on is left out.

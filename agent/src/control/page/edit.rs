@@ -16,10 +16,11 @@ use super::view::detail;
 use super::view::form::{self, Changes, Draft, Outcome, Values};
 use super::view::frame::Frame;
 use super::{lead, show};
-use crate::config::keys_of;
+use crate::config::{Selection, keys_of};
 use crate::control::access::{Admin, Person, Reach};
 use crate::control::destinations::find_for;
 use crate::control::http::managed::{editable_of, off_with, test};
+use crate::control::http::preview::preview_of;
 use crate::control::http::{Panel, Problem, Shared, off_the_thread, only_get};
 use crate::control::managed::{Condition, Wish, carry_out};
 use crate::shard::ShardReport;
@@ -103,7 +104,7 @@ struct Attempt<'a> {
 async fn attempt(panel: Arc<Panel>, frame: &Frame, person: Person, attempt: Attempt<'_>) -> Result<Response, Problem> {
     let Attempt { draft, form, wish, condition, name, note } = attempt;
     let refused = |problem: Problem| {
-        let page = form::page(frame, draft, Outcome { problem: Some(&problem), tested: None });
+        let page = form::page(frame, draft, Outcome { problem: Some(&problem), ..Outcome::default() });
         (problem.status, show(&page)).into_response()
     };
     if form.field("_do").as_deref() == Some("test") {
@@ -112,7 +113,16 @@ async fn attempt(panel: Arc<Panel>, frame: &Frame, person: Person, attempt: Atte
             Err(problem) => return Ok(refused(problem)),
         };
         let report = test(panel, person, destination, false).await?;
-        return Ok(show(&form::page(frame, draft, Outcome { problem: None, tested: Some(&report) })));
+        return Ok(show(&form::page(frame, draft, Outcome { tested: Some(&report), ..Outcome::default() })));
+    }
+    if form.field("_do").as_deref() == Some("preview") {
+        let selection = Selection::read(&draft.selection()).map_err(|problems| Problem::settings(&problems));
+        let selection = match selection {
+            Ok(selection) => selection,
+            Err(problem) => return Ok(refused(problem)),
+        };
+        let preview = preview_of(panel, &person, selection).await?;
+        return Ok(show(&form::page(frame, draft, Outcome { preview: Some(&preview), ..Outcome::default() })));
     }
     if let Err(problem) = carry_out(Arc::clone(&panel), person, wish, condition, false).await {
         return Ok(refused(problem));

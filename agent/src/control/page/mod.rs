@@ -17,6 +17,8 @@
 //! | `/deadletters/{destination}?after=` | a page of one store |
 //! | `POST /deadletters/{destination}/replay`, `…/drop` | sends letters again; asks, then drops them |
 //! | `/deadletters/{destination}/{stream}/{n}` | one letter with its event; `POST` edits it |
+//! | `/events` | the live tail, filled by the script from `/v1/tail` |
+//! | `/changes` | who did what |
 //! | `/health` | the agent |
 //! | `/assets/{file}` | style, script and icon |
 //!
@@ -24,7 +26,7 @@
 //! |---|---|
 //! | `view/` | from values to markup, pure |
 //! | `asked.rs` | who looks, and what their form holds |
-//! | `destinations.rs`, `edit.rs`, `letters.rs`, `health.rs` | the handlers of one subject each |
+//! | `destinations.rs`, `edit.rs`, `letters.rs`, `events.rs`, `health.rs` | the handlers of one subject each |
 //! | `note.rs` | what was just done |
 //! | `assets.rs`, `page.css`, `page.js`, `icon.svg` | what stays the same |
 
@@ -47,6 +49,7 @@ mod asked;
 mod assets;
 mod destinations;
 mod edit;
+mod events;
 mod health;
 mod letters;
 mod note;
@@ -58,6 +61,7 @@ pub(super) fn routes(panel: Arc<Panel>) -> Router<Arc<Panel>> {
         .merge(destinations::routes())
         .merge(edit::routes())
         .merge(letters::routes())
+        .merge(events::routes())
         .merge(health::routes())
         .layer(middleware::from_fn_with_state(panel, in_words))
 }

@@ -97,6 +97,31 @@
     result.focus();
   });
 
+  // Events as they come, the newest first; a row is opened for the whole of it.
+  const tail = document.getElementById("tail");
+  const tailState = document.getElementById("tail-state");
+  const add = (...parts) => {
+    const row = document.createElement("li");
+    row.append(...parts);
+    tail.prepend(row);
+    while (tail.children.length > 200) tail.lastElementChild.remove();
+  };
+  if (tail) {
+    const source = new EventSource(tail.dataset.from);
+    source.onopen = () => { tailState.textContent = "Watching: events appear as they are durable."; };
+    source.onerror = () => { tailState.textContent = "Connection lost; it is tried again."; };
+    source.addEventListener("event", ({ data }) => {
+      const { received, event } = JSON.parse(data);
+      const [whole, head, text] = ["details", "summary", "pre"].map((name) => document.createElement(name));
+      head.textContent = [dates.format(new Date(received)), event.action, event.severity, event.tenant_id].join(" · ");
+      text.textContent = JSON.stringify(event, null, 2);
+      whole.append(head, text);
+      add(whole);
+    });
+    source.addEventListener("skipped", ({ data }) => add(`${data} more were left out: they came too fast to show.`));
+    source.addEventListener("unread", () => add("Some were not looked at: they came too fast."));
+  }
+
   localise(document);
   if (places.length > 0) {
     setInterval(turn, EVERY_MS);

@@ -37,7 +37,7 @@ fn a_destination_is_made_tested_watched_changed_rested_sent_again_and_deleted_by
     visit.log_in(&first_token(&agent));
     visit.click_words("New destination …");
     visit.click("a[href='/new/splunk_hec']");
-    fill_in(&visit, &hec, "not the token");
+    fill_in(&visit, &hec, "not-the-token");
     visit.click_words("Test");
     visit.wait_words(&["fails", "At the stage authentication: ", "What to do: "]);
     visit.fill("[name='token']", TOKEN);

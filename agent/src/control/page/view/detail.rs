@@ -6,6 +6,8 @@ use super::chart::{self, Sample};
 use super::frame::{Frame, Place};
 use super::parts::{badge, fact, facts, headroom, replay, waiting};
 use super::words::{count, many, rate, size, span, time, time_or};
+use crate::control::episodes::{Episode, Episodes};
+use crate::control::history::StateChange;
 use crate::control::status::{BooksStatus, DestinationStatus, RequestsStatus};
 
 /// What there is to know of a destination.
@@ -23,6 +25,10 @@ pub(in crate::control::page) struct Whole {
     pub(in crate::control::page) window_ms: u64,
     /// The last hour.
     pub(in crate::control::page) samples: Vec<Sample>,
+    /// The last changes of its state, the oldest first.
+    pub(in crate::control::page) states: Vec<StateChange>,
+    /// When events were passed over; `None` where that can't be read.
+    pub(in crate::control::page) episodes: Option<Episodes>,
     /// What finds an event there, and where that is to be asked.
     pub(in crate::control::page) query: (String, String),
     /// What has to be set up there: JSON where something is needed, and what to say about it.
@@ -46,6 +52,14 @@ pub(in crate::control::page) fn page(frame: &Frame, whole: &Whole) -> Markup {
         section aria-labelledby="books" {
             h2 #books { "Books" }
             div #books-live data-live { (books(&whole.status.books)) (requests(&whole.status.requests)) }
+        }
+        section aria-labelledby="states" {
+            h2 #states { "Changes of state" }
+            div #states-live data-live { (states(&whole.states)) }
+        }
+        section aria-labelledby="overflow" {
+            h2 #overflow { "Events passed over" }
+            div #overflow-live data-live { (overflow(whole.episodes.as_ref())) }
         }
         section aria-labelledby="refused" {
             h2 #refused { "Dead letters" }
@@ -86,7 +100,7 @@ fn actions(frame: &Frame, whole: &Whole) -> Markup {
             a.button href=(frame.link(&path("replay"))) { "Send again …" }
             @if whole.is_managed {
                 a.button href=(frame.link(&path("edit"))) { "Change …" }
-                a.button href=(frame.link(&path("delete"))) { "Delete …" }
+                a.button.danger href=(frame.link(&path("delete"))) { "Delete …" }
             }
         }
     }
@@ -162,6 +176,56 @@ fn requests(requests: &RequestsStatus) -> Markup {
             "."
         }
     }
+}
+
+fn states(states: &[StateChange]) -> Markup {
+    html! {
+        @if states.is_empty() { p { "None within the last hour." } }
+        @else { table {
+            caption { "The newest first" }
+            thead { tr { th scope="col" { "When" } th scope="col" { "State" } th scope="col" { "Why" } } }
+            tbody { @for change in states.iter().rev().take(LISTED_MAX) { tr {
+                td { (time(change.at_ms)) }
+                td { (badge(&change.to)) " after " (change.from.replace('_', " ")) }
+                td { (change.cause) }
+            } } }
+        } }
+    }
+}
+
+fn overflow(episodes: Option<&Episodes>) -> Markup {
+    html! { @match episodes {
+        None => { p { "The agent's own events can't be read at the moment." } },
+        Some(told) if told.episodes.is_empty() => { p { "None: the log has held every event for long enough." } },
+        Some(told) => {
+            @if told.is_overflowing { p { span.badge.bad { "overflows now" } " Events are given up because the log can't hold them longer." } }
+            table {
+                caption { "Episodes, the newest first; the events named are gone, and so stated in the audit trail" }
+                thead { tr {
+                    th scope="col" { "Begun" } th.number scope="col" { "Events" } th.number scope="col" { "Size" }
+                    th scope="col" { "From and to" } th scope="col" { "Stream" }
+                } }
+                tbody { @for episode in newest_first(&told.episodes) { (episode_row(episode)) } }
+            }
+        },
+    } }
+}
+
+fn newest_first(episodes: &[Episode]) -> Vec<&Episode> {
+    let mut sorted: Vec<&Episode> = episodes.iter().collect();
+    sorted.sort_by_key(|episode| std::cmp::Reverse(episode.begun_ms));
+    sorted.truncate(LISTED_MAX);
+    sorted
+}
+
+fn episode_row(episode: &Episode) -> Markup {
+    html! { tr {
+        th scope="row" { (time(episode.begun_ms)) @if episode.is_running { " " span.badge.warn { "running" } } }
+        td.number { (many(episode.dropped_count, "event", "events")) }
+        td.number { (size(episode.dropped_bytes)) }
+        td { (episode.first_timestamp) " to " (episode.last_timestamp) }
+        td { small { (episode.stream) } }
+    } }
 }
 
 fn dead_letters(frame: &Frame, status: &DestinationStatus) -> Markup {
@@ -261,6 +325,8 @@ const BACK: &[(&str, &str)] = &[
     ("1d", "a day ago"),
     ("all", "ever, as far as the log reaches"),
 ];
+/// Changes of state and episodes that are listed.
+const LISTED_MAX: usize = 20;
 /// What stands for an event's id in a query.
 pub(in crate::control::page) const EVENT_ID: &str = "EVENT_ID";
 
@@ -279,6 +345,8 @@ mod tests {
             is_managed: false,
             window_ms: 1_800_000,
             samples: Vec::new(),
+            states: Vec::new(),
+            episodes: None,
             query: ("event_id=EVENT_ID".to_owned(), "Splunk".to_owned()),
             setup: (None, Vec::new()),
         }

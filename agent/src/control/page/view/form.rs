@@ -9,10 +9,11 @@ use maud::{Markup, html};
 use serde_json::{Map, Value};
 
 use super::frame::{Frame, Place};
-use super::{problem, tested};
+use super::{preview, problem, tested};
 use crate::config::{DESTINATION, Key, KeyDefault, Shape, keys_of};
 use crate::control::http::Problem;
 use crate::control::managed::tell::Error;
+use crate::control::preview::Preview;
 use crate::probe::Report;
 
 /// Values as a form holds them, by the path of their key: lists with a line for each item.
@@ -47,6 +48,8 @@ pub(in crate::control::page) struct Outcome<'o> {
     pub(in crate::control::page) problem: Option<&'o Problem>,
     /// What a test of it found.
     pub(in crate::control::page) tested: Option<&'o Report>,
+    /// What its filter would have sent.
+    pub(in crate::control::page) preview: Option<&'o Preview>,
 }
 
 impl Draft {
@@ -98,6 +101,12 @@ impl Draft {
         let mut value = self.table(keys.into_iter(), "", secret, removes);
         value.insert("type".to_owned(), self.kind.into());
         value.into()
+    }
+
+    /// Whose events it is to get, and which.
+    pub(in crate::control::page) fn selection(&self) -> Value {
+        let keys = self.keys().filter(|key| ["tenants", "filter", "redact"].contains(&key.name));
+        self.table(keys.collect::<Vec<_>>().into_iter(), "", &|_| None, &|_| false).into()
     }
 
     fn table(
@@ -214,6 +223,7 @@ pub(in crate::control::page) fn page(frame: &Frame, draft: &Draft, outcome: Outc
         }
         div.actions role="group" aria-label="Actions" {
             button type="submit" name="_do" value="test" { "Test" }
+            button type="submit" name="_do" value="preview" { "Preview the filter" }
             button.first type="submit" name="_do" value="save" { "Save" }
             a href=(frame.link(&back)) { "Leave it" }
         }
@@ -245,6 +255,7 @@ fn result(form: &Form<'_>, outcome: Outcome<'_>) -> Markup {
                 }
             }
         }
+        @if let Some(preview) = outcome.preview { (preview::told(preview)) }
         @if let Some(report) = outcome.tested {
             (tested::told(report))
             p { "Nothing is saved yet. A browser without scripts forgets the secrets now: write them again before you save." }
@@ -483,7 +494,7 @@ mod tests {
         };
         let errors = [error("batch.linger", "<b>too long</b>"), error("nowhere", "odd")];
         let problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "x".to_owned()).with_errors(&errors);
-        let shown = text(&new("splunk_hec"), Outcome { problem: Some(&problem), tested: None });
+        let shown = text(&new("splunk_hec"), Outcome { problem: Some(&problem), ..Outcome::default() });
         assert!(shown.contains("href=\"#f-batch.linger\"") && shown.contains("id=\"p-batch.linger\""), "{shown}");
         assert!(shown.contains("&lt;b&gt;too long&lt;/b&gt;. write another.") && shown.contains("<details open>"));
         assert_eq!(shown.matches("aria-invalid").count(), 1);

@@ -36,6 +36,10 @@ pub(in crate::control::page) enum Place {
     Destinations,
     /// `/deadletters`
     DeadLetters,
+    /// `/events`
+    Events,
+    /// `/changes`
+    Changes,
     /// `/health`
     Health,
     /// None of them.
@@ -43,12 +47,14 @@ pub(in crate::control::page) enum Place {
 }
 
 impl Place {
-    const ALL: [Place; 3] = [Place::Destinations, Place::DeadLetters, Place::Health];
+    const ALL: [Place; 5] = [Place::Destinations, Place::DeadLetters, Place::Events, Place::Changes, Place::Health];
 
     fn path(self) -> &'static str {
         match self {
             Place::Destinations | Place::Elsewhere => "/",
             Place::DeadLetters => "/deadletters",
+            Place::Events => "/events",
+            Place::Changes => "/changes",
             Place::Health => "/health",
         }
     }
@@ -57,6 +63,8 @@ impl Place {
         match self {
             Place::Destinations | Place::Elsewhere => "Destinations",
             Place::DeadLetters => "Dead letters",
+            Place::Events => "Events",
+            Place::Changes => "Changes",
             Place::Health => "Health",
         }
     }
@@ -126,18 +134,18 @@ impl Frame {
 
     fn head(&self, place: Place) -> Markup {
         html! {
-            p.where {
+            div.where {
                 a href=(self.link("/")) { "Compliance → SIEM" }
                 span { (self.node) }
                 span { "scaidrive-siem " (env!("CARGO_PKG_VERSION")) }
                 span { (self.person.who) @if !self.may_change() { " (may look, not change)" } }
+                @if self.may_leave { (self.button("/logout", "Log out")) }
             }
             nav aria-label="Pages" { ul {
                 @for known in Place::ALL.into_iter().filter(|known| *known != Place::Health || self.sees_the_agent()) {
                     li { a href=(self.link(known.path())) aria-current=[(known == place).then_some("page")] { (known.title()) } }
                 }
             } }
-            @if self.may_leave { (self.button("/logout", "Log out")) }
         }
     }
 }

@@ -10,19 +10,23 @@
 //! | `list.rs`, `detail.rs` | all destinations, and one |
 //! | `form.rs` | a destination's settings, to be written |
 //! | `tested.rs` | what a test found |
+//! | `preview.rs` | what a filter would have sent |
 //! | `letters.rs` | dead letters |
+//! | `events.rs` | the live tail, and changes |
 //! | `chart.rs` | the last hour |
 //! | `health.rs` | the agent itself |
 //! | `problem.rs` | what did not work |
 
 pub(super) mod chart;
 pub(super) mod detail;
+pub(super) mod events;
 pub(super) mod form;
 pub(super) mod frame;
 pub(super) mod health;
 pub(super) mod letters;
 pub(super) mod list;
 pub(super) mod parts;
+pub(super) mod preview;
 pub(super) mod problem;
 pub(super) mod tested;
 pub(super) mod words;
