@@ -201,7 +201,7 @@ fn row(frame: &Frame, line: &Line, window_ms: u64) -> Markup {
             }
             td.number role="cell" data-label="Lag" { (span(status.lag_ms)) }
             td.number role="cell" data-label="Waiting" {
-                (many(events, "event", "events")) @if let Some(bytes) = bytes { ", about " (size(bytes)) }
+                (many(events, "event", "events")) @if let Some(bytes) = bytes { " " small { "about " (size(bytes)) } }
             }
             td.number role="cell" data-label="Rate" { (rate(status.events_per_second)) }
             td role="cell" data-label="Last success" { (time_or(status.last_success_ms, "none yet")) }
