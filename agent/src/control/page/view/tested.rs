@@ -36,7 +36,7 @@ pub(in crate::control::page) fn told(report: &Report) -> Markup {
                 @if let Some(said) = &failure.said { p { "Said: " q { (said) } } }
             }
         }
-        table.cards role="table" {
+        table.cards.stages role="table" {
             caption { "The way of the test event" }
             thead role="rowgroup" { tr role="row" {
                 @for head in ["Stage", "Result", "Took", "Note"] { th scope="col" role="columnheader" { (head) } }
