@@ -221,6 +221,19 @@ pub fn open_io_uring() -> io::Result<OwnedFd> {
     Ok(ring)
 }
 
+/// Keeps this process's memory, and the secrets in it, out of core dumps.
+///
+/// The limit is one byte: no file is that short, and it is what the kernel takes for "no dump" where a program is to get
+/// it, who is else given all of it whatever the limit is (`do_coredump` in Linux' `fs/coredump.c`).
+///
+/// # Errors
+/// As `setrlimit(2)`.
+pub fn refuse_core_dumps() -> io::Result<()> {
+    let limit = libc::rlimit { rlim_cur: 1, rlim_max: 1 };
+    // SAFETY: the kernel reads `limit`, which is alive for the length of the call.
+    check(unsafe { libc::setrlimit(libc::RLIMIT_CORE, &raw const limit) })
+}
+
 /// Test helper: makes every io_uring call of this thread, and of threads it starts later, fail with `EPERM`, as the
 /// default seccomp profiles of container runtimes do. It cannot be undone for the thread.
 ///

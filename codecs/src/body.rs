@@ -84,6 +84,7 @@ impl Body {
     ///
     /// # Panics
     /// When the glue of one body exceeds 4 GiB; batches are bounded far below.
+    #[inline]
     pub fn push_glue(&mut self, bytes: &[u8]) {
         self.write_glue(|glue| glue.extend_from_slice(bytes));
     }
@@ -92,6 +93,7 @@ impl Body {
     ///
     /// # Panics
     /// When the buffer got shorter, or exceeds 4 GiB.
+    #[inline]
     pub fn write_glue(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
         let before = position(self.glue.len());
         write(&mut self.glue);

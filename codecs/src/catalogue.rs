@@ -228,20 +228,34 @@ pub fn fallbacks() -> impl Iterator<Item = &'static Action> {
 
 /// The row for an action, both without escapes.
 pub fn meaning(action: &str, category: &str) -> &'static Action {
-    if let Ok(nth) = ACTIONS.binary_search_by(|row| row.name.cmp(action)) {
-        return &ACTIONS[nth];
+    known(action.as_bytes()).unwrap_or_else(|| fallback(action.as_bytes(), category.as_bytes()))
+}
+
+/// The row of an action that is known by its name.
+pub(crate) fn known(action: &[u8]) -> Option<&'static Action> {
+    let mut place = place_of(action)?;
+    loop {
+        let row = ACTIONS.get(usize::from(PLACES[place]))?;
+        if row.name.as_bytes() == action {
+            return Some(row);
+        }
+        place = (place + 1) % PLACES.len();
     }
-    let family = action.split('.').next().unwrap_or_default();
-    let in_family = FAMILIES.iter().find(|row| row.name.strip_suffix(".*") == Some(family));
-    let in_category = || CATEGORIES.iter().find(|row| row.name == category);
+}
+
+/// The row of an action that is not.
+pub(crate) fn fallback(action: &[u8], category: &[u8]) -> &'static Action {
+    let family = action.split(|byte| *byte == b'.').next().unwrap_or_default();
+    let in_family = FAMILIES.iter().find(|row| row.name.as_bytes().strip_suffix(b".*") == Some(family));
+    let in_category = || CATEGORIES.iter().find(|row| row.name.as_bytes() == category);
     in_family.or_else(in_category).unwrap_or(&OTHER)
 }
 
 impl Action {
     /// How an event of this row ended, whose action is `action`.
-    pub fn outcome_of(&self, action: &str) -> Outcome {
+    pub fn outcome_of(&self, action: impl AsRef<[u8]>) -> Outcome {
         match self.outcome {
-            Outcome::Unknown if is_failure(action.as_bytes()) => Outcome::Failure,
+            Outcome::Unknown if is_failure(action.as_ref()) => Outcome::Failure,
             known => known,
         }
     }
@@ -253,6 +267,32 @@ pub fn is_failure(action: &[u8]) -> bool {
     let last = action.rsplit(|byte| !byte.is_ascii_alphabetic()).next().unwrap_or_default();
     FAILURE_WORDS.iter().any(|word| word.eq_ignore_ascii_case(last))
 }
+
+/// Where in [`PLACES`] the search for an action begins; nowhere for one that is shorter than all that are known.
+const fn place_of(action: &[u8]) -> Option<usize> {
+    let (Some(first), Some(last)) = (action.first_chunk(), action.last_chunk()) else { return None };
+    let both = u64::from_le_bytes(*first) ^ u64::from_le_bytes(*last).rotate_left(32);
+    Some((both.wrapping_mul(GOLDEN_RATIO) >> 56) as usize)
+}
+
+/// The actions' places in [`ACTIONS`], each where [`place_of`] says, or in the next place that was free.
+static PLACES: [u8; 256] = {
+    let mut places = [FREE; 256];
+    let mut nth = 0;
+    while nth < ACTIONS.len() {
+        let mut place = place_of(ACTIONS[nth].name.as_bytes()).expect("no action is shorter than eight bytes");
+        while places[place] != FREE {
+            place = (place + 1) % places.len();
+        }
+        places[place] = nth as u8;
+        nth += 1;
+    }
+    places
+};
+const FREE: u8 = u8::MAX;
+const _: () = assert!(ACTIONS.len() < FREE as usize);
+/// 2^64 divided by it, made odd: products of it differ most in their highest bits.
+const GOLDEN_RATIO: u64 = 0x9e37_79b9_7f4a_7c15;
 
 const FAILURE_WORDS: [&[u8]; 5] = [b"failed", b"failure", b"denied", b"rejected", b"blocked"];
 

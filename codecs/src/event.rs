@@ -75,7 +75,7 @@ impl Field {
     ];
 
     /// The key as it stands in the event.
-    pub fn name(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             Field::EventId => "event_id",
             Field::Timestamp => "timestamp",
@@ -133,8 +133,16 @@ impl<'a> Event<'a> {
     /// The field as written: a string without its quotes and still escaped, the payload with its braces.
     pub fn bytes(&self, field: Field) -> Option<&'a [u8]> {
         let span = self.index.span(field)?;
-        let instead = self.edits.and_then(|edits| edits.inside_string(span.start as usize));
-        instead.or_else(|| self.raw.get(span.start as usize..span.end as usize))
+        let instead = self.edits.and_then(|edits| edits.string((span.start as usize).checked_sub(1)?));
+        instead.map(json::inside).or_else(|| self.raw.get(span.start as usize..span.end as usize))
+    }
+
+    /// The field as [`Event::bytes`] has it, with its quotes. Not for the payload, which has none.
+    pub(crate) fn quoted(&self, field: Field) -> Option<&'a [u8]> {
+        let span = self.index.span(field)?;
+        let start = (span.start as usize).checked_sub(1)?;
+        let instead = self.edits.and_then(|edits| edits.string(start));
+        instead.or_else(|| self.raw.get(start..span.end as usize + 1))
     }
 
     /// A range of the event's bytes as they may go out: its own, and what stands in place of some.
@@ -144,6 +152,9 @@ impl<'a> Event<'a> {
 
     /// Appends a range of the event's bytes as they may go out.
     pub(crate) fn copy(&self, range: Range<usize>, out: &mut Vec<u8>) {
+        if self.edits.is_none() {
+            return out.extend_from_slice(self.raw.get(range).unwrap_or_default());
+        }
         for piece in self.pieces(range) {
             out.extend_from_slice(piece.bytes(self.raw));
         }
@@ -163,7 +174,10 @@ impl<'a> Event<'a> {
 
     /// How many bytes [`Event::copy`] appends.
     pub(crate) fn shown_len(&self, range: Range<usize>) -> usize {
-        self.pieces(range).map(|piece| piece.len()).sum()
+        match self.edits {
+            None => range.len(),
+            Some(_) => self.pieces(range).map(|piece| piece.len()).sum(),
+        }
     }
 
     /// The field as written, like [`Event::bytes`].

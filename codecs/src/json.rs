@@ -5,6 +5,8 @@
 
 use std::str::Chars;
 
+use crate::plain::{is, is_below, unmarked_length};
+
 /// The characters of an escaped JSON string (without its quotes), unescaped one by one.
 pub struct Unescaped<'a> {
     rest: Chars<'a>,
@@ -18,7 +20,19 @@ pub fn unescaped(escaped: &str) -> Unescaped<'_> {
 /// Appends to `out` what `escaped`, the inside of a JSON string, stands for.
 pub fn unescape_into(escaped: &str, out: &mut String) {
     out.reserve(escaped.len());
-    out.extend(unescaped(escaped));
+    let mut rest = escaped;
+    while let Some(escape) = memchr::memchr(b'\\', rest.as_bytes()) {
+        out.push_str(&rest[..escape]);
+        let mut behind = unescaped(&rest[escape..]);
+        out.extend(behind.next());
+        rest = behind.rest.as_str();
+    }
+    out.push_str(rest);
+}
+
+/// A JSON string without its quotes.
+pub(crate) fn inside(string: &[u8]) -> &[u8] {
+    string.get(1..string.len().saturating_sub(1)).unwrap_or_default()
 }
 
 /// Appends `text` to `out` as a JSON string with its quotes. RFC 8259, section 7.
@@ -43,6 +57,9 @@ pub(crate) fn write_escaped(text: &str, out: &mut Vec<u8>) {
 
 /// Appends `number` in decimal, two digits at a time.
 pub fn write_number(number: u64, out: &mut Vec<u8>) {
+    if number < 10 {
+        return out.push(b'0' + number as u8);
+    }
     let mut digits = [0u8; 20];
     let (pairs, _) = digits.as_chunks_mut::<2>();
     let (mut rest, mut used) = (number, 0);
@@ -66,35 +83,7 @@ pub(crate) fn two_digits(number: u64) -> [u8; 2] {
 
 /// How many bytes at the start of `bytes` are plain string content: no quote, no backslash, no control character.
 fn plain_length(bytes: &[u8]) -> usize {
-    unmarked_length(bytes, |word| marks(word, b'"') | marks(word, b'\\') | control_marks(word))
-}
-
-/// How many bytes at the start of `bytes` have no mark. `marked` marks bytes of a little-endian word by their highest
-/// bits.
-///
-/// In each word only the lowest marked byte has to be exact: marks above it may be borrow or carry from it.
-pub(crate) fn unmarked_length(bytes: &[u8], marked: impl Fn(u64) -> u64) -> usize {
-    let first = |word| (marked(word) & (ONES * 0x80)).trailing_zeros() as usize / 8;
-    let (words, tail) = bytes.as_chunks::<8>();
-    for (nth, word) in words.iter().enumerate() {
-        let length = first(u64::from_le_bytes(*word));
-        if length < 8 {
-            return nth * 8 + length;
-        }
-    }
-    let last = tail.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte));
-    words.len() * 8 + first(last).min(tail.len())
-}
-
-/// Marks the bytes that are `byte`.
-pub(crate) fn marks(word: u64, byte: u8) -> u64 {
-    let differs = word ^ (ONES * u64::from(byte));
-    differs.wrapping_sub(ONES) & !differs
-}
-
-/// Marks the bytes below space.
-pub(crate) fn control_marks(word: u64) -> u64 {
-    word.wrapping_sub(ONES * 0x20) & !word
+    unmarked_length(bytes, |block| is(block, b'"') | is(block, b'\\') | is_below(block, b' '))
 }
 
 /// The longest prefix of `escaped` of at most `limit` bytes that ends neither inside a character, nor inside an
@@ -203,8 +192,6 @@ fn write_escape(byte: u8, out: &mut Vec<u8>) {
     out.extend_from_slice(&[b'\\', short]);
 }
 
-/// A word of bytes that are 1.
-pub(crate) const ONES: u64 = u64::MAX / 255;
 /// `00` to `99`.
 const PAIRS: [[u8; 2]; 100] = {
     let mut pairs = [*b"00"; 100];
@@ -230,6 +217,13 @@ mod tests {
             prop_assert_eq!(serde_json::from_slice::<String>(&written).unwrap(), text.clone());
             let inside = std::str::from_utf8(&written[1..written.len() - 1]).unwrap();
             prop_assert_eq!(unescaped(inside).collect::<String>(), text);
+        }
+
+        #[test]
+        fn unescaping_at_once_is_the_same_as_one_by_one(escaped in "(\\\\|\\\\u|\\\\ud83d\\\\ude0[0-9]|\\PC|[a-f0-9n\"]){0,20}") {
+            let mut text = String::from("before ");
+            unescape_into(&escaped, &mut text);
+            prop_assert_eq!(text, format!("before {}", unescaped(&escaped).collect::<String>()));
         }
 
         #[test]

@@ -5,13 +5,17 @@
 
 use crate::body::Stamp;
 use crate::json::write_number;
-use crate::{elastic, hec, members, syslog};
+use crate::{elastic, hec, members, shape, syslog};
 
 /// How node and stream are spelt, up to the number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Spelling {
     /// `"siem":{"node":"…","stream":"…","n":`
     Member,
+    /// `{"node":"…","stream":"…","n":`
+    Object,
+    /// `{"siem_node":"…","siem_stream":"…"}`, which stands apart from the number.
+    Labels,
     /// `,"siem_node":"…","siem_stream":"…","siem_n":`
     IndexedFields,
     /// `"_id":"STREAM:`
@@ -24,6 +28,8 @@ impl Spelling {
     fn write(self, stamp: &Stamp<'_>, out: &mut Vec<u8>) {
         match self {
             Spelling::Member => members::write_lead(stamp, out),
+            Spelling::Object => members::write_lead_of_object(stamp, out),
+            Spelling::Labels => shape::write_labels(stamp, out),
             Spelling::IndexedFields => hec::write_lead(stamp, out),
             Spelling::DocumentId => elastic::write_lead(stamp, out),
             Spelling::Params => syslog::write_lead(stamp, out),
@@ -46,11 +52,12 @@ struct Lead {
 impl Leads {
     /// Appends a stamp up to its number, and the number.
     pub(crate) fn write(&mut self, spelling: Spelling, stamp: &Stamp<'_>, out: &mut Vec<u8>) {
-        out.extend_from_slice(self.lead(spelling, stamp));
+        out.extend_from_slice(self.text(spelling, stamp));
         write_number(stamp.n, out);
     }
 
-    fn lead(&mut self, spelling: Spelling, stamp: &Stamp<'_>) -> &[u8] {
+    /// A stamp up to its number.
+    pub(crate) fn text(&mut self, spelling: Spelling, stamp: &Stamp<'_>) -> &[u8] {
         let nth = self.0.iter().position(|lead| lead.spelling == spelling).unwrap_or_else(|| {
             self.0.push(Lead { spelling, node: String::new(), stream: String::new(), text: Vec::new() });
             self.0.len() - 1
@@ -80,7 +87,14 @@ mod tests {
     use proptest::prelude::*;
     use proptest::sample::select;
 
-    const ALL: [Spelling; 4] = [Spelling::Member, Spelling::IndexedFields, Spelling::DocumentId, Spelling::Params];
+    const ALL: [Spelling; 6] = [
+        Spelling::Member,
+        Spelling::Object,
+        Spelling::Labels,
+        Spelling::IndexedFields,
+        Spelling::DocumentId,
+        Spelling::Params,
+    ];
 
     proptest! {
         #[test]

@@ -47,6 +47,7 @@ pub mod loss;
 mod members;
 pub mod oauth;
 pub mod own;
+mod plain;
 pub mod redact;
 pub mod relp;
 pub mod scope;

@@ -12,7 +12,7 @@ use crate::body::{Body, Stamp};
 use crate::event::{Event, Field};
 use crate::format::Unfit;
 use crate::index::{Index, after_string};
-use crate::json::{unescaped, write_number, write_string};
+use crate::json::{inside, unescaped, write_number, write_string};
 use crate::time::{is_utc_millis, write_rfc3339};
 
 /// One member of an object.
@@ -39,15 +39,27 @@ pub(crate) fn unknown_members<'a>(event: &Event<'a>) -> impl Iterator<Item = Mem
 /// Whether an event without any white space has no members but fields. Only where it says so it is so: white space and
 /// members that are `null` make it say no.
 pub(crate) fn has_only_fields(event: &Event<'_>) -> bool {
-    let mut accounted = 0;
-    for field in Field::ALL {
-        let Some(span) = event.index.span(field) else { continue };
-        // Quotes and colon of the key, quotes of a string, and a comma or the last brace.
-        let around = if field == Field::Payload { 4 } else { 6 };
-        accounted += field.name().len() + around + (span.end - span.start) as usize;
+    let mut accounted = 1;
+    for (field, around) in Field::ALL.into_iter().zip(AROUND) {
+        if let Some(span) = event.index.span(field) {
+            accounted += around + (span.end - span.start) as usize;
+        }
     }
-    accounted + 1 == event.raw.len()
+    accounted == event.raw.len()
 }
+
+/// Bytes that each field's member has beside its value: the key, its quotes and colon, the quotes of a string, and a comma
+/// or the last brace.
+const AROUND: [usize; Field::COUNT] = {
+    let mut around = [6; Field::COUNT];
+    around[Field::Payload as usize] = 4;
+    let mut nth = 0;
+    while nth < Field::COUNT {
+        around[nth] += Field::ALL[nth].name().len();
+        nth += 1;
+    }
+    around
+};
 
 /// Finds the value at a path of keys, from object to object. Of equal keys the last counts, as in most parsers.
 pub(crate) fn lookup<'a>(object: &[u8], path: impl IntoIterator<Item = &'a str>) -> Option<Range<usize>> {
@@ -88,8 +100,9 @@ impl<'a> Iterator for Members<'a> {
 impl Members<'_> {
     /// Where the value that begins at `start` ends, if the index knows.
     fn field_end(&self, key: &[u8], start: usize) -> Option<usize> {
+        let index = self.index?;
         let field = Field::from_name(key)?;
-        let span = self.index?.span(field)?;
+        let span = index.span(field)?;
         let end = span.end as usize + usize::from(field != Field::Payload);
         (span.start as usize >= start && end <= self.object.len()).then_some(end.max(start))
     }
@@ -191,7 +204,13 @@ pub(crate) fn write_siem(stamp: &Stamp<'_>, out: &mut Vec<u8>) {
 
 /// What [`write_siem`] writes before the number.
 pub(crate) fn write_lead(stamp: &Stamp<'_>, out: &mut Vec<u8>) {
-    out.extend_from_slice(b"\"siem\":{\"node\":");
+    out.extend_from_slice(b"\"siem\":");
+    write_lead_of_object(stamp, out);
+}
+
+/// The same without its key.
+pub(crate) fn write_lead_of_object(stamp: &Stamp<'_>, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"{\"node\":");
     write_string(stamp.node, out);
     out.extend_from_slice(b",\"stream\":");
     write_string(stamp.stream, out);
@@ -201,12 +220,14 @@ pub(crate) fn write_lead(stamp: &Stamp<'_>, out: &mut Vec<u8>) {
 /// Appends the event's time as a JSON string: as written where the receiver reads it so, else the same instant in its
 /// plainest form, to the millisecond.
 pub(crate) fn write_timestamp(event: &Event<'_>, is_read: fn(&[u8]) -> bool, out: &mut Vec<u8>) {
-    out.push(b'"');
-    match event.bytes(Field::Timestamp).filter(|written| is_read(written)) {
-        Some(written) => out.extend_from_slice(written),
-        None => write_rfc3339(event.timestamp_ms(), out),
+    match event.quoted(Field::Timestamp).filter(|quoted| is_read(inside(quoted))) {
+        Some(quoted) => out.extend_from_slice(quoted),
+        None => {
+            out.push(b'"');
+            write_rfc3339(event.timestamp_ms(), out);
+            out.push(b'"');
+        }
     }
-    out.push(b'"');
 }
 
 /// Whether strict readers of ISO 8601 take it: they know no lower case letters, no leap seconds and at most nine

@@ -169,3 +169,34 @@ struct WithNode<'a, P> {
     #[serde(flatten)]
     payload: &'a P,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_about_a_destination_names_it_and_others_name_none() {
+        let machines = ["siem.log_damaged", "siem.sync_failed", "siem.intake_changed", "siem.identity_changed"];
+        let agents = ["siem.agent_started", "siem.agent_stopped", "siem.format_set_aside"];
+        for event in examples() {
+            let is_agents = machines.contains(&event.action()) || agents.contains(&event.action());
+            assert_eq!(event.destination(), (!is_agents).then_some("splunk-prod"), "{}", event.action());
+        }
+    }
+
+    #[test]
+    fn a_change_of_the_configuration_as_a_whole_is_about_no_destination() {
+        let change = |what: &str| {
+            OwnEvent::ConfigChanged(ConfigChanged {
+                who: String::new(),
+                via: String::new(),
+                what: what.to_owned(),
+                target: "a".to_owned(),
+                before: serde_json::Value::Null,
+                after: serde_json::Value::Null,
+            })
+        };
+        assert_eq!(change("deadletter.drop").destination(), Some("a"));
+        assert_eq!(change("config.reload").destination(), None);
+    }
+}

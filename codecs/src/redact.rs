@@ -32,8 +32,9 @@ use crate::format::{Entry, Format, Frame, RequestParts, Unfit};
 use crate::hash::Hasher;
 use crate::http::Reply;
 use crate::index::Index;
-use crate::json::{unescaped, write_string};
+use crate::json::{unescape_into, write_string};
 use crate::members::{elements, has_only_fields, members, unknown_members};
+use crate::plain::{is, is_above, is_below, unmarked_length};
 use crate::verdict::Verdict;
 
 /// What stands for a masked value.
@@ -168,8 +169,8 @@ pub struct Edits {
     list: Vec<Edit>,
     text: Vec<u8>,
     index: Option<Index>,
-    /// For keys with escapes.
-    key: String,
+    /// For keys and values with escapes.
+    unescaped: String,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -279,14 +280,8 @@ impl Redaction {
                 index.hide(*field, *way == Way::Drop);
             }
         }
-        let payload = named(&self.branches, Field::Payload.name()).filter(|branch| branch.way.is_none());
-        if let (Some(branch), Some(span)) = (payload, event.index.span(Field::Payload)) {
-            self.walk(event.raw, span.start as usize..span.end as usize, &branch.below, edits);
-        }
-        if !self.branches.is_empty() && !has_only_fields(event) {
-            for member in unknown_members(event) {
-                self.step(event.raw, member.key, member.value, &self.branches, edits);
-            }
+        if !self.branches.is_empty() {
+            self.follow_branches(event, edits);
         }
         if edits.list.is_empty() {
             return *event;
@@ -347,6 +342,19 @@ impl Redaction {
         }
     }
 
+    /// Looks for the branches in the payload, and among the members that no field knows.
+    fn follow_branches(&self, event: &Event<'_>, edits: &mut Edits) {
+        let payload = named(&self.branches, Field::Payload.name()).filter(|branch| branch.way.is_none());
+        if let (Some(branch), Some(span)) = (payload, event.index.span(Field::Payload)) {
+            self.walk(event.raw, span.start as usize..span.end as usize, &branch.below, edits);
+        }
+        if !has_only_fields(event) {
+            for member in unknown_members(event) {
+                self.step(event.raw, member.key, member.value, &self.branches, edits);
+            }
+        }
+    }
+
     /// Looks for the branches in a value.
     fn walk(&self, raw: &[u8], value: Range<usize>, branches: &[Branch], edits: &mut Edits) {
         let Some(inner) = raw.get(value.clone()) else { return };
@@ -371,9 +379,9 @@ impl Redaction {
     fn step(&self, raw: &[u8], key: &[u8], value: Range<usize>, branches: &[Branch], edits: &mut Edits) {
         let Ok(mut key) = std::str::from_utf8(key) else { return };
         if key.contains('\\') {
-            edits.key.clear();
-            edits.key.extend(unescaped(key));
-            key = &edits.key;
+            edits.unescaped.clear();
+            unescape_into(key, &mut edits.unescaped);
+            key = &edits.unescaped;
         }
         let Some(branch) = named(branches, key) else { return };
         match branch.way {
@@ -393,7 +401,7 @@ impl Redaction {
         let text_start = edits.text.len();
         match (way, &self.key) {
             (Way::Mask, _) => write_string(MASK, &mut edits.text),
-            (Way::Hash, Some(key)) => write_hash(key, written, &mut edits.text),
+            (Way::Hash, Some(key)) => write_hash(key, written, &mut edits.unescaped, &mut edits.text),
             (Way::Drop, _) | (Way::Hash, None) => edits.text.extend_from_slice(b"null"),
         }
         let text_end = edits.text.len();
@@ -411,10 +419,11 @@ impl std::fmt::Debug for Redaction {
 }
 
 impl Edits {
-    /// What stands inside the quotes of a string whose text begins at `at`, if it is another one.
-    pub(crate) fn inside_string(&self, at: usize) -> Option<&[u8]> {
-        let edit = self.list.iter().find(|edit| edit.start + 1 == at)?;
-        self.text_of(edit).strip_prefix(b"\"")?.strip_suffix(b"\"")
+    /// The string in place of the one whose opening quote stands at `at`, if it is another one. It has no escapes.
+    #[inline(never)]
+    pub(crate) fn string(&self, at: usize) -> Option<&[u8]> {
+        let edit = self.list.iter().find(|edit| edit.start == at)?;
+        Some(self.text_of(edit)).filter(|text| text.starts_with(b"\""))
     }
 
     /// What stands in place of the value that begins at `at`, or `null` if that lies within one that has another in its
@@ -504,29 +513,35 @@ fn fingerprint(spec: &RedactionSpec) -> u64 {
     hasher.finish()
 }
 
-/// Appends the hash of a JSON value as a JSON string. Strings are hashed by what they say, all else as written.
-fn write_hash(key: &hmac::Key, written: &[u8], out: &mut Vec<u8>) {
-    let mut running = hmac::Context::with_key(key);
-    let inside = written.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\""));
-    match inside {
-        Some(inside) if !inside.iter().any(|byte| matches!(byte, b'\\' | b'@' | b'A'..=b'Z')) => running.update(inside),
+/// Appends the hash of a JSON value as a JSON string. Strings are hashed by what they say, all else as written. `text` is
+/// room for what a string says.
+fn write_hash(key: &hmac::Key, written: &[u8], text: &mut String, out: &mut Vec<u8>) {
+    let tag = match written.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\"")) {
+        Some(inside) if counts_as_written(inside) => hmac::sign(key, inside),
         Some(inside) => {
-            let text = std::str::from_utf8(inside).unwrap_or_default();
-            let is_address = unescaped(text).any(|character| character == '@');
-            for character in unescaped(text) {
-                let counted = if is_address { character.to_ascii_lowercase() } else { character };
-                running.update(counted.encode_utf8(&mut [0; 4]).as_bytes());
+            text.clear();
+            unescape_into(std::str::from_utf8(inside).unwrap_or_default(), text);
+            if text.contains('@') {
+                text.make_ascii_lowercase();
             }
+            hmac::sign(key, text.as_bytes())
         }
-        None => running.update(written),
+        None => hmac::sign(key, written),
+    };
+    let mut digits = [[0; 2]; HASH_BYTES];
+    for (pair, byte) in digits.iter_mut().zip(tag.as_ref()) {
+        *pair = [HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]];
     }
-    let tag = running.sign();
     out.push(b'"');
     out.extend_from_slice(HASH_PREFIX.as_bytes());
-    for byte in &tag.as_ref()[..HASH_BYTES] {
-        out.extend_from_slice(&[HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
-    }
+    out.extend_from_slice(digits.as_flattened());
     out.push(b'"');
+}
+
+/// Whether a text has neither escapes nor letters that may count in lower case.
+fn counts_as_written(inside: &[u8]) -> bool {
+    let is_other = |block| is(block, b'\\') | is_above(block, b'A' - 1) & is_below(block, b'Z' + 1);
+    unmarked_length(inside, is_other) == inside.len()
 }
 
 const HEX: [u8; 16] = *b"0123456789abcdef";

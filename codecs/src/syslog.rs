@@ -18,12 +18,15 @@
 //! `user_agent`, then of `resource_path`, and says `truncated="true"` in its first element. Nothing is cut inside an
 //! element, a character or an escape. What still does not fit is [`TooLong`]. A message never holds a line feed.
 
+use wide::u8x16;
+
 use crate::body::{Body, Stamp};
 use crate::event::{Event, Field};
 use crate::filter::Scratch;
 use crate::format::Entry;
-use crate::json::{ONES, control_marks, marks, unmarked_length, write_number, write_string};
+use crate::json::{write_number, write_string};
 use crate::lead::{Leads, Spelling};
+use crate::plain::{is, is_below, unmarked_length};
 use crate::redact::Piece;
 use crate::shape::Shape;
 
@@ -456,7 +459,7 @@ fn write_param(name: &str, value: &str, out: &mut Vec<u8>) {
 fn write_text(text: &str, is_escaped: impl Fn(u8) -> bool, out: &mut Vec<u8>) {
     let mut rest = text.as_bytes();
     loop {
-        let (plain, special) = rest.split_at(unmarked_length(rest, special_marks));
+        let (plain, special) = rest.split_at(unmarked_length(rest, is_special));
         out.extend_from_slice(plain);
         rest = match special {
             [] => return,
@@ -477,11 +480,9 @@ fn write_text(text: &str, is_escaped: impl Fn(u8) -> bool, out: &mut Vec<u8>) {
 }
 
 /// Marks the bytes that structured data cannot hold as they are, and those that may begin such a character.
-fn special_marks(word: u64) -> u64 {
-    let delete = marks(word, 0x7f);
-    // The backslash and the closing bracket differ in their lowest bit only.
-    let brackets = marks(word | ONES, b']');
-    marks(word, b'"') | brackets | control_marks(word) | delete | marks(word, C1_LEAD)
+fn is_special(block: u8x16) -> u8x16 {
+    let escaped = is(block, b'"') | is(block, b'\\') | is(block, b']');
+    escaped | is_below(block, b' ') | is(block, DELETE) | is(block, C1_LEAD)
 }
 
 /// The longest beginning of `value` that takes at most `limit` bytes inside a parameter.
@@ -531,6 +532,7 @@ pub const DATAGRAM_LEN_MIN: usize = MAX_LEN_MIN;
 /// No datagram is longer: 65,535 bytes of IPv4 packet without its header and that of UDP.
 pub const DATAGRAM_LEN_MAX: usize = 65_507;
 const BOM: [u8; 3] = [0xef, 0xbb, 0xbf];
+const DELETE: u8 = 0x7f;
 /// In UTF-8 the control characters U+0080 to U+009F are this byte and one of 0x80 to 0x9f.
 const C1_LEAD: u8 = 0xc2;
 const TRUNCATED: &[u8] = b" truncated=\"true\"";

@@ -2,8 +2,11 @@
 
 use std::path::PathBuf;
 
-use clap::builder::NonEmptyStringValueParser;
+use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
+
+use super::exit::Exit;
 
 /// Ships ScaiDrive audit events to your SIEM, with a proof that they are complete.
 #[derive(Debug, Parser)]
@@ -13,7 +16,7 @@ use clap::{Args, Parser, Subcommand};
     subcommand_required = true,
     arg_required_else_help = true,
     propagate_version = true,
-    after_help = EXIT_HELP
+    after_help = exit_help()
 )]
 pub struct Cli {
     /// The configuration; destinations.d is looked for beside it
@@ -35,6 +38,8 @@ pub enum Command {
     Check(CheckArgs),
     /// Show how the running agent and its destinations are
     Status(StatusArgs),
+    /// Watch the running agent and its destinations in a table that is always new
+    Top(TopArgs),
     /// Show events as the running agent makes them durable, until Ctrl-C
     Tail(TailArgs),
     /// Hand events to the running agent and wait until they are durable
@@ -53,6 +58,10 @@ pub enum Command {
     Log(LogCommand),
     /// Print the JSON Schema of the configuration, for editors
     Schema,
+    /// Print what a shell completes command lines with
+    Completions(CompletionsArgs),
+    /// Print a page of the manual, or write all of them into a folder
+    Man(ManArgs),
 }
 
 /// Arguments of `demo`.
@@ -80,6 +89,42 @@ pub struct StatusArgs {
     /// Answer in JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// Arguments of `top`.
+#[derive(Debug, Args)]
+#[command(after_help = TOP_HELP)]
+pub struct TopArgs {
+    /// Print one table and end, as where standard output is no terminal
+    #[arg(long)]
+    pub once: bool,
+    /// Seconds from one look to the next
+    #[arg(long, value_name = "SECONDS", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=3_600))]
+    pub every: u64,
+    /// Answer in JSON: the status at each look, as one line
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `completions`.
+#[derive(Debug, Args)]
+#[command(after_help = COMPLETIONS_HELP)]
+pub struct CompletionsArgs {
+    /// For which shell
+    #[arg(value_name = "SHELL", value_parser = shells())]
+    pub shell: Shell,
+}
+
+/// Arguments of `man`.
+#[derive(Debug, Args)]
+#[command(after_help = MAN_HELP)]
+pub struct ManArgs {
+    /// Which page, by the name of its file
+    #[arg(value_name = "PAGE", default_value = PAGE_DEFAULT, value_parser = NonEmptyStringValueParser::new())]
+    pub page: String,
+    /// Write every page into this folder instead
+    #[arg(long, value_name = "DIR", conflicts_with = "page")]
+    pub out: Option<PathBuf>,
 }
 
 /// Arguments of `tail`.
@@ -223,6 +268,9 @@ pub struct DestinationNameArgs {
     /// The destination's name
     #[arg(value_name = "DESTINATION", value_parser = NonEmptyStringValueParser::new())]
     pub destination: String,
+    /// Answer in JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Arguments of `destination replay`.
@@ -235,6 +283,9 @@ pub struct DestinationReplayArgs {
     /// Only what was accepted since this time (RFC 3339), or so long ago, such as 10m; else all that the log holds
     #[arg(long, value_name = "TIME|SPAN")]
     pub from: Option<String>,
+    /// Answer in JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Arguments of `destination test`.
@@ -326,6 +377,9 @@ pub struct DeadletterEditArgs {
     /// The file with the event, one JSON object; `-` is standard input
     #[arg(long, value_name = "FILE")]
     pub file: PathBuf,
+    /// Answer in JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Arguments of `deadletter drop`.
@@ -362,6 +416,9 @@ pub struct DeadletterChosenArgs {
     /// All that are there now
     #[arg(long, conflicts_with_all = ["stream", "n"])]
     pub all: bool,
+    /// Answer in JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// What to do with tokens.
@@ -477,10 +534,16 @@ pub struct LogExportArgs {
 /// Where packages put the configuration.
 pub const CONFIG_DEFAULT: &str = "/etc/scaidrive-siem/agent.toml";
 
-const EXIT_HELP: &str = "\
-Exits with 0 when all is well, with 1 when what was looked at or handed over is not, with 64 for a command line that \
-can't be used, 69 when something needed is not there, such as a running agent, 70 for a fault of the agent, 74 when \
-reading or writing failed, 77 when this user may not, 78 for a configuration that can't be used.";
+/// The exit codes and what they mean.
+fn exit_help() -> String {
+    let lines = Exit::ALL.map(|exit| format!("\n  {:>2}  {}", exit.code(), exit.meaning()));
+    format!("Exit codes:{}", lines.concat())
+}
+
+/// The shells for which packages have a place.
+fn shells() -> impl TypedValueParser<Value = Shell> {
+    PossibleValuesParser::new(["bash", "zsh", "fish"]).try_map(|name| name.parse::<Shell>())
+}
 
 const EMIT_HELP: &str = "Exits with 0 when every event is durable, with 1 when some were refused, with 69 when nobody \
 listens.
@@ -502,6 +565,29 @@ Example; `show` writes the event alone to standard output:
   vi event.json
   scaidrive-siem deadletter edit splunk-prod STREAM N --file event.json
   scaidrive-siem deadletter replay splunk-prod STREAM N";
+
+const TOP_HELP: &str = "\
+Keys: up, down, page up, page down, home and end move; n, s, l, w, r and h sort by name, state, lag, waiting events, rate \
+and head-room, a second time the other way round; q ends.
+
+Head-room is how long the oldest waiting event can still wait before it is given up. The small chart shows the events \
+accepted in each of the last looks, the newest on the right; its height is that destination's own highest.";
+
+const COMPLETIONS_HELP: &str = "\
+Where shells look for them:
+  scaidrive-siem completions bash > /usr/share/bash-completion/completions/scaidrive-siem
+  scaidrive-siem completions zsh  > /usr/share/zsh/vendor-completions/_scaidrive-siem
+  scaidrive-siem completions fish > /usr/share/fish/vendor_completions.d/scaidrive-siem.fish";
+
+const MAN_HELP: &str = "\
+Section 1 has a page for each command, scaidrive-siem.5 is the configuration, scaidrive-siem.8 the agent.
+
+Examples:
+  scaidrive-siem man scaidrive-siem.5 | man -l -
+  scaidrive-siem man --out /usr/local/share/man";
+
+/// The page of the whole command line.
+const PAGE_DEFAULT: &str = "scaidrive-siem.1";
 
 const REPLAY_HELP: &str =
     "Delivery of new events goes on meanwhile. One replay of a destination runs at a time; that of a \

@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use scaidrive_codecs::time::parse_rfc3339;
+use serde_json::json;
 
 use super::args::{
     DestinationCommand, DestinationListArgs, DestinationNameArgs, DestinationPreviewArgs, DestinationReplayArgs,
@@ -188,6 +189,10 @@ fn lines(whole: &DestinationWhole, now_ms: i64) -> Vec<String> {
 fn rest(client: &Client, args: &DestinationNameArgs, wish: &str, output: &mut Output<'_>) -> Result<Exit, Failure> {
     let path = format!("/v1/destinations/{}/{wish}", path_segment(&args.destination));
     let paused: Paused = client.post(&path, &[])?;
+    if args.json {
+        output.json(&json!(paused));
+        return Ok(Exit::Ok);
+    }
     let (data, talk) = said(&paused);
     output.data(&data);
     talk.iter().for_each(|line| output.talk(line));
@@ -223,9 +228,13 @@ fn said(paused: &Paused) -> (String, Option<String>) {
 
 fn replay(client: &Client, args: &DestinationReplayArgs, output: &mut Output<'_>) -> Result<Exit, Failure> {
     let from_ms = args.from.as_deref().map(|text| from(text, clock::wall_ms())).transpose()?;
-    let wish = serde_json::json!(ReplayWish { from_ms }).to_string();
+    let wish = json!(ReplayWish { from_ms }).to_string();
     let path = format!("/v1/destinations/{}/replay", path_segment(&args.destination));
     let replayed: Replayed = client.post(&path, wish.as_bytes())?;
+    if args.json {
+        output.json(&json!(replayed));
+        return Ok(Exit::Ok);
+    }
     let (data, talk) = again(&replayed);
     output.data(&data);
     talk.iter().for_each(|line| output.talk(line));
@@ -276,7 +285,7 @@ const TO_KNOW: [&str; 3] = [
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::Value;
 
     use super::*;
     use crate::cli::status::tests::{replay, sample};

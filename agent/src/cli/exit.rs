@@ -25,6 +25,32 @@ pub enum Exit {
 }
 
 impl Exit {
+    /// Each of them, by its number.
+    pub(crate) const ALL: [Exit; 8] = [
+        Exit::Ok,
+        Exit::CheckFailed,
+        Exit::Usage,
+        Exit::Unavailable,
+        Exit::Internal,
+        Exit::Io,
+        Exit::Permission,
+        Exit::Config,
+    ];
+
+    /// What it means, for the manual.
+    pub(crate) fn meaning(self) -> &'static str {
+        match self {
+            Exit::Ok => "all is well",
+            Exit::CheckFailed => "what was looked at or handed over is not well",
+            Exit::Usage => "the command line can't be used",
+            Exit::Unavailable => "something needed is not there, such as a running agent",
+            Exit::Internal => "a fault of the agent",
+            Exit::Io => "reading or writing failed",
+            Exit::Permission => "this user may not",
+            Exit::Config => "the configuration can't be used",
+        }
+    }
+
     /// The number that the shell sees.
     #[must_use]
     pub fn code(self) -> u8 {

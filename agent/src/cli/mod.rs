@@ -10,6 +10,9 @@
 //! | `words.rs` | spans, sizes and times as people read them; tables |
 //! | `run.rs`, `status.rs`, `tail.rs`, `emit.rs`, `destination.rs`, `deadletter.rs`, `token.rs`, `log.rs` | a command each |
 //! | `template.rs`, `probe.rs`, `deadletter/change.rs` | the larger subcommands |
+//! | `top.rs` | the command `top`, a live table |
+//! | `signals.rs` | what ends a command in order |
+//! | `completions.rs`, `man.rs` | what shells complete with; the pages of the manual |
 //! | `check.rs` | the command `check`; `check_golden.txt` is what it says of a file with many mistakes |
 
 use std::ffi::OsString;
@@ -24,32 +27,38 @@ use crate::config::{Config, Surroundings};
 mod args;
 mod check;
 mod client;
+mod completions;
 mod deadletter;
 pub(crate) mod destination;
 mod emit;
 mod exit;
 mod log;
+mod man;
 mod output;
 mod probe;
 mod problem;
 mod run;
+mod signals;
 pub(crate) mod status;
 mod tail;
 pub(crate) mod template;
 mod token;
+mod top;
 pub(crate) mod words;
 
 pub use args::{
-    CONFIG_DEFAULT, CheckArgs, Cli, Command, DeadletterChosenArgs, DeadletterCommand, DeadletterDropArgs,
-    DeadletterEditArgs, DeadletterListArgs, DeadletterReplayArgs, DeadletterShowArgs, DemoArgs, DestinationCommand,
-    DestinationListArgs, DestinationNameArgs, DestinationPreviewArgs, DestinationReplayArgs, DestinationShowArgs,
-    DestinationTemplateArgs, DestinationTestArgs, EmitArgs, EmitEvent, LogCommand, LogExportArgs, LogInspectArgs,
-    LogVerifyArgs, StatusArgs, TailArgs, TokenCommand, TokenCreateArgs, TokenListArgs, TokenRevokeArgs,
+    CONFIG_DEFAULT, CheckArgs, Cli, Command, CompletionsArgs, DeadletterChosenArgs, DeadletterCommand,
+    DeadletterDropArgs, DeadletterEditArgs, DeadletterListArgs, DeadletterReplayArgs, DeadletterShowArgs, DemoArgs,
+    DestinationCommand, DestinationListArgs, DestinationNameArgs, DestinationPreviewArgs, DestinationReplayArgs,
+    DestinationShowArgs, DestinationTemplateArgs, DestinationTestArgs, EmitArgs, EmitEvent, LogCommand, LogExportArgs,
+    LogInspectArgs, LogVerifyArgs, ManArgs, StatusArgs, TailArgs, TokenCommand, TokenCreateArgs, TokenListArgs,
+    TokenRevokeArgs, TopArgs,
 };
 pub use exit::Exit;
 pub use output::{Colour, Output};
 pub use problem::Failure;
 pub(crate) use problem::chain;
+pub(crate) use signals::on_end;
 
 /// Runs the command that `args` (the program's name first) asks for, on this process's streams.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
@@ -84,12 +93,15 @@ fn dispatch(cli: Cli, surroundings: &Surroundings, output: &mut Output<'_>) -> R
         }
         Command::Run => run::run(&cli.config, surroundings, output),
         Command::Status(args) => status::run(&cli.config, &args, surroundings, output),
+        Command::Top(args) => top::run(&cli.config, &args, surroundings, output),
         Command::Tail(args) => tail::run(&cli.config, &args, surroundings, output),
         Command::Emit(args) => emit::run(&cli.config, &args, surroundings, output),
         Command::Destination(command) => destination::run(&cli.config, &command, surroundings, output),
         Command::Deadletter(command) => deadletter::run(&cli.config, &command, surroundings, output),
         Command::Token(command) => token::run(&cli.config, &command, surroundings, output),
         Command::Log(command) => log::run(&cli.config, &command, surroundings, output),
+        Command::Completions(args) => completions::run(&args, output),
+        Command::Man(args) => man::run(&args, output),
         Command::Demo(args) => crate::demo::run(&args, output),
     }
 }

@@ -228,7 +228,9 @@ fn help_version_and_schema_are_data() {
     assert!(ran.data.starts_with(concat!("scaidrive-siem ", env!("CARGO_PKG_VERSION"))));
     assert!(ran.data.contains("io_uring") && ran.data.contains("epoll"), "{}", ran.data);
     let ran = run_here(&["--help"]);
-    for command in ["run", "demo", "check", "status", "emit", "destination", "deadletter", "log", "schema"] {
+    for command in
+        ["run", "demo", "check", "status", "emit", "destination", "deadletter", "log", "schema", "completions", "man"]
+    {
         assert!(ran.data.contains(&format!("\n  {command} ")), "{command}: {}", ran.data);
     }
     let ran = run_here(&["schema"]);
@@ -236,29 +238,46 @@ fn help_version_and_schema_are_data() {
     assert_eq!((schema, ran.exit), (crate::config::json_schema(), Exit::Ok));
 }
 
+/// Each command that has no commands below it, with the words that lead to it.
+fn leaves(command: &clap::Command, words: &[&str]) -> Vec<(String, clap::Command)> {
+    if !command.has_subcommands() {
+        return vec![(words.join(" "), command.clone())];
+    }
+    let below = |next: &clap::Command| leaves(next, &[words, &[next.get_name()]].concat());
+    command.get_subcommands().flat_map(below).collect()
+}
+
 #[test]
-fn every_command_takes_config_and_what_reads_takes_json() {
+fn every_command_answers_in_json_but_those_that_answer_nothing_or_always_the_same() {
+    // The first two run until they are told to stop; what the others write is data without being asked.
+    let others = ["run", "demo", "schema", "completions", "man", "destination template", "log export"];
+    let command = Cli::command();
+    let leaves = leaves(&command, &[]);
+    let has_json = |command: &clap::Command| command.get_arguments().any(|known| known.get_long() == Some("json"));
+    for (words, command) in &leaves {
+        assert_eq!(has_json(command), !others.contains(&words.as_str()), "{words}");
+    }
+    assert!(others.iter().all(|other| leaves.iter().any(|(words, _)| words == other)));
+}
+
+#[test]
+fn every_command_takes_config() {
     Cli::command().debug_assert();
-    let reads = [
-        &["check"][..],
-        &["status"],
-        &["emit"],
-        &["destination", "list"],
-        &["destination", "show", "a"],
-        &["destination", "test", "a"],
-        &["deadletter", "list"],
-        &["deadletter", "show", "a", "b", "1"],
-        &["log", "inspect"],
-        &["log", "verify"],
-    ];
-    for args in reads {
-        let all = [&["scaidrive-siem"], args, &["--json", "--config", "/x"]].concat();
-        let cli = Cli::try_parse_from(all).unwrap_or_else(|error| panic!("{args:?}: {error}"));
+    for args in [&["--config", "/x", "check"][..], &["log", "export", "--config", "/x"], &["demo", "--config", "/x"]] {
+        let cli = Cli::try_parse_from([&["scaidrive-siem"], args].concat());
+        let cli = cli.unwrap_or_else(|error| panic!("{args:?}: {error}"));
         assert_eq!(cli.config, std::path::PathBuf::from("/x"));
     }
     let cli = Cli::try_parse_from(["scaidrive-siem", "run"]).unwrap();
     assert_eq!(cli.config, std::path::PathBuf::from("/etc/scaidrive-siem/agent.toml"));
-    for args in [&["--config", "/x", "run"][..], &["log", "export", "--config", "/x"], &["demo", "--config", "/x"]] {
-        assert!(Cli::try_parse_from([&["scaidrive-siem"], args].concat()).is_ok(), "{args:?}");
+}
+
+#[test]
+fn each_exit_code_is_explained_once() {
+    let help = run_here(&["--help"]).data;
+    for exit in Exit::ALL {
+        assert_eq!(help.matches(&format!("\n  {:>2}  {}", exit.code(), exit.meaning())).count(), 1, "{exit:?}");
     }
+    let codes = Exit::ALL.map(Exit::code);
+    assert!(codes.is_sorted_by(|a, b| a < b), "{codes:?}");
 }

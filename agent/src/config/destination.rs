@@ -2,11 +2,13 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::auth::Auth;
 use super::kind::Kind;
-use super::{Fingerprint, HttpUrl, Secret};
+use super::{Admin, Fingerprint, HttpUrl, Ingest, Secret};
 use crate::time::Millis;
+use crate::transport::{Allowed, Targets};
 use scaidrive_codecs::{Filter, FilterSpec, Redaction, RedactionSpec, Scope};
 
 /// One configured place that events go to.
@@ -38,6 +40,8 @@ pub struct Destination {
     pub in_flight_max: usize,
     /// How it is recognised, and this agent by it.
     pub tls: TlsSettings,
+    /// Which addresses it may be at.
+    pub targets: Arc<Targets>,
     /// Whether producers wait for it with [`super::OnFull::Block`].
     pub required: bool,
     /// How long it may take.
@@ -115,12 +119,24 @@ pub struct RateLimit {
 }
 
 impl Destination {
+    /// The same within the bounds that all destinations of an agent have.
+    pub(super) fn within(mut self, bounds: &Targets) -> Destination {
+        self.targets = Arc::new(Targets { public_only: self.targets.public_only, ..bounds.clone() });
+        self
+    }
     /// Everything secret about it, with the key that names it.
     pub fn secrets(&self) -> Vec<(&'static str, &Secret)> {
         let proxy = self.proxy.iter().flat_map(|proxy| &proxy.login).map(|(_, password)| ("proxy.password", password));
         let redaction = self.redact.key.iter().map(|key| ("redact.key", key));
         self.auth.iter().flat_map(Auth::secrets).chain(proxy).chain(redaction).collect()
     }
+}
+
+/// What no destination of an agent connects to unless `allowed` says so: the agent itself.
+pub(super) fn bounds(admin: Option<&Admin>, ingest: Option<&Ingest>, allowed: Vec<Allowed>) -> Targets {
+    let http = ingest.and_then(|ingest| ingest.http.as_ref()).map(|http| http.listen);
+    let own = admin.map(|admin| admin.listen).into_iter().chain(http).filter(|at| at.port() != 0).collect();
+    Targets { public_only: false, own, allowed }
 }
 
 /// What a destination's cursors and streams are kept under: 16 bytes made from its `id`, or from its name.

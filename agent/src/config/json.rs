@@ -6,13 +6,13 @@
 //! | in JSON | meaning |
 //! |---|---|
 //! | `"token": {"value": "…"}` | a secret itself. It goes into a file of its own and never comes out again |
-//! | a secret is left out of a change | the one that is there stays |
+//! | a secret is left out of a change | the one that is there stays, unless it would be sent elsewhere |
 //! | `"key": null` | the key is taken out, a secret too |
 //!
 //! Who may not read this machine's files must not have them sent elsewhere: see [`Trust`].
 
 use std::collections::HashSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::Value;
 use toml::{Table, Value as Toml};
@@ -30,7 +30,8 @@ pub(crate) enum Trust {
     Machine,
     /// Somebody who administers the agent from elsewhere: may name certificates, of which nothing secret is sent anywhere.
     Network,
-    /// Somebody who administers some tenants: names nothing on this machine, holds nobody else up and uses no proxy.
+    /// Somebody who administers some tenants: names nothing on this machine, holds nobody else up, uses no proxy, and sends
+    /// to the internet alone.
     Tenants,
 }
 
@@ -57,11 +58,11 @@ pub(crate) struct Written {
 
 /// Where secrets that come in will lie.
 pub(crate) struct SecretPlaces<'p> {
-    /// The folder.
+    /// The folder of the destinations' files, beside which they lie: so a state directory can be moved.
     pub(crate) folder: &'p Path,
     /// Names of files that are there, or will be.
     pub(crate) used: HashSet<String>,
-    /// What is in a file of it.
+    /// What is in one of them.
     pub(crate) content: &'p dyn Fn(&Path) -> Option<Zeroizing<String>>,
 }
 
@@ -84,6 +85,7 @@ pub(crate) fn written(
         key: &key,
         places,
         given: Given::new(),
+        kept: Vec::new(),
         problems: Vec::new(),
     };
     let Value::Object(_) = value else {
@@ -95,7 +97,14 @@ pub(crate) fn written(
     let old = kept.map(|kept| &kept.table);
     // Secrets of another type of destination are not for this one.
     let old = old.filter(|table| table.get("type").and_then(Toml::as_str) == kind);
-    let mut table = conversion.table(value, &[DESTINATION, own_keys], "", old);
+    let keys = &[DESTINATION, own_keys];
+    let mut table = conversion.table(value, keys, "", old);
+    if trust != Trust::Machine && old.is_some_and(|old| addresses(old, keys) != addresses(&table, keys)) {
+        conversion.want_secrets_again();
+    }
+    if trust == Trust::Tenants {
+        table.insert("targets".to_owned(), Toml::String("public".to_owned()));
+    }
     if let Some(kept) = kept {
         conversion.keep_id(&mut table, kept, &name);
     }
@@ -126,18 +135,18 @@ pub(crate) fn table_of(text: &str) -> Option<Table> {
     }
 }
 
-/// Every path that the destination in a file's text names as a secret's file; `None` where it can't be read.
-pub(crate) fn secret_files_of(text: &str) -> Option<Vec<PathBuf>> {
+/// Every file of the secrets' folder that the destination in a file's text names; `None` where the text can't be read.
+pub(crate) fn secret_files_of(text: &str) -> Option<Vec<String>> {
     table_of(text).map(|table| secret_files(&table))
 }
 
-fn secret_files(table: &Table) -> Vec<PathBuf> {
+fn secret_files(table: &Table) -> Vec<String> {
     let below = |value: &Toml| match value {
         Toml::Table(table) => secret_files(table),
         Toml::Array(items) => items.iter().filter_map(Toml::as_table).flat_map(secret_files).collect(),
         _ => Vec::new(),
     };
-    let own = table.get("file").and_then(Toml::as_str).map(PathBuf::from);
+    let own = table.get("file").and_then(Toml::as_str).and_then(|path| path.strip_prefix(BESIDE)).map(str::to_owned);
     own.into_iter().chain(table.values().flat_map(below)).collect()
 }
 
@@ -155,6 +164,8 @@ struct Conversion<'c, 'p> {
     key: &'c str,
     places: &'c mut SecretPlaces<'p>,
     given: Given,
+    /// Keys of secrets that were left out and stay.
+    kept: Vec<String>,
     problems: Vec<Problem>,
 }
 
@@ -182,6 +193,7 @@ impl Conversion<'_, '_> {
         for (name, secret) in old.into_iter().flatten() {
             let is_left_out = value.get(name).is_none();
             if is_left_out && matches!(shape(keys, name), Some(Shape::Secret)) {
+                self.kept.push(format!("{path}{name}"));
                 table.insert(name.clone(), secret.clone());
             }
         }
@@ -224,20 +236,24 @@ impl Conversion<'_, '_> {
 
     /// Where a secret that came in will lie; the same as before where it is the same.
     fn given(&mut self, secret: &str, at: &str, before: Option<&Toml>) -> Toml {
-        let place = before.and_then(|before| before.get("file")).and_then(Toml::as_str).map(PathBuf::from);
-        let is_same = |path: &PathBuf| (self.places.content)(path).is_some_and(|known| known.as_str() == secret);
-        let path = place.filter(|path| path.starts_with(self.places.folder)).filter(is_same).unwrap_or_else(|| {
-            let safe = |c: char| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' };
-            let stem: String = format!("{}.{at}", self.key).chars().map(safe).collect();
-            let mut number = 1u32;
-            while !self.places.used.insert(format!("{stem}.{number}")) {
-                number += 1;
-            }
-            let path = self.places.folder.join(format!("{stem}.{number}"));
-            self.given.insert(path.clone(), Zeroizing::new(secret.to_owned()));
-            path
-        });
-        Toml::Table(Table::from_iter([("file".to_owned(), Toml::String(path.display().to_string()))]))
+        let kept = before.and_then(|before| before.get("file")).and_then(Toml::as_str);
+        let content = |file: &str| (self.places.content)(&self.places.folder.join(file));
+        let is_same = |file: &&str| file.starts_with(BESIDE) && content(file).is_some_and(|known| *known == secret);
+        let file = kept.filter(is_same).map_or_else(|| self.new_file(secret, at), str::to_owned);
+        Toml::Table(Table::from_iter([("file".to_owned(), Toml::String(file))]))
+    }
+
+    /// A file for a secret, of a name that none has had.
+    fn new_file(&mut self, secret: &str, at: &str) -> String {
+        let safe = |c: char| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' };
+        let stem: String = format!("{}.{at}", self.key).chars().map(safe).collect();
+        let mut number = 1u32;
+        while !self.places.used.insert(format!("{stem}.{number}")) {
+            number += 1;
+        }
+        let file = format!("{BESIDE}{stem}.{number}");
+        self.given.insert(self.places.folder.join(&file), Zeroizing::new(secret.to_owned()));
+        file
     }
 
     /// A value as it is. TOML has no `null` and no number beyond 64 bits, and no key takes one.
@@ -274,9 +290,20 @@ impl Conversion<'_, '_> {
         } else if is_for_tenants && at == "proxy" {
             let what = "`proxy` is for those who administer all tenants".to_owned();
             self.problem(at, what, "take it out, or ask one of them");
+        } else if is_for_tenants && at == "targets" && made.as_str() != Some("public") {
+            let what = "`targets` lets the destination be at addresses of this network".to_owned();
+            self.problem(at, what, "take it out, or ask somebody who administers all tenants");
         } else if is_for_tenants && at == "required" && made.as_bool() == Some(true) {
             let what = "`required` can hold up everybody's events".to_owned();
             self.problem(at, what, "take it out, or ask somebody who administers all tenants");
+        }
+    }
+
+    /// Whoever may change where a secret is sent must not learn it by that.
+    fn want_secrets_again(&mut self) {
+        for key in std::mem::take(&mut self.kept) {
+            let what = format!("`{key}` is left out, and it would be sent to another address than before");
+            self.problem(&key, what, "give it again: {\"value\": \"…\"}");
         }
     }
 
@@ -299,6 +326,17 @@ impl Conversion<'_, '_> {
         let advice = advice.to_owned();
         self.problems.push(Problem { weight: Weight::Error, what, place, advice, about: About::Setting });
     }
+}
+
+/// Everything in a table that says where something is sent.
+fn addresses<'t>(table: &'t Table, keys: &[&'static [Key]]) -> Vec<(&'t str, &'t Toml)> {
+    let below = |(name, entry): (&'t String, &'t Toml)| match (shape(keys, name), entry) {
+        (Some(Shape::Url | Shape::Host), entry) => vec![(name.as_str(), entry)],
+        (_, entry) if ["urls", "port"].contains(&name.as_str()) => vec![(name.as_str(), entry)],
+        (Some(Shape::Table(below)), Toml::Table(table)) => addresses(table, &[below]),
+        _ => Vec::new(),
+    };
+    table.iter().flat_map(below).collect()
 }
 
 fn without_secrets(table: &Table, keys: &[&'static [Key]], path: &str, secrets: &mut Vec<String>) -> Value {
@@ -334,6 +372,8 @@ fn shape(keys: &[&'static [Key]], name: &str) -> Option<Shape> {
     keys.iter().flat_map(|keys| keys.iter()).find(|key| key.name == name).map(|key| key.shape)
 }
 
+/// Where secrets lie, from a destination's file.
+const BESIDE: &str = "../secrets/";
 /// What stands at the top of each file.
 const HEAD: &str = "# Written by the agent: change this destination over its API, its page or its command line.\n\n";
 
@@ -346,7 +386,7 @@ mod tests {
     fn with<T>(folder: &str, content: &[(&str, &str)], work: impl FnOnce(&mut SecretPlaces<'_>) -> T) -> T {
         let folder = Path::new(folder);
         let read = |path: &Path| {
-            let found = content.iter().find(|(name, _)| folder.join(name) == path);
+            let found = content.iter().find(|(name, _)| folder.join(BESIDE).join(name) == path);
             found.map(|(_, secret)| Zeroizing::new((*secret).to_owned()))
         };
         let used = content.iter().map(|(name, _)| (*name).to_owned()).collect();
@@ -374,8 +414,8 @@ mod tests {
         let made = make(&splunk(), None, Trust::Network, &[]).unwrap();
         assert_eq!(made.key, "a");
         assert!(made.text.contains("token.file") || made.text.contains("[destination.token]"), "{}", made.text);
-        assert!(made.text.contains("/s/a.token.1") && !made.text.contains("hush"), "{}", made.text);
-        assert_eq!(made.given[Path::new("/s/a.token.1")].as_str(), "hush");
+        assert!(made.text.contains("\"../secrets/a.token.1\"") && !made.text.contains("hush"), "{}", made.text);
+        assert_eq!(made.given[Path::new("/s/../secrets/a.token.1")].as_str(), "hush");
         let (shown, secrets) = editable(&kept(&made).table);
         let expected = json!({"name": "a", "type": "splunk_hec", "url": "https://siem.example",
                               "batch": {"max_events": 7, "linger": "2s"}});
@@ -391,7 +431,7 @@ mod tests {
         assert!(same.given.is_empty() && same.text.contains("a.token.1"), "{}", same.text);
         value["token"] = json!({"value": "other"});
         let other = make(&value, Some(&first), Trust::Network, &there).unwrap();
-        assert_eq!(other.given.keys().collect::<Vec<_>>(), [Path::new("/s/a.token.2")]);
+        assert_eq!(other.given.keys().collect::<Vec<_>>(), [Path::new("/s/../secrets/a.token.2")]);
         value.as_object_mut().unwrap().remove("token");
         let left_out = make(&value, Some(&first), Trust::Network, &there).unwrap();
         assert_eq!(left_out.text, same.text);
@@ -404,13 +444,28 @@ mod tests {
     }
 
     #[test]
+    fn a_secret_is_not_sent_elsewhere_by_somebody_who_does_not_know_it() {
+        let first = kept(&make(&splunk(), None, Trust::Network, &[]).unwrap());
+        let mut value = splunk();
+        value["url"] = json!("https://elsewhere.example");
+        assert!(make(&value, Some(&first), Trust::Network, &[]).is_ok(), "who knows it may");
+        value.as_object_mut().unwrap().remove("token");
+        let refused = make(&value, Some(&first), Trust::Network, &[]).err().unwrap();
+        assert!(refused.contains("destination \"a\" token"), "{refused}");
+        assert!(make(&value, Some(&first), Trust::Machine, &[]).is_ok(), "who can read its file knows it");
+        value["url"] = json!("https://siem.example");
+        value["proxy"] = json!({"url": "http://elsewhere.example:3128"});
+        assert!(make(&value, Some(&first), Trust::Network, &[]).is_err(), "a proxy is on its way");
+    }
+
+    #[test]
     fn secrets_in_a_list_belong_to_the_entry_of_their_name() {
         let headers =
             |list: Value| json!({"name": "h", "type": "https", "url": "https://siem.example", "secret_headers": list});
         let both = headers(json!([{"name": "X-A", "value": {"value": "1"}}, {"name": "X-B", "value": {"value": "2"}}]));
         let made = make(&both, None, Trust::Network, &[]).unwrap();
         let names: Vec<_> = made.given.keys().map(|path| path.display().to_string()).collect();
-        assert_eq!(names, ["/s/h.secret_headers.X-A.value.1", "/s/h.secret_headers.X-B.value.1"]);
+        assert_eq!(names, ["/s/../secrets/h.secret_headers.X-A.value.1", "/s/../secrets/h.secret_headers.X-B.value.1"]);
         let one = make(&headers(json!([{"name": "X-B"}])), Some(&kept(&made)), Trust::Network, &[]).unwrap();
         assert!(one.text.contains("X-B.value.1") && !one.text.contains("X-A"), "{}", one.text);
         assert_eq!(editable(&kept(&one).table).1, ["secret_headers.X-B.value"]);
@@ -451,6 +506,7 @@ mod tests {
             json!({"tls": {"ca_file": "/etc/ssl/corp.pem"}}),
             json!({"proxy": {"url": "http://proxy.example:3128"}}),
             json!({"required": true}),
+            json!({"targets": "any"}),
         ] {
             assert_eq!(refused(more.clone(), Trust::Network), None);
             assert!(refused(more.clone(), Trust::Tenants).is_some(), "{more}");

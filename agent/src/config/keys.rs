@@ -244,6 +244,12 @@ pub(crate) const AGENT: &[Key] = &[
         Default::Text("_agent"),
         "The tenant of the agent's own events where a destination serves more than one.",
     ),
+    key(
+        "allow_targets",
+        Shape::Texts,
+        Default::Texts(&[]),
+        "Addresses that destinations may connect to although clouds tell machines their secrets there or the agent listens there.",
+    ),
 ];
 
 pub(crate) const INGEST: &[Key] = &[
@@ -421,6 +427,12 @@ pub(crate) const DESTINATION: &[Key] = &[
         "Whether events arrive strictly in the order of the log; syslog always does.",
     ),
     key("required", Shape::Flag, Default::Flag(false), "Whether producers wait for it with on_full = \"block\"."),
+    key(
+        "targets",
+        choice(TARGETS),
+        Default::Text("any"),
+        "Which addresses it may be at: any, or those in the internet alone (public), whatever its name leads to.",
+    ),
     key("timeouts", Shape::Table(TIMEOUTS), Default::Absent, "How long it may take."),
     key("tls", Shape::Table(TLS), Default::Absent, "How it is recognised, and this agent by it."),
     key("rate_limit", Shape::Table(RATE_LIMIT), Default::Absent, "How much it may get from this node."),
@@ -573,6 +585,7 @@ pub(crate) const SECRET: &[Key] = &[
 
 pub(crate) const SECRET_ADVICE: &str = "put the secret into a file of mode 0600 and write { file = \"/path\" }, or { credential = \"name\" }, or { env = \"NAME\" }";
 
+pub(crate) const TARGETS: &[&str] = &["any", "public"];
 pub(crate) const RUNTIMES: &[&str] = &["auto", "io_uring", "epoll"];
 pub(crate) const DURABILITIES: &[&str] = &["fsync", "interval", "os"];
 pub(crate) const ON_FULLS: &[&str] = &["drop_oldest", "block"];

@@ -11,7 +11,7 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::destination::{Destination, DestinationId};
+use super::destination::{Destination, DestinationId, bounds};
 use super::files::{Source, read_source, toml_files, tree};
 use super::keys::DESTINATION_FILE;
 use super::parse::{DESTINATIONS_MAX, destinations_of};
@@ -90,28 +90,27 @@ pub(crate) fn secrets_folder(state_dir: &Path) -> PathBuf {
     state_dir.join("secrets")
 }
 
-/// Reads the files below `state_dir`. What is wrong with the folder itself is a warning. Blocks on the disk.
-pub(crate) fn read(state_dir: &Path, problems: &Problems) -> Vec<ManagedFile> {
-    let own = Problems::default();
-    let paths = toml_files(&folder(state_dir), &own);
-    own.into_vec().into_iter().for_each(|problem| problems.note(as_warning(problem)));
-    paths.into_iter().map(ManagedFile::read).collect()
-}
-
-/// The same for those who look at the files alone. Blocks on the disk.
-pub(crate) fn files(state_dir: &Path) -> Vec<ManagedFile> {
-    read(state_dir, &Problems::default())
+/// Reads the files below `state_dir`. Blocks on the disk.
+///
+/// # Errors
+/// What keeps the folder from being read: then nobody knows which destinations there are.
+pub(crate) fn files(state_dir: &Path) -> Result<Vec<ManagedFile>, Vec<Problem>> {
+    let problems = Problems::default();
+    let paths = toml_files(&folder(state_dir), &problems);
+    let problems = problems.into_vec();
+    if problems.is_empty() { Ok(paths.into_iter().map(ManagedFile::read).collect()) } else { Err(problems) }
 }
 
 /// Adds the destinations of `files` to those of a configuration.
 pub(crate) fn add(config: &mut Config, files: &[ManagedFile], surroundings: &Surroundings, problems: &Problems) {
     let mut taken = Taken::by(config);
+    let bounds = bounds(Some(&config.admin), Some(&config.ingest), config.agent.allow_targets.clone());
     for file in files {
         match destination(file, &taken, &config.agent.node, surroundings, problems) {
             Ok(destination) => {
                 taken.note(&destination);
                 config.origins.insert(destination.id, Origin::Managed);
-                config.destinations.push(Arc::new(destination));
+                config.destinations.push(Arc::new(destination.within(&bounds)));
             }
             Err(found) => {
                 let found: Vec<Problem> = found.into_iter().map(as_warning).collect();
@@ -203,6 +202,6 @@ fn the_only_one(
     Some(destination)
 }
 
-fn as_warning(problem: Problem) -> Problem {
+pub(super) fn as_warning(problem: Problem) -> Problem {
     Problem { weight: Weight::Warning, ..problem }
 }

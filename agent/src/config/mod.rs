@@ -18,12 +18,13 @@
 //! | `selection.rs` | which events a destination gets, read by itself |
 //! | `schema.rs` | the JSON Schema |
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::time::Millis;
+use crate::transport::Allowed;
 
 mod admin;
 mod auth;
@@ -55,11 +56,13 @@ pub use destination::{
 };
 pub use fingerprint::Fingerprint;
 pub(crate) use json::{Kept, SecretPlaces, Trust, Written, editable, secret_files_of, table_of, written};
-pub(crate) use keys::{DESTINATION, Default as KeyDefault, Key, Shape};
-pub(crate) use kind::keys_of;
+pub(crate) use keys::{
+    ADMIN, AGENT, BUFFER, DESTINATION, Default as KeyDefault, INGEST_UNIX, Key, LOG, ROOT, SECRET, Shape,
+};
 pub use kind::{
     Datadog, Elastic, HecAck, Https, Kind, Sentinel, SentinelApi, SplunkHec, SumoLogic, Syslog, SyslogTransport,
 };
+pub(crate) use kind::{KINDS, keys_of};
 pub use managed::{Misconfigured, Origin};
 pub(crate) use parse_secret::with_cause;
 pub(crate) use problems::nearest;
@@ -95,6 +98,8 @@ pub struct Config {
     pub origins: HashMap<DestinationId, Origin>,
     /// Destinations of the API that can't be used as they lie on the disk.
     pub misconfigured: Vec<Misconfigured>,
+    /// Whether the folder of the API's destinations could be read.
+    pub are_managed_known: bool,
 }
 
 impl Config {
@@ -127,7 +132,7 @@ impl Config {
         files: &[managed::ManagedFile],
         surroundings: &Surroundings,
     ) -> (Config, Vec<Problem>) {
-        let mut config = Config { misconfigured: Vec::new(), ..self.clone() };
+        let mut config = Config { misconfigured: Vec::new(), are_managed_known: true, ..self.clone() };
         config.destinations.retain(|destination| !self.is_managed(destination.id));
         config.origins.retain(|_, origin| origin != &Origin::Managed);
         let problems = problems::Problems::default();
@@ -138,15 +143,13 @@ impl Config {
     /// Keeps destinations of the API that run by `running` and whose files can't be used any more: their files are damaged,
     /// and nobody has wished them away.
     pub(crate) fn keep_running(&mut self, running: &Config) {
-        for misconfigured in &self.misconfigured {
-            let id = misconfigured.id();
-            let found = running.destinations.iter().find(|known| known.id == id && running.is_managed(id));
-            let is_free = |known: &Arc<Destination>| {
-                self.destinations.iter().all(|other| other.id != known.id && other.name != known.name)
-            };
-            if let Some(known) = found.filter(|known| is_free(known)) {
+        let unusable: HashSet<DestinationId> = self.misconfigured.iter().map(Misconfigured::id).collect();
+        for known in running.destinations.iter().filter(|known| running.is_managed(known.id)) {
+            let is_lost = !self.are_managed_known || unusable.contains(&known.id);
+            let is_free = || self.destinations.iter().all(|other| other.id != known.id && other.name != known.name);
+            if is_lost && is_free() {
                 self.destinations.push(Arc::clone(known));
-                self.origins.insert(id, Origin::Managed);
+                self.origins.insert(known.id, Origin::Managed);
             }
         }
     }
@@ -198,6 +201,8 @@ pub struct Agent {
     pub runtime: RuntimeSetting,
     /// Tenant of the agent's own events where a destination serves more than one.
     pub tenant: String,
+    /// Addresses that destinations may connect to although nobody else lets them.
+    pub allow_targets: Vec<Allowed>,
 }
 
 /// How events come in. At least one way is there.

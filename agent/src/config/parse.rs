@@ -7,7 +7,7 @@ use std::sync::Arc;
 use toml::Spanned;
 use toml::de::DeTable;
 
-use super::destination::{Destination, DestinationId};
+use super::destination::{Destination, DestinationId, bounds};
 use super::files::{Source, read_source, toml_files, tree};
 use super::keys::{DESTINATION, DESTINATION_FILE, ROOT};
 use super::managed::{self, ManagedFile, Origin};
@@ -23,6 +23,7 @@ use super::{
     SEGMENTS_PER_SHARD_MIN, Surroundings, UnixIngest,
 };
 use crate::time::Millis;
+use crate::transport::{Allowed, Targets};
 
 /// See [`Config::load`].
 pub(crate) fn load(path: &Path, surroundings: &Surroundings) -> Result<(Config, Vec<Problem>), Vec<Problem>> {
@@ -38,8 +39,14 @@ pub(crate) fn load_what_is_usable(path: &Path, surroundings: &Surroundings) -> (
     let others: Vec<Source> =
         toml_files(&beside, &problems).iter().filter_map(|path| read_source(path, &problems)).collect();
     let config = main.and_then(|main| {
-        let managed = state_dir(&main).map(|state_dir| managed::read(&state_dir, &problems)).unwrap_or_default();
-        assemble(&main, &others, &managed, surroundings, &problems)
+        let managed = state_dir(&main).map_or(Ok(Vec::new()), |state_dir| managed::files(&state_dir));
+        let are_managed_known = managed.is_ok();
+        let managed = managed.unwrap_or_else(|found| {
+            found.into_iter().for_each(|problem| problems.note(managed::as_warning(problem)));
+            Vec::new()
+        });
+        let config = assemble(&main, &others, &managed, surroundings, &problems)?;
+        Some(Config { are_managed_known, ..config })
     });
     (config, problems.into_vec())
 }
@@ -97,7 +104,11 @@ pub(crate) fn assemble(
         let what = "no destination is configured: events are taken in, kept for the window and sent nowhere";
         problems.warn(place, what, "add a [[destination]]");
     }
-    let (destinations, origins) = destinations(sections, &node, surroundings);
+    let bounds = top.as_ref().map(|(agent, _, _, ingest, admin, _)| {
+        let allowed = agent.as_ref().map(|agent| agent.allow_targets.clone()).unwrap_or_default();
+        bounds(admin.as_ref(), ingest.as_ref(), allowed)
+    });
+    let (destinations, origins) = destinations(sections, &node, &bounds.unwrap_or_default(), surroundings);
     let (agent, buffer_section, buffer, ingest, admin, log) = top?;
     let mut config = Config {
         file: main.path.clone(),
@@ -109,6 +120,7 @@ pub(crate) fn assemble(
         destinations,
         origins,
         misconfigured: Vec::new(),
+        are_managed_known: true,
     };
     managed::add(&mut config, managed, surroundings, problems);
     warn_of_roles(&buffer_section, config.buffer.on_full, &config.destinations);
@@ -133,13 +145,28 @@ fn agent(section: &Section<'_>, shards: Option<usize>, surroundings: &Surroundin
     let state_dir = section.path("state_dir");
     let runtime = section.choice("runtime");
     let tenant = section.text("tenant");
+    let allow_targets = allow_targets(section);
     Some(Agent {
         node: node?.unwrap_or_else(|| as_label(&surroundings.host_name)),
         state_dir: state_dir?,
         shards: shards?,
         runtime: [RuntimeSetting::Auto, RuntimeSetting::IoUring, RuntimeSetting::Epoll][runtime?],
         tenant: tenant?,
+        allow_targets: allow_targets?,
     })
+}
+
+fn allow_targets(section: &Section<'_>) -> Option<Vec<Allowed>> {
+    let mut allowed = Vec::new();
+    for (text, place) in section.texts("allow_targets")? {
+        let Some(one) = Allowed::parse(&text) else {
+            let what = format!("`allow_targets` holds {text:?}, which is not an address");
+            section.problems().error(place, what, "write an IP address, with a port if only that one is meant");
+            return None;
+        };
+        allowed.push(one);
+    }
+    Some(allowed)
 }
 
 /// The size of a segment, which other rules need even if the rest is not usable, and the whole.
@@ -359,6 +386,7 @@ pub(super) fn destinations_of<'a>(root: &Section<'a>) -> Vec<Section<'a>> {
 fn destinations(
     sections: Vec<Section<'_>>,
     node: &str,
+    bounds: &Targets,
     surroundings: &Surroundings,
 ) -> (Vec<Arc<Destination>>, HashMap<DestinationId, Origin>) {
     if let Some(section) = sections.get(DESTINATIONS_MAX) {
@@ -369,7 +397,7 @@ fn destinations(
     report_doubles(&sections);
     let parse = |section: Section<'_>| {
         let origin = Origin::File(section.place("name").file);
-        let destination = parse_destination::destination(section, node, surroundings)?;
+        let destination = parse_destination::destination(section, node, surroundings)?.within(bounds);
         Some((Arc::new(destination), origin))
     };
     let parsed: Vec<_> = sections.into_iter().filter_map(parse).collect();

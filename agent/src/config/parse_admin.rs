@@ -44,11 +44,16 @@ pub(super) fn admin(section: &Section<'_>, ingest: Option<&Ingest>, surroundings
         problems.error(section.place("socket"), "`socket` is the path of ingest.unix", "give one of them another path");
         return None;
     }
+    let hosts = hosts?;
+    if !is_loopback && hosts.is_empty() {
+        let what = "`hosts` names nothing, so others can call the page by its address alone";
+        problems.warn(section.place("hosts"), what, "add hosts = [\"…\"], the names that its certificate has");
+    }
     Some(Admin {
         listen,
         socket,
         tls,
-        hosts: hosts?,
+        hosts,
         base_path: base_path?.unwrap_or_default(),
         frame_ancestors: frame_ancestors?,
         metrics_need_token: metrics_need_token?.unwrap_or(!is_loopback),

@@ -1,6 +1,7 @@
 //! From a `[[destination]]` table to a [`Destination`].
 
 use std::path::Path;
+use std::sync::Arc;
 
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
@@ -16,6 +17,7 @@ use super::kind::{KINDS, Reading, Row};
 use super::parse_secret::{secret, with_cause};
 use super::problems::{About, Place};
 use super::walk::Section;
+use crate::transport::Targets;
 
 /// Reads one destination and reports all that is wrong with it. `node` is the label of this node.
 pub(crate) fn destination(mut section: Section<'_>, node: &str, surroundings: &Surroundings) -> Option<Destination> {
@@ -67,6 +69,7 @@ pub(crate) fn destination(mut section: Section<'_>, node: &str, surroundings: &S
         },
         tls: common.tls,
         required: common.required,
+        targets: common.targets,
         timeouts: common.timeouts,
         proxy: proxy?,
         rate_limit: rate_limit?,
@@ -84,6 +87,7 @@ struct Common {
     filter: Filter,
     tls: TlsSettings,
     required: bool,
+    targets: Arc<Targets>,
     timeouts: Timeouts,
 }
 
@@ -94,6 +98,8 @@ fn common(section: &Section<'_>) -> Option<Common> {
     let filter = filter(&section.table("filter"));
     let tls = tls(&section.table("tls"));
     let required = section.flag("required");
+    let targets =
+        section.choice("targets").map(|position| Targets { public_only: position == 1, ..Targets::default() });
     let timeouts = section.table("timeouts");
     let (connect, request) = (timeouts.span("connect"), timeouts.span("request"));
     let name = name?;
@@ -108,6 +114,7 @@ fn common(section: &Section<'_>) -> Option<Common> {
         filter,
         tls: tls?,
         required: required?,
+        targets: Arc::new(targets?),
         timeouts: Timeouts { connect: connect?, request: request? },
     })
 }

@@ -8,7 +8,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::destination::{Destination, DestinationId, TlsVersion};
-use super::keys::{DURABILITIES, Key, LOG_FORMATS, LOG_LEVELS, ON_FULLS, ROOT, RUNTIMES, Shape};
+use super::keys::{DURABILITIES, Key, LOG_FORMATS, LOG_LEVELS, ON_FULLS, ROOT, RUNTIMES, Shape, TARGETS};
 use super::secret::Secret;
 use super::text::{size_text, span_text};
 use super::{Admin, Config, Durability, Ingest};
@@ -27,6 +27,7 @@ impl Config {
             some("agent.shards", agent.shards),
             some("agent.runtime", RUNTIMES[agent.runtime as usize]),
             some("agent.tenant", &agent.tenant),
+            some("agent.allow_targets", list(&agent.allow_targets.iter().map(ToString::to_string).collect::<Vec<_>>())),
         ];
         settings.extend(ingest_settings(&self.ingest));
         let (durability, every) = match buffer.durability {
@@ -108,6 +109,7 @@ impl Destination {
             some("batch.linger", span_text(self.batch.linger)),
             some("ordered", self.ordered),
             some("required", self.required),
+            some("targets", TARGETS[usize::from(self.targets.public_only)]),
             some("timeouts.connect", span_text(self.timeouts.connect)),
             some("timeouts.request", span_text(self.timeouts.request)),
             ("tls.ca_file", tls.ca_file.as_ref().map(|path| path.display().to_string())),

@@ -7,12 +7,13 @@ use std::io;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
 use super::access::Reach;
 use crate::chronicle::{Chronicle, Cursor, Page};
 
 /// A page of the agent's own events.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct AgentEvents {
     /// Oldest first.
     pub events: Vec<AgentEvent>,
@@ -27,11 +28,12 @@ pub struct AgentEvents {
 }
 
 /// One event.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct AgentEvent {
     /// The place behind it.
     pub cursor: String,
     /// The event.
+    #[schema(value_type = Value)]
     pub event: Box<RawValue>,
 }
 

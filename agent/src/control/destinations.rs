@@ -6,6 +6,7 @@ use scaidrive_codecs::own::{ConfigChanged, OwnEvent};
 use scaidrive_codecs::time::write_rfc3339;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
+use utoipa::ToSchema;
 
 use crate::config::{Config, Destination, nearest};
 use crate::control::access::Person;
@@ -14,9 +15,10 @@ use crate::control::status::{DestinationStatus, ReplayStatus};
 use crate::node::Pause;
 
 /// One destination with everything.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct DestinationWhole {
     /// Every key with its value, as people write them; where a secret is kept in place of the secret.
+    #[schema(value_type = std::collections::BTreeMap<String, Option<String>>)]
     pub settings: Map<String, Value>,
     /// Where it is configured, and what to send to change it.
     #[serde(flatten)]
@@ -26,7 +28,7 @@ pub struct DestinationWhole {
 }
 
 /// What became of a pause, or of its end.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Paused {
     /// The destination's name.
     pub destination: String,
@@ -43,16 +45,17 @@ pub struct Paused {
 }
 
 /// What is to be sent again.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReplayWish {
     /// What was accepted since then, ms since 1970; without it all that the log holds.
     #[serde(default)]
+    #[schema(example = 1_778_594_400_000_i64)]
     pub from_ms: Option<i64>,
 }
 
 /// What became of the wish for a replay.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Replayed {
     /// The destination's name.
     pub destination: String,
@@ -65,7 +68,7 @@ pub struct Replayed {
 }
 
 /// What came of a test, for the audit trail.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Tested {
     /// Whether the settings are those in the configuration's files.

@@ -10,13 +10,14 @@ use std::sync::Arc;
 
 use scaidrive_codecs::time::parse_rfc3339;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::chronicle::Kept;
 use crate::node::View;
 use crate::shard::{DestinationReport, Published};
 
 /// The episodes of one destination.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Episodes {
     /// The destination's name.
     pub destination: String,
@@ -31,7 +32,7 @@ pub struct Episodes {
 }
 
 /// One of them: events of one stream that were passed over without a pause of a minute.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Episode {
     /// Its id.
     pub episode: String,
@@ -70,7 +71,7 @@ pub struct Episode {
 }
 
 /// Numbers of a stream, both ends included.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct NumberRange {
     /// The first.
     pub from_n: u64,
@@ -79,7 +80,7 @@ pub struct NumberRange {
 }
 
 /// What one tenant misses.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TenantDrop {
     /// The tenant's id.
     pub tenant_id: String,

@@ -5,6 +5,7 @@ use std::sync::PoisonError;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
 use crate::config::{Config, Destination};
 use crate::deadletter::{DeadLetters, Key, Letter, StoreError};
@@ -13,7 +14,7 @@ use crate::node::{Stores, identity};
 pub mod change;
 
 /// One store.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct StoreLine {
     /// The destination's name.
     pub destination: String,
@@ -26,7 +27,7 @@ pub struct StoreLine {
 }
 
 /// A page of one store, oldest first.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct LetterPage {
     /// The letters, without their events.
     pub letters: Vec<LetterLine>,
@@ -39,7 +40,7 @@ pub struct LetterPage {
 }
 
 /// One letter of a list.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct LetterLine {
     /// The destination's name.
     pub destination: String,
@@ -61,7 +62,7 @@ pub struct LetterLine {
 }
 
 /// One letter with everything.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct LetterWhole {
     /// As in a list.
     #[serde(flatten)]
@@ -69,6 +70,7 @@ pub struct LetterWhole {
     /// What the destination answered.
     pub reply: String,
     /// The event: as received, or as an operator has edited it.
+    #[schema(value_type = Value)]
     pub event: Box<RawValue>,
 }
 

@@ -66,7 +66,7 @@ use self::managed::Managed;
 use self::picture::{Detail, Picture};
 use self::reload::Reloaded;
 use self::socket::{AdminSocket, Caller};
-use self::states::badness;
+pub(crate) use self::states::badness;
 use self::systemd::Manager;
 use self::watch::{News, Watch};
 use crate::cli::{Exit, Failure, chain};
@@ -369,7 +369,7 @@ fn load(
     let (mut config, warnings) = match part {
         Part::Everything => Config::load(path, surroundings)?,
         Part::Managed { written } => {
-            let files = crate::config::managed::files(&running.agent.state_dir);
+            let files = crate::config::managed::files(&running.agent.state_dir)?;
             let (config, _) = running.with_managed(&files, surroundings);
             let refused = config.misconfigured.iter().filter(|known| written.contains(&known.key));
             let problems: Vec<Problem> = refused.flat_map(|known| known.problems.clone()).collect();

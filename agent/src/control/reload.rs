@@ -2,13 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
+use utoipa::ToSchema;
 
 use scaidrive_codecs::own::{ConfigChanged, OwnEvent};
 
 use crate::config::{ChangedSetting, Changes, Destination, Problem};
 
 /// What became of a reload.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Reloaded {
     /// Whether the new configuration is in force.
     pub is_done: bool,

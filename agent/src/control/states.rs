@@ -64,7 +64,7 @@ const fn state(name: &'static str, next: &'static str, remedy: Option<&'static s
 }
 
 /// How bad a state is. One that is not known counts as the worst.
-pub(super) fn badness(state: &str) -> usize {
+pub(crate) fn badness(state: &str) -> usize {
     STATES.iter().position(|known| known.name == state).unwrap_or(STATES.len())
 }
 

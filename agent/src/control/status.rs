@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::config::{Config, Destination, Misconfigured};
 use crate::control::headroom::{Course, Headroom, Room};
@@ -21,7 +22,7 @@ use crate::stream::books::Books;
 use crate::time::Millis;
 
 /// The agent at one moment.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Status {
     /// Who it is.
     pub agent: AgentStatus,
@@ -41,7 +42,7 @@ pub struct Status {
 }
 
 /// Who the agent is.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct AgentStatus {
     /// Its id.
     pub id: String,
@@ -60,7 +61,7 @@ pub struct AgentStatus {
 }
 
 /// What the shards run on.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct RuntimeStatus {
     /// `io_uring` or `epoll`.
     pub backend: String,
@@ -69,7 +70,7 @@ pub struct RuntimeStatus {
 }
 
 /// How events come in.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct IntakeStatus {
     /// Whether events can be taken.
     pub is_ready: bool,
@@ -90,7 +91,7 @@ pub struct IntakeStatus {
 }
 
 /// All logs together.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct LogStatus {
     /// Records held.
     pub events: u64,
@@ -107,7 +108,7 @@ pub struct LogStatus {
 }
 
 /// One shard.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct ShardStatus {
     /// Its number.
     pub shard: usize,
@@ -131,7 +132,7 @@ pub struct ShardStatus {
 }
 
 /// The tasks of one name on one shard that have held its loop, each time for 0.5 ms or more, since the agent started.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct StallStatus {
     /// What they work at: `turn`, `ingest`, `delivery` or `upkeep`.
     pub task: String,
@@ -144,7 +145,7 @@ pub struct StallStatus {
 }
 
 /// One destination, over all shards.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct DestinationStatus {
     /// Its name.
     pub name: String,
@@ -221,7 +222,7 @@ pub struct DestinationStatus {
 }
 
 /// Where a destination's lag is going, judged by the last minute.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LagTrend {
     /// Next to nothing waits.
@@ -238,7 +239,7 @@ pub enum LagTrend {
 }
 
 /// Counts of events: `judged = filtered + selected`, and `selected` is the sum of all that follow.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct BooksStatus {
     /// In scope and looked at.
     pub judged: u64,
@@ -261,7 +262,7 @@ pub struct BooksStatus {
 }
 
 /// Requests by how they ended.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]
 pub struct RequestsStatus {
     /// Accepted.
     pub accepted: u64,
@@ -280,7 +281,7 @@ pub struct RequestsStatus {
 }
 
 /// Something that went wrong.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct FailureStatus {
     /// When.
     pub at_ms: i64,
@@ -289,7 +290,7 @@ pub struct FailureStatus {
 }
 
 /// What a destination is sent again.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ReplayStatus {
     /// What was accepted since then; `null` for all that the log holds.
     pub from_ms: Option<i64>,
@@ -312,7 +313,7 @@ pub struct ReplayStatus {
 }
 
 /// A distribution of times.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, ToSchema)]
 pub struct LatencyStatus {
     /// How many.
     pub count: u64,
@@ -325,7 +326,7 @@ pub struct LatencyStatus {
 }
 
 /// A store of dead letters.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]
 pub struct DeadLettersStatus {
     /// Events in it.
     pub events: u64,

@@ -49,6 +49,8 @@ pub(super) async fn ask(
         proxy: if is_near { None } else { credentials.proxy_to(&url.host) },
         host: url.host,
         port: url.port,
+        // What exists on this machine or its link only tells the agent who it is: that is not a destination's business.
+        targets: if is_near { Arc::default() } else { Arc::clone(&credentials.targets) },
         tls,
         connect_timeout: question.connect_timeout,
         request_timeout: REQUEST_TIMEOUT,

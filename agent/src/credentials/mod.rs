@@ -36,7 +36,7 @@ use crate::config::{Auth, Destination, HttpUrl, ProxySettings, Secret};
 use crate::runtime::{Runtime, offload_value};
 use crate::shard::Chance;
 use crate::time::Millis;
-use crate::transport::{Proxy, TlsClient};
+use crate::transport::{Proxy, Targets, TlsClient};
 use crate::watch_files::WatchedFiles;
 
 /// See the module.
@@ -48,6 +48,8 @@ pub struct Credentials {
     aws_keys: Mutex<Cache<AwsKeys>>,
     /// TLS towards those who issue tokens: they are public services, so the system's authorities vouch for them.
     issuer_tls: Mutex<Option<Arc<TlsClient>>>,
+    /// Where those who issue tokens may be.
+    targets: Arc<Targets>,
 }
 
 #[derive(Debug)]
@@ -118,6 +120,7 @@ impl Credentials {
             tokens: Mutex::new(Cache::default()),
             aws_keys: Mutex::new(Cache::default()),
             issuer_tls: Mutex::new(None),
+            targets: Arc::clone(&destination.targets),
         })
     }
 

@@ -72,6 +72,7 @@ impl Route {
             proxy: if is_http { self.credentials.proxy_to(&host) } else { None },
             host,
             port,
+            targets: Arc::clone(&destination.targets),
             tls: if has_tls { Some(self.tls(runtime).await?) } else { None },
             connect_timeout: destination.timeouts.connect,
             request_timeout: destination.timeouts.request,

@@ -22,7 +22,6 @@ use std::time::{Duration, Instant};
 
 use crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers};
 use crossterm::terminal;
-use tokio::signal::unix::{SignalKind, signal};
 
 use self::agent::{Agent, Folder};
 use self::generator::Generator;
@@ -30,7 +29,7 @@ use self::receiver::Receiver;
 use self::screen::{Moment, Screen};
 use self::script::{Order, Script};
 use self::tally::Verdict;
-use crate::cli::{Colour, DemoArgs, Exit, Failure, Output};
+use crate::cli::{Colour, DemoArgs, Exit, Failure, Output, on_end};
 use crate::runtime::clock;
 
 mod agent;
@@ -45,7 +44,9 @@ pub(crate) fn run(args: &DemoArgs, output: &mut Output<'_>) -> Result<Exit, Fail
     let is_steered = args.seconds.is_none() && io::stdin().is_terminal() && io::stdout().is_terminal();
     let length = Duration::from_secs(args.seconds.unwrap_or(SECONDS_DEFAULT).max(SECONDS_MIN));
     let (sender, orders) = channel();
-    listen_to_signals(sender.clone());
+    // Where signals can't be heard they end the process, and the agent dies with it.
+    let signals = sender.clone();
+    on_end(move || signals.send(Order::End).is_ok());
     let mut demo = Demo::start(args.rate, is_steered).map_err(|problem| cannot("start", &problem))?;
     greet(&demo, is_steered, length, output);
     demo.wait_for_the_agent(&orders, output)?;
@@ -313,30 +314,6 @@ fn next_order(orders: &Orders<Order>) -> Option<Order> {
             thread::sleep(TICK);
             None
         }
-    }
-}
-
-/// Ctrl-C, SIGTERM and a closed terminal end the demo in order. The thread ends with the process.
-fn listen_to_signals(orders: Sender<Order>) {
-    let listen = async move {
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut hangup = signal(SignalKind::hangup())?;
-        loop {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-                _ = hangup.recv() => {}
-            }
-            if orders.send(Order::End).is_err() {
-                return Ok::<_, io::Error>(());
-            }
-        }
-    };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    // Where signals can't be heard they end the process, and the agent dies with it.
-    if let Ok(runtime) = runtime {
-        drop(thread::Builder::new().name("demo-signals".to_owned()).spawn(move || runtime.block_on(listen)));
     }
 }
 

@@ -103,6 +103,12 @@ pub(super) static NAME_SERVER_SILENT: Cause = row(
     "the name servers that this machine asks say nothing in time",
     "look at /etc/resolv.conf, and let port 53 (UDP and TCP) through the firewall on the way to them",
 );
+pub(super) static ADDRESS_NOT_ALLOWED: Cause = row(
+    "address_not_allowed",
+    Connect,
+    "{at} is at an address that this destination may not be at",
+    "correct the address; an operator can allow one in agent.allow_targets, or with targets = \"any\"",
+);
 pub(super) static CONNECTION_REFUSED: Cause = row(
     "connection_refused",
     Connect,
@@ -903,6 +909,7 @@ static ALL: &[&Cause] = &[
     &NAME_WITHOUT_ADDRESS,
     &NAME_SERVER_FAILED,
     &NAME_SERVER_SILENT,
+    &ADDRESS_NOT_ALLOWED,
     &CONNECTION_REFUSED,
     &CONNECTION_NOT_ANSWERED,
     &NETWORK_UNREACHABLE,

@@ -170,6 +170,7 @@ impl<'q> Trace<'q> {
             proxy: if is_http { self.credentials.proxy_to(&host) } else { None },
             host,
             port,
+            targets: Arc::clone(&self.destination().targets),
             tls: self.tls.as_ref().map(|(client, _)| Arc::clone(client)),
             connect_timeout: self.at_most(self.destination().timeouts.connect.min(CONNECT_MAX)),
             request_timeout: self.patience(),

@@ -16,6 +16,7 @@ use crate::runtime::{Runtime, Stream};
 use crate::time::Millis;
 use crate::transport::proxy::{Proxy, tunnel};
 use crate::transport::race::connect_to_any;
+use crate::transport::targets::{Targets, is_allowed, is_here};
 use crate::transport::tls::{self, TlsClient, TlsStream};
 use crate::transport::{FailureKind, Stage, TransportError};
 
@@ -30,6 +31,8 @@ pub struct Endpoint {
     pub tls: Option<Arc<TlsClient>>,
     /// The HTTP proxy on the way, if there is one.
     pub proxy: Option<Arc<Proxy>>,
+    /// Which addresses may be connected to.
+    pub targets: Arc<Targets>,
     /// For look-up, connection and TLS together.
     pub connect_timeout: Millis,
     /// For a whole exchange, or for a blocked write.
@@ -73,6 +76,10 @@ pub async fn connect_in_steps(
     let stream = match &endpoint.proxy {
         None => connect_plainly(runtime, endpoint, deadline, over).await?,
         Some(proxy) => {
+            // A name is the proxy's to look up; an address is known here.
+            if let Ok(ip) = endpoint.host.trim_matches(['[', ']']).parse() {
+                permitted(endpoint, vec![SocketAddr::new(ip, endpoint.port)])?;
+            }
             let first =
                 Endpoint { host: proxy.host.clone(), port: proxy.port, tls: None, proxy: None, ..endpoint.clone() };
             let stream = connect_plainly(runtime, &first, deadline, over).await?;
@@ -123,7 +130,25 @@ pub(super) async fn look_up(
         let what = format!("no answer to the look-up of {}", endpoint.host);
         TransportError::new(Stage::Resolve, FailureKind::TimedOut, what)
     };
-    within(runtime, deadline, found, late).await
+    permitted(endpoint, within(runtime, deadline, found, late).await?)
+}
+
+/// Those of the addresses that may be connected to.
+fn permitted(endpoint: &Endpoint, mut addresses: Vec<SocketAddr>) -> Result<Vec<SocketAddr>, TransportError> {
+    let mut barred = None;
+    addresses.retain(|address| {
+        let outcome = is_allowed(address.ip(), address.port(), &endpoint.targets, is_here);
+        let is_allowed = outcome.is_ok();
+        barred = barred.or(outcome.err().map(|why| (*address, why)));
+        is_allowed
+    });
+    match barred {
+        Some((address, why)) if addresses.is_empty() => {
+            let what = format!("{endpoint} ({address}) may not be connected to: {why}");
+            Err(TransportError::new(Stage::Connect, FailureKind::Refused, what))
+        }
+        _ => Ok(addresses),
+    }
 }
 
 /// The outcome of `work`, or `late()` when it is not there by `deadline`.
@@ -229,7 +254,7 @@ mod tests {
     use crate::transport::testbed::{endpoint, read_all, serve_once};
     use futures_lite::AsyncWriteExt;
     use std::cell::RefCell;
-    use std::net::TcpListener;
+    use std::net::{IpAddr, TcpListener};
 
     #[test]
     fn a_connection_is_made_and_its_end_is_noticed_before_it_is_used_again() {
@@ -283,6 +308,35 @@ mod tests {
 
     fn second() -> SocketAddr {
         "192.0.2.2:514".parse().unwrap()
+    }
+
+    #[test]
+    fn a_name_that_leads_elsewhere_tomorrow_leads_nowhere_that_is_not_allowed() {
+        let (public, metadata) = ("8.8.8.8:514".parse().unwrap(), IpAddr::from([169, 254, 169, 254]));
+        for (addresses, is_there) in [
+            (vec![SocketAddr::ip(&public)], true),
+            (vec![metadata], false),
+            (vec![IpAddr::from([10, 0, 0, 1]), SocketAddr::ip(&public)], true),
+            (vec![IpAddr::from([127, 0, 0, 1]), IpAddr::from([10, 0, 0, 1])], false),
+        ] {
+            let world = World::new(11);
+            world.network().set_name("siem", &addresses);
+            world.network().serve(public, |stream| Box::pin(async move { drop(stream) }));
+            let (runtime, outcome) = (world.runtime("a"), Rc::new(RefCell::new(None)));
+            let given = Rc::clone(&outcome);
+            world.spawn(Box::pin(async move {
+                let targets = Arc::new(Targets { public_only: true, ..Targets::default() });
+                let endpoint = Endpoint { host: "siem".into(), targets, ..endpoint(public) };
+                *given.borrow_mut() = Some(connect(&runtime, &endpoint).await.map(drop));
+            }));
+            world.run_until(Millis::from_secs(60));
+            let outcome: Result<(), TransportError> = outcome.take().unwrap();
+            assert_eq!(outcome.is_ok(), is_there, "{addresses:?}: {outcome:?}");
+            if let Err(error) = outcome {
+                assert_eq!((error.stage, error.kind), (Stage::Connect, FailureKind::Refused));
+                assert!(error.is_misconfiguration() && error.what.contains("not in the internet"), "{error}");
+            }
+        }
     }
 
     #[test]

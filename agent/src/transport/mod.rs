@@ -12,6 +12,7 @@ mod proxy;
 mod race;
 mod relp;
 mod syslog;
+mod targets;
 mod tls;
 mod zstd;
 
@@ -29,6 +30,7 @@ pub use http::{Exchanges, exchange};
 pub use proxy::Proxy;
 pub use relp::{Answers, RelpConnection};
 pub use syslog::SyslogConnection;
+pub use targets::{Allowed, Barred, Targets, is_allowed, is_here};
 pub use tls::{TlsClient, TlsError, TlsFault, TlsServer, Witness};
 pub use zstd::zstd;
 

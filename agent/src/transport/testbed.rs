@@ -48,6 +48,7 @@ pub(super) fn endpoint(address: SocketAddr) -> Endpoint {
         port: address.port(),
         tls: None,
         proxy: None,
+        targets: Arc::default(),
         connect_timeout: Millis::from_secs(10),
         request_timeout: Millis::from_secs(10),
     }

@@ -13,6 +13,7 @@ use crate::place::{Place, Running, assert_mistake, data, event, letter, talk};
 
 mod destinations;
 mod place;
+mod watching;
 
 #[test]
 fn without_an_agent_every_command_says_what_where_and_what_to_do() {

@@ -7,14 +7,13 @@
 //! Sources: Microsoft's "ASIM common schema fields" and the schema references of File Event 0.2.2, Authentication 0.1.4,
 //! User Management 0.1.2 and Audit Event 0.1.2.
 
-use super::table::{JsonShape, Member, Value, address, field, member, no_address, write_numbers};
+use super::table::{JsonShape, Member, UNKNOWN, Value, address, field, member, no_address, write_numbers};
 use super::{PRODUCT, Seen, VENDOR};
 use crate::catalogue::{AsimSchema, Fact, Outcome};
 use crate::event::Field;
 use crate::json::write_string;
-use crate::members::is_strict;
 
-pub(super) const SHAPE: JsonShape = JsonShape { members: MEMBERS, root: "AdditionalFields", root_members: OWN };
+pub(super) const SHAPE: JsonShape = JsonShape::new(MEMBERS, "AdditionalFields", OWN);
 
 /// Every column with its type in a table, in the order of a row.
 pub(crate) const COLUMNS: &[(&str, &str)] = &[
@@ -59,19 +58,16 @@ pub(crate) const COLUMNS: &[(&str, &str)] = &[
 ];
 
 const MEMBERS: &[Member] = &[
-    member("TimeGenerated", Value::Time(is_strict)),
-    member("EventStartTime", Value::Time(is_strict)),
-    member("EventEndTime", Value::Time(is_strict)),
+    member("TimeGenerated", Value::Time),
+    member("EventStartTime", Value::Time),
+    member("EventEndTime", Value::Time),
     member("EventCount", Value::Number(|_| Some(1))),
     member("EventSchema", Value::Chosen(|seen| seen.row.asim.schema.name())),
     member("EventSchemaVersion", Value::Chosen(|seen| seen.row.asim.schema.version())),
     member("EventType", Value::Chosen(|seen| seen.row.asim.event_type)),
     member("EventResult", Value::Chosen(result)),
     member("EventResultDetails", Value::Chosen(|seen| if reason(seen).is_some() { "Other" } else { "" })),
-    member(
-        "EventOriginalResultDetails",
-        Value::Json(|seen, out| out.extend_from_slice(reason(seen).unwrap_or_default())),
-    ),
+    member("EventOriginalResultDetails", Value::Json(reason)),
     member("EventMessage", Value::Chosen(|seen| seen.row.title)),
     member("EventSeverity", Value::Chosen(|seen| seen.event.severity().asim())),
     field("EventOriginalSeverity", Field::Severity),
@@ -79,23 +75,32 @@ const MEMBERS: &[Member] = &[
     field("EventOriginalType", Field::Action),
     member("EventVendor", Value::Word(VENDOR)),
     member("EventProduct", Value::Word(PRODUCT)),
-    member("Dvc", Value::Json(|seen, out| write_string(seen.stamp().map_or(PRODUCT, |stamp| stamp.node), out))),
-    member("ActorUsername", Value::Written(|seen| unless_sign_in(seen, Some(seen.who().unwrap_or(UNKNOWN))))),
+    member("Dvc", Value::Composed(|seen, out| write_string(seen.stamp().map_or(PRODUCT, |stamp| stamp.node), out))),
+    member(
+        "ActorUsername",
+        Value::Json(|seen| unless_sign_in(seen, Some(seen.json_of(seen.who()).unwrap_or(UNKNOWN)))),
+    ),
     member("ActorUsernameType", Value::Chosen(|seen| if is_sign_in(seen) { "" } else { name_type(seen) })),
     member("ActorUserType", Value::Chosen(|seen| if is_sign_in(seen) { "" } else { user_type(seen) })),
-    member("ActorSessionId", Value::Written(|seen| unless_sign_in(seen, seen.text(Field::SessionId)))),
-    member("TargetUsername", Value::Written(target_user)),
+    member("ActorSessionId", Value::FieldOf(|seen| unless_sign_in(seen, Some(Field::SessionId)))),
+    member("TargetUsername", Value::Json(target_user)),
     member("TargetUsernameType", Value::Chosen(target_name_type)),
     member("TargetUserType", Value::Chosen(|seen| if is_sign_in(seen) { user_type(seen) } else { "" })),
-    member("TargetSessionId", Value::Written(|seen| only(is_sign_in(seen), seen.text(Field::SessionId)))),
-    member("GroupName", Value::Written(|seen| only(is_group(seen), seen.object()))),
-    member("TargetFilePath", Value::Written(|seen| only(is_file(seen), Some(seen.object().unwrap_or(UNKNOWN))))),
+    member("TargetSessionId", Value::FieldOf(|seen| only(is_sign_in(seen), Some(Field::SessionId)))),
+    member("GroupName", Value::FieldOf(|seen| only(is_group(seen), seen.object()))),
+    member(
+        "TargetFilePath",
+        Value::Json(|seen| only(is_file(seen), Some(seen.json_of(seen.object()).unwrap_or(UNKNOWN)))),
+    ),
     member("TargetFilePathType", Value::Chosen(|seen| if is_file(seen) { "Unix" } else { "" })),
-    member("TargetFileName", Value::Written(|seen| only(is_file(seen), file_name(seen)))),
-    member("Operation", Value::Written(|seen| only(is_audit(seen), seen.text(Field::Action)))),
-    member("Object", Value::Written(|seen| only(is_audit(seen), Some(seen.object().unwrap_or(PRODUCT.as_bytes()))))),
+    member("TargetFileName", Value::Written(|seen| only(is_file(seen), seen.file_name()))),
+    member("Operation", Value::FieldOf(|seen| only(is_audit(seen), Some(Field::Action)))),
+    member(
+        "Object",
+        Value::Written(|seen| only(is_audit(seen), Some(seen.text_of(seen.object()).unwrap_or(PRODUCT.as_bytes())))),
+    ),
     member("ObjectType", Value::Chosen(|seen| if is_audit(seen) { "Cloud Resource" } else { "" })),
-    member("SrcIpAddr", Value::Written(address)),
+    member("SrcIpAddr", Value::FieldOf(address)),
     field("HttpUserAgent", Field::UserAgent),
     member("TargetAppName", Value::Word(PRODUCT)),
     member("TargetAppType", Value::Word("SaaS application")),
@@ -109,9 +114,9 @@ const OWN: &[Member] = &[
     field("user_email", Field::UserEmail),
     field("service_account", Field::ServiceAccount),
     field("resource_id", Field::ResourceId),
-    member("resource_path", Value::Written(|seen| only(has_no_path(seen), seen.text(Field::ResourcePath)))),
-    member("ip", Value::Written(no_address)),
-    member("siem", Value::Json(write_numbers)),
+    member("resource_path", Value::FieldOf(|seen| only(has_no_path(seen), Some(Field::ResourcePath)))),
+    member("ip", Value::FieldOf(no_address)),
+    member("siem", Value::Composed(write_numbers)),
 ];
 
 fn schema(seen: &Seen<'_>) -> AsimSchema {
@@ -165,9 +170,9 @@ fn reason<'a>(seen: &Seen<'a>) -> Option<&'a [u8]> {
 
 fn target_user<'a>(seen: &Seen<'a>) -> Option<&'a [u8]> {
     if is_sign_in(seen) {
-        return Some(seen.who().unwrap_or(UNKNOWN));
+        return Some(seen.json_of(seen.who()).unwrap_or(UNKNOWN));
     }
-    only(is_account(seen), seen.object())
+    only(is_account(seen), seen.json_of(seen.object()))
 }
 
 fn target_name_type(seen: &Seen<'_>) -> &'static str {
@@ -184,18 +189,12 @@ fn name_type(seen: &Seen<'_>) -> &'static str {
 }
 
 fn user_type(seen: &Seen<'_>) -> &'static str {
-    match (seen.person(), seen.text(Field::ServiceAccount)) {
+    match (seen.person(), seen.filled(Field::ServiceAccount)) {
         (Some(_), _) => "Regular",
         (None, Some(_)) => "Service",
         (None, None) => "Other",
     }
 }
-
-fn file_name<'a>(seen: &Seen<'a>) -> Option<&'a [u8]> {
-    seen.file_name()
-}
-
-const UNKNOWN: &[u8] = b"Unknown";
 
 #[cfg(test)]
 mod tests {
@@ -203,7 +202,7 @@ mod tests {
 
     #[test]
     fn the_columns_are_those_of_the_table_in_its_order() {
-        let keys = MEMBERS.iter().map(|member| member.key).chain([SHAPE.root]);
+        let keys = MEMBERS.iter().map(Member::key).chain([SHAPE.root()]);
         assert!(COLUMNS.iter().map(|(name, _)| *name).eq(keys));
     }
 }

@@ -10,27 +10,33 @@
 //!
 //! Source: "ArcSight Common Event Format (CEF) Implementation Standard", version 27.
 
-use super::text::{Dialect, Exchange, Key, Value, ip_if, key, labelled, outcome, reason, write_exchanged};
+use super::glue::Glue;
+use super::text::{Dialect, Exchange, Key, Value, outcome, reason, utf8_prefix, write_exchanged, write_keys};
 use super::{Address, MAPPING_VERSION, PRODUCT, Seen, VENDOR};
 use crate::event::Field;
-use crate::json::{unescape_into, write_number};
+use crate::json::write_number;
 
 /// Appends an event. `buffer` is used for values with escapes.
 pub(super) fn write(seen: &Seen<'_>, buffer: &mut String, out: &mut Vec<u8>) {
-    out.extend_from_slice(b"CEF:0|");
-    for part in [VENDOR, PRODUCT, MAPPING_VERSION] {
-        out.extend_from_slice(part.as_bytes());
-        out.push(b'|');
-    }
-    buffer.clear();
-    unescape_into(seen.event.field(Field::Action).unwrap_or_default(), buffer);
-    write_header(&buffer[..buffer.floor_char_boundary(CLASS_ID_MAX)], out);
+    HEADER.write(out);
+    let action = seen.event.meaning(Field::Action, buffer).unwrap_or_default();
+    write_header(utf8_prefix(action, CLASS_ID_MAX), out);
     out.push(b'|');
     out.extend_from_slice(seen.row.title.as_bytes());
     out.push(b'|');
     write_number(u64::from(seen.event.severity().cef()), out);
     out.push(b'|');
-    Dialect { separator: b' ', write: write_value }.write_keys(EXTENSION, seen, buffer, out);
+    write_keys::<Cef>(EXTENSION, seen, buffer, out);
+}
+
+static HEADER: Glue = Glue::new(["CEF:0|", VENDOR, "|", PRODUCT, "|", MAPPING_VERSION, "|"]);
+
+const fn key(key: &str, max: usize, value: Value) -> Key {
+    Key::new(" ", key, max, value)
+}
+
+const fn labelled(key: &str, label: &str, says: &str, max: usize, value: Value) -> Key {
+    Key::new(" ", key, max, value).labelled(" ", label, says)
 }
 
 /// The keys in their order, with the bytes that each takes.
@@ -42,10 +48,10 @@ const EXTENSION: &[Key] = &[
     key("outcome", 0, Value::Chosen(outcome)),
     key("reason", 1023, Value::Written(reason)),
     key("suid", 1023, Value::Field(Field::UserId)),
-    key("suser", 1023, Value::Written(user)),
-    key("src", 0, Value::Written(|seen| ip_if(seen, &[Address::V4]))),
-    labelled("c6a2", "c6a2Label", "Source IPv6 Address", 0, Value::Written(|seen| ip_if(seen, &[Address::V6]))),
-    key("shost", 1023, Value::Written(|seen| ip_if(seen, &[Address::Other]))),
+    key("suser", 1023, Value::FieldOf(user)),
+    key("src", 0, Value::FieldOf(|seen| seen.address_if(&[Address::V4]))),
+    labelled("c6a2", "c6a2Label", "Source IPv6 Address", 0, Value::FieldOf(|seen| seen.address_if(&[Address::V6]))),
+    key("shost", 1023, Value::FieldOf(|seen| seen.address_if(&[Address::Other]))),
     key("filePath", 1023, Value::Field(Field::ResourcePath)),
     key("fname", 1023, Value::Written(file_name)),
     key("fileId", 1023, Value::Field(Field::ResourceId)),
@@ -62,9 +68,9 @@ const EXTENSION: &[Key] = &[
 ];
 
 /// The person by address; an account that acts alone.
-fn user<'a>(seen: &Seen<'a>) -> Option<&'a [u8]> {
-    let account = || if seen.person().is_some() { None } else { seen.text(Field::ServiceAccount) };
-    seen.text(Field::UserEmail).or_else(account)
+fn user(seen: &Seen<'_>) -> Option<Field> {
+    let account = || if seen.person().is_some() { None } else { Some(Field::ServiceAccount) };
+    seen.filled(Field::UserEmail).or_else(account)
 }
 
 fn file_name<'a>(seen: &Seen<'a>) -> Option<&'a [u8]> {
@@ -78,14 +84,19 @@ fn write_time(epoch_ms: i64, out: &mut Vec<u8>) {
     write_number(epoch_ms.unsigned_abs(), out);
 }
 
-fn write_header(text: &str, out: &mut Vec<u8>) {
+fn write_header(text: &[u8], out: &mut Vec<u8>) {
     const EXCHANGED: [Exchange; 2] = [(b'|', b"\\|"), (b'\\', b"\\\\")];
-    write_exchanged(text.as_bytes(), [b'|', b'\\'], &EXCHANGED, out);
+    write_exchanged(text, [b'|', b'\\'], &EXCHANGED, out);
 }
 
-fn write_value(text: &[u8], out: &mut Vec<u8>) {
-    const EXCHANGED: [Exchange; 4] = [(b'=', b"\\="), (b'\\', b"\\\\"), (b'\n', b"\\n"), (b'\r', b"\\r")];
-    write_exchanged(text, [b'=', b'\\'], &EXCHANGED, out);
+struct Cef;
+
+impl Dialect for Cef {
+    #[inline]
+    fn write(text: &[u8], out: &mut Vec<u8>) {
+        const EXCHANGED: [Exchange; 4] = [(b'=', b"\\="), (b'\\', b"\\\\"), (b'\n', b"\\n"), (b'\r', b"\\r")];
+        write_exchanged(text, [b'=', b'\\'], &EXCHANGED, out);
+    }
 }
 
 /// Bytes of a class id.

@@ -7,7 +7,7 @@
 //! Sources: Splunk's "Common Information Model Add-on Manual", models Data Access, Authentication and Change.
 
 use super::table::{Member, Value, address, field, member, no_address, write_members};
-use super::{PRODUCT, Seen, split_path};
+use super::{PRODUCT, Seen};
 use crate::catalogue::{CimModel, Outcome};
 use crate::event::{Event, Field};
 use crate::filter::Scratch;
@@ -16,7 +16,7 @@ use crate::format::Entry;
 /// Appends the fields as members, each with a comma before it, to an object that has some already.
 pub(crate) fn write_fields(event: &Event<'_>, entry: &Entry<'_>, out: &mut Vec<u8>, scratch: &mut Scratch) {
     let Scratch { text, other_text, .. } = scratch;
-    let seen = Seen::new(event, entry, &super::Limits::NONE, text, other_text);
+    let seen = Seen::new(event, entry, &super::Limits::NONE, None, text, other_text);
     write_members(FIELDS, &seen, out);
 }
 
@@ -29,8 +29,8 @@ const FIELDS: &[Member] = &[
     member("cim_model", Value::Chosen(model)),
     member("signature", Value::Chosen(|seen| seen.row.title)),
     member("status", Value::Chosen(status)),
-    member("user", Value::Written(|seen| seen.who())),
-    member("src", Value::Written(|seen| address(seen).or_else(|| no_address(seen)))),
+    member("user", Value::FieldOf(|seen| seen.who())),
+    member("src", Value::FieldOf(|seen| address(seen).or_else(|| no_address(seen)))),
     member("object", Value::Written(object)),
     field("object_path", Field::ResourcePath),
     field("object_id", Field::ResourceId),
@@ -57,8 +57,7 @@ fn status(seen: &Seen<'_>) -> &'static str {
 }
 
 fn object<'a>(seen: &Seen<'a>) -> Option<&'a [u8]> {
-    let name = seen.text(Field::ResourcePath).map(|path| split_path(path).1);
-    name.filter(|name| !name.is_empty()).or_else(|| seen.text(Field::ResourceId))
+    seen.file_name().or_else(|| seen.text(Field::ResourceId))
 }
 
 fn category(seen: &Seen<'_>) -> &'static str {

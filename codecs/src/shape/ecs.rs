@@ -5,45 +5,45 @@
 //!
 //! Sources: "ECS field reference" and "ECS categorization fields", 9.4.
 
-use super::table::{JsonShape, Member, Value, address, field, fixed, member, no_address, write_words, write_written};
+use super::table::{JsonShape, Member, Value, address, field, fixed, member, no_address, within};
 use super::{Seen, extension};
+use crate::body::Stamp;
 use crate::catalogue::{Fact, Outcome};
 use crate::event::Field;
 use crate::json::write_string;
-use crate::members::is_strict;
 
-pub(super) const SHAPE: JsonShape = JsonShape { members: MEMBERS, root: "scaidrive", root_members: OWN };
+pub(super) const SHAPE: JsonShape = JsonShape::new(MEMBERS, "scaidrive", OWN);
 
 const MEMBERS: &[Member] = &[
-    member("@timestamp", Value::Time(is_strict)),
+    member("@timestamp", Value::Time),
     fixed(r#""ecs":{"version":"9.4.0"}"#),
     member("message", Value::Chosen(|seen| seen.row.title)),
     member(
         "event",
         Value::Object(&[
             field("id", Field::EventId),
-            member("category", Value::Json(|seen, out| write_words(seen.row.ecs.category, out))),
-            member("type", Value::Json(|seen, out| write_words(seen.row.ecs.kind, out))),
+            member("category", Value::Words(|seen| seen.row.ecs.category)),
+            member("type", Value::Words(|seen| seen.row.ecs.kind)),
             field("action", Field::Action),
             member("outcome", Value::Chosen(outcome)),
-            member("reason", Value::Json(|seen, out| out.extend_from_slice(text_fact(seen, Fact::Reason)))),
+            member("reason", Value::Json(|seen| text_fact(seen, Fact::Reason))),
             member("severity", Value::Number(|seen| Some(u64::from(seen.event.severity().syslog())))),
             member("sequence", Value::Number(|seen| Some(seen.stamp()?.n))),
             fixed(r#""kind":"event","module":"scaidrive","dataset":"scaidrive.audit""#),
         ]),
     ),
-    member("log", Value::Object(&[member("level", Value::Chosen(|seen| seen.event.severity().as_str()))])),
-    member("organization", Value::Object(&[field("id", Field::TenantId)])),
+    within("log", member("level", Value::Chosen(|seen| seen.event.severity().as_str()))),
+    within("organization", field("id", Field::TenantId)),
     member(
         "user",
         Value::Object(&[
             field("id", Field::UserId),
             field("email", Field::UserEmail),
-            member("name", Value::Written(|seen| seen.who())),
+            member("name", Value::FieldOf(|seen| seen.who())),
         ]),
     ),
-    member("source", Value::Object(&[member("ip", Value::Written(address))])),
-    member("client", Value::Object(&[member("ip", Value::Written(address))])),
+    within("source", member("ip", Value::FieldOf(address))),
+    within("client", member("ip", Value::FieldOf(address))),
     member(
         "file",
         Value::Object(&[
@@ -53,22 +53,19 @@ const MEMBERS: &[Member] = &[
             member("extension", Value::Written(|seen| extension(name(seen)?))),
         ]),
     ),
-    member("user_agent", Value::Object(&[field("original", Field::UserAgent)])),
+    within("user_agent", field("original", Field::UserAgent)),
     member(
         "related",
         Value::Object(&[
-            member("user", Value::Json(|seen, out| write_list(&[person(seen), seen.text(Field::ServiceAccount)], out))),
-            member("ip", Value::Json(|seen, out| write_list(&[address(seen)], out))),
+            member(
+                "user",
+                Value::Composed(|seen, out| write_list([seen.person(), Some(Field::ServiceAccount)], seen, out)),
+            ),
+            member("ip", Value::Composed(|seen, out| write_list([address(seen)], seen, out))),
         ]),
     ),
     fixed(r#""observer":{"vendor":"ScaiLabs","product":"ScaiDrive"}"#),
-    member(
-        "labels",
-        Value::Object(&[
-            member("siem_node", Value::Json(|seen, out| write_label(seen.stamp().map(|stamp| stamp.node), out))),
-            member("siem_stream", Value::Json(|seen, out| write_label(seen.stamp().map(|stamp| stamp.stream), out))),
-        ]),
-    ),
+    member("labels", Value::Json(|seen| seen.lead)),
 ];
 
 /// The last two are of the payload: as a flattened field it can be searched, but not added up.
@@ -78,10 +75,10 @@ const OWN: &[Member] = &[
     field("service_account", Field::ServiceAccount),
     field("resource_id", Field::ResourceId),
     field("session_id", Field::SessionId),
-    member("ip", Value::Written(no_address)),
-    member("link_scope", Value::Json(|seen, out| out.extend_from_slice(text_fact(seen, Fact::Scope)))),
-    member("destination", Value::Json(|seen, out| out.extend_from_slice(text_fact(seen, Fact::Destination)))),
-    member("dropped_count", Value::Json(|seen, out| out.extend_from_slice(number_fact(seen, Fact::DroppedCount)))),
+    member("ip", Value::FieldOf(no_address)),
+    member("link_scope", Value::Json(|seen| text_fact(seen, Fact::Scope))),
+    member("destination", Value::Json(|seen| text_fact(seen, Fact::Destination))),
+    member("dropped_count", Value::Json(|seen| number_fact(seen, Fact::DroppedCount))),
 ];
 
 fn outcome(seen: &Seen<'_>) -> &'static str {
@@ -100,26 +97,22 @@ fn folder<'a>(seen: &Seen<'a>) -> Option<&'a [u8]> {
     Some(seen.folder).filter(|folder| !folder.is_empty())
 }
 
-fn person<'a>(seen: &Seen<'a>) -> Option<&'a [u8]> {
-    seen.person()
-}
-
 /// A member of the payload whose place is mapped as text; one of another type could cost the document.
-fn text_fact<'a>(seen: &Seen<'a>, fact: Fact) -> &'a [u8] {
-    seen.fact(fact).filter(|json| json.starts_with(b"\"")).unwrap_or_default()
+fn text_fact<'a>(seen: &Seen<'a>, fact: Fact) -> Option<&'a [u8]> {
+    seen.fact(fact).filter(|json| json.starts_with(b"\""))
 }
 
 /// The same for a whole number.
-fn number_fact<'a>(seen: &Seen<'a>, fact: Fact) -> &'a [u8] {
+fn number_fact<'a>(seen: &Seen<'a>, fact: Fact) -> Option<&'a [u8]> {
     let is_whole = |json: &&[u8]| json.len() < 19 && json.iter().all(u8::is_ascii_digit);
-    seen.fact(fact).filter(is_whole).unwrap_or_default()
+    seen.fact(fact).filter(is_whole)
 }
 
-fn write_list(texts: &[Option<&[u8]>], out: &mut Vec<u8>) {
+fn write_list<const COUNT: usize>(fields: [Option<Field>; COUNT], seen: &Seen<'_>, out: &mut Vec<u8>) {
     let mut opening = b'[';
-    for written in texts.iter().flatten() {
+    for text in fields.into_iter().flatten().filter_map(|field| seen.json(field)) {
         out.push(opening);
-        write_written(Some(written), out);
+        out.extend_from_slice(text);
         opening = b',';
     }
     if opening == b',' {
@@ -127,8 +120,11 @@ fn write_list(texts: &[Option<&[u8]>], out: &mut Vec<u8>) {
     }
 }
 
-fn write_label(label: Option<&str>, out: &mut Vec<u8>) {
-    if let Some(label) = label {
-        write_string(label, out);
-    }
+/// Appends the labels: an object of texts, which is all that the schema lets them be.
+pub(crate) fn write_labels(stamp: &Stamp<'_>, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"{\"siem_node\":");
+    write_string(stamp.node, out);
+    out.extend_from_slice(b",\"siem_stream\":");
+    write_string(stamp.stream, out);
+    out.push(b'}');
 }

@@ -8,27 +8,35 @@
 //!
 //! Source: "QRadar DSM Configuration Guide", chapters "LEEF event components" and "Predefined LEEF event attributes".
 
-use super::text::{Dialect, Exchange, Key, Value, ip_if, key, outcome, reason, write_exchanged};
+use super::glue::Glue;
+use super::text::{Dialect, Exchange, Key, Value, outcome, reason, utf8_prefix, write_exchanged, write_keys};
 use super::{Address, MAPPING_VERSION, PRODUCT, Seen, VENDOR};
 use crate::event::Field;
-use crate::json::unescape_into;
 use crate::time::write_leef;
 
 /// Appends an event. `buffer` is used for values with escapes.
 pub(super) fn write(seen: &Seen<'_>, buffer: &mut String, out: &mut Vec<u8>) {
-    out.extend_from_slice(b"LEEF:2.0|");
-    for part in [VENDOR, PRODUCT, MAPPING_VERSION] {
-        out.extend_from_slice(part.as_bytes());
-        out.push(b'|');
-    }
-    buffer.clear();
-    unescape_into(seen.event.field(Field::Action).unwrap_or_default(), buffer);
-    let id = &buffer[..buffer.floor_char_boundary(EVENT_ID_MAX)];
+    HEADER.write(out);
+    let action = seen.event.meaning(Field::Action, buffer).unwrap_or_default();
     const EXCHANGED: [Exchange; 1] = [(b'|', b"_")];
-    write_exchanged(id.as_bytes(), [b'|'], &EXCHANGED, out);
+    write_exchanged(utf8_prefix(action, EVENT_ID_MAX), [b'|'], &EXCHANGED, out);
     out.extend_from_slice(b"|x09|");
-    Dialect { separator: b'\t', write: |text, out| write_exchanged(text, [], &[], out) }
-        .write_keys(ATTRIBUTES, seen, buffer, out);
+    write_keys::<Leef>(ATTRIBUTES, seen, buffer, out);
+}
+
+static HEADER: Glue = Glue::new(["LEEF:2.0|", VENDOR, "|", PRODUCT, "|", MAPPING_VERSION, "|"]);
+
+const fn key(key: &str, max: usize, value: Value) -> Key {
+    Key::new("\t", key, max, value)
+}
+
+struct Leef;
+
+impl Dialect for Leef {
+    #[inline]
+    fn write(text: &[u8], out: &mut Vec<u8>) {
+        write_exchanged(text, [], &[], out);
+    }
 }
 
 /// The predefined attributes, then our own, which QRadar has to be told about.
@@ -37,8 +45,8 @@ const ATTRIBUTES: &[Key] = &[
     key("devTimeFormat", 0, Value::Chosen(|_| "MMM dd yyyy HH:mm:ss.SSS z")),
     key("cat", 0, Value::Field(Field::Category)),
     key("sev", 0, Value::Number(|seen| Some(u64::from(seen.event.severity().leef())))),
-    key("src", 0, Value::Written(|seen| ip_if(seen, &[Address::V4, Address::V6]))),
-    key("usrName", 255, Value::Written(|seen| seen.who())),
+    key("src", 0, Value::FieldOf(|seen| seen.address_if(&[Address::V4, Address::V6]))),
+    key("usrName", 255, Value::FieldOf(|seen| seen.who())),
     key("accountName", 255, Value::Field(Field::ServiceAccount)),
     key("resource", 0, Value::Field(Field::ResourcePath)),
     key("eventId", 0, Value::Field(Field::EventId)),
@@ -48,7 +56,7 @@ const ATTRIBUTES: &[Key] = &[
     key("fileId", 0, Value::Field(Field::ResourceId)),
     key("sessionId", 0, Value::Field(Field::SessionId)),
     key("userAgent", 0, Value::Field(Field::UserAgent)),
-    key("srcText", 0, Value::Written(|seen| ip_if(seen, &[Address::Other]))),
+    key("srcText", 0, Value::FieldOf(|seen| seen.address_if(&[Address::Other]))),
     key("outcome", 0, Value::Chosen(outcome)),
     key("reason", 0, Value::Written(reason)),
     key("siemNode", 0, Value::Other(|seen| seen.stamp().map(|stamp| stamp.node))),

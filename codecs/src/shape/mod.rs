@@ -19,17 +19,19 @@ use std::net::IpAddr;
 use std::ops::Range;
 
 use crate::body::{Body, Stamp};
-use crate::catalogue::{Action, Fact, Outcome, meaning};
+use crate::catalogue::{Action, Fact, Outcome, fallback, known};
 use crate::event::{Event, Field};
 use crate::filter::Scratch;
 use crate::format::{Entry, Unfit};
-use crate::json::{escaped_prefix, write_escaped};
-use crate::members::{self, leading_members, lookup, unknown_members, write_siem};
+use crate::json::{escaped_prefix, inside, unescape_into, write_escaped};
+use crate::lead::Spelling;
+use crate::members::{self, is_strict, leading_members, lookup, unknown_members, write_siem};
 
 mod asim;
 mod cef;
 mod cim;
 mod ecs;
+mod glue;
 mod leef;
 mod ocsf;
 mod table;
@@ -37,6 +39,7 @@ mod text;
 
 pub(crate) use asim::COLUMNS as ASIM_COLUMNS;
 pub(crate) use cim::write_fields as write_cim_fields;
+pub(crate) use ecs::write_labels;
 
 /// Who makes the product that events are about; never changes, because receivers tell events apart by it.
 pub const VENDOR: &str = "ScaiLabs";
@@ -142,7 +145,10 @@ impl Shape {
         scratch: &mut Scratch,
     ) {
         let Scratch { text, other_text, .. } = scratch;
-        let seen = Seen::new(event, entry, limits, text, other_text);
+        // Out of the body meanwhile, because the event borrows what they spell.
+        let mut leads = std::mem::take(body.leads());
+        let lead = self.spelling().zip(entry.stamp).map(|(spelling, stamp)| leads.text(spelling, stamp));
+        let seen = Seen::new(event, entry, limits, lead, text, other_text);
         match self {
             Shape::Canonical => {}
             Shape::Ecs => ecs::SHAPE.write(&seen, body),
@@ -150,6 +156,16 @@ impl Shape {
             Shape::Asim => asim::SHAPE.write(&seen, body),
             Shape::Cef => body.write_glue(|glue| cef::write(&seen, text, glue)),
             Shape::Leef => body.write_glue(|glue| leef::write(&seen, text, glue)),
+        }
+        *body.leads() = leads;
+    }
+
+    /// How node and stream stand in it, where they stand together.
+    fn spelling(self) -> Option<Spelling> {
+        match self {
+            Shape::Ecs => Some(Spelling::Labels),
+            Shape::Ocsf | Shape::Asim => Some(Spelling::Object),
+            Shape::Canonical | Shape::Cef | Shape::Leef => None,
         }
     }
 
@@ -272,10 +288,16 @@ pub(crate) struct Seen<'a> {
     pub(crate) row: &'static Action,
     pub(crate) outcome: Outcome,
     pub(crate) address: Address,
+    /// Each text as it goes out, with its quotes; nothing for one that says nothing.
+    texts: [&'a [u8]; Field::COUNT],
+    /// The event's time with its quotes, if strict readers take it as it is written.
+    time: Option<&'a [u8]>,
     /// The two parts of `resource_path` as written; see [`split_path`].
     folder: &'a [u8],
     name: &'a [u8],
     limits: &'a Limits,
+    /// Node and stream as the shape spells them, if the event has a number.
+    lead: Option<&'a [u8]>,
     /// How much of the payload goes out, and whether anything does not.
     payload: Option<Kept>,
     is_cut: bool,
@@ -307,36 +329,43 @@ impl Kept {
     }
 }
 
+impl Address {
+    fn of(text: &[u8]) -> Address {
+        if text.is_empty() {
+            return Address::None;
+        }
+        if is_plain_v4(text) {
+            return Address::V4;
+        }
+        match std::str::from_utf8(text).unwrap_or_default().parse() {
+            Ok(IpAddr::V4(_)) => Address::V4,
+            Ok(IpAddr::V6(_)) => Address::V6,
+            Err(_) => Address::Other,
+        }
+    }
+}
+
 impl<'a> Seen<'a> {
+    /// `text` is room for what fields say, `other` for long values that are cut.
     fn new(
         event: &'a Event<'a>,
         entry: &'a Entry<'a>,
         limits: &'a Limits,
+        lead: Option<&'a [u8]>,
         text: &mut String,
-        other: &mut String,
+        other: &'a mut String,
     ) -> Seen<'a> {
-        let action = event.text(Field::Action, text).unwrap_or_default();
-        let row = meaning(action, event.text(Field::Category, other).unwrap_or_default());
+        let mut texts = texts(event);
+        let action = meaning(event, &texts, Field::Action, text);
+        let row = known(action).unwrap_or_else(|| fallback(action, meaning(event, &texts, Field::Category, other)));
         let outcome = row.outcome_of(action);
-        let address = match event.text(Field::Ip, text) {
-            None | Some("") => Address::None,
-            Some(written) => match written.parse() {
-                Ok(IpAddr::V4(_)) => Address::V4,
-                Ok(IpAddr::V6(_)) => Address::V6,
-                Err(_) => Address::Other,
-            },
-        };
+        let address = Address::of(meaning(event, &texts, Field::Ip, text));
         let payload = kept_payload(event, limits.payload);
-        let is_longer = |field, limit| event.bytes(field).is_some_and(|written| written.len() > limit);
-        let is_cut = limits.is_marked
-            || payload.as_ref().is_some_and(|kept| kept.is_cut)
-            || is_longer(Field::UserAgent, limits.user_agent)
-            || is_longer(Field::ResourcePath, limits.resource_path);
-        let mut seen = Seen { event, entry, row, outcome, address, folder: b"", name: b"", limits, payload, is_cut };
-        if let Some(path) = seen.text(Field::ResourcePath) {
-            (seen.folder, seen.name) = split_path(path);
-        }
-        seen
+        let is_text_cut = limits.cut(&mut texts, other);
+        let is_cut = limits.is_marked || is_text_cut || payload.as_ref().is_some_and(|kept| kept.is_cut);
+        let (folder, name) = split_path(inside(texts[Field::ResourcePath as usize]));
+        let time = Some(texts[Field::Timestamp as usize]).filter(|time| is_strict(inside(time)));
+        Seen { event, entry, row, outcome, address, texts, time, folder, name, limits, lead, payload, is_cut }
     }
 
     /// The last part of `resource_path`.
@@ -348,32 +377,50 @@ impl<'a> Seen<'a> {
         self.entry.stamp
     }
 
-    /// A text as written, within its limit; nothing if it is empty.
+    /// A text as a JSON string, within its limit; nothing if it is empty.
+    #[inline]
+    pub(crate) fn json(&self, field: Field) -> Option<&'a [u8]> {
+        Some(self.texts[field as usize]).filter(|string| !string.is_empty())
+    }
+
+    /// The same for a field that was chosen.
+    #[inline]
+    pub(crate) fn json_of(&self, field: Option<Field>) -> Option<&'a [u8]> {
+        field.and_then(|field| self.json(field))
+    }
+
+    /// A text as written, without quotes.
     pub(crate) fn text(&self, field: Field) -> Option<&'a [u8]> {
-        let written = self.event.bytes(field).filter(|written| !written.is_empty())?;
-        let limit = match field {
-            Field::UserAgent => self.limits.user_agent,
-            Field::ResourcePath => self.limits.resource_path,
-            _ => return Some(written),
-        };
-        if written.len() <= limit {
-            return Some(written);
-        }
-        Some(escaped_prefix(std::str::from_utf8(written).ok()?, limit).as_bytes()).filter(|kept| !kept.is_empty())
+        self.json(field).map(inside)
+    }
+
+    /// The same for a field that was chosen.
+    pub(crate) fn text_of(&self, field: Option<Field>) -> Option<&'a [u8]> {
+        field.and_then(|field| self.text(field))
+    }
+
+    /// The field, if it has a text that is not empty.
+    pub(crate) fn filled(&self, field: Field) -> Option<Field> {
+        self.json(field).map(|_| field)
     }
 
     /// Who did it: a person where one is named, else a service account.
-    pub(crate) fn who(&self) -> Option<&'a [u8]> {
-        self.person().or_else(|| self.text(Field::ServiceAccount))
+    pub(crate) fn who(&self) -> Option<Field> {
+        self.person().or_else(|| self.filled(Field::ServiceAccount))
     }
 
-    pub(crate) fn person(&self) -> Option<&'a [u8]> {
-        self.text(Field::UserEmail).or_else(|| self.text(Field::UserId))
+    pub(crate) fn person(&self) -> Option<Field> {
+        self.filled(Field::UserEmail).or_else(|| self.filled(Field::UserId))
     }
 
     /// What was acted on, at its shortest.
-    pub(crate) fn object(&self) -> Option<&'a [u8]> {
-        self.text(Field::ResourcePath).or_else(|| self.text(Field::ResourceId))
+    pub(crate) fn object(&self) -> Option<Field> {
+        self.filled(Field::ResourcePath).or_else(|| self.filled(Field::ResourceId))
+    }
+
+    /// The address, if it is one of these kinds.
+    pub(crate) fn address_if(&self, kinds: &[Address]) -> Option<Field> {
+        kinds.contains(&self.address).then_some(Field::Ip)
     }
 
     /// The value of a member of the payload, as JSON, if this kind of event has that fact.
@@ -415,6 +462,69 @@ impl<'a> Seen<'a> {
     }
 }
 
+/// Each text of the event with its quotes, but for empty ones.
+fn texts<'a>(event: &Event<'a>) -> [&'a [u8]; Field::COUNT] {
+    let mut texts = [&b""[..]; Field::COUNT];
+    for (text, field) in texts.iter_mut().zip(&Field::ALL[..Field::Payload as usize]) {
+        if let Some(quoted) = event.quoted(*field)
+            && quoted.len() > EMPTY.len()
+        {
+            *text = quoted;
+        }
+    }
+    texts
+}
+
+/// What a text says; `room` is for one with escapes.
+fn meaning<'s>(event: &Event<'_>, texts: &[&'s [u8]; Field::COUNT], field: Field, room: &'s mut String) -> &'s [u8] {
+    let written = inside(texts[field as usize]);
+    if !event.index.has_escapes(field) {
+        return written;
+    }
+    room.clear();
+    unescape_into(std::str::from_utf8(written).unwrap_or_default(), room);
+    room.as_bytes()
+}
+
+impl Limits {
+    /// Puts beginnings in place of texts that are longer than they may be, and says whether there were any. `room` keeps
+    /// them.
+    fn cut<'a>(&self, texts: &mut [&'a [u8]; Field::COUNT], room: &'a mut String) -> bool {
+        let limits = [(Field::UserAgent, self.user_agent), (Field::ResourcePath, self.resource_path)];
+        if limits.iter().all(|(field, limit)| inside(texts[*field as usize]).len() <= *limit) {
+            return false;
+        }
+        room.clear();
+        let ends = limits.map(|(field, limit)| {
+            let written = std::str::from_utf8(inside(texts[field as usize])).unwrap_or_default();
+            room.extend(["\"", escaped_prefix(written, limit), "\""]);
+            room.len()
+        });
+        let (agent, path) = room.as_bytes().split_at(ends[0]);
+        for (field, cut) in [(Field::UserAgent, agent), (Field::ResourcePath, path)] {
+            texts[field as usize] = if cut == EMPTY { b"" } else { cut };
+        }
+        true
+    }
+}
+
+/// Whether it is an address of IPv4 as most are written, which is quicker to tell than what the library parses.
+fn is_plain_v4(text: &[u8]) -> bool {
+    let (mut dots, mut number) = (0, None);
+    for byte in text {
+        number = match (byte, number) {
+            (b'.', Some(0..=255)) => {
+                dots += 1;
+                None
+            }
+            (b'0'..=b'9', None) => Some(u32::from(byte - b'0')),
+            (b'0'..=b'9', Some(before @ 1..=255)) => Some(before * 10 + u32::from(byte - b'0')),
+            _ => return false,
+        };
+    }
+    dots == 3 && matches!(number, Some(0..=255))
+}
+
 /// The beginning of the payload that fits into `limit` bytes.
 fn kept_payload(event: &Event<'_>, limit: usize) -> Option<Kept> {
     let whole = members::payload(event).filter(|whole| event.raw.get(whole.clone()).is_some())?;
@@ -443,6 +553,8 @@ pub(crate) fn extension(name: &[u8]) -> Option<&[u8]> {
     name.get(dot + 1..).filter(|ending| !ending.is_empty())
 }
 
+/// A string that says nothing.
+const EMPTY: &[u8] = b"\"\"";
 /// What is left free for the marker of a cut event.
 const MARKER_ROOM: usize = 64;
 /// How near to the most that fits a long value is cut, where its length does not tell: to 1/256.
@@ -454,6 +566,20 @@ const LONG_VALUES: [(Field, fn(&mut Limits) -> &mut usize); 2] =
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn an_address_is_what_the_library_takes_for_one(text in "[0-9]{0,3}([.][0-9]{0,3}){3}|[0-9.]{0,16}|[0-9a-f:.]{0,20}") {
+            let expected = match text.parse() {
+                Ok(IpAddr::V4(_)) => Address::V4,
+                Ok(IpAddr::V6(_)) => Address::V6,
+                Err(_) if text.is_empty() => Address::None,
+                Err(_) => Address::Other,
+            };
+            prop_assert_eq!(Address::of(text.as_bytes()), expected);
+        }
+    }
 
     #[test]
     fn a_path_is_cut_at_its_last_slash_however_that_is_written() {

@@ -7,13 +7,13 @@
 //! `type_uid = class_uid * 100 + activity_id`, `time` in epoch milliseconds.
 
 use super::table::{
-    JsonShape, Member, Value, address, field, fixed, member, no_address, write_members, write_numbers, write_written,
+    JsonShape, Member, UNKNOWN, Value, address, field, fixed, member, no_address, within, write_members, write_numbers,
 };
 use super::{Seen, extension, is_folder};
 use crate::body::Body;
 use crate::catalogue::{Fact, OcsfClass, Outcome};
 use crate::event::Field;
-use crate::json::write_number;
+use crate::json::{inside, write_number};
 
 /// Appends an event to an object that is open.
 pub(super) fn write(seen: &Seen<'_>, body: &mut Body) {
@@ -24,7 +24,7 @@ pub(super) fn write(seen: &Seen<'_>, body: &mut Body) {
     SHAPE.write_root(seen, body);
 }
 
-const SHAPE: JsonShape = JsonShape { members: MEMBERS, root: "unmapped", root_members: OWN };
+const SHAPE: JsonShape = JsonShape::new(MEMBERS, "unmapped", OWN);
 
 /// What every class has.
 const MEMBERS: &[Member] = &[
@@ -36,8 +36,8 @@ const MEMBERS: &[Member] = &[
     member("severity_id", Value::Number(|seen| Some(u64::from(seen.event.severity().ocsf())))),
     field("severity", Field::Severity),
     member("status_id", Value::Number(|seen| Some(status(seen)))),
-    member("status_detail", Value::Json(write_reason)),
-    member("time", Value::Json(write_time)),
+    member("status_detail", Value::Json(reason)),
+    member("time", Value::Composed(write_time)),
     member("message", Value::Chosen(|seen| seen.row.title)),
     member(
         "metadata",
@@ -49,43 +49,38 @@ const MEMBERS: &[Member] = &[
             field("event_code", Field::Action),
             field("original_time", Field::Timestamp),
             member("sequence", Value::Number(|seen| Some(seen.stamp()?.n))),
-            member("is_truncated", Value::Json(|seen, out| write_true(seen.is_cut(), out))),
+            member("is_truncated", Value::Json(|seen| seen.is_cut().then_some(&b"true"[..]))),
         ]),
     ),
 ];
 
 const ACTOR: Member = member(
     "actor",
-    Value::Object(&[
-        member("user", Value::Object(USER)),
-        member("session", Value::Object(&[field("uid", Field::SessionId)])),
-    ]),
+    Value::Object(&[member("user", Value::Object(USER)), within("session", field("uid", Field::SessionId))]),
 );
 
 /// Who did it: a person, or the account that acts alone.
 const USER: &[Member] = &[
-    member("uid", Value::Written(|seen| seen.text(Field::UserId).or_else(|| account(seen)))),
-    member("name", Value::Json(write_name)),
-    member("email_addr", Value::Written(email)),
+    member("uid", Value::FieldOf(|seen| seen.filled(Field::UserId).or_else(|| account(seen)))),
+    member("name", Value::Json(user_name)),
+    member("email_addr", Value::FieldOf(email)),
     member("type_id", Value::Number(|seen| Some(user_type(seen)))),
 ];
 
 const ENDPOINT: Member = member(
     "src_endpoint",
     Value::Object(&[
-        member("ip", Value::Written(address)),
+        member("ip", Value::FieldOf(address)),
         member(
             "name",
-            Value::Json(|seen, out| {
-                if address(seen).is_none() {
-                    write_written(Some(no_address(seen).unwrap_or(UNKNOWN)), out);
-                }
+            Value::Json(|seen| {
+                unless(address(seen).is_some(), Some(seen.json_of(no_address(seen)).unwrap_or(UNKNOWN)))
             }),
         ),
     ]),
 );
 
-const REQUEST: Member = member("http_request", Value::Object(&[field("user_agent", Field::UserAgent)]));
+const REQUEST: Member = within("http_request", field("user_agent", Field::UserAgent));
 
 const FILE_HOSTING: &[Member] = &[
     ACTOR,
@@ -94,9 +89,9 @@ const FILE_HOSTING: &[Member] = &[
     member(
         "file",
         Value::Object(&[
-            member("name", Value::Json(|seen, out| write_written(Some(file_name(seen)), out))),
+            member("name", Value::Written(file_name)),
             field("path", Field::ResourcePath),
-            member("ext", Value::Written(|seen| extension(path_name(seen)?))),
+            member("ext", Value::Written(|seen| extension(seen.file_name()?))),
             field("uid", Field::ResourceId),
             member("type_id", Value::Number(|seen| Some(file_type(seen)))),
         ]),
@@ -105,7 +100,7 @@ const FILE_HOSTING: &[Member] = &[
 
 const AUTHENTICATION: &[Member] = &[
     member("user", Value::Object(USER)),
-    member("session", Value::Object(&[field("uid", Field::SessionId)])),
+    within("session", field("uid", Field::SessionId)),
     ENDPOINT,
     REQUEST,
     fixed(r#""service":{"name":"ScaiDrive"}"#),
@@ -119,14 +114,12 @@ const ACCOUNT_CHANGE: &[Member] = &[
     member(
         "user",
         Value::Object(&[
-            member("uid", Value::Written(|seen| seen.text(Field::ResourceId).or_else(|| seen.text(Field::UserId)))),
+            member("uid", Value::FieldOf(|seen| seen.filled(Field::ResourceId).or_else(|| seen.filled(Field::UserId)))),
             member(
                 "name",
-                Value::Json(|seen, out| {
-                    let name = seen.text(Field::ResourcePath).or_else(|| seen.who());
-                    if seen.text(Field::ResourceId).is_none() {
-                        write_written(Some(name.unwrap_or(UNKNOWN)), out);
-                    }
+                Value::Json(|seen| {
+                    let name = seen.filled(Field::ResourcePath).or_else(|| seen.who());
+                    unless(has_id(seen), Some(seen.json_of(name).unwrap_or(UNKNOWN)))
                 }),
             ),
         ]),
@@ -138,32 +131,24 @@ const ENTITY_MANAGEMENT: &[Member] = &[ACTOR, ENDPOINT, REQUEST, member("entity"
 
 const THING: &[Member] = &[
     field("uid", Field::ResourceId),
-    member(
-        "name",
-        Value::Json(|seen, out| {
-            let name = seen.text(Field::ResourcePath);
-            if name.is_some() || seen.text(Field::ResourceId).is_none() {
-                write_written(Some(name.unwrap_or(UNKNOWN)), out);
-            }
-        }),
-    ),
+    member("name", Value::Json(|seen| seen.json(Field::ResourcePath).or_else(|| unless(has_id(seen), Some(UNKNOWN))))),
 ];
 
 /// What the schema has no place for, in this class or in any.
 const OWN: &[Member] = &[
     field("category", Field::Category),
     field("service_account", Field::ServiceAccount),
-    member("user_id", Value::Written(|seen| unless(has_endpoint(seen), seen.text(Field::UserId)))),
+    member("user_id", Value::FieldOf(|seen| unless(has_endpoint(seen), Some(Field::UserId)))),
     member(
         "user_email",
-        Value::Written(|seen| unless(has_endpoint(seen) && email(seen).is_some(), seen.text(Field::UserEmail))),
+        Value::FieldOf(|seen| unless(has_endpoint(seen) && email(seen).is_some(), Some(Field::UserEmail))),
     ),
-    member("session_id", Value::Written(|seen| unless(has_endpoint(seen), seen.text(Field::SessionId)))),
-    member("ip", Value::Written(|seen| if has_endpoint(seen) { no_address(seen) } else { seen.text(Field::Ip) })),
-    member("user_agent", Value::Written(|seen| unless(has_endpoint(seen), seen.text(Field::UserAgent)))),
-    member("resource_id", Value::Written(|seen| unless(has_object(seen), seen.text(Field::ResourceId)))),
-    member("resource_path", Value::Written(|seen| unless(has_path(seen), seen.text(Field::ResourcePath)))),
-    member("siem", Value::Json(write_numbers)),
+    member("session_id", Value::FieldOf(|seen| unless(has_endpoint(seen), Some(Field::SessionId)))),
+    member("ip", Value::FieldOf(|seen| if has_endpoint(seen) { no_address(seen) } else { Some(Field::Ip) })),
+    member("user_agent", Value::FieldOf(|seen| unless(has_endpoint(seen), Some(Field::UserAgent)))),
+    member("resource_id", Value::FieldOf(|seen| unless(has_object(seen), Some(Field::ResourceId)))),
+    member("resource_path", Value::FieldOf(|seen| unless(has_path(seen), Some(Field::ResourcePath)))),
+    member("siem", Value::Composed(write_numbers)),
 ];
 
 fn class_members(class: OcsfClass) -> &'static [Member] {
@@ -188,7 +173,11 @@ fn has_object(seen: &Seen<'_>) -> bool {
 
 /// A changed account has its path nowhere but in its name, and only where it has no id.
 fn has_path(seen: &Seen<'_>) -> bool {
-    has_object(seen) && (seen.row.ocsf.class != OcsfClass::AccountChange || seen.text(Field::ResourceId).is_none())
+    has_object(seen) && (seen.row.ocsf.class != OcsfClass::AccountChange || !has_id(seen))
+}
+
+fn has_id(seen: &Seen<'_>) -> bool {
+    seen.filled(Field::ResourceId).is_some()
 }
 
 fn unless<T>(is_elsewhere: bool, value: Option<T>) -> Option<T> {
@@ -196,17 +185,34 @@ fn unless<T>(is_elsewhere: bool, value: Option<T>) -> Option<T> {
 }
 
 /// The e-mail address, where it is one that the schema's type `email_t` takes: ASCII, and a domain with a dot.
-fn email<'a>(seen: &Seen<'a>) -> Option<&'a [u8]> {
-    let written = seen.text(Field::UserEmail)?;
-    let (local, domain) = written.split_at(memchr::memchr(b'@', written)?);
-    let (host, rest) = domain[1..].split_at(memchr::memchr(b'.', &domain[1..])?);
-    let is_local = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+,-./=?^_`{|}~".contains(byte);
-    let is_host = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'-';
-    let is_rest = |byte: &u8| is_host(byte) || *byte == b'.';
-    let fits = !local.is_empty() && !host.is_empty() && rest.len() > 1;
-    let is_plain = local.iter().all(is_local) && host.iter().all(is_host) && rest.iter().all(is_rest);
-    (fits && is_plain).then_some(written)
+fn email(seen: &Seen<'_>) -> Option<Field> {
+    seen.text(Field::UserEmail).is_some_and(is_email).then_some(Field::UserEmail)
 }
+
+fn is_email(written: &[u8]) -> bool {
+    let Some(at) = memchr::memchr(b'@', written) else { return false };
+    let (local, domain) = (&written[..at], &written[at + 1..]);
+    let Some(dot) = memchr::memchr(b'.', domain) else { return false };
+    let are = |text: &[u8], kind: u8| text.iter().all(|byte| IN_EMAIL[usize::from(*byte)] >= kind);
+    at > 0 && dot > 0 && dot + 1 < domain.len() && are(local, LOCAL) && are(domain, DOMAIN)
+}
+
+/// Where in an e-mail address a byte may stand: nowhere, before the `@` only, or behind it as well.
+static IN_EMAIL: [u8; 256] = {
+    let mut kinds = [0; 256];
+    let mut byte = 0;
+    while byte < kinds.len() {
+        kinds[byte] = match byte as u8 {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' => DOMAIN,
+            b'!' | b'#'..=b'\'' | b'*' | b'+' | b',' | b'/' | b'=' | b'?' | b'^'..=b'`' | b'{'..=b'~' => LOCAL,
+            _ => 0,
+        };
+        byte += 1;
+    }
+    kinds
+};
+const LOCAL: u8 = 1;
+const DOMAIN: u8 = 2;
 
 fn type_uid(seen: &Seen<'_>) -> Option<u64> {
     Some(u64::from(seen.row.ocsf.class.uid()) * 100 + u64::from(seen.row.ocsf.activity))
@@ -233,43 +239,32 @@ fn write_time(seen: &Seen<'_>, out: &mut Vec<u8>) {
     write_number(time.unsigned_abs(), out);
 }
 
-fn write_reason(seen: &Seen<'_>, out: &mut Vec<u8>) {
-    let reason = seen.fact(Fact::Reason).filter(|json| json.starts_with(b"\""));
-    out.extend_from_slice(reason.unwrap_or_default());
-}
-
-fn write_true(is_so: bool, out: &mut Vec<u8>) {
-    if is_so {
-        out.extend_from_slice(b"true");
-    }
+fn reason<'a>(seen: &Seen<'a>) -> Option<&'a [u8]> {
+    seen.fact(Fact::Reason).filter(|json| json.starts_with(b"\""))
 }
 
 /// The account, where no person is named.
-fn account<'a>(seen: &Seen<'a>) -> Option<&'a [u8]> {
-    unless(seen.person().is_some(), seen.text(Field::ServiceAccount))
+fn account(seen: &Seen<'_>) -> Option<Field> {
+    unless(seen.person().is_some(), seen.filled(Field::ServiceAccount))
 }
 
-fn write_name(seen: &Seen<'_>, out: &mut Vec<u8>) {
-    let name = seen.text(Field::UserEmail).or_else(|| account(seen));
-    if name.is_some() || seen.person().is_none() {
-        write_written(Some(name.unwrap_or(UNKNOWN)), out);
+fn user_name<'a>(seen: &Seen<'a>) -> Option<&'a [u8]> {
+    match seen.filled(Field::UserEmail).or_else(|| account(seen)) {
+        None if seen.person().is_some() => None,
+        name => Some(seen.json_of(name).unwrap_or(UNKNOWN)),
     }
 }
 
 fn user_type(seen: &Seen<'_>) -> u64 {
-    match (seen.person(), seen.text(Field::ServiceAccount)) {
+    match (seen.person(), seen.filled(Field::ServiceAccount)) {
         (Some(_), _) => 1,
         (None, Some(_)) => 4,
         (None, None) => 0,
     }
 }
 
-fn path_name<'a>(seen: &Seen<'a>) -> Option<&'a [u8]> {
-    seen.file_name()
-}
-
-fn file_name<'a>(seen: &Seen<'a>) -> &'a [u8] {
-    path_name(seen).or_else(|| seen.object()).unwrap_or(UNKNOWN)
+fn file_name<'a>(seen: &Seen<'a>) -> Option<&'a [u8]> {
+    Some(seen.file_name().unwrap_or_else(|| inside(seen.json_of(seen.object()).unwrap_or(UNKNOWN))))
 }
 
 /// A link or a share may be one to a file or to a folder.
@@ -281,5 +276,23 @@ fn file_type(seen: &Seen<'_>) -> u64 {
     }
 }
 
-const UNKNOWN: &[u8] = b"Unknown";
 const OTHER: u16 = 99;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn an_email_address_is_a_name_at_a_domain_with_a_dot(text in "[a-zA-Z0-9!#$%&'*+,./=?^_`{|}~é \"@-]{0,4}@?[a-z0-9.-]{0,4}[.]?[a-z_]{0,2}") {
+            let naive = text.split_once('@').is_some_and(|(local, domain)| {
+                let is_local = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+,-./=?^_`{|}~".contains(c);
+                let is_domain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '.';
+                let has_dot = domain.split_once('.').is_some_and(|(host, rest)| !host.is_empty() && !rest.is_empty());
+                !local.is_empty() && local.chars().all(is_local) && has_dot && domain.chars().all(is_domain)
+            });
+            prop_assert_eq!(is_email(text.as_bytes()), naive);
+        }
+    }
+}

@@ -1,25 +1,32 @@
 //! What the two text formats have in common: a header, then keys with values, from a table.
 
-use super::{Address, Seen};
+use wide::u8x16;
+
+use super::Seen;
+use super::glue::Glue;
 use crate::catalogue::{Fact, Outcome};
 use crate::event::Field;
-use crate::json::{unescaped, write_number};
+use crate::json::{unescape_into, write_number};
 use crate::members::has_only_fields;
+use crate::plain::{is, is_below, unmarked_length};
 
 /// A key of a text format, and what it is filled from.
 pub(super) struct Key {
-    pub(super) key: &'static str,
+    /// The key, with what parts it from the one before.
+    opening: Glue,
     /// Another key that says what this one means, and its value.
-    pub(super) label: Option<(&'static str, &'static str)>,
+    label: Option<Glue>,
     /// Bytes that a value may have; 0 for no limit.
-    pub(super) max: usize,
-    pub(super) value: Value,
+    max: usize,
+    value: Value,
 }
 
 /// What a key is filled from.
 pub(super) enum Value {
     /// A field.
     Field(Field),
+    /// The field that a closure chooses.
+    FieldOf(fn(&Seen<'_>) -> Option<Field>),
     /// Some text, as written in the event.
     Written(for<'a> fn(&Seen<'a>) -> Option<&'a [u8]>),
     /// A word that depends on the event; empty for nothing.
@@ -38,223 +45,214 @@ pub(super) enum Value {
     Cut,
 }
 
-pub(super) const fn key(key: &'static str, max: usize, value: Value) -> Key {
-    Key { key, label: None, max, value }
-}
+impl Key {
+    /// `separator` is one character.
+    pub(super) const fn new(separator: &str, key: &str, max: usize, value: Value) -> Key {
+        Key { opening: Glue::new([separator, key, "="]), label: None, max, value }
+    }
 
-pub(super) const fn labelled(
-    key: &'static str,
-    label: &'static str,
-    says: &'static str,
-    max: usize,
-    value: Value,
-) -> Key {
-    Key { key, label: Some((label, says)), max, value }
+    /// With another key that says what it means.
+    pub(super) const fn labelled(mut self, separator: &str, label: &str, says: &str) -> Key {
+        self.label = Some(Glue::new([separator, label, "=", says]));
+        self
+    }
 }
-
-/// Appends UTF-8 without escapes as the format wants it.
-pub(super) type WriteText = fn(&[u8], &mut Vec<u8>);
 
 /// How the values of a format are written.
-pub(super) struct Dialect {
-    /// Between two keys.
-    pub(super) separator: u8,
-    /// Appends a value.
-    pub(super) write: WriteText,
+pub(super) trait Dialect {
+    /// Appends UTF-8 without escapes as the format wants it.
+    fn write(text: &[u8], out: &mut Vec<u8>);
 }
 
-impl Dialect {
-    /// Appends those keys of the table that have something to say. `buffer` is used for values with escapes.
-    pub(super) fn write_keys(&self, keys: &[Key], seen: &Seen<'_>, buffer: &mut String, out: &mut Vec<u8>) {
-        let mut is_cut = seen.is_cut();
-        let mut is_first = true;
-        for Key { key, label, max, value } in keys {
-            let before = out.len();
-            if !is_first {
-                out.push(self.separator);
-            }
-            out.extend_from_slice(key.as_bytes());
-            out.push(b'=');
-            let start = out.len();
-            is_cut |= self.write_value(value, *max, is_cut, seen, buffer, out);
-            if out.len() == start {
-                out.truncate(before);
-                continue;
-            }
-            is_first = false;
-            if let Some((label, says)) = label {
-                out.push(self.separator);
-                out.extend_from_slice(label.as_bytes());
-                out.push(b'=');
-                out.extend_from_slice(says.as_bytes());
-            }
+/// Appends those keys of the table that have something to say. `buffer` is used for values with escapes.
+pub(super) fn write_keys<D: Dialect>(keys: &[Key], seen: &Seen<'_>, buffer: &mut String, out: &mut Vec<u8>) {
+    let mut is_cut = seen.is_cut();
+    let mut is_first = true;
+    for Key { opening, label, max, value } in keys {
+        let before = out.len();
+        opening.write_but(is_first, out);
+        let start = out.len();
+        is_cut |= write_value::<D>(value, *max, is_cut, seen, buffer, out);
+        if out.len() == start {
+            out.truncate(before);
+            continue;
+        }
+        is_first = false;
+        if let Some(label) = label {
+            label.write(out);
         }
     }
+}
 
-    /// Appends a value, and says whether it was cut.
-    fn write_value(
-        &self,
-        value: &Value,
-        max: usize,
-        is_cut: bool,
-        seen: &Seen<'_>,
-        buffer: &mut String,
-        out: &mut Vec<u8>,
-    ) -> bool {
-        match value {
-            Value::Field(field) => self.write_written(seen.text(*field), max, buffer, out),
-            Value::Written(find) => self.write_written(find(seen), max, buffer, out),
-            Value::Chosen(choose) => {
-                out.extend_from_slice(choose(seen).as_bytes());
-                false
-            }
-            Value::Other(find) => self.write_text(find(seen).unwrap_or_default().as_bytes(), max, out),
-            Value::Number(find) => {
-                if let Some(number) = find(seen) {
-                    write_number(number, out);
-                }
-                false
-            }
-            Value::Time(write) => {
-                write(seen.event.timestamp_ms(), out);
-                false
-            }
-            Value::Payload => self.write_payload(seen, max, buffer, out),
-            Value::Unmapped => self.write_unmapped(seen, max, buffer, out),
-            Value::Cut => {
-                if is_cut {
-                    out.extend_from_slice(b"true");
-                }
-                false
-            }
-        }
-    }
-
-    /// Appends what a JSON string says.
-    fn write_written(&self, written: Option<&[u8]>, max: usize, buffer: &mut String, out: &mut Vec<u8>) -> bool {
-        let Some(written) = written else { return false };
-        if memchr::memchr(b'\\', written).is_none() {
-            return self.write_text(written, max, out);
-        }
-        buffer.clear();
-        buffer.extend(unescaped(std::str::from_utf8(written).unwrap_or_default()));
-        self.write_text(buffer.as_bytes(), max, out)
-    }
-
-    fn write_text(&self, text: &[u8], max: usize, out: &mut Vec<u8>) -> bool {
-        let kept = if max == 0 { text } else { utf8_prefix(text, max) };
-        (self.write)(kept, out);
-        kept.len() < text.len()
-    }
-
-    /// Appends the payload: whole, or its first members.
-    fn write_payload(&self, seen: &Seen<'_>, max: usize, buffer: &mut String, out: &mut Vec<u8>) -> bool {
-        let Some(kept) = seen.payload_within(max) else { return false };
-        if let (false, None) = (kept.is_cut, seen.event.edits) {
-            (self.write)(seen.event.raw.get(kept.range).unwrap_or_default(), out);
+/// Appends a value, and says whether it was cut.
+#[inline]
+fn write_value<D: Dialect>(
+    value: &Value,
+    max: usize,
+    is_cut: bool,
+    seen: &Seen<'_>,
+    buffer: &mut String,
+    out: &mut Vec<u8>,
+) -> bool {
+    let (text, is_cut) = match value {
+        Value::Field(field) => within(max, meaning(Some(*field), seen, buffer)),
+        Value::FieldOf(choose) => within(max, meaning(choose(seen), seen, buffer)),
+        Value::Written(find) => match find(seen).unwrap_or_default() {
+            written if written.contains(&b'\\') => within(max, unescaped_into(written, buffer)),
+            written => within(max, written),
+        },
+        Value::Other(find) => within(max, find(seen).unwrap_or_default().as_bytes()),
+        Value::Payload => payload(seen, max, buffer),
+        Value::Unmapped if has_only_fields(seen.event) => return false,
+        Value::Unmapped => unmapped(seen, max, buffer),
+        Value::Chosen(choose) => {
+            out.extend_from_slice(choose(seen).as_bytes());
             return false;
         }
-        buffer.clear();
-        for piece in seen.event.pieces(kept.range.clone()) {
+        Value::Number(find) => {
+            if let Some(number) = find(seen) {
+                write_number(number, out);
+            }
+            return false;
+        }
+        Value::Time(write) => {
+            write(seen.event.timestamp_ms(), out);
+            return false;
+        }
+        Value::Cut => {
+            if is_cut {
+                out.extend_from_slice(b"true");
+            }
+            return false;
+        }
+    };
+    D::write(text, out);
+    is_cut
+}
+
+/// As much of a text as `max` bytes hold, and whether that is not all; 0 for no limit.
+fn within(max: usize, text: &[u8]) -> (&[u8], bool) {
+    let kept = if max == 0 { text } else { utf8_prefix(text, max) };
+    (kept, kept.len() < text.len())
+}
+
+/// What a field says; nothing if there is none.
+fn meaning<'b>(field: Option<Field>, seen: &Seen<'b>, buffer: &'b mut String) -> &'b [u8] {
+    let Some(field) = field else { return b"" };
+    let written = seen.text(field).unwrap_or_default();
+    if seen.event.index.has_escapes(field) { unescaped_into(written, buffer) } else { written }
+}
+
+#[inline(never)]
+fn unescaped_into<'b>(written: &[u8], buffer: &'b mut String) -> &'b [u8] {
+    buffer.clear();
+    unescape_into(std::str::from_utf8(written).unwrap_or_default(), buffer);
+    buffer.as_bytes()
+}
+
+/// The payload, whole or its first members, and whether that is not all.
+fn payload<'b>(seen: &Seen<'b>, max: usize, buffer: &'b mut String) -> (&'b [u8], bool) {
+    let Some(kept) = seen.payload_within(max) else { return (b"", false) };
+    if let (false, None) = (kept.is_cut, seen.event.edits) {
+        return (seen.event.raw.get(kept.range).unwrap_or_default(), false);
+    }
+    buffer.clear();
+    for piece in seen.event.pieces(kept.range.clone()) {
+        buffer.push_str(std::str::from_utf8(piece.bytes(seen.event.raw)).unwrap_or_default());
+    }
+    if kept.is_cut {
+        buffer.push('}');
+    }
+    (buffer.as_bytes(), kept.is_cut)
+}
+
+/// An object of those members that no field knows, if there are any, and whether it lacks some.
+#[inline(never)]
+fn unmapped<'b>(seen: &Seen<'b>, max: usize, buffer: &'b mut String) -> (&'b [u8], bool) {
+    buffer.clear();
+    let mut is_cut = false;
+    for range in seen.unmapped() {
+        let length: usize = seen.event.shown_len(range.clone());
+        if max > 0 && buffer.len() + length + 2 > max {
+            is_cut = true;
+            continue;
+        }
+        buffer.push(if buffer.is_empty() { '{' } else { ',' });
+        for piece in seen.event.pieces(range) {
             buffer.push_str(std::str::from_utf8(piece.bytes(seen.event.raw)).unwrap_or_default());
         }
-        if kept.is_cut {
-            buffer.push('}');
-        }
-        (self.write)(buffer.as_bytes(), out);
-        kept.is_cut
     }
-
-    fn write_unmapped(&self, seen: &Seen<'_>, max: usize, buffer: &mut String, out: &mut Vec<u8>) -> bool {
-        if has_only_fields(seen.event) {
-            return false;
-        }
-        buffer.clear();
-        let mut is_cut = false;
-        for range in seen.unmapped() {
-            let length: usize = seen.event.shown_len(range.clone());
-            if max > 0 && buffer.len() + length + 2 > max {
-                is_cut = true;
-                continue;
-            }
-            buffer.push(if buffer.is_empty() { '{' } else { ',' });
-            for piece in seen.event.pieces(range) {
-                buffer.push_str(std::str::from_utf8(piece.bytes(seen.event.raw)).unwrap_or_default());
-            }
-        }
-        if !buffer.is_empty() {
-            buffer.push('}');
-            (self.write)(buffer.as_bytes(), out);
-        }
-        is_cut
+    if !buffer.is_empty() {
+        buffer.push('}');
     }
+    (buffer.as_bytes(), is_cut)
 }
 
 /// A byte, and what stands for it.
 pub(super) type Exchange = (u8, &'static [u8]);
 
 /// The longest beginning of `text` of at most `max` bytes that ends where a character does.
-fn utf8_prefix(text: &[u8], max: usize) -> &[u8] {
+pub(super) fn utf8_prefix(text: &[u8], max: usize) -> &[u8] {
+    if text.len() <= max {
+        return text;
+    }
     let is_inside = |at: &usize| text.get(*at).is_some_and(|byte| byte & 0xc0 == 0x80);
     let end = (0..=max.min(text.len())).rev().find(|at| !is_inside(at)).unwrap_or(0);
     &text[..end]
 }
 
-/// Appends UTF-8 with some ASCII bytes exchanged, of which `specials` are those that are no control characters. Every other control character becomes a space, so that no value ends a
-/// line or speaks to a terminal; spaces at the ends go, because receivers lose them.
+/// Appends UTF-8 with some ASCII bytes exchanged, of which `specials` are those that are no control characters. Every
+/// other control character becomes a space, so that no value ends a line or speaks to a terminal; spaces at the ends go,
+/// because receivers lose them.
+#[inline(always)]
 pub(super) fn write_exchanged<const COUNT: usize>(
     text: &[u8],
     specials: [u8; COUNT],
     exchanged: &[Exchange],
     out: &mut Vec<u8>,
 ) {
-    let mut rest = trimmed(text);
-    while !rest.is_empty() {
-        let (plain, after) = rest.split_at(plain_length(rest, specials));
-        out.extend_from_slice(plain);
-        rest = match after {
-            [C1_LEAD, 0x80..=0x9f, after @ ..] => {
-                out.push(b' ');
-                after
-            }
-            [byte, after @ ..] => {
-                match exchanged.iter().find(|(special, _)| special == byte) {
-                    Some((_, instead)) => out.extend_from_slice(instead),
-                    None if byte.is_ascii_control() => out.push(b' '),
-                    None => out.push(*byte),
-                }
-                after
-            }
-            [] => after,
-        };
+    let text = trimmed(text);
+    let (plain, rest) = text.split_at(plain_length(text, specials));
+    out.extend_from_slice(plain);
+    if !rest.is_empty() {
+        exchange(rest, specials, exchanged, out);
     }
 }
 
-fn trimmed(text: &[u8]) -> &[u8] {
-    let Some(first) = text.iter().position(|byte| *byte != b' ') else { return &[] };
-    let last = text.iter().rposition(|byte| *byte != b' ').unwrap_or(first);
-    &text[first..=last]
+/// Goes on at a byte that needs a second look.
+#[inline(never)]
+fn exchange<const COUNT: usize>(mut rest: &[u8], specials: [u8; COUNT], exchanged: &[Exchange], out: &mut Vec<u8>) {
+    while let [byte, behind @ ..] = rest {
+        rest = behind;
+        if let (C1_LEAD, [0x80..=0x9f, behind @ ..]) = (*byte, behind) {
+            out.push(b' ');
+            rest = behind;
+        } else {
+            match exchanged.iter().find(|(special, _)| special == byte) {
+                Some((_, instead)) => out.extend_from_slice(instead),
+                None if byte.is_ascii_control() => out.push(b' '),
+                None => out.push(*byte),
+            }
+        }
+        let (plain, behind) = rest.split_at(plain_length(rest, specials));
+        out.extend_from_slice(plain);
+        rest = behind;
+    }
 }
 
 /// How many bytes at the start need no second look: none of `specials`, no control character, not [`C1_LEAD`].
-///
-/// Looks at eight bytes at a time. In each word the lowest marked byte is exact; marks above it may be borrow from it.
 fn plain_length<const COUNT: usize>(bytes: &[u8], specials: [u8; COUNT]) -> usize {
-    let (words, tail) = bytes.as_chunks::<8>();
-    for (nth, word) in words.iter().enumerate() {
-        let word = u64::from_le_bytes(*word);
-        let mut marks = word.wrapping_sub(ONES * 0x20) & !word;
-        for special in specials.into_iter().chain([DELETE, C1_LEAD]) {
-            let equal = word ^ (ONES * u64::from(special));
-            marks |= equal.wrapping_sub(ONES) & !equal;
-        }
-        marks &= ONES * 0x80;
-        if marks != 0 {
-            return nth * 8 + marks.trailing_zeros() as usize / 8;
-        }
+    unmarked_length(bytes, |block: u8x16| {
+        let controls = is_below(block, b' ') | is(block, DELETE) | is(block, C1_LEAD);
+        specials.into_iter().fold(controls, |marks, special| marks | is(block, special))
+    })
+}
+
+fn trimmed(mut text: &[u8]) -> &[u8] {
+    while let [b' ', rest @ ..] | [rest @ .., b' '] = text {
+        text = rest;
     }
-    let is_plain = |byte: &&u8| !byte.is_ascii_control() && **byte != C1_LEAD && !specials.contains(byte);
-    words.len() * 8 + tail.iter().take_while(is_plain).count()
+    text
 }
 
 /// `success` or `failure`, where that is known.
@@ -271,15 +269,9 @@ pub(super) fn reason<'a>(seen: &Seen<'a>) -> Option<&'a [u8]> {
     seen.fact(Fact::Reason)?.strip_prefix(b"\"")?.strip_suffix(b"\"")
 }
 
-/// The field `ip` if it holds one of these.
-pub(super) fn ip_if<'a>(seen: &Seen<'a>, kinds: &[Address]) -> Option<&'a [u8]> {
-    kinds.contains(&seen.address).then(|| seen.text(Field::Ip)).flatten()
-}
-
 /// In UTF-8 the control characters U+0080 to U+009F are this byte and one of 0x80 to 0x9f.
 const C1_LEAD: u8 = 0xc2;
 const DELETE: u8 = 0x7f;
-const ONES: u64 = u64::MAX / 255;
 
 #[cfg(test)]
 mod tests {

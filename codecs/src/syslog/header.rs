@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::{SyslogSettings, SyslogSettingsError};
 use crate::event::{Event, Field};
-use crate::json::{ONES, unmarked_length};
+use crate::plain::{is_above, is_below, unmarked_length};
 use crate::time::{is_utc_millis, write_bsd, write_rfc3339};
 
 /// Which standard a message's header follows.
@@ -128,9 +128,8 @@ fn write_msgid(event: &Event<'_>, text: &mut String, out: &mut Vec<u8>) {
 
 /// Whether [`write_name`] would leave a text as it is.
 fn is_name(text: &[u8], limit: usize) -> bool {
-    // Beyond the last graphic character, and before the first.
-    let marked = |word: u64| word | word.wrapping_add(ONES) | word.wrapping_sub(ONES * u64::from(b'!'));
-    (1..=limit).contains(&text.len()) && unmarked_length(text, marked) == text.len()
+    let is_not_graphic = |block| is_below(block, b'!') | is_above(block, b'~');
+    (1..=limit).contains(&text.len()) && unmarked_length(text, is_not_graphic) == text.len()
 }
 
 /// Writes a header part: printable ASCII, anything else as `_`, at most `limit` characters, `-` for nothing.

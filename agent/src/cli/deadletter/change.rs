@@ -5,6 +5,7 @@ use std::io::{self, BufRead, IsTerminal, Read};
 use std::path::Path;
 
 use scaidrive_codecs::index::EVENT_BYTES_MAX;
+use serde_json::json;
 
 use crate::cli::args::{DeadletterChosenArgs, DeadletterDropArgs, DeadletterEditArgs};
 use crate::cli::client::{Client, path_segment};
@@ -19,6 +20,10 @@ pub(super) fn edit(client: &Client, args: &DeadletterEditArgs, output: &mut Outp
     let event = read(&args.file)?;
     let (name, stream) = (path_segment(&args.destination), path_segment(&args.stream));
     let line: LetterLine = client.put(&format!("/v1/deadletters/{name}/{stream}/{}", args.n), &event)?;
+    if args.json {
+        output.json(&json!(line));
+        return Ok(Exit::Ok);
+    }
     output.data(&format!(
         "event {} of stream {} has {} bytes now, and its number as before",
         line.n,
@@ -54,6 +59,10 @@ pub(super) fn resend(client: &Client, args: &DeadletterChosenArgs, output: &mut 
     let (chosen, _) = choose(client, args)?;
     let path = format!("/v1/deadletters/{}/replay", path_segment(&args.destination));
     let resent: Resent = client.post(&path, &body(&chosen)?)?;
+    if args.json {
+        output.json(&json!(resent));
+        return Ok(Exit::Ok);
+    }
     if resent.letters == 0 {
         output.talk(&format!("{} has no dead letters", resent.destination));
         return Ok(Exit::Ok);
@@ -89,6 +98,10 @@ pub(super) fn drop_chosen(
 ) -> Result<Exit, Failure> {
     let (chosen, letters) = choose(client, &args.chosen)?;
     let name = &args.chosen.destination;
+    if letters == 0 && args.chosen.json {
+        output.json(&json!(Dropped { destination: name.clone(), letters }));
+        return Ok(Exit::Ok);
+    }
     if letters == 0 {
         output.talk(&format!("{name} has no dead letters"));
         return Ok(Exit::Ok);
@@ -99,6 +112,10 @@ pub(super) fn drop_chosen(
     }
     let path = format!("/v1/deadletters/{}/drop", path_segment(name));
     let dropped: Dropped = client.post(&path, &body(&chosen)?)?;
+    if args.chosen.json {
+        output.json(&json!(dropped));
+        return Ok(Exit::Ok);
+    }
     output.data(&format!("{} of {name} dropped for good", events(dropped.letters)));
     Ok(Exit::Ok)
 }

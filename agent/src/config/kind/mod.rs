@@ -122,11 +122,11 @@ impl Kind {
 }
 
 /// A kind of destination as the parser knows it.
-pub(super) struct Row {
+pub(crate) struct Row {
     /// The word for it.
-    pub(super) name: &'static str,
+    pub(crate) name: &'static str,
     /// Its keys beside the common ones.
-    pub(super) keys: &'static [Key],
+    pub(crate) keys: &'static [Key],
     /// Whether it can't be but in the order of the log.
     pub(super) is_always_ordered: bool,
     /// Reads them, and reports all that is wrong with them.
@@ -162,7 +162,7 @@ pub(super) struct Parsed {
 }
 
 /// The kinds this version delivers to.
-pub(super) const KINDS: &[Row] =
+pub(crate) const KINDS: &[Row] =
     &[splunk_hec::ROW, sentinel::ROW, elastic::ROW, datadog::ROW, sumo_logic::ROW, https::ROW, syslog::ROW];
 
 /// The keys of a kind beside those that every destination has; `None` for a name that no kind has.

@@ -121,6 +121,7 @@ fn an_empty_file_is_a_whole_configuration() {
             shards: 4,
             runtime: RuntimeSetting::Auto,
             tenant: "_agent".to_owned(),
+            allow_targets: Vec::new(),
         }
     );
     let unix = UnixIngest {

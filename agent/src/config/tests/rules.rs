@@ -244,6 +244,26 @@ fn the_page_is_shown_to_others_over_tls_alone() {
 }
 
 #[test]
+fn with_a_certificate_the_page_may_be_shown_to_others_who_then_show_a_token_for_everything() {
+    let directory = tempfile::tempdir().unwrap();
+    let (cert, key) = (directory.path().join("cert.pem"), directory.path().join("key.pem"));
+    let made = rcgen::generate_simple_self_signed(["siem.example.com".to_owned()]).unwrap();
+    std::fs::write(&cert, made.cert.pem()).unwrap();
+    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    let (cert, key) = (cert.display(), key.display());
+    let text = format!(
+        "[admin]\nlisten = \"0.0.0.0:8911\"\ntls = {{ cert_file = \"{cert}\", key_file = \"{key}\" }}\n{SYSLOG}"
+    );
+    warned(&text, "admin.hosts", "by its address alone");
+    assert!(read(&text).unwrap().0.admin.metrics_need_token);
+    let text = text.replace("tls =", "hosts = [\"Siem.example.com\"]\nmetrics_need_token = false\ntls =");
+    let (config, warnings) = read(&text).unwrap();
+    assert!(!warnings.iter().any(|warning| warning.place.key == "admin.hosts"), "{warnings:#?}");
+    assert_eq!((config.admin.hosts[0].as_str(), config.admin.metrics_need_token), ("siem.example.com", false));
+    assert!(config.admin.tls.is_some());
+}
+
+#[test]
 fn a_proxy_that_says_who_asks_needs_one_key_that_is_long_enough() {
     let refused_key = |line: &str, key: &str, what: &str, advice: &str| {
         refused(&format!("[admin]\nproxy = {{ {line} }}"), &format!("admin.proxy{key}"), 2, what, advice);

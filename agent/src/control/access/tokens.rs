@@ -11,6 +11,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::digest;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::person::{Person, Reach, Role, Via};
 use crate::ingest::http::guard::is_same;
@@ -33,7 +34,7 @@ struct Token {
 }
 
 /// A token as it may be shown.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct TokenLine {
     /// What people call it; unique.
     pub(crate) name: String,
@@ -53,15 +54,17 @@ pub(crate) struct TokenLine {
 }
 
 /// A token that somebody wishes for.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct TokenWish {
     /// As [`TokenLine::name`]: 1 to 64 letters, digits, `.`, `_` and `-`, with a letter, a digit or `_` first.
+    #[schema(min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9_][A-Za-z0-9._-]*$", example = "alice")]
     pub(crate) name: String,
     /// As [`TokenLine::role`].
     pub(crate) role: Role,
     /// As [`TokenLine::tenants`].
     #[serde(default)]
+    #[schema(min_items = 1)]
     pub(crate) tenants: Option<BTreeSet<String>>,
     /// As [`TokenLine::expires_ms`].
     #[serde(default)]
@@ -69,7 +72,7 @@ pub(crate) struct TokenWish {
 }
 
 /// A new token: the only time that its secret is told.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct TokenMade {
     /// What is shown as `Authorization: Bearer …`, or typed into the login page.
     pub(crate) secret: String,

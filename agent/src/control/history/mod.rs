@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use self::number::Number;
 use crate::control::picture::{DestinationPicture, Picture};
@@ -101,7 +102,7 @@ struct Change {
 }
 
 /// The last hour of the agent; arrays of the same length, the oldest first.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct AgentHistory {
     /// A sample is taken this often.
     pub sample_every_ms: u64,
@@ -118,7 +119,7 @@ pub struct AgentHistory {
 }
 
 /// The last hour of one destination; arrays of the same length but for `states`, the oldest first.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct DestinationHistory {
     /// Its name.
     pub destination: String,
@@ -144,7 +145,7 @@ pub struct DestinationHistory {
 }
 
 /// A change of a destination's state.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct StateChange {
     /// When it was seen, ms since 1970.
     pub at_ms: i64,

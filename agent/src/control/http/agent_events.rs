@@ -15,13 +15,26 @@ use super::{Panel, Problem, Shared, number, off_the_thread, only_get, query};
 use crate::chronicle::Cursor;
 use crate::config::span_of;
 use crate::control::access::Person;
-use crate::control::agent_events::page;
+use crate::control::agent_events::{AgentEvents, page};
 
 /// Their route.
 pub(super) fn routes() -> Router<Arc<Panel>> {
     Router::new().route("/v1/agent-events", only_get(get(read)))
 }
 
+/// The agent's own events, oldest first; who asks for what is not there yet may wait for it.
+#[utoipa::path(
+    get,
+    path = "/v1/agent-events",
+    operation_id = "agentEvents",
+    tag = "events",
+    params(
+        ("after" = Option<String>, Query, description = "What `next` of the answer before said; without it from the oldest on"),
+        ("limit" = Option<u64>, Query, description = "Events at most: 100 if not given, 1 to 1,000 whatever is given"),
+        ("wait" = Option<String>, Query, description = "How long to wait for the next event, like `30s`; 60 s at most")
+    ),
+    responses((status = 200, description = "A page of them", body = AgentEvents))
+)]
 async fn read(State(panel): Shared, person: Person, request: Request) -> Result<Response, Problem> {
     let text = request.uri().query().unwrap_or_default();
     let limit = number(text, "limit")?.unwrap_or(PAGE_DEFAULT).clamp(1, PAGE_MAX) as usize;

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, ETAG};
 use axum::response::{IntoResponse, Response};
@@ -14,7 +14,7 @@ use scaidrive_codecs::verdict::shown;
 use serde_json::Value;
 
 use super::managed::editable_of;
-use super::{Panel, Problem, Shared, body, off_the_thread, only_post};
+use super::{Panel, Path, Problem, Shared, body, off_the_thread, only_post};
 use crate::config::OnFull;
 use crate::control::access::{Admin, Person, Reach};
 use crate::control::destinations::{
@@ -45,6 +45,15 @@ pub(super) async fn list(State(panel): Shared, person: Person) -> Response {
     ([(CACHE_CONTROL, "no-store")], Json(destinations)).into_response()
 }
 
+/// One destination with its settings; where a secret is kept stands in place of the secret.
+#[utoipa::path(
+    get,
+    path = "/v1/destinations/{destination}",
+    operation_id = "showDestination",
+    tag = "destinations",
+    params(("destination" = String, Path, description = "Its name")),
+    responses((status = 200, description = "How it is and what it is set to", body = DestinationWhole))
+)]
 pub(super) async fn show(State(panel): Shared, person: Person, Path(name): Path<String>) -> Result<Response, Problem> {
     let destination = find_for(&person, &panel.view.config(), &name)?;
     let status = status_of(&panel, &name)?;
@@ -68,10 +77,28 @@ pub(in crate::control) fn status_of(panel: &Panel, name: &str) -> Result<Destina
     })
 }
 
+/// Stops sending to a destination until it is resumed, also over restarts; its events wait in the log meanwhile.
+#[utoipa::path(
+    post,
+    path = "/v1/destinations/{destination}/pause",
+    operation_id = "pauseDestination",
+    tag = "destinations",
+    params(("destination" = String, Path, description = "Its name")),
+    responses((status = 200, description = "It is paused", body = Paused))
+)]
 async fn pause(State(panel): Shared, Path(name): Path<String>, Admin(person): Admin) -> Result<Response, Problem> {
     Ok(Json(rest(panel, name, person, true).await?).into_response())
 }
 
+/// Goes on sending to a destination that was paused.
+#[utoipa::path(
+    post,
+    path = "/v1/destinations/{destination}/resume",
+    operation_id = "resumeDestination",
+    tag = "destinations",
+    params(("destination" = String, Path, description = "Its name")),
+    responses((status = 200, description = "It is not paused", body = Paused))
+)]
 async fn resume(State(panel): Shared, Path(name): Path<String>, Admin(person): Admin) -> Result<Response, Problem> {
     Ok(Json(rest(panel, name, person, false).await?).into_response())
 }
@@ -107,7 +134,16 @@ pub(in crate::control) async fn rest(
     .await
 }
 
-/// Somebody has tested a destination beside this agent, in use here or not: that goes into the audit trail.
+/// Notes in the audit trail what came of a test that somebody has run beside this agent, of a destination in use here or not.
+#[utoipa::path(
+    post,
+    path = "/v1/destinations/{destination}/tested",
+    operation_id = "noteTest",
+    tag = "destinations",
+    params(("destination" = String, Path, description = "Its name")),
+    request_body = Tested,
+    responses((status = 200, description = "It is noted", body = Tested))
+)]
 async fn tested(
     State(panel): Shared,
     Path(name): Path<String>,
@@ -131,7 +167,18 @@ fn not_kept(problem: &io::Error) -> Problem {
         .advise("see that the agent may write to agent.state_dir and that the disk works and has room")
 }
 
-/// Begins a replay, and answers when the shards have said so: who asks next is then told that it runs.
+/// Sends a destination again what the log still holds; each event goes under the stream and number it had.
+///
+/// Answers when the shards have said that they begin: who asks next is then told that it runs.
+#[utoipa::path(
+    post,
+    path = "/v1/destinations/{destination}/replay",
+    operation_id = "replayDestination",
+    tag = "destinations",
+    params(("destination" = String, Path, description = "Its name")),
+    request_body(content = Option<ReplayWish>, description = "From when on; without a body all that the log holds"),
+    responses((status = 200, description = "It runs, or waits for a pause to end", body = Replayed))
+)]
 async fn replay(
     State(panel): Shared,
     Path(name): Path<String>,
@@ -184,12 +231,12 @@ async fn wished(request: Request) -> Result<Option<i64>, Problem> {
     if bytes.is_empty() {
         return Ok(None);
     }
-    let ReplayWish { from_ms } = serde_json::from_slice(&bytes).map_err(|problem| {
+    let wish: Option<ReplayWish> = serde_json::from_slice(&bytes).map_err(|problem| {
         let detail = format!("the request does not say what is to be sent again: {problem}");
         Problem::new(StatusCode::BAD_REQUEST, detail)
             .advise("send {\"from_ms\": milliseconds since 1970}, or nothing for all that the log holds")
     })?;
-    Ok(from_ms)
+    Ok(wish.unwrap_or_default().from_ms)
 }
 
 /// When each shard has begun its last replay of a destination.

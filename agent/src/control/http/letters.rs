@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::body::Bytes;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -12,7 +12,7 @@ use axum::{Json, Router};
 use scaidrive_codecs::index::EVENT_BYTES_MAX;
 use serde_json::Value;
 
-use super::{Panel, Problem, Shared, body, number, off_the_thread, only_get, only_post};
+use super::{Panel, Path, Problem, Shared, body, number, off_the_thread, only_get, only_post};
 use crate::config::Destination;
 use crate::control::access::{Admin, Person};
 use crate::control::destinations::{event, find_for};
@@ -34,6 +34,14 @@ pub(super) fn routes() -> Router<Arc<Panel>> {
         .route("/v1/deadletters/{destination}/{stream}/{n}", one)
 }
 
+/// The stores of dead letters.
+#[utoipa::path(
+    get,
+    path = "/v1/deadletters",
+    operation_id = "listStores",
+    tag = "dead letters",
+    responses((status = 200, description = "One for each destination that the caller may see", body = Vec<StoreLine>))
+)]
 async fn stores(State(panel): Shared, person: Person) -> Result<Response, Problem> {
     Ok(Json(all_stores(panel, person).await?).into_response())
 }
@@ -52,6 +60,19 @@ pub(in crate::control) async fn all_stores(panel: Arc<Panel>, person: Person) ->
     .await
 }
 
+/// A page of one store, the oldest letter first.
+#[utoipa::path(
+    get,
+    path = "/v1/deadletters/{destination}",
+    operation_id = "listDeadLetters",
+    tag = "dead letters",
+    params(
+        ("destination" = String, Path, description = "Its name"),
+        ("after" = Option<u64>, Query, description = "What `next_after` of the page before said"),
+        ("limit" = Option<u64>, Query, description = "Letters at most: 100 if not given, 1 to 1,000 whatever is given")
+    ),
+    responses((status = 200, description = "Letters without their events", body = LetterPage))
+)]
 async fn page(
     State(panel): Shared,
     person: Person,
@@ -84,6 +105,19 @@ pub(in crate::control) async fn page_of(
     .await
 }
 
+/// One dead letter with its event and the destination's reply.
+#[utoipa::path(
+    get,
+    path = "/v1/deadletters/{destination}/{stream}/{n}",
+    operation_id = "showDeadLetter",
+    tag = "dead letters",
+    params(
+        ("destination" = String, Path, description = "Its name"),
+        ("stream" = String, Path, description = "The stream, or its last part"),
+        ("n" = u64, Path, description = "The event's number in the stream")
+    ),
+    responses((status = 200, description = "The letter", body = LetterWhole))
+)]
 async fn letter(
     State(panel): Shared,
     person: Person,
@@ -113,6 +147,20 @@ pub(in crate::control) async fn whole_of(
     .await
 }
 
+/// Puts another event in the place of one that was refused; it keeps its number, its `event_id` and its `tenant_id`.
+#[utoipa::path(
+    put,
+    path = "/v1/deadletters/{destination}/{stream}/{n}",
+    operation_id = "editDeadLetter",
+    tag = "dead letters",
+    params(
+        ("destination" = String, Path, description = "Its name"),
+        ("stream" = String, Path, description = "The stream, or its last part"),
+        ("n" = u64, Path, description = "The event's number in the stream")
+    ),
+    request_body(content = Object, description = "The event, as a producer would send it"),
+    responses((status = 200, description = "The letter as it is now", body = LetterLine))
+)]
 async fn replace(
     State(panel): Shared,
     Path((name, stream, n)): Path<(String, String, u64)>,
@@ -152,6 +200,16 @@ pub(in crate::control) async fn replace_event(
     .await
 }
 
+/// Gives letters up for good; nothing else holds them.
+#[utoipa::path(
+    post,
+    path = "/v1/deadletters/{destination}/drop",
+    operation_id = "dropDeadLetters",
+    tag = "dead letters",
+    params(("destination" = String, Path, description = "Its name")),
+    request_body = Chosen,
+    responses((status = 200, description = "How many were dropped", body = Dropped))
+)]
 async fn drop_chosen(
     State(panel): Shared,
     Path(name): Path<String>,
@@ -189,6 +247,16 @@ pub(in crate::control) async fn drop_for_good(
     .await
 }
 
+/// Sends letters again, each under its own number; what is refused again stays.
+#[utoipa::path(
+    post,
+    path = "/v1/deadletters/{destination}/replay",
+    operation_id = "replayDeadLetters",
+    tag = "dead letters",
+    params(("destination" = String, Path, description = "Its name")),
+    request_body = Chosen,
+    responses((status = 200, description = "How many are sent again", body = Resent))
+)]
 async fn resend(
     State(panel): Shared,
     Path(name): Path<String>,

@@ -4,25 +4,27 @@ use std::sync::Arc;
 use std::thread;
 
 use axum::body::Bytes;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::http::header::{CACHE_CONTROL, ETAG, HeaderMap, IF_MATCH, LOCATION};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, delete, get, post, put};
 use axum::{Json, Router};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use tokio::sync::oneshot;
+use utoipa::ToSchema;
 
 use super::destinations::{list, show};
-use super::{Panel, Problem, Shared, body, off_the_thread, only_get, only_post};
+use super::{Panel, Path, Problem, Shared, body, off_the_thread, only_get, only_post};
 use crate::config::managed::{self as files, ManagedFile};
 use crate::config::{Config, Destination, Weight, editable, table_of};
 use crate::control::access::{Admin, Person, Reach};
 use crate::control::destinations::{Tested, find_for, settings, tested_event};
 use crate::control::managed::tell::{Changed, Editable, Error, OriginTold};
-use crate::control::managed::{Condition, Wish, carry_out, made_by, name_of, plan, tag_of_all, tag_of_one};
+use crate::control::managed::{Condition, Wish, carry_out, made_by, name_of, not_known, plan, tag_of_all, tag_of_one};
 use crate::control::reload;
+use crate::control::status::DestinationStatus;
 use crate::probe::{Question, Report, probe_here};
 
 /// Their routes.
@@ -52,11 +54,18 @@ fn beside(name: &'static str, posted: MethodRouter<Arc<Panel>>) -> MethodRouter<
         .fallback(|| async { Problem::method(METHODS_OF_ONE) })
 }
 
-/// The list, with the tag of the set that [`set`] replaces.
+/// The destinations: how each is.
+#[utoipa::path(
+    get,
+    path = "/v1/destinations",
+    operation_id = "listDestinations",
+    tag = "destinations",
+    responses((status = 200, description = "Each that the caller may see", body = Vec<DestinationStatus>, headers(("ETag" = String, description = "The tag of the whole set, to replace it"))))
+)]
 async fn list_tagged(State(panel): Shared, person: Person) -> Result<Response, Problem> {
     let mut response = list(State(Arc::clone(&panel)), person).await;
     let tagged = off_the_thread(move || {
-        let files = files::files(&panel.view.config().agent.state_dir);
+        let files = known_files(&panel.view.config())?;
         let texts = files.iter().map(|file| (file.key.as_str(), file.text())).collect();
         tag_header(&mut response, Some(tag_of_all(&texts)));
         Ok(response)
@@ -64,6 +73,20 @@ async fn list_tagged(State(panel): Shared, person: Person) -> Result<Response, P
     tagged.await
 }
 
+/// Makes a destination.
+#[utoipa::path(
+    post,
+    path = "/v1/destinations",
+    operation_id = "createDestination",
+    tag = "destinations",
+    request_body(content = Object, description = "The keys of a destination's file; a secret as `{\"value\": …}`, or left as it is by leaving it out"),
+    responses((
+        status = 201,
+        description = "It is made",
+        body = Changed,
+        headers(("ETag" = String, description = "Its tag"), ("Location" = String, description = "Its path"))
+    ))
+)]
 async fn create(State(panel): Shared, Admin(person): Admin, request: Request) -> Result<Response, Problem> {
     let value = json_of(&body(request, ONE_MAX).await?)?;
     let name = value.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
@@ -76,6 +99,20 @@ async fn create(State(panel): Shared, Admin(person): Admin, request: Request) ->
     Ok(response)
 }
 
+/// Changes a destination that was made here.
+#[utoipa::path(
+    put,
+    path = "/v1/destinations/{destination}",
+    operation_id = "changeDestination",
+    tag = "destinations",
+    params(
+        ("destination" = String, Path, description = "Its name"),
+        ("If-Match" = String, Header, description = "The `ETag` of what is to be changed, or `*` however it is"),
+        ("dry_run" = Option<bool>, Query, description = "Whether nothing is to be changed, and only said what would be")
+    ),
+    request_body(content = Object, description = "The keys of a destination's file; a secret as `{\"value\": …}`, or left as it is by leaving it out"),
+    responses((status = 200, description = "It is as was sent", body = Changed, headers(("ETag" = String, description = "The tag of what there is now"))))
+)]
 async fn change(
     State(panel): Shared,
     Path(name): Path<String>,
@@ -89,6 +126,18 @@ async fn change(
         .map(|changed| answer(StatusCode::OK, changed))
 }
 
+/// Deletes a destination that was made here.
+#[utoipa::path(
+    delete,
+    path = "/v1/destinations/{destination}",
+    operation_id = "deleteDestination",
+    tag = "destinations",
+    params(
+        ("destination" = String, Path, description = "Its name"),
+        ("If-Match" = String, Header, description = "The `ETag` of what is to be changed, or `*` however it is")
+    ),
+    responses((status = 200, description = "It is gone", body = Changed))
+)]
 async fn remove(
     State(panel): Shared,
     Path(name): Path<String>,
@@ -100,12 +149,27 @@ async fn remove(
 }
 
 /// The whole set of destinations that are made over the API.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct WholeSet {
+    /// The keys of a file each, as for one.
+    #[schema(value_type = Vec<Object>)]
     destinations: Vec<Value>,
 }
 
+/// Gives the whole set of destinations that are made here; the same again changes nothing.
+#[utoipa::path(
+    put,
+    path = "/v1/destinations",
+    operation_id = "replaceDestinations",
+    tag = "destinations",
+    params(
+        ("If-Match" = Option<String>, Header, description = "The `ETag` of the set that is to be replaced; without it, however it is"),
+        ("dry_run" = Option<bool>, Query, description = "Whether nothing is to be changed, and only said what would be")
+    ),
+    request_body = WholeSet,
+    responses((status = 200, description = "These are there, and no others that were made here", body = Changed, headers(("ETag" = String, description = "The tag of what there is now"))))
+)]
 async fn set(State(panel): Shared, Admin(person): Admin, request: Request) -> Result<Response, Problem> {
     let is_dry = is_dry(&request);
     // Who gives every node the same set has not read it from each.
@@ -118,12 +182,33 @@ async fn set(State(panel): Shared, Admin(person): Admin, request: Request) -> Re
         .map(|changed| answer(StatusCode::OK, changed))
 }
 
+/// Says what would come of making a destination.
+#[utoipa::path(
+    post,
+    path = "/v1/destinations/check",
+    operation_id = "checkNewDestination",
+    tag = "destinations",
+    request_body(content = Object, description = "The keys of a destination's file; a secret as `{\"value\": …}`, or left as it is by leaving it out"),
+    responses((status = 200, description = "It could be made", body = Changed))
+)]
 async fn check_new(State(panel): Shared, Admin(person): Admin, request: Request) -> Result<Response, Problem> {
     let value = json_of(&body(request, ONE_MAX).await?)?;
     let checked = carry_out(panel, person, Wish::Create(value), Condition::None, true).await?;
     Ok(answer(StatusCode::OK, checked))
 }
 
+/// Says what would come of changing a destination.
+#[utoipa::path(
+    post,
+    path = "/v1/destinations/{destination}/check",
+    operation_id = "checkChange",
+    tag = "destinations",
+    params(
+        ("destination" = String, Path, description = "Its name")
+    ),
+    request_body(content = Object, description = "The keys of a destination's file; a secret as `{\"value\": …}`, or left as it is by leaving it out"),
+    responses((status = 200, description = "It could be changed so", body = Changed))
+)]
 async fn check_change(
     State(panel): Shared,
     Path(name): Path<String>,
@@ -135,6 +220,17 @@ async fn check_change(
     Ok(answer(StatusCode::OK, checked))
 }
 
+/// How a destination is configured, also where it can't be used; its secrets are named, not shown.
+#[utoipa::path(
+    get,
+    path = "/v1/destinations/{destination}/settings",
+    operation_id = "showSettings",
+    tag = "destinations",
+    params(
+        ("destination" = String, Path, description = "Its name")
+    ),
+    responses((status = 200, description = "What to send to change it", body = Editable, headers(("ETag" = String, description = "The tag of what there is now"))))
+)]
 async fn show_settings(State(panel): Shared, person: Person, Path(name): Path<String>) -> Result<Response, Problem> {
     off_the_thread(move || {
         let (editable, tag) = editable_of(&panel.view.config(), &person, &name)?;
@@ -160,7 +256,7 @@ pub(in crate::control) fn editable_of(
         let tag = tag_of_one(&Value::from(settings(known)).to_string());
         return Ok((Editable { origin, settings_json: None, secrets: Vec::new(), problems: Vec::new() }, tag));
     }
-    let files = files::files(&config.agent.state_dir);
+    let files = known_files(config)?;
     let file: Option<&ManagedFile> = files.iter().find(|file| name_of(file).as_deref() == Some(name));
     // What can't be used has no tenants, so it is for those who see all of them.
     let Some(file) = file.filter(|_| known.is_ok() || sees_all) else {
@@ -174,18 +270,44 @@ pub(in crate::control) fn editable_of(
     Ok((editable, tag_of_one(file.text())))
 }
 
+fn known_files(config: &Config) -> Result<Vec<ManagedFile>, Problem> {
+    files::files(&config.agent.state_dir).map_err(|found| not_known(&found))
+}
+
 fn gone(name: &str) -> Problem {
     let detail = format!("the file of \"{name}\" is gone, and it runs as it did before");
     Problem::new(StatusCode::CONFLICT, detail).advise("make it again over the API, or reload the configuration")
 }
 
+/// Sends a test event to a destination that is not made yet.
+#[utoipa::path(
+    post,
+    path = "/v1/destinations/test",
+    operation_id = "testNewDestination",
+    tag = "destinations",
+    request_body(content = Object, description = "The keys of a destination's file; a secret as `{\"value\": …}`, or left as it is by leaving it out"),
+    responses((status = 200, description = "How far the event came, as `destination test --json` says it", body = Object))
+)]
 async fn test_new(State(panel): Shared, Admin(person): Admin, request: Request) -> Result<Response, Problem> {
     let value = json_of(&body(request, ONE_MAX).await?)?;
     let planned = off_with(&panel, &person, Wish::Create(value)).await?;
     told(test(panel, person, planned, false).await?)
 }
 
-/// With a body the change that it stands for is tested, with the secrets that are saved; without one what is saved.
+/// Sends a test event to a destination as it is saved, or as it would be after a change.
+///
+/// A change is tested with the secrets that are saved, where it names no others.
+#[utoipa::path(
+    post,
+    path = "/v1/destinations/{destination}/test",
+    operation_id = "testDestination",
+    tag = "destinations",
+    params(
+        ("destination" = String, Path, description = "Its name")
+    ),
+    request_body(content = Option<Object>, description = "The keys of a destination's file; a secret as `{\"value\": …}`, or left as it is by leaving it out. Without a body what is saved is tested"),
+    responses((status = 200, description = "How far the event came, as `destination test --json` says it", body = Object))
+)]
 async fn test_saved(
     State(panel): Shared,
     Path(name): Path<String>,
@@ -217,7 +339,7 @@ pub(in crate::control) async fn off_with(
     let (panel, person) = (Arc::clone(panel), person.clone());
     let planned = tokio::task::spawn_blocking(move || {
         let config = panel.view.config();
-        let files = files::files(&config.agent.state_dir);
+        let files = known_files(&config)?;
         let plan = plan(&config, &files, &person, &wish, &panel.managed.surroundings)?;
         made_by(&plan).cloned().ok_or_else(failed)
     });
@@ -265,7 +387,29 @@ pub(in crate::control) async fn test(
     Ok(report)
 }
 
-/// What a reload would come to, with nothing changed.
+/// What a reload would come to.
+#[derive(Serialize, ToSchema)]
+struct FilesChecked {
+    /// Whether the configuration can be used.
+    is_usable: bool,
+    /// What it would change, in words; `null` where it can't be used.
+    changes: Option<Vec<String>>,
+    /// What would take effect with the next start only.
+    needs_restart: Option<String>,
+    /// Why it can't be used: each problem in words with its place.
+    problems: Vec<String>,
+    /// What to think about.
+    warnings: Vec<String>,
+}
+
+/// Says what a reload would come to, with nothing changed.
+#[utoipa::path(
+    post,
+    path = "/v1/check",
+    operation_id = "checkConfiguration",
+    tag = "agent",
+    responses((status = 200, description = "What it would change, or why it can't be used", body = FilesChecked))
+)]
 async fn check_files(State(panel): Shared, Admin(person): Admin) -> Result<Response, Problem> {
     if person.reach != Reach::All {
         let detail = "the configuration is for those who administer all tenants".to_owned();
@@ -281,14 +425,11 @@ async fn check_files(State(panel): Shared, Admin(person): Admin) -> Result<Respo
         let told = |weight| -> Vec<String> {
             problems.iter().filter(|problem| problem.weight == weight).map(reload::one_line).collect()
         };
-        let answer = json!({
-            "is_usable": config.is_some(),
-            "changes": changes.as_ref().map(|changes| &changes.changes),
-            "needs_restart": changes.as_ref().and_then(|changes| changes.needs_restart.as_ref()),
-            "problems": told(Weight::Error),
-            "warnings": told(Weight::Warning),
-        });
-        Ok(Json(answer).into_response())
+        let (changes, needs_restart) = changes.map(|changes| (changes.changes, changes.needs_restart)).unzip();
+        let (problems, warnings) = (told(Weight::Error), told(Weight::Warning));
+        let needs_restart = needs_restart.flatten();
+        let checked = FilesChecked { is_usable: config.is_some(), changes, needs_restart, problems, warnings };
+        Ok(Json(checked).into_response())
     })
     .await
 }

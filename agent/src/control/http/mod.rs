@@ -6,7 +6,8 @@
 //! | `/livez` | whether the loops turn; 503 says which does not | both |
 //! | `/readyz` | whether events can be taken; 503 says why not | both |
 //! | `/status` | the whole agent in JSON | both |
-//! | `/v1/status` | the same | both |
+//! | `/openapi.json` | what programs can ask and do, as OpenAPI 3.1 | both |
+//! | `/v1/status` | the same as `/status` | both |
 //! | `/v1/destinations` | the destinations of it | both |
 //! | `POST /v1/destinations` | makes one: the keys of its file as JSON, secrets as `{"value"}` | both |
 //! | `PUT /v1/destinations` | `{"destinations": […]}` and no others; `If-Match`, `?dry_run=true` | both |
@@ -39,6 +40,8 @@
 //! | file | what it holds |
 //! |---|---|
 //! | `destinations.rs`, `managed.rs`, `history.rs`, `episodes.rs`, `letters.rs`, `preview.rs`, `tail.rs`, `agent_events.rs`, `session.rs`, `tokens.rs` | the handlers of one subject each |
+//! | `openapi.rs` | the OpenAPI document, from what stands above the handlers |
+//! | `path.rs` | what stands in a request's path |
 //! | `desk.rs` | how many may ask at once for what takes its time |
 //! | `problem.rs` | what is answered when it does not work |
 //!
@@ -61,14 +64,16 @@ use axum::{Json, Router};
 use tokio::sync::{mpsc, oneshot};
 
 pub(super) use self::desk::Desk;
+pub(super) use self::path::Path;
 pub(super) use self::problem::Problem;
 use crate::control::access::{self, Access, Insider, Operator, Person, through_the_socket};
 use crate::control::history::History;
 use crate::control::managed::Managed;
 use crate::control::picture::{Detail, Picture};
 use crate::control::reload::Reloaded;
+use crate::control::status::{self, Status};
 use crate::control::watch::Watch;
-use crate::control::{metrics, page, status};
+use crate::control::{metrics, page};
 use crate::node::{Hands, View};
 use crate::runtime::clock;
 
@@ -79,6 +84,8 @@ mod episodes;
 mod history;
 pub(super) mod letters;
 pub(super) mod managed;
+mod openapi;
+mod path;
 pub(super) mod preview;
 mod problem;
 mod session;
@@ -152,11 +159,12 @@ pub(super) type Shared = State<Arc<Panel>>;
 /// What the address answers.
 pub(super) fn for_address(panel: Arc<Panel>) -> Router {
     let door = middleware::from_fn_with_state(Arc::clone(&panel), access::let_in);
+    let base = panel.access.base_path();
     let inside = api().merge(page::routes(Arc::clone(&panel))).merge(access::routes_inside());
     let inside = inside.fallback(not_found).layer(door);
-    let outside = health_checks().merge(access::routes()).merge(page::assets());
+    let outside = health_checks().merge(openapi::routes(base)).merge(access::routes()).merge(page::assets());
     let whole = watched(&panel).merge(outside).merge(inside);
-    let router = match panel.access.base_path() {
+    let router = match base {
         "" => whole,
         base => Router::new()
             .nest(&format!("{base}/"), whole)
@@ -171,7 +179,8 @@ pub(super) fn for_address(panel: Arc<Panel>) -> Router {
 /// What the socket answers.
 pub(super) fn for_socket(panel: Arc<Panel>) -> Router {
     let page = page::routes(Arc::clone(&panel)).merge(page::assets());
-    let router = api().merge(page).merge(watching()).merge(health_checks()).fallback(not_found);
+    let machines = watching().merge(health_checks()).merge(openapi::routes(""));
+    let router = api().merge(page).merge(machines).fallback(not_found);
     router.layer(middleware::from_fn(through_the_socket)).with_state(panel)
 }
 
@@ -221,19 +230,49 @@ async fn to_the_page(State(panel): Shared) -> Redirect {
 
 async fn not_found() -> Problem {
     Problem::new(StatusCode::NOT_FOUND, "there is nothing here".to_owned())
-        .advise("there are /metrics, /livez, /readyz and /status, and /v1/status, /v1/destinations and more under /v1/")
+        .advise("`/openapi.json` says what there is for programs, from /livez to /v1/destinations")
 }
 
+/// Every number, for Prometheus.
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    operation_id = "metrics",
+    tag = "machines that watch",
+    responses((status = 200, description = "In the text format", body = String, content_type = "text/plain"))
+)]
 async fn scrape(State(panel): Shared) -> Response {
     let rate = panel.watch().rate();
     let text = metrics::render(&panel.view, rate, clock::now());
     ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
 }
 
+/// Whether the loops turn.
+#[utoipa::path(
+    get,
+    path = "/livez",
+    operation_id = "livez",
+    tag = "machines that watch",
+    responses(
+        (status = 200, description = "They do", body = String, content_type = "text/plain"),
+        (status = 503, description = "Names each that does not", body = String, content_type = "text/plain")
+    )
+)]
 async fn livez(State(panel): Shared) -> Response {
     health(panel.picture().stuck())
 }
 
+/// Whether events can be taken. A SIEM that is down changes nothing about it.
+#[utoipa::path(
+    get,
+    path = "/readyz",
+    operation_id = "readyz",
+    tag = "machines that watch",
+    responses(
+        (status = 200, description = "They can", body = String, content_type = "text/plain"),
+        (status = 503, description = "Says why not", body = String, content_type = "text/plain")
+    )
+)]
 async fn readyz(State(panel): Shared) -> Response {
     health(panel.picture().obstacles())
 }
@@ -246,14 +285,41 @@ fn health(reasons: Vec<String>) -> Response {
     (status, [(CACHE_CONTROL, "no-store")], text).into_response()
 }
 
+/// The whole agent at this moment.
+#[utoipa::path(
+    get,
+    path = "/status",
+    operation_id = "status",
+    tag = "machines that watch",
+    responses((status = 200, description = "The agent, its shards and its destinations", body = Status))
+)]
 async fn whole_status(State(panel): Shared) -> Response {
     ([(CACHE_CONTROL, "no-store")], Json(panel.status())).into_response()
 }
 
+/// The whole agent at this moment, for those who may see every tenant.
+#[utoipa::path(
+    get,
+    path = "/v1/status",
+    operation_id = "statusForInsiders",
+    tag = "agent",
+    responses((status = 200, description = "The agent, its shards and its destinations", body = Status))
+)]
 async fn status_for_insiders(panel: Shared, _: Insider) -> Response {
     whole_status(panel).await
 }
 
+/// Reads the configuration again: whole or not at all.
+#[utoipa::path(
+    post,
+    path = "/v1/reload",
+    operation_id = "reload",
+    tag = "agent",
+    responses(
+        (status = 200, description = "It is in force", body = Reloaded),
+        (status = 409, description = "It can't be used; the one in force stays", body = Reloaded)
+    )
+)]
 async fn reload(State(panel): Shared, Operator(person): Operator) -> Result<Response, Problem> {
     let (reply, answer) = oneshot::channel();
     let stops = || Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the agent is stopping".to_owned());

@@ -39,7 +39,18 @@ struct Saved {
     destination: String,
 }
 
-/// It changes nothing, so whoever may look may try.
+/// Tries a filter on the events in the log. It changes nothing, so whoever may look may try.
+#[utoipa::path(
+    post,
+    path = "/v1/preview",
+    operation_id = "preview",
+    tag = "events",
+    request_body(
+        content = Object,
+        description = "`tenants`, `filter` and `redact` as in a file, or `destination` for what that one has"
+    ),
+    responses((status = 200, description = "What it would have sent of the events in the log", body = Preview))
+)]
 async fn try_out(State(panel): Shared, person: Person, request: Request) -> Result<Response, Problem> {
     let bytes = body(request, SELECTION_MAX).await?;
     let selection = selection(&panel, &person, &bytes)?;

@@ -4,7 +4,9 @@
 use axum::http::StatusCode;
 use axum::http::header::{ALLOW, CONTENT_TYPE, HeaderValue};
 use axum::response::{IntoResponse, Response};
+use serde::Serialize;
 use serde_json::json;
+use utoipa::ToSchema;
 
 use crate::config;
 use crate::control::destinations::Unknown;
@@ -18,6 +20,27 @@ pub(in crate::control) struct Problem {
     pub(in crate::control) advice: Option<String>,
     allow: Option<&'static str>,
     pub(in crate::control) errors: Vec<Error>,
+}
+
+/// What a problem says (RFC 9457).
+#[derive(Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub(super) struct Details {
+    /// Always `about:blank`: `title` says what the status means, and no more.
+    #[serde(rename = "type")]
+    kind: &'static str,
+    /// The status in words.
+    title: &'static str,
+    /// The status.
+    status: u16,
+    /// What is wrong, in plain words.
+    detail: String,
+    /// What to do about it.
+    #[serde(rename = "do", skip_serializing_if = "Option::is_none")]
+    advice: Option<String>,
+    /// What is wrong with which key of what was sent.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<Error>,
 }
 
 impl Problem {
@@ -64,16 +87,15 @@ impl From<Unknown> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let title = self.status.canonical_reason().unwrap_or_default();
-        let mut body = json!({
-            "type": "about:blank", "title": title, "status": self.status.as_u16(), "detail": self.detail,
-        });
-        if let Some(advice) = &self.advice {
-            body["do"] = advice.as_str().into();
-        }
-        if !self.errors.is_empty() {
-            body["errors"] = json!(self.errors);
-        }
+        let details = Details {
+            kind: "about:blank",
+            title: self.status.canonical_reason().unwrap_or_default(),
+            status: self.status.as_u16(),
+            detail: self.detail.clone(),
+            advice: self.advice.clone(),
+            errors: self.errors.clone(),
+        };
+        let body = json!(details);
         let mut response = (self.status, format!("{body}\n")).into_response();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));

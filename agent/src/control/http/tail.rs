@@ -23,6 +23,26 @@ pub(super) fn routes() -> Router<Arc<Panel>> {
     Router::new().route("/v1/tail", only_get(get(watch)))
 }
 
+/// Events as they become durable, as server-sent events, until the connection ends.
+#[utoipa::path(
+    get,
+    path = "/v1/tail",
+    operation_id = "tail",
+    tag = "events",
+    params(
+        ("category" = Option<String>, Query, description = "Only this category; may come again"),
+        ("severity" = Option<String>, Query, description = "Only this severity; may come again"),
+        ("action" = Option<String>, Query, description = "Only this action, `*` standing for any part; may come again"),
+        ("tenant" = Option<String>, Query, description = "Only this tenant's events; may come again"),
+        ("user" = Option<String>, Query, description = "Only what this user did; may come again")
+    ),
+    responses((
+        status = 200,
+        description = "Server-sent events: `event` with an event, `skipped` and `unread` with a count",
+        body = String,
+        content_type = "text/event-stream"
+    ))
+)]
 async fn watch(State(panel): Shared, person: Person, request: Request) -> Result<Response, Problem> {
     let parameters = query(request.uri().query().unwrap_or_default());
     let wish = Wish::read(&parameters, person.reach).map_err(refused)?;

@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get};
 use axum::{Json, Router};
 use serde_json::{Value, json};
 
-use super::{Panel, Problem, Shared, body, off_the_thread};
-use crate::control::access::{ChangeError, Operator, Refused, TokenLine, TokenWish};
+use super::{Panel, Path, Problem, Shared, body, off_the_thread};
+use crate::control::access::{ChangeError, Operator, Refused, TokenLine, TokenMade, TokenWish};
 use crate::control::destinations::{event, moment};
 
 /// Their routes.
@@ -20,10 +20,27 @@ pub(super) fn routes() -> Router<Arc<Panel>> {
         .route("/v1/tokens/{name}", delete(revoke).fallback(|| async { Problem::method("DELETE") }))
 }
 
+/// The tokens, without their secrets.
+#[utoipa::path(
+    get,
+    path = "/v1/tokens",
+    operation_id = "listTokens",
+    tag = "tokens",
+    responses((status = 200, description = "All of them", body = Vec<TokenLine>))
+)]
 async fn list(State(panel): Shared, Operator(_): Operator) -> Response {
     Json(panel.access.tokens()).into_response()
 }
 
+/// Makes a token and tells its secret, this once.
+#[utoipa::path(
+    post,
+    path = "/v1/tokens",
+    operation_id = "createToken",
+    tag = "tokens",
+    request_body = TokenWish,
+    responses((status = 201, description = "It is made", body = TokenMade))
+)]
 async fn create(State(panel): Shared, Operator(person): Operator, request: Request) -> Result<Response, Problem> {
     let wish: TokenWish = serde_json::from_slice(&body(request, WISH_MAX).await?).map_err(|problem| {
         Problem::new(StatusCode::BAD_REQUEST, format!("the request does not say what token is wished for: {problem}"))
@@ -42,6 +59,15 @@ async fn create(State(panel): Shared, Operator(person): Operator, request: Reque
     .await
 }
 
+/// Revokes a token; its sessions end with it.
+#[utoipa::path(
+    delete,
+    path = "/v1/tokens/{name}",
+    operation_id = "revokeToken",
+    tag = "tokens",
+    params(("name" = String, Path, description = "The token's name")),
+    responses((status = 200, description = "It was this one", body = TokenLine))
+)]
 async fn revoke(
     State(panel): Shared,
     Path(name): Path<String>,

@@ -12,6 +12,7 @@ use scaidrive_codecs::loss::NumberRanges;
 use scaidrive_codecs::{Event, Field, Index};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use utoipa::ToSchema;
 
 use super::{StreamPrefix, epoch_text};
 use crate::deadletter::{DeadLetters, Key, Letter, StoreError};
@@ -19,7 +20,7 @@ use crate::ingest::index_line;
 use crate::node::Pause;
 
 /// Which letters of a store are meant.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Chosen {
     /// Every one up to this id: what was there when somebody looked, and nothing that came later.
@@ -29,7 +30,7 @@ pub enum Chosen {
 }
 
 /// What a letter is called.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LetterName {
     /// The stream, or its last part.
     pub stream: String,
@@ -38,7 +39,7 @@ pub struct LetterName {
 }
 
 /// What became of letters that were dropped.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Dropped {
     /// The destination's name.
     pub destination: String,
@@ -47,7 +48,7 @@ pub struct Dropped {
 }
 
 /// What became of letters that are to be sent again.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Resent {
     /// The destination's name.
     pub destination: String,

@@ -87,7 +87,7 @@ async fn planned(panel: &Arc<Panel>, person: &Person, wish: Wish, condition: Con
     let (panel, person) = (Arc::clone(panel), person.clone());
     blocking(move || {
         let config = panel.view.config();
-        let files = managed::files(&config.agent.state_dir);
+        let files = managed::files(&config.agent.state_dir).map_err(|found| not_known(&found))?;
         let plan = plan(&config, &files, &person, &wish, &panel.managed.surroundings)?;
         check(&condition, &wish, &plan, &files)?;
         let tag_after = tag_after(&wish, &plan, &files);
@@ -217,6 +217,14 @@ fn not_kept(problem: &std::io::Error) -> Problem {
     let detail = format!("nothing is changed, because it can't be kept over a restart: {problem}");
     Problem::new(StatusCode::INTERNAL_SERVER_ERROR, detail)
         .advise("see that the agent may write to agent.state_dir and that the disk works and has room")
+}
+
+/// The folder of the API's destinations can't be read.
+pub(super) fn not_known(found: &[crate::config::Problem]) -> Problem {
+    let what = found.first().map_or("", |first| first.what.as_str());
+    let detail = format!("nobody can tell which destinations there are: {what}");
+    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, detail)
+        .advise("see that the agent may read `destinations` in agent.state_dir and that the disk works")
 }
 
 fn failed() -> Problem {

@@ -4,18 +4,20 @@
 //! refused here, in its words. Nothing is written.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use crate::config::managed::{ManagedFile, secrets_folder};
+use crate::config::managed::{ManagedFile, folder, secrets_folder};
 use crate::config::{
-    About, Config, Destination, DestinationId, Given, Kept, Origin, Place, Problem, SecretPlaces, Surroundings, Trust,
-    Weight, Written, table_of, written,
+    About, Auth, AwsSource, Config, Destination, DestinationId, EntraIdentity, Given, Kept, Kind, Origin, Place,
+    Problem, SecretPlaces, Surroundings, Trust, Weight, Written, table_of, written,
 };
 use crate::control::access::{Person, Reach, Via};
 use crate::control::destinations::{Unknown, find_for};
+use crate::transport::{is_allowed, is_here};
 
 /// What somebody wishes.
 #[derive(Debug)]
@@ -81,9 +83,9 @@ pub(in crate::control) fn plan(
     wish: &Wish,
     surroundings: &Surroundings,
 ) -> Result<Plan, Refusal> {
-    let folder = secrets_folder(&config.agent.state_dir);
+    let (folder, secrets) = (folder(&config.agent.state_dir), secrets_folder(&config.agent.state_dir));
     let content = |path: &Path| std::fs::read_to_string(path).ok().map(Zeroizing::new);
-    let used = std::fs::read_dir(&folder).into_iter().flatten().flatten();
+    let used = std::fs::read_dir(secrets).into_iter().flatten().flatten();
     let used = used.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
     let mut places = SecretPlaces { folder: &folder, used, content: &content };
     let draft = Draft { config, files, person, places: &mut places };
@@ -240,6 +242,8 @@ fn check(after: &Config, changes: &BTreeMap<String, Option<String>>, person: &Pe
         if let Some(made) = made.filter(|made| !person.sees(made)) {
             problems.push(beyond_reach(made));
         }
+        problems.extend(made.into_iter().filter_map(|made| barred(made)));
+        problems.extend(made.filter(|made| person.reach != Reach::All && is_by_the_machine(made)).map(by_the_machine));
     }
     if problems.is_empty() { Ok(()) } else { Err(Refusal::Invalid(problems)) }
 }
@@ -247,6 +251,38 @@ fn check(after: &Config, changes: &BTreeMap<String, Option<String>>, person: &Pe
 fn beyond_reach(destination: &Destination) -> Problem {
     let what = format!("`tenants` is {:?}, and not all of these are yours", destination.tenants);
     problem(&destination.name, "tenants", what, "name tenants that you administer")
+}
+
+/// An address, written as such, that may not be connected to. What a name leads to is looked at by each connection.
+fn barred(destination: &Destination) -> Option<Problem> {
+    let urls = destination.kind.urls().iter().map(|url| (url.host.as_str(), url.port, "url"));
+    let host = match &destination.kind {
+        Kind::Syslog(syslog) => Some((syslog.host.as_str(), syslog.port, "host")),
+        _ => None,
+    };
+    urls.chain(host).find_map(|(host, port, key)| {
+        let ip = match host.trim_matches(['[', ']']) {
+            "localhost" => Ipv4Addr::LOCALHOST.into(),
+            host => host.parse().ok()?,
+        };
+        let why = is_allowed(ip, port, &destination.targets, is_here).err()?;
+        let what = format!("`{key}` is at {ip}, which may not be connected to: {why}");
+        Some(problem(&destination.name, key, what, "name another address, or ask the operator for agent.allow_targets"))
+    })
+}
+
+/// Whether it is let in for what the machine is, rather than for what its owner knows.
+fn is_by_the_machine(destination: &Destination) -> bool {
+    destination.auth.iter().any(|auth| match auth {
+        Auth::Entra(entra) => matches!(entra.identity, EntraIdentity::Workload { .. } | EntraIdentity::Managed(_)),
+        Auth::Aws(aws) => aws.source == AwsSource::Surroundings,
+        _ => false,
+    })
+}
+
+fn by_the_machine(destination: &std::sync::Arc<Destination>) -> Problem {
+    let what = "it would be let in with the identity of the agent's machine".to_owned();
+    problem(&destination.name, "type", what, "give the keys or the secret of an identity of your own")
 }
 
 fn taken(made: &Written) -> Refusal {

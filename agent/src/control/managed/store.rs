@@ -99,7 +99,8 @@ impl Store {
     /// stays. Blocks on the disk.
     pub(in crate::control) fn sweep(&self) {
         let (mut named, mut unclear) = (HashSet::new(), Vec::new());
-        for file in managed::files(&self.state_dir) {
+        let Ok(files) = managed::files(&self.state_dir) else { return };
+        for file in files {
             match secret_files_of(file.text()) {
                 Some(paths) => named.extend(paths),
                 None => unclear.push(format!("{}.", file.key)),
@@ -107,7 +108,7 @@ impl Store {
         }
         for entry in fs::read_dir(secrets_folder(&self.state_dir)).into_iter().flatten().flatten() {
             let (path, name) = (entry.path(), entry.file_name().to_string_lossy().into_owned());
-            let may_be_needed = named.contains(&path) || unclear.iter().any(|prefix| name.starts_with(prefix));
+            let may_be_needed = named.contains(&name) || unclear.iter().any(|prefix| name.starts_with(prefix));
             if may_be_needed {
                 continue;
             }
@@ -170,8 +171,8 @@ mod tests {
 
     use super::*;
 
-    fn text(name: &str, secret: Option<&Path>) -> String {
-        let token = secret.map(|path| format!("token = {{ file = {:?} }}\n", path.display().to_string()));
+    fn text(name: &str, secret: Option<&str>) -> String {
+        let token = secret.map(|name| format!("token = {{ file = \"../secrets/{name}\" }}\n"));
         format!("[[destination]]\nname = \"{name}\"\n{}", token.unwrap_or_default())
     }
 
@@ -181,7 +182,7 @@ mod tests {
         let store = Store::new(directory.path());
         let secret = secrets_folder(directory.path()).join("a.token.1");
         let given = Given::from([(secret.clone(), Zeroizing::new("hush".to_owned()))]);
-        let changes = BTreeMap::from([("a".to_owned(), Some(text("a", Some(&secret))))]);
+        let changes = BTreeMap::from([("a".to_owned(), Some(text("a", Some("a.token.1"))))]);
         store.commit(&changes, &given).unwrap();
         store.sweep();
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;

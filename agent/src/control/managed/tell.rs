@@ -3,13 +3,14 @@
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::Refusal;
 use crate::config::{Origin, Problem as Found};
 use crate::control::http::Problem;
 
 /// What came of a change, or would come of it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Changed {
     /// Names of destinations that are new.
     pub created: Vec<String>,
@@ -25,7 +26,7 @@ pub struct Changed {
 }
 
 /// One thing that is wrong with what was sent, or worth knowing about it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Error {
     /// Which destination, where that is known.
     pub destination: Option<String>,
@@ -47,7 +48,7 @@ impl Error {
 }
 
 /// How a destination is configured, for those who may change it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Editable {
     /// Where it is configured.
     pub origin: OriginTold,
@@ -63,7 +64,7 @@ pub struct Editable {
 }
 
 /// Where a destination is configured.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum OriginTold {
     /// In a file of the operator, which is changed there alone.

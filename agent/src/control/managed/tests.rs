@@ -48,10 +48,10 @@ impl World {
     }
 
     fn wish_as(&mut self, person: &Person, wish: &Wish) -> Result<Plan, Refusal> {
-        let plan = plan(&self.config, &managed::files(&self.state_dir()), person, wish, &here())?;
+        let plan = plan(&self.config, &files(self), person, wish, &here())?;
         let store = Store::new(&self.state_dir());
         store.commit(&plan.changes, &plan.given).unwrap();
-        (self.config, _) = self.config.with_managed(&managed::files(&self.state_dir()), &here());
+        (self.config, _) = self.config.with_managed(&files(self), &here());
         store.sweep();
         Ok(plan)
     }
@@ -73,6 +73,10 @@ impl World {
     fn secret_files(&self) -> usize {
         fs::read_dir(secrets_folder(&self.state_dir())).map_or(0, Iterator::count)
     }
+}
+
+fn files(world: &World) -> Vec<ManagedFile> {
+    managed::files(&world.state_dir()).unwrap()
 }
 
 fn load(path: &std::path::Path) -> Config {
@@ -278,7 +282,7 @@ fn what_is_refused_has_the_words_of_the_file_parser_and_marks_the_key() {
     assert!(said.contains("`lingre` is not a key that is known here at destination \"a\" batch.lingre"), "{said}");
     assert!(said.contains("`max_events` is 0, which is not allowed at destination \"a\" batch.max_events"), "{said}");
     assert!(said.contains("did you mean `linger`?"), "{said}");
-    assert!(managed::files(&world.state_dir()).is_empty());
+    assert!(files(&world).is_empty());
 }
 
 #[test]
@@ -296,6 +300,9 @@ fn a_damaged_file_keeps_nobody_from_starting_and_is_put_right_by_a_change() {
     let mut kept = world.config.clone();
     kept.keep_running(&running);
     assert_eq!(kept.destinations.len(), 4, "a reload goes on with what runs");
+    let mut kept = Config { are_managed_known: false, ..world.config.clone() };
+    kept.keep_running(&running);
+    assert_eq!(kept.destinations.len(), 4, "also where the folder can't be read");
     world.wish(&Wish::Change("a".to_owned(), https("a"))).unwrap();
     world.wish(&Wish::Delete("b".to_owned())).unwrap();
     world.restart();
@@ -328,6 +335,46 @@ fn the_same_set_again_changes_nothing() {
     assert!(world.wish(&set).unwrap().changes.is_empty());
     let changes = Config::differences(&Config { destinations: before, ..world.config.clone() }, &world.config);
     assert!(changes.is_empty());
+}
+
+#[test]
+fn nobody_sends_where_they_may_not() {
+    let mut world = World::new();
+    let at = |name: &str, url: &str| {
+        let mut value = https(name);
+        value["url"] = json!(url);
+        value["tenants"] = json!(["acme"]);
+        Wish::Create(value)
+    };
+    let acme = person(Reach::Tenants(["acme".to_owned()].into()));
+    for url in [
+        "http://127.0.0.1:8088",
+        "https://localhost:8088",
+        "https://10.1.2.3",
+        "https://169.254.1.1",
+        "https://[fe80::1]",
+        "https://[::ffff:192.168.0.1]",
+        "http://169.254.169.254",
+        "http://127.0.0.1:8911",
+        "https://[fd00:ec2::254]",
+    ] {
+        let said = problems(world.wish_as(&acme, &at("a", url)));
+        assert!(said.contains("destination \"a\" url") && said.contains("not in the internet"), "{url}: {said}");
+    }
+    for url in ["http://169.254.169.254", "https://[fd00:ec2::254]", "http://127.0.0.1:8911", "http://localhost:8911"] {
+        let said = problems(world.wish(&at("a", url)));
+        assert!(said.contains("may not be connected to"), "{url}: {said}");
+    }
+    world.wish(&at("near", "http://127.0.0.1:8088")).unwrap();
+    world.wish(&at("private", "https://10.1.2.3")).unwrap();
+    world.wish_as(&acme, &at("public", "https://8.8.8.8")).unwrap();
+    let public = world.config.destinations.iter().find(|known| known.name == "public").unwrap();
+    assert!(public.targets.public_only, "also when its name will lead elsewhere");
+    let machines = json!({"name": "m", "type": "sentinel", "url": "https://x.ingest.monitor.azure.com", "tenants": ["acme"],
+        "rule": "dcr-0123456789abcdef0123456789abcdef", "managed_identity": "system"});
+    let said = problems(world.wish_as(&acme, &Wish::Create(machines.clone())));
+    assert!(said.contains("identity of the agent's machine"), "{said}");
+    world.wish(&Wish::Create(machines)).unwrap();
 }
 
 #[test]

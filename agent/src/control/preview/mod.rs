@@ -17,6 +17,7 @@ use scaidrive_codecs::{Event, Field, Index, LeftOut, Scratch, Severity};
 use scaidrive_wal::inspect::OwnedRecord;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
 use super::access::Reach;
 use super::watched_logs;
@@ -38,7 +39,7 @@ pub(super) fn of(view: &View, selection: &Selection, reach: &Reach, now_ms: i64)
 }
 
 /// What would have been sent.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Preview {
     /// All of it in one sentence.
     pub summary: String,
@@ -75,7 +76,7 @@ pub struct Preview {
 }
 
 /// Events of one category or severity.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Share {
     /// Which; `null` for all that are not named.
     pub name: Option<String>,
@@ -86,7 +87,7 @@ pub struct Share {
 }
 
 /// How many events one list of the filter leaves out.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LeftOutBy {
     /// The list, `excluded_users` for example.
     pub list: String,
@@ -95,13 +96,14 @@ pub struct LeftOutBy {
 }
 
 /// One event.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Example {
     /// When it was received, ms since 1970.
     pub received_ms: i64,
     /// The list of the filter that leaves it out, if one does.
     pub left_out_by: Option<String>,
     /// The event, redacted.
+    #[schema(value_type = Value)]
     pub event: Box<RawValue>,
 }
 

@@ -64,6 +64,9 @@ fn of_look_up(kind: FailureKind, said: Option<&str>, way: &Way) -> &'static Caus
 }
 
 fn of_tcp(kind: FailureKind, refusal: Option<io::ErrorKind>, way: &Way) -> &'static Cause {
+    if kind == FailureKind::Refused {
+        return &cause::ADDRESS_NOT_ALLOWED;
+    }
     if way.has_proxy {
         return &cause::PROXY_UNREACHABLE;
     }
