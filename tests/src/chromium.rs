@@ -97,6 +97,7 @@ impl Chromium {
         let id = asked["sessionId"].as_str().expect("a session has an id");
         let browser = Chromium { driver, session: format!("/session/{id}"), _profile: profile };
         browser.ask("POST", "/timeouts", &json!({"implicit": FIND_WITHIN_MS, "pageLoad": 30_000, "script": 30_000}));
+        browser.devtools("Emulation.setLocaleOverride", &json!({"locale": "en-GB"}));
         browser.look(Scheme::Light, WIDTH);
         Ok(browser)
     }
@@ -175,20 +176,25 @@ impl Chromium {
         self.ask("POST", "/execute/async", &json!({"script": script, "args": []}))
     }
 
-    /// What the console has been told since it was asked last, its level before each.
+    /// What the console has been told since it was asked last, its level before each; without the browser's advice to
+    /// those who make pages.
     #[track_caller]
     pub fn console(&self) -> Vec<String> {
         let entries = self.ask("POST", "/se/log", &json!({"type": "browser"}));
         let entries = entries.as_array().cloned().unwrap_or_default();
         let line = |entry: &Value| format!("{}: {}", entry["level"], entry["message"]);
-        entries.iter().map(line).collect()
+        entries.iter().filter(|entry| entry["level"] != "DEBUG").map(line).collect()
     }
 
     /// The reader's system asks for this scheme, and the window has this width.
     #[track_caller]
     pub fn look(&self, scheme: Scheme, width: u32) {
         let value = if scheme == Scheme::Light { "light" } else { "dark" };
-        let features = json!([{"name": "prefers-color-scheme", "value": value}]);
+        // Nothing moves, so that what is looked at has the colours that it keeps.
+        let features = json!([
+            {"name": "prefers-color-scheme", "value": value},
+            {"name": "prefers-reduced-motion", "value": "reduce"},
+        ]);
         self.devtools("Emulation.setEmulatedMedia", &json!({ "features": features }));
         let metrics = json!({"width": width, "height": HEIGHT, "deviceScaleFactor": 1, "mobile": false});
         self.devtools("Emulation.setDeviceMetricsOverride", &metrics);

@@ -5,6 +5,7 @@ mod life;
 mod login;
 mod look;
 mod plain;
+mod preview;
 mod trouble;
 
 use std::ops::Deref;

@@ -44,7 +44,7 @@ fn a_receiver_that_goes_and_comes_back_is_seen_so_by_whoever_just_looks() {
     visit.run("window.neverLoadedAgain = true");
     visit.wait_words(&["active", "none needs attention", "events/s"]);
     hec.go_down();
-    visit.wait_words(&["1 needs attention", "retrying"]);
+    visit.wait_words(&["1 needs attention", "Connection refused"]);
     hec.come_up();
     visit.wait_words(&["active", "none needs attention"]);
     assert_eq!(visit.run("return window.neverLoadedAgain"), true, "the page was loaded again");
@@ -77,7 +77,7 @@ fn what_the_log_could_not_hold_longer_is_told_where_the_destination_is() {
     );
     let told = visit.run(&count);
     assert!(told.as_str().is_some_and(|told| !told.is_empty() && told != "0"), "{told}");
-    visit.wait_words(&["balances"]);
+    visit.wait_words(&["balances", "Events passed over", "Episodes, the newest first"]);
     hec.come_up();
     agent.wait_state("hec", "active", PATIENCE);
     visit.wait_words(&["active"]);

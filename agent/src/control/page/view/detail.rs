@@ -100,7 +100,7 @@ fn actions(frame: &Frame, whole: &Whole) -> Markup {
             a.button href=(frame.link(&path("replay"))) { "Send again …" }
             @if whole.is_managed {
                 a.button href=(frame.link(&path("edit"))) { "Change …" }
-                a.button href=(frame.link(&path("delete"))) { "Delete …" }
+                a.button.danger href=(frame.link(&path("delete"))) { "Delete …" }
             }
         }
     }

@@ -139,14 +139,13 @@ impl Frame {
                 span { (self.node) }
                 span { "scaidrive-siem " (env!("CARGO_PKG_VERSION")) }
                 span { (self.person.who) @if !self.may_change() { " (may look, not change)" } }
-                @if self.csrf.is_some() { (self.button("/logout", "Log out")) }
+                @if self.may_leave { (self.button("/logout", "Log out")) }
             }
             nav aria-label="Pages" { ul {
                 @for known in Place::ALL.into_iter().filter(|known| *known != Place::Health || self.sees_the_agent()) {
                     li { a href=(self.link(known.path())) aria-current=[(known == place).then_some("page")] { (known.title()) } }
                 }
             } }
-            @if self.may_leave { (self.button("/logout", "Log out")) }
         }
     }
 }

@@ -117,8 +117,10 @@ pub(in crate::control::page) fn page(frame: &Frame, mut lines: Vec<Line>, wish: 
             }
             "."
         }
-        @if frame.may_change() { (new(frame)) }
-        @if all > 1 { (finder(frame, wish)) }
+        div.bar {
+            @if all > 1 { (finder(frame, wish)) }
+            @if frame.may_change() { (new(frame)) }
+        }
         @if shown == 0 { p { "No destination has “" (wish.find) "” in its name, type or tenants." } }
         @else {
             table.cards #destinations data-live role="table" {
@@ -145,7 +147,7 @@ fn nothing_yet(frame: &Frame) -> Markup {
 }
 
 fn new(frame: &Frame) -> Markup {
-    html! { p { a.button href=(frame.link("/new")) { "New destination …" } } }
+    html! { p { a.button.first href=(frame.link("/new")) { "New destination …" } } }
 }
 
 fn finder(frame: &Frame, wish: &Wish) -> Markup {
@@ -199,13 +201,17 @@ fn row(frame: &Frame, line: &Line, window_ms: u64) -> Markup {
             }
             td.number role="cell" data-label="Lag" { (span(status.lag_ms)) }
             td.number role="cell" data-label="Waiting" {
-                (many(events, "event", "events")) @if let Some(bytes) = bytes { ", about " (size(bytes)) }
+                (many(events, "event", "events")) @if let Some(bytes) = bytes { " " small { "about " (size(bytes)) } }
             }
             td.number role="cell" data-label="Rate" { (rate(status.events_per_second)) }
             td role="cell" data-label="Last success" { (time_or(status.last_success_ms, "none yet")) }
             td role="cell" data-label="Last error" {
                 @match &status.last_failure {
-                    Some(failure) => { (time(failure.at_ms)) " " small { (failure.what) } },
+                    Some(failure) => {
+                        (time(failure.at_ms))
+                        // What stands beside the state already need not be read twice.
+                        @if failure.what != status.cause { " " small { (failure.what) } }
+                    },
                     None => { "none" },
                 }
             }

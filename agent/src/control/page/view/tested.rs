@@ -36,10 +36,12 @@ pub(in crate::control::page) fn told(report: &Report) -> Markup {
                 @if let Some(said) = &failure.said { p { "Said: " q { (said) } } }
             }
         }
-        table {
+        table.cards.stages role="table" {
             caption { "The way of the test event" }
-            thead { tr { th scope="col" { "Stage" } th scope="col" { "Result" } th.number scope="col" { "Took" } th scope="col" { "Note" } } }
-            tbody { @for stage in &report.stages { (row(stage)) } }
+            thead role="rowgroup" { tr role="row" {
+                @for head in ["Stage", "Result", "Took", "Note"] { th scope="col" role="columnheader" { (head) } }
+            } }
+            tbody role="rowgroup" { @for stage in &report.stages { (row(stage)) } }
         }
         @for warning in &report.warnings { p.warning { (warning.what) ". " (warning.remedy) "." } }
         @if let Some(event) = &report.event {
@@ -58,11 +60,11 @@ fn row(stage: &StageReport) -> Markup {
         StageState::Skipped => ("calm", "left out"),
     };
     html! {
-        tr {
-            th scope="row" { (stage.stage.name()) }
-            td { span class={ "badge " (class) } { (word) } }
-            td.number { @if let Some(took) = stage.took_ms { (span(took)) } }
-            td { (stage.note.as_deref().unwrap_or_default()) }
+        tr role="row" {
+            th scope="row" role="rowheader" { (stage.stage.name()) }
+            td role="cell" data-label="Result" { span class={ "badge " (class) } { (word) } }
+            td role="cell" data-label="Took" { @if let Some(took) = stage.took_ms { (span(took)) } }
+            td role="cell" data-label="Note" { (stage.note.as_deref().unwrap_or_default()) }
         }
     }
 }
