@@ -277,7 +277,9 @@ impl Redaction {
             let quotes = usize::from(*field != Field::Payload);
             let range = (span.start as usize).saturating_sub(quotes)..span.end as usize + quotes;
             if self.replace(event.raw, range, *way, edits) {
-                index.hide(*field, *way == Way::Drop);
+                // What became `null` is gone for all who read the index, or they would find the text beneath.
+                let is_gone = *way == Way::Drop || (*way == Way::Hash && self.key.is_none());
+                index.hide(*field, is_gone);
             }
         }
         if !self.branches.is_empty() {

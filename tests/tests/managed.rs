@@ -11,7 +11,6 @@ use scaidrive_tests::hec::{Fault, Hec, TOKEN, reply};
 use scaidrive_tests::http::{HttpReply, request_on_socket};
 use scaidrive_tests::receiver::Request;
 use scaidrive_tests::scenario::{PATIENCE, write};
-use scaidrive_tests::syslog::{Framing, Sink};
 use scaidrive_tests::wait::wait_until;
 use serde_json::{Value, json};
 
@@ -31,21 +30,22 @@ fn done(reply: &HttpReply, status: u16) -> Value {
 
 const ANY: &[(&str, &str)] = &[("If-Match", "*")];
 
-fn syslog(name: &str, sink: &Sink) -> Value {
-    let address = sink.address();
-    json!({"name": name, "type": "syslog", "transport": "tcp", "host": address.ip().to_string(), "port": address.port()})
-}
-
 fn hec(name: &str, hec: &Hec, token: &str) -> Value {
     json!({"name": name, "type": "splunk_hec", "url": hec.url(), "token": {"value": token}})
 }
 
 #[test]
 fn one_of_fifty_is_changed_and_the_others_keep_their_connections_and_their_counters() {
-    let sink = Sink::start(Framing::OctetCounting, None, false);
+    let receiver = Hec::counting();
     let mut agent = Agent::new();
     agent.start();
-    let all: Vec<Value> = (0..50).map(|number| syslog(&format!("s{number}"), &sink)).collect();
+    let one = |number| {
+        let mut settings = hec(&format!("s{number}"), &receiver, TOKEN);
+        // One connection each, however quick the machine.
+        settings["in_flight"] = json!(1);
+        settings
+    };
+    let all: Vec<Value> = (0..50).map(one).collect();
     let set = json!({"destinations": all});
     let dry = done(&ask(&agent, "PUT", "/v1/destinations?dry_run=true", &[], &set), 200);
     assert_eq!(dry["created"].as_array().map(Vec::len), Some(50));
@@ -62,7 +62,7 @@ fn one_of_fifty_is_changed_and_the_others_keep_their_connections_and_their_count
         delivered.filter(|sample| !is_changed(&sample.labels) && sample.value >= least).count() == 49
     };
     wait_until("all have their events", PATIENCE, || all_but_the_changed_have(100.0) && delivered("s7") >= 100.0);
-    let (connections, before) = (sink.connection_count(), (delivered("s7"), delivered("s8")));
+    let (connections, before) = (receiver.connection_count(), (delivered("s7"), delivered("s8")));
 
     let shown = ask(&agent, "GET", "/v1/destinations/s7", &[], &Value::Null);
     let tag = shown.header("etag").unwrap().to_owned();
@@ -85,9 +85,8 @@ fn one_of_fifty_is_changed_and_the_others_keep_their_connections_and_their_count
     wait_until("all have the new ones too", PATIENCE, || all_but_the_changed_have(200.0));
     assert!(delivered("s8") >= before.1 + 100.0, "counters go on");
     wait_until("the changed one goes on", PATIENCE, || delivered("s7") >= 100.0);
-    let opened = sink.connection_count() - connections;
+    let opened = receiver.connection_count() - connections;
     assert!(opened <= 1, "{opened} connections were opened because one destination was changed");
-    assert!(agent.said().matches("\"s7\" changed: batch.linger from 1s to 10ms").count() == 1, "{}", agent.said());
     agent.assert_books_balance();
 }
 

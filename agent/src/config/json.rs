@@ -277,9 +277,11 @@ impl Conversion<'_, '_> {
         })
     }
 
-    /// Refuses what somebody else has to write. What was there before may stay.
+    /// Refuses what somebody else has to write. What was there before may stay, but a proxy: through it a name leads
+    /// where nobody looks.
     fn check_trust(&mut self, name: &str, shape: Option<Shape>, at: &str, made: &Toml, before: Option<&Toml>) {
-        if before == Some(made) || self.trust == Trust::Machine {
+        let is_kept_proxy = self.trust == Trust::Tenants && at == "proxy";
+        if self.trust == Trust::Machine || (before == Some(made) && !is_kept_proxy) {
             return;
         }
         let is_certificate = ["ca_file", "cert_file", "key_file"].contains(&name);

@@ -144,7 +144,9 @@ fn permitted(endpoint: &Endpoint, mut addresses: Vec<SocketAddr>) -> Result<Vec<
     });
     match barred {
         Some((address, why)) if addresses.is_empty() => {
-            let what = format!("{endpoint} ({address}) may not be connected to: {why}");
+            // Where a name leads inside a network is nothing for those who may not go there.
+            let at = if endpoint.targets.public_only { String::new() } else { format!(" ({address})") };
+            let what = format!("{endpoint}{at} may not be connected to: {why}");
             Err(TransportError::new(Stage::Connect, FailureKind::Refused, what))
         }
         _ => Ok(addresses),

@@ -59,6 +59,7 @@ const ATTRIBUTES: &[Key] = &[
     key("srcText", 0, Value::FieldOf(|seen| seen.address_if(&[Address::Other]))),
     key("outcome", 0, Value::Chosen(outcome)),
     key("reason", 0, Value::Written(reason)),
+    key("action", 0, Value::FieldOf(action_changed_in_header)),
     key("siemNode", 0, Value::Other(|seen| seen.stamp().map(|stamp| stamp.node))),
     key("siemStream", 0, Value::Other(|seen| seen.stamp().map(|stamp| stamp.stream))),
     key("siemN", 0, Value::Number(|seen| Some(seen.stamp()?.n))),
@@ -66,6 +67,13 @@ const ATTRIBUTES: &[Key] = &[
     key("unmapped", 0, Value::Unmapped),
     key("truncated", 0, Value::Cut),
 ];
+
+/// The action, where the header may not have it as it is: there it is cut, and a `|` exchanged. An escape may stand for one.
+fn action_changed_in_header(seen: &Seen<'_>) -> Option<Field> {
+    let is_changed =
+        |written: &[u8]| written.len() > EVENT_ID_MAX || written.iter().any(|byte| matches!(byte, b'|' | b'\\'));
+    seen.text(Field::Action).filter(|written| is_changed(written)).map(|_| Field::Action)
+}
 
 /// Bytes of an event id.
 const EVENT_ID_MAX: usize = 255;

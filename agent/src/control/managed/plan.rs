@@ -19,8 +19,7 @@ use crate::control::access::{Person, Reach, Via};
 use crate::control::destinations::{Unknown, find_for};
 use crate::transport::{is_allowed, is_here};
 
-/// What somebody wishes.
-#[derive(Debug)]
+/// What somebody wishes. Has no `Debug`: it holds secrets.
 pub(in crate::control) enum Wish {
     /// Another destination.
     Create(Value),
@@ -92,7 +91,7 @@ pub(in crate::control) fn plan(
     let (changes, given, subject) = draft.of(wish)?;
     let existed = files.iter().map(|file| file.key.clone()).filter(|key| changes.contains_key(key)).collect();
     let (after, problems) = after(config, files, &changes, &given, surroundings);
-    check(&after, &changes, person)?;
+    check(config, &after, &changes, person)?;
     let of_changed = |problem: &Problem| {
         let stem = problem.place.file.file_stem().map(|stem| stem.to_string_lossy().into_owned());
         stem.is_some_and(|stem| changes.contains_key(&stem))
@@ -233,7 +232,17 @@ fn after(
 }
 
 /// Whether all that was written can be used, and is the person's business.
-fn check(after: &Config, changes: &BTreeMap<String, Option<String>>, person: &Person) -> Result<(), Refusal> {
+fn check(
+    before: &Config,
+    after: &Config,
+    changes: &BTreeMap<String, Option<String>>,
+    person: &Person,
+) -> Result<(), Refusal> {
+    let changing: BTreeSet<DestinationId> = changes.keys().map(|key| DestinationId::from_text(key)).collect();
+    // One that runs by a file which can't be used any more has its name all the same.
+    let is_held = |made: &Destination| {
+        before.destinations.iter().any(|other| other.name == made.name && !changing.contains(&other.id))
+    };
     let unusable = after.misconfigured.iter().filter(|known| matches!(changes.get(&known.key), Some(Some(_))));
     let mut problems: Vec<Problem> = unusable.flat_map(|known| known.problems.clone()).collect();
     for (key, text) in changes {
@@ -243,6 +252,9 @@ fn check(after: &Config, changes: &BTreeMap<String, Option<String>>, person: &Pe
             problems.push(beyond_reach(made));
         }
         problems.extend(made.into_iter().filter_map(|made| barred(made)));
+        problems.extend(made.filter(|made| is_held(made)).map(|made| held(made)));
+        let tells = made.filter(|made| trust(person) != Trust::Machine && tells_the_machines_token(made));
+        problems.extend(tells.map(by_the_machine));
         problems.extend(made.filter(|made| person.reach != Reach::All && is_by_the_machine(made)).map(by_the_machine));
     }
     if problems.is_empty() { Ok(()) } else { Err(Refusal::Invalid(problems)) }
@@ -278,6 +290,19 @@ fn is_by_the_machine(destination: &Destination) -> bool {
         Auth::Aws(aws) => aws.source == AwsSource::Surroundings,
         _ => false,
     })
+}
+
+/// Whether a token of the machine would be told to an address that somebody wrote.
+fn tells_the_machines_token(destination: &Destination) -> bool {
+    destination.auth.iter().any(|auth| {
+        matches!(auth, Auth::Entra(entra)
+            if entra.authority.is_some() && matches!(entra.identity, EntraIdentity::Workload { .. }))
+    })
+}
+
+fn held(made: &Destination) -> Problem {
+    let what = format!("there is another destination named {:?}", made.name);
+    problem(&made.name, "name", what, "give one of them another name")
 }
 
 fn by_the_machine(destination: &std::sync::Arc<Destination>) -> Problem {
