@@ -4,8 +4,7 @@
 (() => {
   const EVERY_MS = 2000;
   const GIVE_UP_MS = 10000;
-  const REFUSED = "Not done: the session is over, or this form is too old. Copy what you need, and reload the page.";
-  const UNWATCHED = "Not shown: a value is not known, too many watch, or the session is over. Correct it or reload.";
+  const REFUSED = "Not done: the session is over. Copy what you need, and reload.";
   const connection = document.getElementById("connection");
   const places = [...document.querySelectorAll("[data-live]")];
   const dates = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
@@ -47,8 +46,6 @@
     if (back) place.querySelector(back)?.focus({ preventScroll: true });
   };
 
-  const layout = (root) => [...root.querySelectorAll("[data-live]")].map((place) => place.id).join();
-
   const refresh = async () => {
     const reply = await fetch(location.href, {
       headers: { "X-Fragment": "1" },
@@ -60,8 +57,8 @@
     if (reply.type === "opaqueredirect" || (reply.status >= 400 && reply.status < 500)) return location.reload();
     if (!reply.ok) throw new Error(reply.statusText);
     const fresh = new DOMParser().parseFromString(await reply.text(), "text/html");
-    // Something came or went that has a place of its own: only the whole page shows that.
-    if (layout(fresh) !== layout(document)) return location.reload();
+    // A place came or went: show all anew.
+    if (fresh.querySelectorAll("[data-live]").length !== places.length) return location.reload();
     for (const place of places) replace(place, fresh.getElementById(place.id));
     lastAt = new Date();
     if (connection.textContent) connection.textContent = "";
@@ -117,9 +114,10 @@
     const source = new EventSource(tail.dataset.from);
     source.onopen = () => { tailState.textContent = "Watching: events appear as they are durable."; };
     source.onerror = () => {
-      // What was refused is not tried again by the browser.
-      const isRefused = source.readyState === EventSource.CLOSED;
-      tailState.textContent = isRefused ? UNWATCHED : "Connection lost; it is tried again.";
+      // What was refused is not tried again.
+      tailState.textContent = source.readyState === EventSource.CLOSED
+        ? "Not shown: a value is wrong, too many watch, or the session is over. Correct it or reload."
+        : "Connection lost; it is tried again.";
     };
     source.addEventListener("event", ({ data }) => {
       const { received, event } = JSON.parse(data);
