@@ -242,7 +242,8 @@ fn a_session_changes_nothing_without_its_csrf_token_and_ends_for_good() {
     let refused = sent(&bob, "POST", pause, &[("X-CSRF-Token", &csrf_of(&agent, &bob))], "");
     assert_eq!(refused.status, 403, "a viewer's session changes nothing at all");
 
-    assert_eq!(sent(&cookie, "GET", "/nothing", &[("Accept", "text/html")], "").status, 404);
+    let nothing = sent(&cookie, "GET", "/nothing", &[("Accept", "text/html")], "");
+    assert_eq!((nothing.status, nothing.header("content-type")), (404, Some("text/html; charset=utf-8")));
     let out = sent(&cookie, "POST", "/logout", &[FORM], &format!("_csrf={csrf}"));
     assert_eq!((out.status, out.header("location")), (303, Some("/login")));
     assert!(out.header("set-cookie").is_some_and(|cookie| cookie.contains("Max-Age=0")));

@@ -25,6 +25,7 @@ use super::source::{self, Names};
 use super::{Access, jwt};
 use crate::config::TrustedProxy;
 use crate::control::http::{Panel, Problem};
+use crate::control::page;
 use crate::ingest::http::guard::is_same;
 use crate::runtime::clock;
 
@@ -52,9 +53,15 @@ pub(in crate::control) async fn guard(State(panel): State<Arc<Panel>>, request: 
 
 /// Before the API and the page: somebody, or nothing.
 pub(in crate::control) async fn let_in(State(panel): State<Arc<Panel>>, request: Request, next: Next) -> Response {
-    match admit(&panel, request).await {
+    let is_page = wants_a_page(&request);
+    let mut response = match admit(&panel, request).await {
         Ok((request, _)) => next.run(request).await,
         Err(turned) => turned.into_response(),
+    };
+    // What the page has not put into its own words yet.
+    match response.extensions_mut().remove::<Problem>().filter(|_| is_page) {
+        Some(problem) => page::turned_away(panel.access.base_path(), &problem, response),
+        None => response,
     }
 }
 

@@ -52,7 +52,7 @@ pub(super) async fn list(State(panel): Shared, person: Person) -> Response {
     operation_id = "showDestination",
     tag = "destinations",
     params(("destination" = String, Path, description = "Its name")),
-    responses((status = 200, description = "How it is and what it is set to", body = DestinationWhole))
+    responses((status = 200, description = "How it is and what it is set to", body = DestinationWhole, headers(("ETag" = String, description = "The tag of it, to change it"))))
 )]
 pub(super) async fn show(State(panel): Shared, person: Person, Path(name): Path<String>) -> Result<Response, Problem> {
     let destination = find_for(&person, &panel.view.config(), &name)?;

@@ -16,9 +16,9 @@ use tokio::sync::oneshot;
 use utoipa::ToSchema;
 
 use super::destinations::{list, show};
-use super::{Panel, Path, Problem, Shared, body, off_the_thread, only_get, only_post};
-use crate::config::managed::{self as files, ManagedFile};
-use crate::config::{Config, Destination, Weight, editable, table_of};
+use super::{Panel, Path, Problem, Shared, body, off_the_thread, only_get, only_post, query};
+use crate::config::managed::{self as files, ManagedFile, Misconfigured};
+use crate::config::{Config, Destination, Weight, editable, keys_of, table_of};
 use crate::control::access::{Admin, Person, Reach};
 use crate::control::destinations::{Tested, find_for, settings, tested_event};
 use crate::control::managed::tell::{Changed, Editable, Error, OriginTold};
@@ -119,7 +119,7 @@ async fn change(
     Admin(person): Admin,
     request: Request,
 ) -> Result<Response, Problem> {
-    let (condition, is_dry) = (condition(request.headers())?, is_dry(&request));
+    let (condition, is_dry) = (condition(request.headers())?, is_dry(&request)?);
     let value = json_of(&body(request, ONE_MAX).await?)?;
     carry_out(panel, person, Wish::Change(name, value), condition, is_dry)
         .await
@@ -171,7 +171,7 @@ struct WholeSet {
     responses((status = 200, description = "These are there, and no others that were made here", body = Changed, headers(("ETag" = String, description = "The tag of what there is now"))))
 )]
 async fn set(State(panel): Shared, Admin(person): Admin, request: Request) -> Result<Response, Problem> {
-    let is_dry = is_dry(&request);
+    let is_dry = is_dry(&request)?;
     // Who gives every node the same set has not read it from each.
     let condition =
         if request.headers().contains_key(IF_MATCH) { condition(request.headers())? } else { Condition::None };
@@ -268,6 +268,36 @@ pub(in crate::control) fn editable_of(
     let editable =
         Editable { origin: OriginTold::Managed, settings_json, secrets: secrets.unwrap_or_default(), problems };
     Ok((editable, tag_of_one(file.text())))
+}
+
+/// A destination of the API that can't be used as it lies on the disk.
+pub(in crate::control) struct Unusable {
+    /// What its file is named after.
+    pub(in crate::control) key: String,
+    /// What it is called, where its file can be read so far that it can be changed here.
+    pub(in crate::control) name: Option<String>,
+    /// Why it can't be used.
+    pub(in crate::control) problems: Vec<Error>,
+}
+
+/// Those that can't be used. They have no tenants, so they are for those who see all of them. Blocks on the disk.
+pub(in crate::control) fn unusable_of(config: &Config, person: &Person) -> Result<Vec<Unusable>, Problem> {
+    if person.reach != Reach::All || config.misconfigured.is_empty() {
+        return Ok(Vec::new());
+    }
+    let files = known_files(config)?;
+    let of = |known: &Misconfigured| {
+        let file = files.iter().find(|file| file.key == known.key && has_kind(file));
+        let problems = known.problems.iter().map(Error::of).collect();
+        Unusable { key: known.key.clone(), name: file.and_then(name_of), problems }
+    };
+    Ok(config.misconfigured.iter().map(of).collect())
+}
+
+fn has_kind(file: &ManagedFile) -> bool {
+    let table = table_of(file.text());
+    let kind = table.as_ref().and_then(|table| table.get("type")?.as_str());
+    kind.is_some_and(|kind| keys_of(kind).is_some())
 }
 
 fn known_files(config: &Config) -> Result<Vec<ManagedFile>, Problem> {
@@ -465,8 +495,21 @@ fn condition(headers: &HeaderMap) -> Result<Condition, Problem> {
     Ok(Condition::Tags(tags))
 }
 
-fn is_dry(request: &Request) -> bool {
-    request.uri().query().unwrap_or_default().split('&').any(|pair| pair == "dry_run=true")
+/// Whether nothing is to be changed. Who has misspelt that wishes least of all that it be carried out.
+fn is_dry(request: &Request) -> Result<bool, Problem> {
+    let mut is_dry = false;
+    for (name, value) in query(request.uri().query().unwrap_or_default()) {
+        match (name.as_str(), value.as_str()) {
+            ("dry_run", "true") => is_dry = true,
+            ("dry_run", "false") => {}
+            ("dry_run", value) => {
+                let detail = format!("dry_run is \"{value}\", which says neither yes nor no");
+                return Err(Problem::new(StatusCode::BAD_REQUEST, detail).advise("write `true` or `false`"));
+            }
+            _ => {}
+        }
+    }
+    Ok(is_dry)
 }
 
 fn json_of(bytes: &Bytes) -> Result<Value, Problem> {
@@ -513,6 +556,20 @@ mod tests {
         assert_eq!(with(&["*"]), Ok(Condition::Tags(vec!["*".to_owned()])));
         let three = ["\"a\"", "\"b\"", "\"c\""].map(str::to_owned).to_vec();
         assert_eq!(with(&["\"a\", \"b\"", "\"c\""]), Ok(Condition::Tags(three)));
+    }
+
+    #[test]
+    fn a_dry_run_that_is_misspelt_is_refused_and_not_carried_out() {
+        let asks = |query: &str| {
+            let mut request = Request::default();
+            *request.uri_mut() = format!("/v1/destinations?{query}").parse().unwrap();
+            is_dry(&request).map_err(|problem| problem.status)
+        };
+        assert_eq!((asks(""), asks("dry_run=false"), asks("x=1")), (Ok(false), Ok(false), Ok(false)));
+        assert_eq!((asks("dry_run=true"), asks("x&dry_run=tru%65")), (Ok(true), Ok(true)));
+        for misspelt in ["dry_run", "dry_run=1", "dry_run=True", "dry_run=true&dry_run=yes"] {
+            assert_eq!(asks(misspelt), Err(StatusCode::BAD_REQUEST), "{misspelt}");
+        }
     }
 
     #[test]

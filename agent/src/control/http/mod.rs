@@ -34,7 +34,7 @@
 //! | `/v1/tokens` | the tokens; `POST` makes one and tells its secret this once | both |
 //! | `DELETE /v1/tokens/{name}` | revokes one | both |
 //! | `/v1/session` | who asks, and the CSRF token of their session | both |
-//! | `/`, `/destinations/…`, `/deadletters/…`, `/health`, `/assets/…` | the page, see `control/page/` | both |
+//! | `/`, `/destinations/…`, `/new/…`, `/deadletters/…`, `/events`, `/changes`, `/health`, `/assets/…` | the page, see `control/page/` | both |
 //! | `/login`, `POST /login`, `POST /logout` | a token for a session's cookie, and its end | address |
 //!
 //! | file | what it holds |

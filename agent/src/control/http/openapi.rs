@@ -102,10 +102,10 @@ impl Modify for Everywhere {
         components.responses.insert(PROBLEM.to_owned(), problem.build().into());
         components.schemas.values_mut().for_each(close_choices);
         for (path, item) in &mut document.paths.paths {
-            let is_for_operators = path.starts_with("/v1/");
+            let who = who_may(path);
             let operations = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete, &mut item.patch];
             for operation in operations.into_iter().flatten() {
-                complete(operation, is_for_operators);
+                complete(operation, &who);
             }
         }
     }
@@ -121,10 +121,21 @@ fn close_choices(schema: &mut RefOr<Schema>) {
     }
 }
 
-fn complete(operation: &mut Operation, is_for_operators: bool) {
+/// What must be shown to ask for a path, one way of these; nothing where there is none.
+fn who_may(path: &str) -> Vec<SecurityRequirement> {
+    let token = || SecurityRequirement::new(TOKEN_NAME, Vec::<String>::new());
+    match path {
+        // With `admin.metrics_need_token` alone.
+        "/metrics" | "/status" => vec![SecurityRequirement::default(), token()],
+        path if path.starts_with("/v1/") => vec![token()],
+        _ => Vec::new(),
+    }
+}
+
+fn complete(operation: &mut Operation, who: &[SecurityRequirement]) {
     operation.responses.responses.insert("default".to_owned(), Ref::from_response_name(PROBLEM).into());
-    if is_for_operators {
-        operation.security = Some(vec![SecurityRequirement::new(TOKEN_NAME, Vec::<String>::new())]);
+    if !who.is_empty() {
+        operation.security = Some(who.to_vec());
     }
 }
 
@@ -213,7 +224,12 @@ mod tests {
                 assert!(names.insert(name.to_owned()), "{method} {path}: {name} is there twice");
                 assert!(!operation["summary"].as_str().unwrap_or_default().is_empty(), "{method} {path}");
                 assert_eq!(operation["responses"]["default"]["$ref"], "#/components/responses/Problem");
-                assert_eq!(operation["security"].is_array(), path.starts_with("/v1/"), "{method} {path}");
+                let who = operation["security"].as_array().map_or(0, Vec::len);
+                let expected = match path.as_str() {
+                    "/metrics" | "/status" => 2,
+                    path => usize::from(path.starts_with("/v1/")),
+                };
+                assert_eq!(who, expected, "{method} {path}");
             }
         }
     }

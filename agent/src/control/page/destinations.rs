@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -11,7 +11,7 @@ use axum::routing::{get, post};
 use super::asked::{Form, Query};
 use super::note::Note;
 use super::view::chart::Sample;
-use super::view::detail::{self, EVENT_ID, Whole};
+use super::view::detail::{self, EVENT_ID, Since, Whole};
 use super::view::frame::Frame;
 use super::view::list::{self, Line, Sort, Wish};
 use super::view::{problem, tested};
@@ -23,7 +23,8 @@ use crate::control::destinations::find_for;
 use crate::control::episodes;
 use crate::control::history::DestinationHistory;
 use crate::control::http::destinations::{begin_replay, rest, status_of};
-use crate::control::http::{self, Panel, Problem, Shared, off_the_thread, only_get, only_post};
+use crate::control::http::managed::unusable_of;
+use crate::control::http::{self, Panel, Path, Problem, Shared, off_the_thread, only_get, only_post};
 use crate::control::picture::Detail;
 use crate::control::status;
 use crate::probe;
@@ -41,7 +42,7 @@ pub(super) fn routes() -> Router<Arc<Panel>> {
         .route("/destinations/{destination}/replay", replay)
 }
 
-async fn all(State(panel): Shared, frame: Frame, query: Query) -> Response {
+async fn all(State(panel): Shared, frame: Frame, query: Query) -> Result<Response, Problem> {
     let config = panel.view.config();
     let line = |status: status::DestinationStatus| {
         // What is on its way out is shown to nobody who could do nothing about it.
@@ -55,7 +56,10 @@ async fn all(State(panel): Shared, frame: Frame, query: Query) -> Response {
         find: query.field("find").unwrap_or_default(),
         page: query.field("page").and_then(|page| page.parse().ok()).unwrap_or(0),
     };
-    show(&list::page(&frame, lines, &wish, config.buffer.window.0))
+    let window_ms = config.buffer.window.0;
+    let person = frame.person.clone();
+    let unusable = off_the_thread(move || unusable_of(&config, &person)).await?;
+    Ok(show(&list::page(&frame, lines, &unusable, &wish, window_ms)))
 }
 
 async fn one(State(panel): Shared, frame: Frame, Path(name): Path<String>) -> Result<Response, Problem> {
@@ -162,7 +166,7 @@ async fn ask_replay(
     Admin(person): Admin,
 ) -> Result<Response, Problem> {
     find_for(&person, &panel.view.config(), &name)?;
-    Ok(show(&detail::ask_replay(&frame, &status_of(&panel, &name)?, None)))
+    Ok(show(&detail::ask_replay(&frame, &status_of(&panel, &name)?, &Since::default(), None)))
 }
 
 async fn replay(
@@ -173,7 +177,9 @@ async fn replay(
     form: Form,
 ) -> Result<Response, Problem> {
     find_for(&person, &panel.view.config(), &name)?;
-    let begun = match from(&form, clock::wall_ms()) {
+    let written = |field| form.field(field).unwrap_or_default();
+    let since = Since { back: written("back"), from: written("from") };
+    let begun = match from(&since, clock::wall_ms()) {
         Ok(from_ms) => begin_replay(&panel, &person, name.clone(), from_ms).await,
         Err(problem) => Err(problem),
     };
@@ -181,7 +187,7 @@ async fn replay(
         Ok(replayed) => Ok(lead(&frame, &format!("/destinations/{}", replayed.destination), Note::ReplayBegun)),
         // What was filled in wrongly is asked for again.
         Err(wrong) if wrong.status == StatusCode::BAD_REQUEST => {
-            let page = detail::ask_replay(&frame, &status_of(&panel, &name)?, Some(&problem::told(&wrong)));
+            let page = detail::ask_replay(&frame, &status_of(&panel, &name)?, &since, Some(&problem::told(&wrong)));
             Ok((wrong.status, show(&page)).into_response())
         }
         Err(wrong) => Err(wrong),
@@ -189,14 +195,40 @@ async fn replay(
 }
 
 /// From when on (ms since 1970) a form wishes events to be sent again; `None` for all that there are.
-fn from(form: &Form, now_ms: i64) -> Result<Option<i64>, Problem> {
-    let back = form.field("back").unwrap_or_default();
-    let text = match back.as_str() {
-        "all" => return Ok(None),
-        "from" => form.field("from").unwrap_or_default(),
-        back => back.to_owned(),
-    };
+fn from(since: &Since, now_ms: i64) -> Result<Option<i64>, Problem> {
     let bad = |what| Problem::new(StatusCode::BAD_REQUEST, what);
+    let moment = since.from.trim();
+    // Whoever wrote a moment means it: nothing else is sent again in its place.
+    let text = match since.back.as_str() {
+        "from" => moment,
+        _ if !moment.is_empty() => {
+            let problem = bad("a moment is written, but another span is chosen".to_owned());
+            return Err(problem.advise("choose \"a moment\", or leave its field empty"));
+        }
+        "all" => return Ok(None),
+        back => back,
+    };
     let wrong = |_| bad(format!("\"{text}\" is no moment")).advise("write it in UTC, like 2026-11-26T09:40:00Z");
-    cli::destination::from(text.trim(), now_ms).map(Some).map_err(wrong)
+    cli::destination::from(text, now_ms).map(Some).map_err(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_that_is_written_is_meant_whatever_span_is_chosen() {
+        let ask = |back: &str, written: &str| {
+            from(&Since { back: back.to_owned(), from: written.to_owned() }, 7_200_000)
+                .map_err(|problem| problem.detail)
+        };
+        assert_eq!(ask("1h", " "), Ok(Some(3_600_000)));
+        assert_eq!(ask("all", ""), Ok(None));
+        assert_eq!(ask("from", " 1970-01-01T00:00:01Z "), Ok(Some(1_000)));
+        for back in ["1h", "all"] {
+            let refused = ask(back, "1970-01-01T00:00:01Z").err().unwrap();
+            assert_eq!(refused, "a moment is written, but another span is chosen");
+        }
+        assert!(ask("from", "").is_err());
+    }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -21,7 +21,7 @@ use crate::control::access::{Admin, Person, Reach};
 use crate::control::destinations::find_for;
 use crate::control::http::managed::{editable_of, off_with, test};
 use crate::control::http::preview::preview_of;
-use crate::control::http::{Panel, Problem, Shared, off_the_thread, only_get};
+use crate::control::http::{Panel, Path, Problem, Shared, off_the_thread, only_get};
 use crate::control::managed::{Condition, Wish, carry_out};
 use crate::shard::ShardReport;
 
@@ -58,7 +58,8 @@ async fn create(
     let draft = Draft::read(known(&kind)?, None, &|name| form.field(name));
     let wish = Wish::Create(value(&draft, &form));
     let name = draft.values.get("name").map(|name| name.trim()).unwrap_or_default();
-    let wished = Attempt { draft: &draft, form: &form, wish, condition: Condition::None, name, note: Note::Created };
+    let condition = Condition::None;
+    let wished = Attempt { draft: &draft, form: &form, wish, condition, newest: "", name, note: Note::Created };
     attempt(panel, &frame, person, wished).await
 }
 
@@ -80,12 +81,16 @@ async fn change(
     form: Form,
 ) -> Result<Response, Problem> {
     let there = draft_of(Arc::clone(&panel), person.clone(), name.clone()).await?;
-    let changes = there.changes.map(|changes| Changes { tag: form.field("_tag").unwrap_or_default(), ..changes });
+    let newest = there.changes.as_ref().map(|changes| changes.tag.clone()).unwrap_or_default();
+    let sent =
+        |changes| Changes { tag: form.field("_tag").unwrap_or_default(), removed: form.all("_remove"), ..changes };
+    let changes = there.changes.map(sent);
     let condition = Condition::Tags(changes.iter().map(|changes| changes.tag.clone()).collect());
     let draft = Draft::read(there.kind, changes, &|name| form.field(name));
     let wish = Wish::Change(name.clone(), value(&draft, &form));
     let name = draft.values.get("name").map_or(name.as_str(), |name| name.trim());
-    let wished = Attempt { draft: &draft, form: &form, wish, condition, name, note: Note::Changed };
+    let newest = newest.as_str();
+    let wished = Attempt { draft: &draft, form: &form, wish, condition, newest, name, note: Note::Changed };
     attempt(panel, &frame, person, wished).await
 }
 
@@ -95,6 +100,8 @@ struct Attempt<'a> {
     form: &'a Form,
     wish: Wish,
     condition: Condition,
+    /// The tag of what is there now; empty for a new one.
+    newest: &'a str,
     /// What the destination will be called.
     name: &'a str,
     note: Note,
@@ -102,18 +109,17 @@ struct Attempt<'a> {
 
 /// Tests a draft or carries it out; what keeps it from that is shown above the form.
 async fn attempt(panel: Arc<Panel>, frame: &Frame, person: Person, attempt: Attempt<'_>) -> Result<Response, Problem> {
-    let Attempt { draft, form, wish, condition, name, note } = attempt;
-    let refused = |problem: Problem| {
-        let page = form::page(frame, draft, Outcome { problem: Some(&problem), ..Outcome::default() });
-        (problem.status, show(&page)).into_response()
-    };
+    let Attempt { draft, form, wish, condition, newest, name, note } = attempt;
+    let refused = |problem: Problem| refilled(frame, draft, &problem);
     if form.field("_do").as_deref() == Some("test") {
         let destination = match off_with(&panel, &person, wish).await {
             Ok(destination) => destination,
             Err(problem) => return Ok(refused(problem)),
         };
-        let report = test(panel, person, destination, false).await?;
-        return Ok(show(&form::page(frame, draft, Outcome { tested: Some(&report), ..Outcome::default() })));
+        return Ok(match test(panel, person, destination, false).await {
+            Ok(report) => show(&form::page(frame, draft, Outcome { tested: Some(&report), ..Outcome::default() })),
+            Err(problem) => refused(problem),
+        });
     }
     if form.field("_do").as_deref() == Some("preview") {
         let selection = Selection::read(&draft.selection()).map_err(|problems| Problem::settings(&problems));
@@ -121,14 +127,32 @@ async fn attempt(panel: Arc<Panel>, frame: &Frame, person: Person, attempt: Atte
             Ok(selection) => selection,
             Err(problem) => return Ok(refused(problem)),
         };
-        let preview = preview_of(panel, &person, selection).await?;
-        return Ok(show(&form::page(frame, draft, Outcome { preview: Some(&preview), ..Outcome::default() })));
+        return Ok(match preview_of(panel, &person, selection).await {
+            Ok(preview) => show(&form::page(frame, draft, Outcome { preview: Some(&preview), ..Outcome::default() })),
+            Err(problem) => refused(problem),
+        });
     }
-    if let Err(problem) = carry_out(Arc::clone(&panel), person, wish, condition, false).await {
-        return Ok(refused(problem));
+    match carry_out(Arc::clone(&panel), person, wish, condition, false).await {
+        Ok(_) => {}
+        Err(problem) if problem.status == StatusCode::PRECONDITION_FAILED => {
+            return Ok(refilled(frame, &draft.tagged(newest), &overtaken()));
+        }
+        Err(problem) => return Ok(refused(problem)),
     }
     heard_of(&panel, name).await;
     Ok(lead(frame, &format!("/destinations/{name}"), note))
+}
+
+/// The form as it was sent, below what was wrong with it.
+fn refilled(frame: &Frame, draft: &Draft, problem: &Problem) -> Response {
+    let page = form::page(frame, draft, Outcome { problem: Some(problem), ..Outcome::default() });
+    (problem.status, show(&page)).into_response()
+}
+
+fn overtaken() -> Problem {
+    let detail = "somebody else has changed it since you opened this form, and nothing was saved".to_owned();
+    let advice = "look at it in another tab; Save puts what stands here in place of their change";
+    Problem::new(StatusCode::PRECONDITION_FAILED, detail).advise(advice)
 }
 
 /// Waits until the shards tell of a destination, but no longer than [`HEARD_MAX`]: the page that follows shows it as it is.
@@ -174,7 +198,7 @@ async fn draft_of(panel: Arc<Panel>, person: Person, name: String) -> Result<Dra
             );
         };
         let kind = known(settings.get("type").and_then(Value::as_str).unwrap_or_default())?;
-        Ok(Draft::of(kind, &settings, Changes { name, tag, secrets: editable.secrets }))
+        Ok(Draft::of(kind, &settings, Changes { name, tag, secrets: editable.secrets, removed: Vec::new() }))
     })
     .await
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -17,7 +17,7 @@ use super::{lead, show};
 use crate::control::access::Admin;
 use crate::control::destinations::find_for;
 use crate::control::http::letters::{all_stores, drop_for_good, page_of, replace_event, send_again, whole_of};
-use crate::control::http::{Panel, Problem, Shared, only_get, only_post};
+use crate::control::http::{Panel, Path, Problem, Shared, only_get, only_post};
 use crate::control::letters::change::Chosen;
 
 /// Their routes.
@@ -71,7 +71,7 @@ async fn edit(
             Ok(lead(&frame, &path, Note::LetterEdited))
         }
         // What somebody wrote is shown again beside the reason.
-        Err(wrong) if wrong.status == StatusCode::UNPROCESSABLE_ENTITY => {
+        Err(wrong) if wrong.status != StatusCode::NOT_FOUND => {
             let whole = whole_of(panel, &frame.person, name, stream, n).await?;
             let page = letters::letter(&frame, &whole, Some(&event), Some(&problem::told(&wrong)));
             Ok((wrong.status, show(&page)).into_response())

@@ -1,7 +1,8 @@
 //! The page *Compliance → SIEM*: what the API answers, for people in a browser.
 //!
 //! It is rendered here, works without scripts, and is live with a little of them. Forms do what the API does, by the same
-//! functions, and lead to a page by a redirect, so that reloading repeats nothing. What can't be undone is asked about on
+//! functions, and lead to a page by a redirect, so that reloading repeats nothing; a test is shown
+//! where it was asked for, and reloading that sends it again. What can't be undone is asked about on
 //! a page of its own. What is answered in JSON when something does not work becomes a page here.
 //!
 //! | path | what it shows, or does |
@@ -34,11 +35,11 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::header::{CACHE_CONTROL, VARY};
+use axum::http::header::{CACHE_CONTROL, CONTENT_LENGTH, VARY};
 use axum::middleware::{self, Next};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::get;
-use maud::Markup;
+use maud::{Markup, html};
 
 use self::note::Note;
 use self::view::frame::{self, Frame};
@@ -76,12 +77,31 @@ pub(super) fn outside(base: &str, title: &str, middle: &Markup) -> Markup {
     frame::bare(base, title, middle)
 }
 
+/// What a browser is answered in place of `response`, where the page has no words of its own for the problem.
+pub(super) fn turned_away(base: &str, problem: &Problem, response: Response) -> Response {
+    let middle = html! {
+        (problem::told(problem))
+        p { a href={ (base) "/" } { "To the destinations" } }
+    };
+    worded(response, show(&frame::bare(base, "Not done", &middle)))
+}
+
 /// Makes pages of problems, for whoever is known.
 async fn in_words(State(panel): State<Arc<Panel>>, request: Request, next: Next) -> Response {
     let frame = Frame::of(&panel, request.uri(), request.headers(), request.extensions());
     let mut response = next.run(request).await;
-    let (Some(problem), Ok(frame)) = (response.extensions_mut().remove::<Problem>(), frame) else { return response };
-    (problem.status, show(&problem::page(&frame, &problem))).into_response()
+    let Ok(frame) = frame else { return response };
+    let Some(problem) = response.extensions_mut().remove::<Problem>() else { return response };
+    worded(response, show(&problem::page(&frame, &problem)))
+}
+
+/// The page in place of a problem's answer, which keeps its status and what else it says in headers, such as `Allow`.
+fn worded(response: Response, page: Response) -> Response {
+    let (mut parts, _) = response.into_parts();
+    parts.headers.remove(CONTENT_LENGTH);
+    let (told, body) = page.into_parts();
+    parts.headers.extend(told.headers);
+    Response::from_parts(parts, body)
 }
 
 /// An answer that is a page.
@@ -95,4 +115,26 @@ fn show(page: &Markup) -> Response {
 fn lead(frame: &Frame, path: &str, note: Note) -> Response {
     let joiner = if path.contains('?') { '&' } else { '?' };
     Redirect::to(&frame.link(&format!("{path}{joiner}done={}", note.code()))).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::to_bytes;
+    use axum::http::StatusCode;
+    use axum::http::header::{ALLOW, CONTENT_TYPE};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_problem_becomes_a_page_and_keeps_its_status_and_its_headers() {
+        let problem = Problem::method("GET, HEAD").advise("<ask>");
+        let answered = turned_away("/siem", &problem, problem.clone().into_response());
+        assert_eq!(answered.status(), StatusCode::METHOD_NOT_ALLOWED);
+        assert_eq!(answered.headers()[ALLOW], "GET, HEAD");
+        assert_eq!(answered.headers().get_all(CONTENT_TYPE).iter().count(), 1);
+        assert_eq!(answered.headers()[CONTENT_TYPE], "text/html; charset=utf-8");
+        let text = to_bytes(answered.into_body(), 1 << 20).await.unwrap();
+        let text = String::from_utf8_lossy(&text);
+        assert!(text.contains("&lt;ask&gt;") && text.contains("href=\"/siem/\""), "{text}");
+    }
 }

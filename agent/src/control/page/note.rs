@@ -76,7 +76,9 @@ impl Note {
             Note::ReplayBegun => {
                 "The replay has begun. Events that are there already arrive again under the same numbers."
             }
-            Note::LettersResent => "They are sent again. Those that are accepted leave this list in a moment.",
+            Note::LettersResent => {
+                "They are sent again. Those that are accepted leave this list: reload it in a moment."
+            }
             Note::LettersDropped => "They are gone for good. The audit trail has their numbers.",
             Note::LetterEdited => "The edited event is kept. Replay sends it.",
             Note::Created => "It is made and in force: events go there from now on.",

@@ -4,6 +4,7 @@
 (() => {
   const EVERY_MS = 2000;
   const GIVE_UP_MS = 10000;
+  const REFUSED = "Not done: the session is over. Copy what you need, and reload.";
   const connection = document.getElementById("connection");
   const places = [...document.querySelectorAll("[data-live]")];
   const dates = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
@@ -56,6 +57,8 @@
     if (reply.type === "opaqueredirect" || (reply.status >= 400 && reply.status < 500)) return location.reload();
     if (!reply.ok) throw new Error(reply.statusText);
     const fresh = new DOMParser().parseFromString(await reply.text(), "text/html");
+    // A place came or went: show all anew.
+    if (fresh.querySelectorAll("[data-live]").length !== places.length) return location.reload();
     for (const place of places) replace(place, fresh.getElementById(place.id));
     lastAt = new Date();
     if (connection.textContent) connection.textContent = "";
@@ -86,12 +89,13 @@
       const body = new URLSearchParams(new FormData(form));
       body.set(submitter.name, submitter.value);
       const reply = await fetch(form.action, { method: "POST", body, headers: { "X-Fragment": "1" } });
+      if (!reply.headers.get("Content-Type")?.startsWith("text/html")) throw new Error(REFUSED);
       const fresh = new DOMParser().parseFromString(await reply.text(), "text/html");
       const found = fresh.querySelector("[data-result]") ?? fresh.body;
       localise(found);
       result.replaceChildren(...found.childNodes);
-    } catch {
-      result.textContent = "The agent did not answer; try again.";
+    } catch ({ message }) {
+      result.textContent = message === REFUSED ? REFUSED : "The agent did not answer; try again.";
     }
     submitter.disabled = false;
     result.focus();
@@ -109,7 +113,12 @@
   if (tail) {
     const source = new EventSource(tail.dataset.from);
     source.onopen = () => { tailState.textContent = "Watching: events appear as they are durable."; };
-    source.onerror = () => { tailState.textContent = "Connection lost; it is tried again."; };
+    source.onerror = () => {
+      // What was refused is not tried again.
+      tailState.textContent = source.readyState === EventSource.CLOSED
+        ? "Not shown: a value is wrong, too many watch, or the session is over. Correct it or reload."
+        : "Connection lost; it is tried again.";
+    };
     source.addEventListener("event", ({ data }) => {
       const { received, event } = JSON.parse(data);
       const [whole, head, text] = ["details", "summary", "pre"].map((name) => document.createElement(name));

@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use super::chart::{self, Sample};
 use super::frame::{Frame, Place};
 use super::parts::{badge, fact, facts, headroom, replay, waiting};
-use super::words::{count, many, rate, size, span, time, time_or};
+use super::words::{count, many, rate, size, span, time, time_or, time_told};
 use crate::control::episodes::{Episode, Episodes};
 use crate::control::history::StateChange;
 use crate::control::status::{BooksStatus, DestinationStatus, RequestsStatus};
@@ -39,7 +39,7 @@ pub(in crate::control::page) struct Whole {
 pub(in crate::control::page) fn page(frame: &Frame, whole: &Whole) -> Markup {
     let name = &whole.status.name;
     let middle = html! {
-        div #state data-live { (state(&whole.status)) }
+        div #state data-live aria-live="polite" { (state(&whole.status)) }
         @if frame.may_change() { (actions(frame, whole)) }
         section aria-labelledby="buffer" {
             h2 #buffer { "Buffer" }
@@ -79,7 +79,7 @@ pub(in crate::control::page) fn page(frame: &Frame, whole: &Whole) -> Markup {
 
 fn state(status: &DestinationStatus) -> Markup {
     html! {
-        p.lead aria-live="polite" {
+        p.lead {
             (badge(&status.state)) " " (status.cause)
             @if let Some(since) = status.since_ms { ", since " (time(since)) }
             "."
@@ -223,7 +223,7 @@ fn episode_row(episode: &Episode) -> Markup {
         th scope="row" { (time(episode.begun_ms)) @if episode.is_running { " " span.badge.warn { "running" } } }
         td.number { (many(episode.dropped_count, "event", "events")) }
         td.number { (size(episode.dropped_bytes)) }
-        td { (episode.first_timestamp) " to " (episode.last_timestamp) }
+        td { (time_told(&episode.first_timestamp)) " to " (time_told(&episode.last_timestamp)) }
         td { small { (episode.stream) } }
     } }
 }
@@ -269,10 +269,26 @@ fn settings(whole: &Whole) -> Markup {
     }
 }
 
+/// Since when, as a form has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::control::page) struct Since {
+    /// The choice: a span, `all`, or `from` for a moment.
+    pub(in crate::control::page) back: String,
+    /// The moment.
+    pub(in crate::control::page) from: String,
+}
+
+impl Default for Since {
+    fn default() -> Since {
+        Since { back: "1h".to_owned(), from: String::new() }
+    }
+}
+
 /// From when on a destination is to be sent events again.
 pub(in crate::control::page) fn ask_replay(
     frame: &Frame,
     status: &DestinationStatus,
+    since: &Since,
     problem: Option<&Markup>,
 ) -> Markup {
     let name = &status.name;
@@ -280,10 +296,10 @@ pub(in crate::control::page) fn ask_replay(
         fieldset {
             legend { "What was accepted since" }
             @for (value, words) in BACK {
-                label.choice { input type="radio" name="back" value=(value) checked[*value == "1h"]; " " (words) }
+                label.choice { input type="radio" name="back" value=(value) checked[*value == since.back]; " " (words) }
             }
-            label.choice { input type="radio" name="back" value="from"; " a moment (UTC), like 2026-11-26T09:40:00Z" }
-            input type="text" name="from" aria-label="The moment, in UTC" autocomplete="off" placeholder="2026-11-26T09:40:00Z";
+            label.choice { input type="radio" name="back" value="from" checked[since.back == "from"]; " a moment (UTC), like 2026-11-26T09:40:00Z" }
+            input type="text" name="from" value=(since.from) aria-label="The moment, in UTC" autocomplete="off" placeholder="2026-11-26T09:40:00Z";
         }
         button type="submit" { "Send again" }
         " " a href=(frame.link(&format!("/destinations/{name}"))) { "Leave it" }
@@ -422,9 +438,14 @@ mod tests {
 
     #[test]
     fn a_replay_is_asked_for_with_a_moment_or_a_span() {
-        let page = ask_replay(&frame(Role::Admin), &status("splunk", "active"), None);
+        let page = ask_replay(&frame(Role::Admin), &status("splunk", "active"), &Since::default(), None);
         assert_strict(&page);
         let shown = page.into_string();
         assert!(shown.contains("action=\"/destinations/splunk/replay\"") && shown.contains("name=\"from\""), "{shown}");
+        assert!(shown.contains("value=\"1h\" checked"), "{shown}");
+        let since = Since { back: "from".to_owned(), from: "<noon".to_owned() };
+        let shown = ask_replay(&frame(Role::Admin), &status("splunk", "active"), &since, None).into_string();
+        assert!(shown.contains("value=\"from\" checked") && shown.contains("value=\"&lt;noon\""), "{shown}");
+        assert!(!shown.contains("value=\"1h\" checked"), "{shown}");
     }
 }

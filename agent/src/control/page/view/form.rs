@@ -39,6 +39,8 @@ pub(in crate::control::page) struct Changes {
     pub(in crate::control::page) tag: String,
     /// The keys of its secrets.
     pub(in crate::control::page) secrets: Vec<String>,
+    /// Those of them that are to be taken out.
+    pub(in crate::control::page) removed: Vec<String>,
 }
 
 /// What came of a draft, to be shown above it.
@@ -88,6 +90,12 @@ impl Draft {
             }
         }
         draft
+    }
+
+    /// The same draft, written by somebody who has seen what has this tag.
+    pub(in crate::control::page) fn tagged(&self, tag: &str) -> Draft {
+        let changes = self.changes.clone().map(|changes| Changes { tag: tag.to_owned(), ..changes });
+        Draft { changes, ..self.clone() }
     }
 
     /// The draft as the API takes it. Secrets come by `secret`, which is not asked for those that are to stay; `removes` says
@@ -327,13 +335,15 @@ impl Form<'_> {
     }
 
     fn secret(&self, id: &str, path: &str, described: &str, wrong: Option<&str>) -> Markup {
-        let is_kept =
-            self.draft.changes.as_ref().is_some_and(|changes| changes.secrets.iter().any(|known| known == path));
+        let holds = |paths: &[String]| paths.iter().any(|known| known == path);
+        let changes = self.draft.changes.as_ref();
+        let is_kept = changes.is_some_and(|changes| holds(&changes.secrets));
+        let is_removed = changes.is_some_and(|changes| holds(&changes.removed));
         html! {
             input type="password" id=(id) name=(path) autocomplete="new-password" placeholder=[is_kept.then_some("kept as it is")]
                 aria-describedby=(described) aria-invalid=[wrong];
             @if is_kept {
-                label.choice { input type="checkbox" name="_remove" value=(path); " take it out" }
+                label.choice { input type="checkbox" name="_remove" value=(path) checked[is_removed]; " take it out" }
             }
         }
     }
@@ -470,7 +480,8 @@ mod tests {
 
     #[test]
     fn what_is_there_fills_the_form_and_its_secrets_stay_or_go() {
-        let changes = Changes { name: "a".to_owned(), tag: "\"t\"".to_owned(), secrets: vec!["token".to_owned()] };
+        let secrets = vec!["token".to_owned()];
+        let changes = Changes { name: "a".to_owned(), tag: "\"t\"".to_owned(), secrets, removed: Vec::new() };
         let settings = json!({
             "name": "a", "type": "splunk_hec", "url": "https://siem.example", "in_flight": 2,
             "filter": {"actions": ["file.*", "user.*"]},
@@ -479,7 +490,11 @@ mod tests {
         assert_eq!(draft.values["filter.actions"], "file.*\nuser.*");
         let shown = text(&draft, Outcome::default());
         assert!(shown.contains("kept as it is") && shown.contains("value=\"&quot;t&quot;\""), "{shown}");
-        assert!(shown.contains("action=\"/destinations/a/edit\""));
+        assert!(shown.contains("action=\"/destinations/a/edit\"") && !shown.contains("value=\"token\" checked"));
+        let mut caught_up = draft.tagged("new");
+        caught_up.changes.iter_mut().for_each(|changes| changes.removed = changes.secrets.clone());
+        let shown = text(&caught_up, Outcome::default());
+        assert!(shown.contains("name=\"_tag\" value=\"new\"") && shown.contains("value=\"token\" checked"), "{shown}");
         assert_eq!(draft.json(&|_| None, &|_| false), settings);
         assert_eq!(draft.json(&|_| None, &|path| path == "token")["token"], Value::Null);
     }

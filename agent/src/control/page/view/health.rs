@@ -5,13 +5,15 @@ use maud::{Markup, html};
 use super::frame::{Frame, Place};
 use super::parts::{fact, facts};
 use super::words::{count, many, rate, size, span};
+use crate::control::managed::tell::Error;
 use crate::control::status::{IntakeStatus, LogStatus, ShardStatus, Status};
 
 /// The page.
 pub(in crate::control::page) fn page(frame: &Frame, status: &Status) -> Markup {
     let agent = &status.agent;
     let middle = html! {
-        div #ready data-live { (ready(&status.intake)) }
+        div #ready data-live aria-live="polite" { (ready(&status.intake)) }
+        div #unusable data-live { (unusable(&status.misconfigured)) }
         @if let Some(waits) = &agent.needs_restart { p.warning { (waits) } }
         section aria-labelledby="agent" {
             h2 #agent { "Agent" }
@@ -27,16 +29,34 @@ pub(in crate::control::page) fn page(frame: &Frame, status: &Status) -> Markup {
         }
         section aria-labelledby="intake" { h2 #intake { "Intake" } div #intake-live data-live { (intake(&status.intake)) } }
         section aria-labelledby="log" { h2 #log { "Log" } div #log-live data-live { (log(&status.log)) } }
-        section aria-labelledby="shards" { h2 #shards { "Shards" } div #shards-live data-live { (shards(&status.shards)) } }
+        section aria-labelledby="shards" {
+            h2 #shards { "Shards" }
+            // What has the focus is never replaced.
+            div.wide tabindex="0" role="region" aria-label="Shards" {
+                div #shards-live data-live { (shards(&status.shards)) }
+            }
+        }
     };
     frame.page(Place::Health, "Health", &middle)
 }
 
 fn ready(intake: &IntakeStatus) -> Markup {
     html! {
-        p.lead aria-live="polite" {
+        p.lead {
             @if intake.is_ready { span.badge.good { "ready" } " Events are taken." }
             @else { span.badge.bad { "not ready" } " Events can't be taken: " (intake.obstacles.join("; ")) "." }
+        }
+    }
+}
+
+fn unusable(problems: &[Error]) -> Markup {
+    html! {
+        @for found in problems {
+            p.warning {
+                "Destination " (found.destination.as_deref().unwrap_or_default()) " can't be used: "
+                @if !found.key.is_empty() { (found.key) ": " }
+                (found.what) ". " (found.advice) "."
+            }
         }
     }
 }
@@ -83,14 +103,14 @@ fn log(log: &LogStatus) -> Markup {
 
 fn shards(shards: &[ShardStatus]) -> Markup {
     html! {
-        div.wide tabindex="0" role="region" aria-label="Shards" { table {
+        table {
             caption { "Threads that share the work, each with a log of its own" }
             thead { tr {
                 th scope="col" { "Shard" } th scope="col" { "State" } th.number scope="col" { "Segments" }
                 th.number scope="col" { "Numbers held" } th.number scope="col" { "Unreadable" } th scope="col" { "Held up by" }
             } }
             tbody { @for shard in shards { (row(shard)) } }
-        } }
+        }
     }
 }
 
@@ -167,7 +187,12 @@ pub(in crate::control::page) mod tests {
                 unreadable: 0,
             }],
             destinations: Vec::new(),
-            misconfigured: Vec::new(),
+            misconfigured: vec![Error {
+                destination: Some("late".to_owned()),
+                key: "url".to_owned(),
+                what: "it is <no> address".to_owned(),
+                advice: "write another".to_owned(),
+            }],
         }
     }
 
@@ -181,6 +206,7 @@ pub(in crate::control::page) mod tests {
             "the disk is full",
             "too_long",
             "admin.listen waits",
+            "Destination late can't be used: url: it is &lt;no&gt; address. write another.",
             "turn: 1 time, 2 ms together",
             "/etc/&lt;b&gt;",
         ] {

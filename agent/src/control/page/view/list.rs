@@ -5,6 +5,7 @@ use maud::{Markup, html};
 use super::frame::{Frame, Place};
 use super::parts::{badge, headroom, waiting, wants_attention};
 use super::words::{count, many, rate, size, span, time, time_or};
+use crate::control::http::managed::Unusable;
 use crate::control::states::badness;
 use crate::control::status::DestinationStatus;
 
@@ -97,17 +98,47 @@ impl Wish {
 }
 
 /// The page. `window_ms` is how long the log holds an event.
-pub(in crate::control::page) fn page(frame: &Frame, mut lines: Vec<Line>, wish: &Wish, window_ms: u64) -> Markup {
-    if lines.is_empty() {
-        return frame.page(Place::Destinations, "Destinations", &nothing_yet(frame));
+pub(in crate::control::page) fn page(
+    frame: &Frame,
+    lines: Vec<Line>,
+    unusable: &[Unusable],
+    wish: &Wish,
+    window_ms: u64,
+) -> Markup {
+    let middle = html! {
+        div #unusable data-live { @for known in unusable { (not_used(frame, known)) } }
+        @if lines.is_empty() { (nothing_yet(frame)) }
+        @else { (listed(frame, lines, wish, window_ms)) }
+    };
+    frame.page(Place::Destinations, "Destinations", &middle)
+}
+
+fn not_used(frame: &Frame, known: &Unusable) -> Markup {
+    let name = known.name.as_deref().unwrap_or(&known.key);
+    html! {
+        div.warning {
+            p { "Destination " (name) " can't be used, and nothing is sent there." }
+            ul { @for found in &known.problems { li {
+                @if !found.key.is_empty() { (found.key) ": " }
+                (found.what) ". " (found.advice) "."
+            } } }
+            @if known.name.is_some() && frame.may_change() {
+                p { a href=(frame.link(&format!("/destinations/{name}/edit"))) { "Change " (name) " …" } }
+            }
+        }
     }
+}
+
+fn listed(frame: &Frame, mut lines: Vec<Line>, wish: &Wish, window_ms: u64) -> Markup {
     let all = lines.len() as u64;
     let attention = lines.iter().filter(|line| wants_attention(&line.status)).count() as u64;
     lines.retain(|line| wish.fits(line));
     wish.sort.apply(&mut lines);
     let shown = lines.len();
-    let on_page = lines.iter().skip(wish.page.saturating_mul(PAGE)).take(PAGE);
-    let middle = html! {
+    // Who asks for a page behind the last one, which was there a moment ago perhaps, gets the last.
+    let wish = &Wish { page: wish.page.min(shown.saturating_sub(1) / PAGE), ..wish.clone() };
+    let on_page = lines.iter().skip(wish.page * PAGE).take(PAGE);
+    html! {
         p #summary data-live aria-live="polite" {
             (many(all, "destination", "destinations")) ", "
             @match attention {
@@ -130,18 +161,19 @@ pub(in crate::control::page) fn page(frame: &Frame, mut lines: Vec<Line>, wish: 
             }
             div #pages data-live { (pages(frame, wish, shown)) }
         }
-    };
-    frame.page(Place::Destinations, "Destinations", &middle)
+    }
 }
 
 fn nothing_yet(frame: &Frame) -> Markup {
     html! {
-        p { "No destination is configured: events are taken in, kept for the window, and sent nowhere." }
+        @if frame.sees_the_agent() {
+            p { "No destination is configured: events are taken in, kept for the window, and sent nowhere." }
+        } @else { p { "No destination is for your tenants alone." } }
         @if frame.may_change() { (new(frame)) }
-        p {
+        @if frame.sees_the_agent() { p {
             "One that is kept in files goes into " code { "destinations.d" } " beside " code { "agent.toml" }
             "; then run " code { "scaidrive-siem reload" } "."
-        }
+        } }
         @if !frame.may_change() { p { "That is for somebody who has the role admin." } }
     }
 }
@@ -250,7 +282,8 @@ const TENANTS_NAMED_MAX: usize = 3;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::access::Role;
+    use crate::control::access::{Reach, Role};
+    use crate::control::managed::tell::Error;
     use crate::control::page::view::tests::{assert_strict, frame, status};
     use crate::control::status::FailureStatus;
 
@@ -259,7 +292,7 @@ mod tests {
     }
 
     fn text(lines: Vec<Line>, wish: &Wish) -> String {
-        let page = page(&frame(Role::Admin), lines, wish, 1_800_000);
+        let page = page(&frame(Role::Admin), lines, &[], wish, 1_800_000);
         assert_strict(&page);
         page.into_string()
     }
@@ -272,6 +305,36 @@ mod tests {
     fn an_empty_list_says_what_to_do() {
         let text = text(Vec::new(), &Wish::default());
         assert!(text.contains("sent nowhere") && text.contains("href=\"/new\""), "{text}");
+    }
+
+    #[test]
+    fn who_is_bound_to_tenants_is_not_told_that_events_go_nowhere() {
+        let mut around = frame(Role::Viewer);
+        around.person.reach = Reach::Tenants(std::iter::once("acme".to_owned()).collect());
+        let shown = page(&around, Vec::new(), &[], &Wish::default(), 1_800_000).into_string();
+        assert!(shown.contains("No destination is for your tenants alone."), "{shown}");
+        assert!(!shown.contains("sent nowhere") && !shown.contains("destinations.d"), "{shown}");
+    }
+
+    #[test]
+    fn what_cannot_be_used_is_shown_with_its_reason_and_the_way_to_mend_it() {
+        let unusable = |name: Option<&str>| Unusable {
+            key: "first".to_owned(),
+            name: name.map(str::to_owned),
+            problems: vec![Error {
+                destination: None,
+                key: "url".to_owned(),
+                what: "it is <no> address".to_owned(),
+                advice: "write another".to_owned(),
+            }],
+        };
+        let shown = |role, unusable| page(&frame(role), Vec::new(), &[unusable], &Wish::default(), 1).into_string();
+        let text = shown(Role::Admin, unusable(Some("late")));
+        assert!(text.contains("Destination late can't be used") && text.contains("/destinations/late/edit"), "{text}");
+        assert!(text.contains("url: it is &lt;no&gt; address. write another."), "{text}");
+        assert!(!shown(Role::Viewer, unusable(Some("late"))).contains("/edit"));
+        let text = shown(Role::Admin, unusable(None));
+        assert!(text.contains("Destination first can't") && !text.contains("/edit"), "{text}");
     }
 
     #[test]
@@ -303,6 +366,8 @@ mod tests {
         let wish = Wish { sort: Sort::Name, page: 2, ..Wish::default() };
         let shown = text(lines.clone(), &wish);
         assert!(shown.contains("Page 3 of 3") && shown.contains(">siem-119</a>") && !shown.contains(">siem-099</a>"));
+        let shown = text(lines.clone(), &Wish { page: usize::MAX, ..wish });
+        assert!(shown.contains("Page 3 of 3") && shown.contains(">siem-119</a>"), "{shown}");
         let shown = text(lines.clone(), &Wish { find: "Siem-07".to_owned(), ..Wish::default() });
         assert!(shown.contains(">siem-070</a>") && !shown.contains(">siem-080</a>") && !shown.contains("Page 1"));
         let shown = text(lines, &Wish { find: "x\"y".to_owned(), ..Wish::default() });

@@ -37,9 +37,10 @@ pub(in crate::control::page) fn headroom(status: &DestinationStatus, window_ms: 
         meter min="0" max=(hold_ms.max(1)) high=(hold_ms / 2) value=(used_ms) aria-label={ "window used by " (status.name) } {}
         " " (part_of(used_ms, hold_ms)) " used"
         @if hold_ms < window_ms { "; the budget lasts no longer at this rate" }
-        @if wants_attention(status) && used_ms > 0 {
-            @if status.headroom_ms == 0 { "; what is older is given up" }
-            @else { "; if nothing is accepted, full in " (span(status.headroom_ms)) }
+        @if wants_attention(status) && used_ms > 0 && status.headroom_ms == 0 { "; what is older is given up" }
+        @else if let Some(full_in_ms) = status.full_in_ms { "; at this rate full in " (span(full_in_ms)) }
+        @else if wants_attention(status) && used_ms > 0 {
+            "; if nothing is accepted, full in " (span(status.headroom_ms))
         }
     }
 }
@@ -86,9 +87,12 @@ mod tests {
         (status.lag_ms, status.headroom_ms) = (12 * 60_000, 18 * 60_000);
         let text = headroom(&status, 30 * 60_000).into_string();
         assert!(text.contains("12 of 30 min used; if nothing is accepted, full in 18 m"), "{text}");
+        status.full_in_ms = Some(41 * 60_000);
+        let text = headroom(&status, 30 * 60_000).into_string();
+        assert!(text.contains("12 of 30 min used; at this rate full in 41 m"), "{text}");
         (status.lag_ms, status.headroom_ms) = (30 * 60_000, 0);
         assert!(headroom(&status, 30 * 60_000).into_string().contains("; what is older is given up"));
-        status.state = "active".to_owned();
+        (status.state, status.full_in_ms) = ("active".to_owned(), None);
         let text = headroom(&status, 60 * 60_000).into_string();
         assert!(text.ends_with("30 of 30 min used; the budget lasts no longer at this rate"), "{text}");
     }

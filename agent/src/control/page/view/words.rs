@@ -9,9 +9,13 @@ pub(in crate::control::page) use crate::cli::words::{count, moment, size, span};
 
 /// A moment, to the second.
 pub(in crate::control::page) fn time(epoch_ms: i64) -> Markup {
-    let whole = moment(epoch_ms);
-    let text = whole.split('.').next().unwrap_or(&whole).replace('T', " ");
-    html! { time datetime=(whole) { (text) " UTC" } }
+    time_told(&moment(epoch_ms))
+}
+
+/// The same of a moment that came as text (RFC 3339); one that is not in UTC stays as it is.
+pub(in crate::control::page) fn time_told(whole: &str) -> Markup {
+    let utc = whole.strip_suffix('Z').map(|utc| utc.split('.').next().unwrap_or(utc).replace('T', " "));
+    html! { time datetime=(whole) { @match utc { Some(utc) => { (utc) " UTC" }, None => { (whole) } } } }
 }
 
 /// A moment that may not have come yet.
@@ -54,6 +58,12 @@ mod tests {
             "<time datetime=\"1970-01-01T00:00:01.500Z\">1970-01-01 00:00:01 UTC</time>"
         );
         assert_eq!(time_or(None, "never").into_string(), "never");
+        let told = |text| time_told(text).into_string();
+        assert_eq!(
+            told("1970-01-01T00:00:01Z"),
+            "<time datetime=\"1970-01-01T00:00:01Z\">1970-01-01 00:00:01 UTC</time>"
+        );
+        assert!(told("1970-01-01T02:00:01+02:00").contains(">1970-01-01T02:00:01+02:00<"));
     }
 
     #[test]
