@@ -25,6 +25,7 @@ use crate::deadletter::file::{
 };
 use crate::stored::{self, Decode, Encode};
 use crate::stream::notice::cut_to;
+use scaidrive_codecs::{Event, Field};
 
 /// The dead letters of one destination.
 #[derive(Debug)]
@@ -64,6 +65,15 @@ pub struct Letter {
     pub attempts: u32,
     /// When an operator last put other bytes in the event's place, in ms since 1970.
     pub edited_ms: Option<i64>,
+}
+
+impl Letter {
+    /// Whose event it is; nobody's where it can't be read.
+    pub fn tenant(&self) -> Option<String> {
+        let index = scaidrive_codecs::index(&self.raw).ok()?;
+        let mut scratch = String::new();
+        Event::new(&self.raw, &index).text(Field::TenantId, &mut scratch).map(str::to_owned)
+    }
 }
 
 /// What a letter is found by: a stream's epoch is random, so it tells apart the streams of all shards.

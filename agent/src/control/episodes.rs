@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::chronicle::Kept;
+use crate::control::access::Reach;
 use crate::node::View;
 use crate::shard::{DestinationReport, Published};
 
@@ -92,6 +93,7 @@ pub struct TenantDrop {
 #[derive(Deserialize)]
 struct Notice {
     timestamp: String,
+    tenant_id: String,
     payload: Payload,
 }
 
@@ -115,11 +117,11 @@ struct Payload {
     other_tenants_dropped: u64,
 }
 
-/// The episodes of the destination called `name`. Blocks on the disk.
+/// The episodes of the destination called `name`, as far as they are within `reach`. Blocks on the disk.
 ///
 /// # Errors
 /// When the chronicle can't be read.
-pub(super) fn of(view: &View, name: &str) -> io::Result<Episodes> {
+pub(super) fn of(view: &View, name: &str, reach: &Reach) -> io::Result<Episodes> {
     let mut notices = Vec::new();
     let mut after = None;
     loop {
@@ -134,7 +136,7 @@ pub(super) fn of(view: &View, name: &str) -> io::Result<Episodes> {
         shard.with(|report| report.destinations.iter().find(|known| known.name == name).cloned())
     };
     let streams: Vec<DestinationReport> = view.published.iter().filter_map(of_shard).collect();
-    Ok(gather(name, &notices, &streams))
+    Ok(gather(name, reach, &notices, &streams))
 }
 
 /// Whether a line of the chronicle may be a notice of a drop; others need not be read.
@@ -142,18 +144,20 @@ fn may_be_notice(line: &[u8]) -> bool {
     memchr::memmem::find(line, br#""action":"siem.buffer_overflow""#).is_some()
 }
 
-/// The episodes of `destination`: from notices, oldest first, and from what its streams say of themselves.
+/// The episodes of `destination` within `reach`, for a name may have been another's: from notices, oldest first, and from what its streams say of themselves.
 fn gather<'a>(
     destination: &str,
+    reach: &Reach,
     notices: impl IntoIterator<Item = &'a Kept>,
     streams: &[DestinationReport],
 ) -> Episodes {
     let mut episodes: Vec<Episode> = Vec::new();
     for kept in notices {
-        let Ok(Notice { timestamp, payload }) = serde_json::from_slice(&kept.line) else { continue };
-        if payload.destination != destination {
+        let Ok(Notice { timestamp, tenant_id, mut payload }) = serde_json::from_slice(&kept.line) else { continue };
+        if payload.destination != destination || !reach.includes(&tenant_id) {
             continue;
         }
+        payload.tenants.retain(|tenant| reach.includes(&tenant.tenant_id));
         let told_ms = parse_rfc3339(timestamp.as_bytes()).unwrap_or_default();
         match episodes.iter_mut().rfind(|known| known.episode == payload.episode) {
             Some(known) => known.goes_on(told_ms, payload),
@@ -293,7 +297,7 @@ mod tests {
             notice(30, "one", true, 6..6),
             notice(90, "two", false, 9..10),
         ];
-        let told = gather("splunk", &notices, &[]);
+        let told = gather("splunk", &Reach::All, &notices, &[]);
         let [two, one] = told.episodes.as_slice() else { panic!("{told:?}") };
         assert_eq!((one.begun_ms, one.told_ms, one.notices, one.is_running), (10_000, 30_000, 3, false));
         assert_eq!((one.dropped_count, one.dropped_bytes), (5, 50));
@@ -301,7 +305,16 @@ mod tests {
         assert_eq!((one.first_timestamp.as_str(), one.last_event_id.as_str()), ("first of 1", "6"));
         assert_eq!(one.tenants, [TenantDrop { tenant_id: "a".to_owned(), dropped: 5 }]);
         assert_eq!((two.dropped_count, two.is_running), (1, false), "no stream says that it goes on");
-        assert_eq!(gather("elastic", &notices, &[]).episodes, []);
+        assert_eq!(gather("elastic", &Reach::All, &notices, &[]).episodes, []);
+    }
+
+    #[test]
+    fn who_is_bound_to_tenants_sees_no_episode_that_is_filed_under_another() {
+        let reach = |tenant: &str| Reach::Tenants([tenant.to_owned()].into());
+        let notices = [notice(10, "one", true, 1..4)];
+        assert_eq!(gather("splunk", &reach("a"), &notices, &[]).episodes, []);
+        let told = gather("splunk", &reach("_agent"), &notices, &[]);
+        assert_eq!((told.episodes.len(), &told.episodes[0].tenants), (1, &vec![]));
     }
 
     #[test]
@@ -309,14 +322,14 @@ mod tests {
         let line = br#"{"action":"siem.agent_started","payload":{}}"#.to_vec();
         assert!(!may_be_notice(&line));
         let kept = Kept { cursor: Cursor::default(), line };
-        assert_eq!(gather("splunk", [&kept], &[]).episodes, []);
+        assert_eq!(gather("splunk", &Reach::All, [&kept], &[]).episodes, []);
     }
 
     #[test]
     fn what_grows_with_an_episode_is_bounded_and_its_sums_stay_exact() {
         let notices: Vec<Kept> =
             (0..300).map(|at| notice(at, "one", false, at as u64 * 2..at as u64 * 2 + 1)).collect();
-        let told = gather("splunk", &notices, &[]);
+        let told = gather("splunk", &Reach::All, &notices, &[]);
         let [one] = told.episodes.as_slice() else { panic!("{told:?}") };
         assert_eq!((one.dropped_count, one.ranges.len(), one.is_inexact), (300, RANGES_MAX, true));
     }

@@ -36,6 +36,13 @@ impl Hands {
         }
     }
 
+    /// The same, filed under this tenant or the agent's own: for what the destinations in use can't tell.
+    pub fn tell_under(&self, tenant: Option<String>, event: OwnEvent) {
+        if let Some(mailbox) = self.mailboxes.first() {
+            mailbox.command(Command::TellUnder(tenant, event));
+        }
+    }
+
     /// Pauses a destination, or with `None` lets it go on. Returns how it was. Blocks on the disk.
     ///
     /// # Errors

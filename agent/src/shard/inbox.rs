@@ -36,6 +36,8 @@ pub enum Command {
     Replan(Arc<Plan>),
     /// Say this in the log.
     Tell(OwnEvent),
+    /// Say this in the log, filed under this tenant, or under the agent's own.
+    TellUnder(Option<String>, OwnEvent),
     /// Send a destination again what the log still holds of the time since `from_wall_ms` (ms since 1970).
     Replay {
         /// Which.

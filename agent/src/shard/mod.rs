@@ -285,6 +285,7 @@ impl Shard {
                 match command {
                     Command::Replan(plan) => self.replan(plan),
                     Command::Tell(event) => self.tell(event),
+                    Command::TellUnder(tenant, event) => self.tell_under(tenant.as_deref(), &event),
                     Command::Replay { destination, from_wall_ms } => self.replay(destination, from_wall_ms),
                     Command::Resend { destination, letters } => self.resend(destination, letters),
                     Command::Pause { destination, is_paused } => self.pause(destination, is_paused),

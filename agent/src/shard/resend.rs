@@ -78,13 +78,16 @@ async fn resend(shard: &Rc<Shard>, destination: DestinationId, letters: &mut Vec
 /// would be too much at once.
 async fn read(shard: &Rc<Shard>, place: &Rc<Place>, keys: Vec<Key>) -> (Vec<Letter>, Vec<Key>) {
     let (store, name) = (Arc::clone(&place.dead_letters), place.destination.name.clone());
+    let scope = place.destination.scope.clone();
     let find = move || {
         let store = store.lock().unwrap_or_else(PoisonError::into_inner);
-        let (mut letters, mut bytes, mut keys) = (Vec::new(), 0, keys.into_iter());
+        let (mut letters, mut bytes, mut outside, mut keys) = (Vec::new(), 0, 0_u64, keys.into_iter());
         while bytes < PAGE_BYTES
             && let Some(key) = keys.next()
         {
             match store.find(&key) {
+                // The destination may have been narrowed since, or be another one of the same id.
+                Ok(Some(letter)) if letter.tenant().is_none_or(|tenant| !scope.includes(&tenant)) => outside += 1,
                 Ok(Some(letter)) => {
                     bytes += letter.raw.len();
                     letters.push(letter);
@@ -92,6 +95,9 @@ async fn read(shard: &Rc<Shard>, place: &Rc<Place>, keys: Vec<Key>) -> (Vec<Lett
                 Ok(None) => {}
                 Err(problem) => tracing::error!(destination = %name, "a dead letter can't be sent again: {problem}"),
             }
+        }
+        if outside > 0 {
+            tracing::warn!(destination = %name, "dead letters of tenants outside its scope stay where they are: {outside}");
         }
         (letters, keys.collect())
     };

@@ -20,8 +20,21 @@ use crate::stream::tell::{Names, id_text};
 impl Shard {
     /// Says something about the agent itself.
     pub fn tell(&self, event: OwnEvent) {
-        let id = format!("siem_{:016x}{:016x}", self.runtime.entropy(), self.runtime.entropy());
-        let line = self.line(&event, &id);
+        let line = self.line(&event, &self.own_id());
+        self.say(line);
+    }
+
+    /// The same, filed under this tenant or the agent's own, whatever the plan says of the destination.
+    pub(super) fn tell_under(&self, tenant: Option<&str>, event: &OwnEvent) {
+        let line = self.line_under(tenant, event, &self.own_id());
+        self.say(line);
+    }
+
+    fn own_id(&self) -> String {
+        format!("siem_{:016x}{:016x}", self.runtime.entropy(), self.runtime.entropy())
+    }
+
+    fn say(&self, line: Vec<u8>) {
         self.chronicle.note(line.clone());
         let mut waiting = self.own_waiting.borrow_mut();
         if waiting.len() < OWN_WAITING_MAX {
@@ -34,6 +47,10 @@ impl Shard {
         let about = event.destination();
         let about = about.and_then(|name| plan.destinations.iter().find(|planned| planned.destination.name == name));
         let tenant = about.and_then(|planned| planned.destination.scope.only_tenant());
+        self.line_under(tenant, event, event_id)
+    }
+
+    fn line_under(&self, tenant: Option<&str>, event: &OwnEvent, event_id: &str) -> Vec<u8> {
         event.to_json(&Envelope {
             event_id,
             timestamp_ms: self.runtime.wall_ms(),

@@ -150,6 +150,10 @@ async fn tested(
     Admin(person): Admin,
     request: Request,
 ) -> Result<Response, Problem> {
+    // Who is bound to tenants files nothing in the trail of another.
+    if person.reach != Reach::All {
+        find_for(&person, &panel.view.config(), &name)?;
+    }
     let bytes = body(request, WISH_MAX).await?;
     let tested: Tested = serde_json::from_slice(&bytes).map_err(|problem| {
         let detail = format!("the request does not say what came of the test: {problem}");

@@ -32,7 +32,8 @@ pub(super) fn routes() -> Router<Arc<Panel>> {
 async fn list(State(panel): Shared, person: Person, Path(name): Path<String>) -> Result<Response, Problem> {
     let destination = find_for(&person, &panel.view.config(), &name)?;
     off_the_thread(move || {
-        let told = episodes::of(&panel.view, &destination.name).map_err(|problem| Problem::internal(&problem))?;
+        let told = episodes::of(&panel.view, &destination.name, &person.reach)
+            .map_err(|problem| Problem::internal(&problem))?;
         Ok(([(CACHE_CONTROL, "no-store")], Json(told)).into_response())
     })
     .await

@@ -17,7 +17,7 @@ use crate::config::Destination;
 use crate::control::access::{Admin, Person};
 use crate::control::destinations::{event, find_for};
 use crate::control::letters::change::{
-    Chosen, Dropped, EditError, Resent, by_shard, edit, letter_value, letters_value,
+    Chosen, Dropped, EditError, Resent, by_shard, edit, letter_value, letters_value, within,
 };
 use crate::control::letters::{self, LetterLine, LetterPage, LetterWhole, StoreLine, StreamPrefix};
 use crate::deadletter::{DeadLetters, StoreError};
@@ -54,7 +54,9 @@ pub(in crate::control) async fn all_stores(panel: Arc<Panel>, person: Person) ->
     off_the_thread(move || {
         let config = panel.view.config();
         let mut stores = letters::stores(&config, &panel.view.stores);
-        stores.retain(|store| find_for(&person, &config, &store.destination).is_ok());
+        stores.retain(|store| {
+            find_for(&person, &config, &store.destination).is_ok_and(|known| open(&panel, &person, &known).is_ok())
+        });
         Ok(stores)
     })
     .await
@@ -97,8 +99,9 @@ pub(in crate::control) async fn page_of(
     limit: usize,
 ) -> Result<LetterPage, Problem> {
     let destination = find_for(person, &panel.view.config(), name)?;
+    let person = person.clone();
     off_the_thread(move || {
-        let store = open(&panel, &destination)?;
+        let store = open(&panel, &person, &destination)?;
         let store = store.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(StreamPrefix::new(&panel.view.agent_id, &destination).page(&store, after, limit)?)
     })
@@ -138,8 +141,9 @@ pub(in crate::control) async fn whole_of(
     n: u64,
 ) -> Result<LetterWhole, Problem> {
     let destination = find_for(person, &panel.view.config(), &name)?;
+    let person = person.clone();
     off_the_thread(move || {
-        let store = open(&panel, &destination)?;
+        let store = open(&panel, &person, &destination)?;
         let store = store.lock().unwrap_or_else(PoisonError::into_inner);
         let whole = StreamPrefix::new(&panel.view.agent_id, &destination).whole(&store, &stream, n)?;
         whole.ok_or_else(|| missing(&name, &stream, n))
@@ -186,7 +190,7 @@ pub(in crate::control) async fn replace_event(
 ) -> Result<LetterLine, Problem> {
     let destination = find_for(&person, &panel.view.config(), &name)?;
     off_the_thread(move || {
-        let store = open(&panel, &destination)?;
+        let store = open(&panel, &person, &destination)?;
         let mut store = store.lock().unwrap_or_else(PoisonError::into_inner);
         let prefix = StreamPrefix::new(&panel.view.agent_id, &destination);
         let before = prefix.letter(&store, &stream, n)?.ok_or_else(|| missing(&name, &stream, n))?;
@@ -233,7 +237,7 @@ pub(in crate::control) async fn drop_for_good(
 ) -> Result<Dropped, Problem> {
     let destination = find_for(&person, &panel.view.config(), &name)?;
     off_the_thread(move || {
-        let store = open(&panel, &destination)?;
+        let store = open(&panel, &person, &destination)?;
         let mut store = store.lock().unwrap_or_else(PoisonError::into_inner);
         let ids = ids(&chosen, &name, &store)?;
         let named = letters_value(&StreamPrefix::new(&panel.view.agent_id, &destination), &store, &ids)?;
@@ -281,7 +285,7 @@ pub(in crate::control) async fn send_again(
     let destination = find_for(&person, &panel.view.config(), &name)?;
     off_the_thread(move || {
         let (named, letters) = {
-            let store = open(&panel, &destination)?;
+            let store = open(&panel, &person, &destination)?;
             let store = store.lock().unwrap_or_else(PoisonError::into_inner);
             let ids = ids(&chosen, &name, &store)?;
             let named = letters_value(&StreamPrefix::new(&panel.view.agent_id, &destination), &store, &ids)?;
@@ -315,12 +319,16 @@ fn ids(chosen: &Chosen, name: &str, store: &DeadLetters) -> Result<HashSet<u64>,
     chosen.ids(store).map_err(|letter| missing(name, &letter.stream, letter.n))
 }
 
-fn open(panel: &Panel, destination: &Destination) -> Result<Arc<Mutex<DeadLetters>>, Problem> {
+/// The store of a destination. It may be older than the destination's scope, or than the destination itself: who is bound
+/// to tenants finds none while it holds a letter of another.
+fn open(panel: &Panel, person: &Person, destination: &Destination) -> Result<Arc<Mutex<DeadLetters>>, Problem> {
     let no_store = || {
         let detail = "the destination has no store of dead letters yet".to_owned();
         Problem::new(StatusCode::NOT_FOUND, detail)
     };
-    panel.view.stores.find(destination.id).ok_or_else(no_store)
+    let store = panel.view.stores.find(destination.id).ok_or_else(no_store)?;
+    let is_theirs = within(&store.lock().unwrap_or_else(PoisonError::into_inner), &person.reach)?;
+    if is_theirs { Ok(store) } else { Err(no_store()) }
 }
 
 fn missing(name: &str, stream: &str, n: u64) -> Problem {

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::{StreamPrefix, epoch_text};
+use crate::control::access::Reach;
 use crate::deadletter::{DeadLetters, Key, Letter, StoreError};
 use crate::ingest::index_line;
 use crate::node::Pause;
@@ -141,6 +142,23 @@ fn judged(old: &[u8], new: &[u8], max_event_size: usize) -> Result<Vec<u8>, Edit
 fn text(raw: &[u8], index: &Index, field: Field) -> String {
     let mut scratch = String::new();
     Event::new(raw, index).text(field, &mut scratch).unwrap_or_default().to_owned()
+}
+
+/// Whether every letter of a store is of a tenant within `reach`; one that can't be read is nobody's.
+///
+/// # Errors
+/// When the store can't be read.
+pub(in crate::control) fn within(store: &DeadLetters, reach: &Reach) -> Result<bool, StoreError> {
+    if *reach == Reach::All {
+        return Ok(true);
+    }
+    for (id, _) in store.keys() {
+        let letter = store.letter(id)?;
+        if letter.is_some_and(|letter| letter.tenant().is_none_or(|tenant| !reach.includes(&tenant))) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// What the audit trail says of an event that was edited: which bytes it has, but not the bytes.
@@ -273,6 +291,17 @@ mod tests {
         let text = serde_json::to_string(&Chosen::Letters(vec![name("s", 1)])).unwrap();
         assert_eq!(text, r#"{"letters":[{"stream":"s","n":1}]}"#);
         assert_eq!(serde_json::to_string(&Chosen::UpTo(7)).unwrap(), r#"{"up_to":7}"#);
+    }
+
+    #[test]
+    fn a_store_is_within_reach_while_it_holds_no_letter_of_another_tenant_and_none_that_cant_be_read() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut store = store(&directory);
+        let reach = |tenant: &str| Reach::Tenants([tenant.to_owned()].into());
+        assert!(within(&store, &reach("t")).unwrap() && within(&store, &Reach::All).unwrap());
+        assert!(!within(&store, &reach("acme")).unwrap());
+        store.put(&[Letter { raw: b"{".to_vec(), ..letter(0xcc, 1) }]).unwrap();
+        assert!(!within(&store, &reach("t")).unwrap() && within(&store, &Reach::All).unwrap());
     }
 
     #[test]

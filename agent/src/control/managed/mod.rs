@@ -210,7 +210,16 @@ fn tell_the_trail(panel: &Panel, person: &Person, plan: &Plan, before: &Config) 
             event(person, "destination.set", "destinations", side(|one| one.1.1.clone()), side(|one| one.2.1.clone()))
         }
     };
-    panel.hands.tell(told);
+    panel.hands.tell_under(only_tenant(before, after, plan.changes.keys()), told);
+}
+
+/// The tenant that a change belongs to: the only one of all that it touches, as they were and as they are.
+fn only_tenant<'k>(before: &Config, after: &Config, keys: impl Iterator<Item = &'k String>) -> Option<String> {
+    let ids: Vec<_> = keys.map(|key| crate::config::DestinationId::from_text(key)).collect();
+    let known = before.destinations.iter().chain(&after.destinations);
+    let mut tenants = known.filter(|known| ids.contains(&known.id)).map(|known| known.scope.only_tenant());
+    let first = tenants.next()??;
+    tenants.all(|other| other == Some(first)).then(|| first.to_owned())
 }
 
 fn not_kept(problem: &std::io::Error) -> Problem {

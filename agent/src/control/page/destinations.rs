@@ -67,9 +67,10 @@ async fn one(State(panel): Shared, frame: Frame, Path(name): Path<String>) -> Re
     let destination = find_for(&frame.person, &config, &name)?;
     let history = panel.history().destination(&name);
     let episodes = {
-        let (panel, name) = (Arc::clone(&panel), name.clone());
-        let read =
-            off_the_thread(move || episodes::of(&panel.view, &name).map_err(|problem| Problem::internal(&problem)));
+        let (panel, name, reach) = (Arc::clone(&panel), name.clone(), frame.person.reach.clone());
+        let read = off_the_thread(move || {
+            episodes::of(&panel.view, &name, &reach).map_err(|problem| Problem::internal(&problem))
+        });
         read.await.ok()
     };
     let whole = Whole {
