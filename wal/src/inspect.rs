@@ -331,6 +331,10 @@ impl FileView {
     /// Reads anew what is asked for next: somebody may have written since.
     fn forget(&mut self) {
         self.window.clear();
+        // A segment that is closed early is cut to its length.
+        if let Ok(found) = self.file.metadata() {
+            self.len = usize::try_from(found.len()).unwrap_or(usize::MAX);
+        }
     }
 
     fn header(&self) -> io::Result<Result<Header, HeaderError>> {

@@ -20,7 +20,7 @@ use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
 use std::ops::Range;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -146,10 +146,15 @@ impl Store {
     }
 
     fn turn_over(&mut self) -> io::Result<()> {
-        match fs::rename(self.directory.join(NEWER), self.directory.join(OLDER)) {
-            // Done by an earlier try, which could not make the fresh one.
-            Err(problem) if problem.kind() == io::ErrorKind::NotFound => {}
-            renamed => renamed?,
+        let path = self.directory.join(NEWER);
+        // An earlier try may have moved ours, and made a fresh one that it could not open.
+        let is_ours = match fs::metadata(&path) {
+            Ok(found) => found.ino() == self.newer.file.metadata()?.ino(),
+            Err(problem) if problem.kind() == io::ErrorKind::NotFound => false,
+            Err(problem) => return Err(problem),
+        };
+        if is_ours {
+            fs::rename(&path, self.directory.join(OLDER))?;
         }
         let fresh = Part::create(&self.directory, self.id, self.newer.end())?;
         self.older = Some(std::mem::replace(&mut self.newer, fresh));

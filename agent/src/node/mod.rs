@@ -138,7 +138,11 @@ impl Node {
         let lock = DirectoryLock::take(state_dir)?;
         let agent_id = identity::establish(state_dir, &identity::machine_id(), chance()).map_err(refused)?;
 
-        let (chronicle, aside) = Chronicle::open(state_dir, chance()).map_err(refused)?;
+        // A full disk keeps nobody from starting.
+        let (chronicle, aside) = Chronicle::open(state_dir, chance()).unwrap_or_else(|problem| {
+            tracing::error!("the agent's own events can't be kept for an audit trail until the next start: {problem}");
+            (Chronicle::default(), None)
+        });
         if let Some(aside) = aside {
             tracing::error!("the agent's own events were damaged; the file is kept as {}", aside.display());
         }

@@ -20,13 +20,15 @@ use crate::stream::tell::{Names, id_text};
 impl Shard {
     /// Says something about the agent itself.
     pub fn tell(&self, event: OwnEvent) {
-        let line = self.line(&event, &self.own_id());
-        self.say(line);
+        let plan = self.plan.borrow();
+        let about = event.destination();
+        let about = about.and_then(|name| plan.destinations.iter().find(|planned| planned.destination.name == name));
+        self.tell_under(about.and_then(|planned| planned.destination.scope.only_tenant()), &event);
     }
 
     /// The same, filed under this tenant or the agent's own, whatever the plan says of the destination.
     pub(super) fn tell_under(&self, tenant: Option<&str>, event: &OwnEvent) {
-        let line = self.line_under(tenant, event, &self.own_id());
+        let line = self.line(tenant, event, &self.own_id());
         self.say(line);
     }
 
@@ -42,15 +44,7 @@ impl Shard {
         }
     }
 
-    fn line(&self, event: &OwnEvent, event_id: &str) -> Vec<u8> {
-        let plan = self.plan.borrow();
-        let about = event.destination();
-        let about = about.and_then(|name| plan.destinations.iter().find(|planned| planned.destination.name == name));
-        let tenant = about.and_then(|planned| planned.destination.scope.only_tenant());
-        self.line_under(tenant, event, event_id)
-    }
-
-    fn line_under(&self, tenant: Option<&str>, event: &OwnEvent, event_id: &str) -> Vec<u8> {
+    fn line(&self, tenant: Option<&str>, event: &OwnEvent, event_id: &str) -> Vec<u8> {
         event.to_json(&Envelope {
             event_id,
             timestamp_ms: self.runtime.wall_ms(),
@@ -61,11 +55,15 @@ impl Shard {
 
     /// Appends what waits for room in the log.
     pub(super) fn append_own(&self, log: &mut Log, intake: &mut Intake, moment: Moment) {
-        let lines = self.own_waiting.take();
-        for line in lines {
+        let mut lines = self.own_waiting.take().into_iter();
+        while let Some(line) = lines.next() {
             let Ok(index) = scaidrive_codecs::index(&line) else { continue };
             if self.append_one(log, intake, moment, &line, &index).is_err() {
-                self.own_waiting.borrow_mut().push(line);
+                // Where this one has no room, no other is looked at.
+                let mut waiting = self.own_waiting.borrow_mut();
+                waiting.push(line);
+                waiting.extend(lines);
+                return;
             }
         }
     }
@@ -95,7 +93,9 @@ impl Shard {
         let names = Names { destination: &place.destination.name, shard: self.id.0, stream: &stream };
         for notice in &notices {
             let event = Announcement::Gap(notice).to_own(&names);
-            self.chronicle.note(self.line(&event, &id_text(&notice.id)));
+            // As the destination was when it lost them: the plan may know another of this name by now.
+            let tenant = place.destination.scope.only_tenant();
+            self.chronicle.note(self.line(tenant, &event, &id_text(&notice.id)));
         }
     }
 
@@ -138,4 +138,4 @@ impl Shard {
 }
 
 /// Own events that wait for room in the log.
-const OWN_WAITING_MAX: usize = 256;
+const OWN_WAITING_MAX: usize = 4_096;

@@ -68,7 +68,11 @@ impl Follow {
                     self.next = record.seq.next();
                     return Ok(Some(record));
                 }
-                Here::Other => {}
+                Here::Other => {
+                    // A mark has a number too; whoever came to the end of the log would else look for it again and again.
+                    let passed = self.current.as_ref().map_or(next, |reading| reading.expected);
+                    self.next = next.max(passed);
+                }
                 Here::NotYet => return Ok(None),
                 Here::Nothing if self.go_on()? => {}
                 Here::Nothing => return Ok(None),
