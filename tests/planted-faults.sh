@@ -1,7 +1,8 @@
 #!/bin/bash
 # Plants each fault of tests/planted-faults.toml in a copy of the sources and expects its test to notice.
 # Usage: tests/planted-faults.sh [part of a fault's name]
-# PLANTED_TARGET names a target directory to keep between runs. Needs bash, perl, tar and cargo.
+# PLANTED_TARGET names a target directory to keep between runs. Dependencies that `cargo test --workspace` has built are taken
+# from cargo's usual one. Needs bash, perl, tar and cargo.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 only=${1:-}
@@ -24,17 +25,21 @@ field() {
         }' "$1" "$2" tests/planted-faults.toml
 }
 
+# Cargo's arguments that build the test binary of the current fault.
+binary() {
+    # By the same features as `cargo test --workspace`, or dependencies would be built again.
+    if [[ $target == lib ]]; then
+        echo "-p $package --features sim --lib"
+    else
+        echo "--workspace --test $target"
+    fi
+}
+
 # Runs the test of the current fault; prints "ok", "FAILED" or "broken".
 run_test() {
-    local which=()
-    case $target in
-        '') ;;
-        lib) which=(--lib) ;;
-        *) which=(--test "$target") ;;
-    esac
     local output
-    output=$(cd "$work" && RUST_BACKTRACE=0 timeout 600 \
-        cargo test -q -p "$package" --features "$features" "${which[@]}" -- "$test" --format pretty 2>&1) || true
+    # shellcheck disable=SC2046 # words of their own
+    output=$(cd "$work" && RUST_BACKTRACE=0 timeout 600 cargo test -q $(binary) -- "$test" --format pretty 2>&1) || true
     if grep -q "^test .*$test .*FAILED" <<<"$output"; then echo FAILED
     elif grep -q "^test .*$test .*ok" <<<"$output"; then echo ok
     else echo "broken: $(tail -n 5 <<<"$output" | tr '\n' ' ')"; fi
@@ -68,16 +73,39 @@ plant() {
 
 # Plants the faults that belong to copy $1.
 plant_in_copy() {
-    local number name copy file test package features target count
-    local -A sound
-    export CARGO_TARGET_DIR=${PLANTED_TARGET:-$work/target}/copy-$1
+    local number name copy file test package target count
+    local -A built sound
+    borrow_dependencies "$1"
     work=$work/copy-$1
     mkdir "$work"
     # Optimised code would only make the copies slower to build.
     tar -cf - --exclude='./target*' --exclude='./.git' --exclude='./*/fuzz/target' . | tar -xf - -C "$work"
+    each_fault "$1" build
     # All tests on sound sources first: in turns with faults each would be built again.
     each_fault "$1" try_sound
     each_fault "$1" plant
+}
+
+# Makes the target directory of copy $1, with the dependencies that are built already: whatever is not ours is the same there.
+borrow_dependencies() {
+    local usual=${CARGO_TARGET_DIR:-target}/debug folder
+    export CARGO_TARGET_DIR=${PLANTED_TARGET:-$work/target}/copy-$1
+    [[ -d $usual/.fingerprint && ! -e $CARGO_TARGET_DIR/debug ]] || return 0
+    for folder in deps build .fingerprint; do
+        mkdir -p "$CARGO_TARGET_DIR/debug/$folder"
+        find "$usual/$folder" -mindepth 1 -maxdepth 1 ! -name '*scaidrive*' \( -type d -o -name 'lib*.r*' -o -name 'lib*.so' -o -name '*.d' \) -print0 |
+            xargs -0 --no-run-if-empty cp -a --reflink=auto -t "$CARGO_TARGET_DIR/debug/$folder"
+    done
+}
+
+# What a machine with nothing built takes for this is no matter of any test, so it has no limit of its own.
+build() {
+    local arguments
+    arguments=$(binary)
+    [[ -n ${built[$arguments]:-} ]] && return
+    built[$arguments]=yes
+    # shellcheck disable=SC2086 # words of their own
+    (cd "$work" && cargo test -q --no-run $arguments)
 }
 
 try_sound() {
@@ -93,7 +121,7 @@ each_fault() {
         [[ $package != scaidrive-wal ]] || copy=wal
         [[ $copy == "$1" && $name == *"$only"* ]] || continue
         file=$(field "$number" file) test=$(field "$number" test)
-        features=$(field "$number" features) target=$(field "$number" target) count=$(field "$number" count)
+        target=$(field "$number" target) count=$(field "$number" count)
         "$2"
     done
 }

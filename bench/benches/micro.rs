@@ -22,8 +22,8 @@
 //!
 //! Elasticsearch is asked for a `shortened` reply; a server that does not know how sends the `whole` one.
 //!
-//! `.ci/run micro` runs it and divides by [`EVENTS`]. By hand: `cargo bench -p scaidrive-bench --bench micro`, with
-//! valgrind and a `gungraun-runner` of the version that `Cargo.lock` has of `gungraun`.
+//! `.ci/run micro` runs it and divides by [`EVENTS`]. By hand: `cargo bench -p scaidrive-bench --features micro`,
+//! with valgrind and a `gungraun-runner` of the version that `Cargo.lock` has of `gungraun`.
 
 #![expect(missing_docs, reason = "gungraun makes public items of each benchmark")]
 
