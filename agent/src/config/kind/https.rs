@@ -265,6 +265,14 @@ fn auth(reading: &Reading<'_>, headers: &[(String, String)]) -> Option<Vec<Auth>
         Some("user") => all.push(reading.basic()?),
         Some(_) => all.push(Auth::OAuth(oauth(reading)?)),
     }
+    secret_headers(reading, headers, &mut all)?;
+    all.extend(signature(reading)?);
+    Some(all)
+}
+
+/// Adds the headers that are secrets. Each header comes from one place: another credential, `plain`, or here.
+fn secret_headers(reading: &Reading<'_>, plain: &[(String, String)], all: &mut Vec<Auth>) -> Option<()> {
+    let section = reading.section;
     for header in section.tables("secret_headers", SECRET_HEADER, |at, _| format!("secret_headers number {}", at + 1)) {
         header.report_unknown(&[]);
         let (name, value) = (header.text("name"), secret(&header, "value", reading.surroundings));
@@ -282,18 +290,24 @@ fn auth(reading: &Reading<'_>, headers: &[(String, String)]) -> Option<Vec<Auth>
             return None;
         }
         let credentials = all.iter().filter_map(Auth::header_name).map(|other| ("another credential sets", other));
-        let plain = headers.iter().map(|(other, _)| ("`headers` sets", other.as_str()));
-        if let Some((who_sets, _)) = credentials.chain(plain).find(|(_, other)| other.eq_ignore_ascii_case(&name)) {
+        let shown = plain.iter().map(|(other, _)| ("`headers` sets", other.as_str()));
+        if let Some((who_sets, _)) = credentials.chain(shown).find(|(_, other)| other.eq_ignore_ascii_case(&name)) {
             let what = format!("`name` is \"{name}\", and {who_sets} that header");
             section.problems().error(header.place("name"), what, "take one of them out");
             return None;
         }
         all.push(Auth::header("secret_headers", &name, "", value));
     }
+    Some(())
+}
+
+/// The secrets that bodies are signed with, if there are any.
+fn signature(reading: &Reading<'_>) -> Option<Option<Auth>> {
+    let section = reading.section;
     let signing = |name| section.optional(name, |section, name| secret(section, name, reading.surroundings));
     match (signing("signing_secret")?, signing("signing_secret_next")?) {
-        (Some(first), next) => all.push(Auth::Signature(std::iter::once(first).chain(next).collect())),
-        (None, None) => {}
+        (Some(first), next) => Some(Some(Auth::Signature(std::iter::once(first).chain(next).collect()))),
+        (None, None) => Some(None),
         (None, Some(_)) => {
             let place = section.place("signing_secret_next");
             section.problems().error(
@@ -301,10 +315,9 @@ fn auth(reading: &Reading<'_>, headers: &[(String, String)]) -> Option<Vec<Auth>
                 "`signing_secret_next` is set without `signing_secret`",
                 "add signing_secret",
             );
-            return None;
+            None
         }
     }
-    Some(all)
 }
 
 fn oauth(reading: &Reading<'_>) -> Option<OAuth> {
