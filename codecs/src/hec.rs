@@ -34,8 +34,6 @@ use crate::verdict::{Verdict, shown};
 
 /// The path that takes events.
 pub const EVENT_PATH: &str = "/services/collector/event";
-/// The path that tells whether the collector is well.
-pub const HEALTH_PATH: &str = "/services/collector/health/1.0";
 /// What comes in place of [`EVENT_PATH`] to ask what was indexed.
 pub const ACK_PATH: &str = "/services/collector/ack";
 /// The header that names the channel, a GUID; acknowledgements are numbered for each channel.

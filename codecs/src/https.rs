@@ -261,8 +261,7 @@ impl HttpsSettings {
 
     fn request(&self, content_type: &str) -> Result<RequestParts, HttpsError> {
         for (name, _) in &self.headers {
-            let refused = ELSEWHERE.iter().find(|(own, _)| own.eq_ignore_ascii_case(name));
-            if let Some((_, instead)) = refused {
+            if let Some(instead) = set_elsewhere(name) {
                 return Err(HttpsError::Header { name: name.clone(), instead });
             }
         }
@@ -318,6 +317,11 @@ fn is_json(content_type: &str) -> bool {
     let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     matches!(essence.as_str(), "application/json" | "text/json" | "application/x-ndjson" | "application/jsonl")
         || essence.ends_with("+json")
+}
+
+/// What to do instead of setting a header that this program sets itself; `None` for any other.
+pub fn set_elsewhere(name: &str) -> Option<&'static str> {
+    ELSEWHERE.iter().find(|(own, _)| own.eq_ignore_ascii_case(name)).map(|(_, instead)| *instead)
 }
 
 const IDEMPOTENCY_BYTES: usize = 16;

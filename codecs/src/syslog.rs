@@ -27,7 +27,6 @@ use crate::format::Entry;
 use crate::json::{write_number, write_string};
 use crate::lead::{Leads, Spelling};
 use crate::plain::{is, is_below, unmarked_length};
-use crate::redact::Piece;
 use crate::shape::Shape;
 
 mod header;
@@ -179,7 +178,7 @@ impl Syslog {
         body: &mut Body,
         scratch: &mut Scratch,
     ) -> Result<(), TooLong> {
-        self.write(event, Some(stamp), Some(item), body, scratch)
+        self.write(event, &Entry { item, stamp: Some(stamp), now_ms: 0 }, body, scratch)
     }
 
     /// Appends an event of the agent's own that has no number and lies in no log. Its bytes are copied.
@@ -187,7 +186,7 @@ impl Syslog {
     /// # Errors
     /// [`TooLong`]; `body` is then as it was.
     pub fn encode_own(&self, event: &Event<'_>, body: &mut Body, scratch: &mut Scratch) -> Result<(), TooLong> {
-        self.write(event, None, None, body, scratch)
+        self.write(event, &Entry { item: 0, stamp: None, now_ms: 0 }, body, scratch)
     }
 }
 
@@ -208,21 +207,24 @@ impl Syslog {
     fn write(
         &self,
         event: &Event<'_>,
-        stamp: Option<&Stamp<'_>>,
-        item: Option<u32>,
+        entry: &Entry<'_>,
         body: &mut Body,
         scratch: &mut Scratch,
     ) -> Result<(), TooLong> {
         if self.shape != Shape::Canonical {
-            return self.write_shaped(event, stamp, item, body, scratch);
+            return self.write_shaped(event, entry, body, scratch);
         }
         let mut shortened = WHOLE;
         let mut step = 0;
         loop {
-            let length = self.compose(event, stamp, &shortened, body.leads(), scratch);
+            let length = self.compose(event, entry.stamp, &shortened, body.leads(), scratch);
             if length <= self.max_len {
-                let skipped = u32::from(self.is_spliced(stamp, shortened.truncated));
-                self.emit(event, &shortened, item, skipped, length, body, scratch);
+                self.begin_frame(length, &scratch.bytes, body);
+                if self.msg == Msg::Json {
+                    let skipped = u32::from(self.is_spliced(entry.stamp, shortened.truncated));
+                    lend_kept(event, entry, &shortened, skipped, body);
+                }
+                self.end_frame(body);
                 return Ok(());
             }
             let over = length - self.max_len;
@@ -242,12 +244,10 @@ impl Syslog {
     fn write_shaped(
         &self,
         event: &Event<'_>,
-        stamp: Option<&Stamp<'_>>,
-        item: Option<u32>,
+        entry: &Entry<'_>,
         body: &mut Body,
         scratch: &mut Scratch,
     ) -> Result<(), TooLong> {
-        let entry = Entry { item: item.unwrap_or_default(), stamp, now_ms: 0 };
         let mut message = std::mem::take(&mut scratch.message);
         message.clear();
         message.write_glue(|glue| {
@@ -260,11 +260,13 @@ impl Syslog {
         let room = self.max_len.saturating_sub(message.len());
         let bytes_before = message.len();
         let fitted = Shape::write_fitting(event, room, &mut message, |limits, message| {
-            self.shape.write(event, &entry, limits, message, scratch);
+            self.shape.write(event, entry, limits, message, scratch);
         });
         let result = match fitted {
             Ok(()) => {
-                self.frame(&message, body);
+                self.begin_frame(message.len(), b"", body);
+                body.append(&message);
+                self.end_frame(body);
                 Ok(())
             }
             Err(shortest) => Err(TooLong { bytes: bytes_before + shortest.bytes, limit: self.max_len }),
@@ -273,15 +275,19 @@ impl Syslog {
         result
     }
 
-    /// Appends a whole message with what tells it apart from the next.
-    fn frame(&self, message: &Body, body: &mut Body) {
-        if self.framing == Framing::OctetCounting {
-            body.write_glue(|glue| {
-                write_number(message.len() as u64, glue);
+    /// Appends what tells a message of `length` bytes apart from the one before, and its `beginning`.
+    fn begin_frame(&self, length: usize, beginning: &[u8], body: &mut Body) {
+        body.write_glue(|glue| {
+            if self.framing == Framing::OctetCounting {
+                write_number(length as u64, glue);
                 glue.push(b' ');
-            });
-        }
-        body.append(message);
+            }
+            glue.extend_from_slice(beginning);
+        });
+    }
+
+    /// Appends what tells a message apart from the next one.
+    fn end_frame(&self, body: &mut Body) {
         if self.framing == Framing::LineFeed {
             body.push_glue(b"\n");
         }
@@ -382,40 +388,13 @@ impl Syslog {
         };
         written.saturating_sub(over)
     }
+}
 
-    /// Pushes what was composed and what is borrowed, but for the first `skipped` bytes of the event.
-    #[allow(clippy::too_many_arguments)]
-    fn emit(
-        &self,
-        event: &Event<'_>,
-        shortened: &Shortened,
-        item: Option<u32>,
-        skipped: u32,
-        length: usize,
-        body: &mut Body,
-        scratch: &Scratch,
-    ) {
-        body.write_glue(|glue| {
-            if self.framing == Framing::OctetCounting {
-                write_number(length as u64, glue);
-                glue.push(b' ');
-            }
-            glue.extend_from_slice(&scratch.bytes);
-        });
-        if self.msg == Msg::Json {
-            for kept in shorten::kept(event, shortened) {
-                let start = kept.start.max(skipped).min(kept.end);
-                for piece in event.pieces(start as usize..kept.end as usize) {
-                    match (piece, item) {
-                        (Piece::Own(range), Some(item)) => body.push_item(item, range.start as u32, range.end as u32),
-                        (piece, _) => body.push_glue(piece.bytes(event.raw)),
-                    }
-                }
-            }
-        }
-        if self.framing == Framing::LineFeed {
-            body.push_glue(b"\n");
-        }
+/// Lends what is kept of the event, but for its first `skipped` bytes.
+fn lend_kept(event: &Event<'_>, entry: &Entry<'_>, shortened: &Shortened, skipped: u32, body: &mut Body) {
+    for kept in shorten::kept(event, shortened) {
+        let start = kept.start.max(skipped).min(kept.end);
+        entry.lend(event, start as usize..kept.end as usize, body);
     }
 }
 

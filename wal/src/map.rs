@@ -212,8 +212,8 @@ impl Region {
         faulted || self.bad.load(Ordering::Acquire)
     }
 
-    /// Says that a page of this region could not be read or written, as a send's `EFAULT` shows.
-    pub fn mark_bad(&self) {
+    /// Notes that a page of this region could not be read or written.
+    fn mark_bad(&self) {
         self.bad.store(true, Ordering::Release);
     }
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
-use crate::format::{RECORD_HEADER, RecordHead, aligned};
+use crate::format::{RECORD_HEADER, RecordHead};
 use crate::number::{LogTime, Seq, WallTime};
 use crate::shared::{Grant, Mapped};
 
@@ -129,16 +129,6 @@ impl Record {
     pub fn payload(&self) -> &[u8] {
         let at = self.at as usize;
         self.mapped.region.bytes(at + RECORD_HEADER + self.index_len as usize, at + self.len as usize)
-    }
-
-    /// Bytes that this record takes in its segment.
-    pub fn stored_len(&self) -> usize {
-        aligned(self.len as usize)
-    }
-
-    /// Says that the kernel could not read this record's bytes, as `EFAULT` from a send shows.
-    pub fn mark_unreadable(&self) {
-        self.mapped.region.mark_bad();
     }
 }
 

@@ -203,13 +203,10 @@ impl Log {
         if is_unknown {
             // The footer knows where to start, and the keeper can read it.
             let from = From::Seq(position.seq);
-            return match self.ask(position, index, from) {
-                true => Step::Done(Read::Wait),
-                false => {
-                    position.place = None;
-                    Step::Done(Read::Wait)
-                }
-            };
+            if !self.ask(position, index, from, 0) {
+                position.place = None;
+            }
+            return Step::Done(Read::Wait);
         }
         Step::Moved
     }
@@ -231,7 +228,7 @@ impl Log {
         if place.pending.is_none() && (!has || is_low) {
             let from = From::Offset(if has { place.granted.end } else { place.offset });
             let size = if has { 0 } else { end.saturating_sub(place.offset) };
-            self.ask_for(position, index, from, size);
+            self.ask(position, index, from, size);
         }
         self.segments[index].last_read = self.reads;
         has
@@ -269,12 +266,8 @@ impl Log {
         self.limit_mappings(index);
     }
 
-    fn ask(&mut self, position: &mut Position, index: usize, from: From) -> bool {
-        self.ask_for(position, index, from, 0)
-    }
-
     /// Queues a request, unless the keeper has too many; the reader asks again then.
-    fn ask_for(&mut self, position: &mut Position, index: usize, from: From, size: usize) -> bool {
+    fn ask(&mut self, position: &mut Position, index: usize, from: From, size: usize) -> bool {
         let segment = &mut self.segments[index];
         if segment.mapped.is_none() {
             // Somebody may still hold it.

@@ -40,7 +40,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
 use std::sync::{Arc, Mutex};
 
 use crate::budget::Budget;
-use crate::cursor::CursorFile;
+use crate::cursor::{Bodies, CursorFile, CursorKey};
 use crate::disk::{Access, Disk, FileInfo};
 use crate::format::{FOOTER_LEN, Footer, HEADER_LEN, Header, RECORD_HEADER, aligned, salted};
 use crate::keeper;
@@ -268,16 +268,20 @@ impl Opening {
         Ok(())
     }
 
+    fn was_clean(&self) -> bool {
+        self.found.last().is_none_or(|last| last.footer.as_ref().is_some_and(|footer| footer.is_clean))
+    }
+
+    /// Whether readers may have passed the durable line.
+    fn was_weak(&self) -> bool {
+        self.found.last().is_some_and(|last| last.header.is_none_or(|header| header.readers_may_pass))
+    }
+
     fn into_log(self, budget: &Budget, wall: WallTime, salts: Salts) -> Result<(Log, Opened), OpenError> {
-        let last = self.found.last();
-        let was_clean = last.is_none_or(|last| last.footer.as_ref().is_some_and(|footer| footer.is_clean));
-        let was_weak = last.is_some_and(|last| last.header.is_none_or(|header| header.readers_may_pass));
+        let was_clean = self.was_clean();
         let failed = self.failure.is_some();
-        let mut next = self.next;
-        if !was_clean && was_weak {
-            // Readers may have seen numbers that the power cut took; those must not come back.
-            next = next.plus(WEAK_JUMP);
-        }
+        // Readers may have seen numbers that the power cut took; those must not come back.
+        let next = if !was_clean && self.was_weak() { self.next.plus(WEAK_JUMP) } else { self.next };
         let log_time = self.found.iter().filter_map(|found| found.footer.as_ref()).map(|footer| footer.last_log).max();
         let (mut cursor_file, cursors, aside) = open_cursors(&*self.disk)?;
         let unsettled = cursor_file.settle().err();
@@ -295,21 +299,7 @@ impl Opening {
             is_dropped: AtomicBool::new(false),
             cursors_written: AtomicU64::new(0),
             sync: Mutex::new(SyncQueue { failure: self.failure, ..SyncQueue::default() }),
-            keep: Mutex::new(KeepQueue {
-                next_spare: self.next_spare,
-                may_try_spare: true,
-                cursors: match unsettled {
-                    // The keeper goes on trying.
-                    Some(_) => cursors.iter().map(|(key, body)| (*key, Some(body.clone()))).collect(),
-                    None => BTreeMap::new(),
-                },
-                cursor_notes: BTreeMap::new(),
-                cursor_ticket: u64::from(unsettled.is_some()),
-                may_try_cursors: unsettled.is_some(),
-                cursor_error: unsettled.map(|error| error.to_string().into()),
-                cursor_file,
-                ..KeepQueue::default()
-            }),
+            keep: Mutex::new(keep_queue(self.next_spare, cursor_file, &cursors, unsettled)),
             syncer_signal: Default::default(),
             keeper_signal: Default::default(),
             closed_signal: Default::default(),
@@ -338,6 +328,21 @@ impl Opening {
         };
         drop(keep);
         Ok((log, opened))
+    }
+}
+
+/// What the keeper begins with. Cursors that could not be made durable at once it goes on trying.
+fn keep_queue(next_spare: u64, cursor_file: CursorFile, cursors: &Bodies, unsettled: Option<io::Error>) -> KeepQueue {
+    let again = |(key, body): (&CursorKey, &Vec<u8>)| (*key, Some(body.clone()));
+    KeepQueue {
+        next_spare,
+        may_try_spare: true,
+        cursors: if unsettled.is_some() { cursors.iter().map(again).collect() } else { BTreeMap::new() },
+        cursor_ticket: u64::from(unsettled.is_some()),
+        may_try_cursors: unsettled.is_some(),
+        cursor_error: unsettled.map(|error| error.to_string().into()),
+        cursor_file,
+        ..KeepQueue::default()
     }
 }
 
@@ -385,7 +390,7 @@ fn segment(found: Found) -> Segment {
     }
 }
 
-type OpenedCursors = (CursorFile, crate::cursor::Bodies, Option<String>);
+type OpenedCursors = (CursorFile, Bodies, Option<String>);
 
 fn open_cursors(disk: &dyn Disk) -> Result<OpenedCursors, OpenError> {
     attempt("reading the cursors", || CursorFile::open(disk))

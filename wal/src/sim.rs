@@ -97,19 +97,6 @@ impl SimDisk {
         }
     }
 
-    /// The kernel forgets clean pages, so that the next opening reads what the disk really holds.
-    pub fn evict(&self) {
-        let mut state = self.lock();
-        for file in state.files.values_mut() {
-            for at in (0..file.cache.len()).step_by(PAGE) {
-                let end = (at + PAGE).min(file.cache.len()).min(file.durable.len());
-                if at < end && !file.dirty.contains(&(at / PAGE)) {
-                    file.cache[at..end].copy_from_slice(&file.durable[at..end]);
-                }
-            }
-        }
-    }
-
     /// Sets how many bytes may still be allocated.
     pub fn set_free_space(&self, bytes: u64) {
         self.lock().free = bytes;

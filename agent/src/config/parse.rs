@@ -19,8 +19,8 @@ use super::text::{KIB, MIB, size_text};
 use super::url::parse_host;
 use super::walk::Section;
 use super::{
-    Agent, Buffer, Config, Durability, HttpIngest, Ingest, LogFormat, LogLevel, LogSettings, OnFull, RuntimeSetting,
-    SEGMENTS_PER_SHARD_MIN, Surroundings, UnixIngest,
+    Admin, Agent, Buffer, Config, Durability, HttpIngest, Ingest, LogFormat, LogLevel, LogSettings, OnFull,
+    RuntimeSetting, SEGMENTS_PER_SHARD_MIN, Surroundings, UnixIngest,
 };
 use crate::time::Millis;
 use crate::transport::{Allowed, Targets};
@@ -78,20 +78,7 @@ pub(crate) fn assemble(
     let trees: Vec<Option<Spanned<DeTable<'_>>>> = others.iter().map(|source| tree(source, problems)).collect();
     let main_tree = tree(main, problems);
     let root = main_tree.as_ref().map(|tree| Section::root(main, tree.get_ref(), ROOT, problems));
-
-    let top = root.as_ref().map(|root| {
-        let section = root.table("agent");
-        let shards = shards(&section, surroundings);
-        let agent = agent(&section, shards, surroundings);
-        let buffer_section = root.table("buffer");
-        let (segment_size, buffer) = buffer(&buffer_section, shards);
-        let ingest = ingest(root, segment_size, surroundings);
-        let admin = admin(&root.table("admin"), ingest.as_ref(), surroundings);
-        let log = log(&root.table("log"));
-        (agent, buffer_section, buffer, ingest, admin, log)
-    });
-
-    let node = top.as_ref().and_then(|(agent, ..)| agent.as_ref()).map(|agent| agent.node.clone()).unwrap_or_default();
+    let tables = root.as_ref().map(|root| Tables::read(root, surroundings));
     let mut sections = root.as_ref().map(destinations_of).unwrap_or_default();
     for (source, tree) in others.iter().zip(&trees) {
         let Some(tree) = tree else { continue };
@@ -104,12 +91,10 @@ pub(crate) fn assemble(
         let what = "no destination is configured: events are taken in, kept for the window and sent nowhere";
         problems.warn(place, what, "add a [[destination]]");
     }
-    let bounds = top.as_ref().map(|(agent, _, _, ingest, admin, _)| {
-        let allowed = agent.as_ref().map(|agent| agent.allow_targets.clone()).unwrap_or_default();
-        bounds(admin.as_ref(), ingest.as_ref(), allowed)
-    });
-    let (destinations, origins) = destinations(sections, &node, &bounds.unwrap_or_default(), surroundings);
-    let (agent, buffer_section, buffer, ingest, admin, log) = top?;
+    let node = tables.as_ref().map(Tables::node).unwrap_or_default();
+    let bounds = tables.as_ref().map(Tables::bounds).unwrap_or_default();
+    let (destinations, origins) = destinations(sections, node, &bounds, surroundings);
+    let Tables { agent, buffer, buffer_section, ingest, admin, log } = tables?;
     let mut config = Config {
         file: main.path.clone(),
         agent: agent?,
@@ -125,6 +110,41 @@ pub(crate) fn assemble(
     managed::add(&mut config, managed, surroundings, problems);
     warn_of_roles(&buffer_section, config.buffer.on_full, &config.destinations);
     Some(config)
+}
+
+/// The tables beside the destinations, each as far as it can be used.
+struct Tables<'a> {
+    agent: Option<Agent>,
+    buffer: Option<Buffer>,
+    buffer_section: Section<'a>,
+    ingest: Option<Ingest>,
+    admin: Option<Admin>,
+    log: Option<LogSettings>,
+}
+
+impl<'a> Tables<'a> {
+    fn read(root: &Section<'a>, surroundings: &Surroundings) -> Tables<'a> {
+        let section = root.table("agent");
+        let shards = shards(&section, surroundings);
+        let agent = agent(&section, shards, surroundings);
+        let buffer_section = root.table("buffer");
+        let (segment_size, buffer) = buffer(&buffer_section, shards);
+        let ingest = ingest(root, segment_size, surroundings);
+        let admin = admin(&root.table("admin"), ingest.as_ref(), surroundings);
+        let log = log(&root.table("log"));
+        Tables { agent, buffer, buffer_section, ingest, admin, log }
+    }
+
+    /// The label of this node; empty where there is none that can be used.
+    fn node(&self) -> &str {
+        self.agent.as_ref().map_or("", |agent| &agent.node)
+    }
+
+    /// Where destinations may connect to.
+    fn bounds(&self) -> Targets {
+        let allowed = self.agent.as_ref().map(|agent| agent.allow_targets.clone()).unwrap_or_default();
+        bounds(self.admin.as_ref(), self.ingest.as_ref(), allowed)
+    }
 }
 
 /// The end of the reading: a configuration with warnings, or every problem.

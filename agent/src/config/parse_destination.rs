@@ -180,9 +180,7 @@ pub(super) fn redaction(
         Ok(redaction) => Some(redaction),
         Err(errors) => {
             for error in errors {
-                let at = |(path, place): &&(String, Place)| *path == error.found && place.key.ends_with(error.list);
-                let place =
-                    places.iter().find(at).map_or_else(|| section.place(error.list), |(_, place)| place.clone());
+                let place = place_of(section, error.list, &error.found, places);
                 let advice = match error.list {
                     "key" => "write key = { file = \"/path\" }, with at least 16 random bytes in the file",
                     _ => "correct the entry, or take it out",
@@ -260,15 +258,19 @@ pub(super) fn filter(section: &Section<'_>) -> Option<(FilterSpec, Filter)> {
         Ok(filter) => Some((spec, filter)),
         Err(errors) => {
             for error in errors {
-                let at = |(text, place): &&(String, Place)| *text == error.found && place.key.ends_with(error.list);
-                let place =
-                    places.iter().find(at).map_or_else(|| section.place(error.list), |(_, place)| place.clone());
+                let place = place_of(section, error.list, &error.found, &places);
                 let what = format!("`{}`: {}", error.list, error.problem);
                 section.problems().error(place, what, "correct the entry, or take it out");
             }
             None
         }
     }
+}
+
+/// Where an entry of one of several lists stands; the list itself where the entry is none.
+fn place_of(section: &Section<'_>, list: &str, entry: &str, places: &[(String, Place)]) -> Place {
+    let found = places.iter().find(|(text, place)| text == entry && place.key.ends_with(list));
+    found.map_or_else(|| section.place(list), |(_, place)| place.clone())
 }
 
 fn batch(section: &Section<'_>) -> Option<BatchSettings> {

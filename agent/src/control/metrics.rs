@@ -1,10 +1,13 @@
 //! `/metrics`: every number the agent has, in Prometheus' words. No user data in labels; gauges are never negative.
 
+mod exposition;
+mod memory;
+
 use hdrhistogram::Histogram;
 
-use crate::control::exposition::{Exposition, Kind};
+use self::exposition::{Exposition, Kind};
+use self::memory::Memory;
 use crate::control::headroom::{Headroom, Room};
-use crate::control::memory::Memory;
 use crate::control::picture::{DestinationPicture, Detail, Picture, ShardPicture};
 use crate::control::states::STATES;
 use crate::control::status;
@@ -298,8 +301,8 @@ mod tests {
     use std::collections::HashMap;
     use std::time::Duration;
 
+    use super::exposition::tests::{Read, Sample, parse};
     use super::*;
-    use crate::control::exposition::tests::{Read, Sample, parse};
     use crate::runtime::TaskName;
     use crate::shard::{ReplayReport, ShardReport};
 

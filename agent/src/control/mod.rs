@@ -7,7 +7,7 @@
 //! | `access/` | who asks, and what they may |
 //! | `page/` | the same for people, in a browser |
 //! | `picture.rs` | all shards together at one moment |
-//! | `status.rs`, `metrics.rs` | that, in JSON and in Prometheus' words |
+//! | `status.rs`, `metrics.rs` | that, in JSON and in Prometheus' words; `metrics/` has their syntax and what `/proc` says |
 //! | `destinations.rs`, `letters.rs` | one destination and its dead letters, and what an operator does to them |
 //! | `managed/` | destinations that are made, changed and deleted over the API |
 //! | `episodes.rs`, `agent_events.rs` | what a destination has missed; what the agent says of itself |
@@ -17,7 +17,7 @@
 //! | `history/` | the last hour, for charts, and the last changes of state |
 //! | `headroom.rs` | how much of the window a destination has used, and when it is full |
 //! | `reload.rs` | what a reload changed |
-//! | `exposition.rs`, `memory.rs`, `systemd.rs` | the text format, `/proc`, the service manager |
+//! | `systemd.rs` | the service manager |
 //!
 //! It owns the [`Node`]; handlers see it through a [`crate::node::View`], ask things of it with [`crate::node::Hands`], and
 //! ask for a reload by an order.
@@ -26,13 +26,11 @@ pub(crate) mod access;
 pub mod agent_events;
 pub mod destinations;
 pub mod episodes;
-mod exposition;
 mod headroom;
 pub mod history;
 mod http;
 pub mod letters;
 pub mod managed;
-mod memory;
 mod metrics;
 mod minute;
 mod page;

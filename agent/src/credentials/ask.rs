@@ -20,8 +20,27 @@ pub(super) struct Question<'q> {
     pub(super) url: &'q str,
     pub(super) headers: &'q [(&'q str, &'q str)],
     pub(super) body: &'q str,
-    /// Until the connection is made: short for addresses that only exist on some machines.
-    pub(super) connect_timeout: Millis,
+    pub(super) whereabouts: Whereabouts,
+}
+
+/// Where whoever is asked may be found. It decides what guards the way there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Whereabouts {
+    /// A public service: it may be behind the destination's proxy, and is where the destination itself may be.
+    Public,
+    /// On this machine or its link only, and only on some machines. It is never behind a proxy, and it tells the agent who
+    /// it is: where a destination may be has no say in that.
+    Near,
+}
+
+impl Whereabouts {
+    /// How long making the connection may take.
+    const fn connect_timeout(self) -> Millis {
+        match self {
+            Whereabouts::Public => Millis::from_secs(10),
+            Whereabouts::Near => Millis::from_secs(2),
+        }
+    }
 }
 
 /// Asks, and brings the whole reply.
@@ -43,16 +62,17 @@ pub(super) async fn ask(
     write_head(&mut head, question.method, &target, &url.host_header(), headers, question.body.len() as u64)
         .map_err(|problem| misconfigured(problem.to_string()))?;
     let tls = if url.tls { Some(credentials.issuer_tls(runtime).await?) } else { None };
-    // What exists on this machine or its link only is never behind a proxy.
-    let is_near = question.connect_timeout == NEAR_CONNECT_TIMEOUT;
+    let (proxy, targets) = match question.whereabouts {
+        Whereabouts::Public => (credentials.proxy_to(&url.host), Arc::clone(&credentials.targets)),
+        Whereabouts::Near => (None, Arc::default()),
+    };
     let endpoint = Endpoint {
-        proxy: if is_near { None } else { credentials.proxy_to(&url.host) },
+        proxy,
         host: url.host,
         port: url.port,
-        // What exists on this machine or its link only tells the agent who it is: that is not a destination's business.
-        targets: if is_near { Arc::default() } else { Arc::clone(&credentials.targets) },
+        targets,
         tls,
-        connect_timeout: question.connect_timeout,
+        connect_timeout: question.whereabouts.connect_timeout(),
         request_timeout: REQUEST_TIMEOUT,
     };
     let unreachable = |error: transport::TransportError| {
@@ -87,10 +107,6 @@ impl Credentials {
     }
 }
 
-/// How long a connection to a public service may take.
-pub(super) const CONNECT_TIMEOUT: Millis = Millis::from_secs(10);
-/// How long one on this machine or its link may take.
-pub(super) const NEAR_CONNECT_TIMEOUT: Millis = Millis::from_secs(2);
 const REQUEST_TIMEOUT: Millis = Millis::from_secs(30);
 /// Tokens are a few KiB.
 const REPLY_MAX: usize = 256 << 10;

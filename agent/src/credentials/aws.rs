@@ -11,7 +11,7 @@ use scaidrive_codecs::http::Reply;
 use scaidrive_codecs::time::parse_rfc3339;
 use serde_json::Value;
 
-use super::ask::{CONNECT_TIMEOUT, NEAR_CONNECT_TIMEOUT, Question, ask};
+use super::ask::{Question, Whereabouts, ask};
 use super::cache::{Trouble, TroubleCause, TroubleKind};
 use super::entra::read_text;
 use super::sigv4::AwsKeys;
@@ -72,7 +72,7 @@ async fn surroundings(
         };
         let headers: Vec<(&str, &str)> = token.iter().map(|token| ("Authorization", token.as_str())).collect();
         let question =
-            Question { method: "GET", url: &url, headers: &headers, body: "", connect_timeout: NEAR_CONNECT_TIMEOUT };
+            Question { method: "GET", url: &url, headers: &headers, body: "", whereabouts: Whereabouts::Near };
         return json_keys(&ask(credentials, runtime, &question).await?, runtime.wall_ms());
     }
     let endpoint = variable("AWS_EC2_METADATA_SERVICE_ENDPOINT").unwrap_or_else(|| METADATA_HOST.to_owned());
@@ -103,7 +103,7 @@ async fn web_identity(
         url: &url,
         headers: &headers,
         body: &body.join("&"),
-        connect_timeout: CONNECT_TIMEOUT,
+        whereabouts: Whereabouts::Public,
     };
     xml_keys(&ask(credentials, runtime, &question).await?, runtime.wall_ms())
 }
@@ -116,8 +116,7 @@ async fn machine(
 ) -> Result<(AwsKeys, Millis), Trouble> {
     let url = format!("{endpoint}/latest/api/token");
     let life = [("X-aws-ec2-metadata-token-ttl-seconds", "300")];
-    let question =
-        Question { method: "PUT", url: &url, headers: &life, body: "", connect_timeout: NEAR_CONNECT_TIMEOUT };
+    let question = Question { method: "PUT", url: &url, headers: &life, body: "", whereabouts: Whereabouts::Near };
     let session = text_of(&ask(credentials, runtime, &question).await?)?;
     let headers = [("X-aws-ec2-metadata-token", session.as_str())];
     let url = format!("{endpoint}/latest/meta-data/iam/security-credentials/");

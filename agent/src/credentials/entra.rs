@@ -11,7 +11,7 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use scaidrive_codecs::oauth::{self, ARC_KEY_BYTES_MAX, ARC_URL, Token};
 
-use super::ask::{CONNECT_TIMEOUT, NEAR_CONNECT_TIMEOUT};
+use super::ask::Whereabouts;
 use super::cache::Trouble;
 use super::oauth::{ask_for, send, understand};
 use super::{Credentials, misconfigured};
@@ -42,7 +42,7 @@ pub(super) async fn fetch(
         }
         EntraIdentity::Managed(identity) => return managed(credentials, runtime, entra, identity).await,
     };
-    send(credentials, runtime, &request, CONNECT_TIMEOUT).await
+    send(credentials, runtime, &request, Whereabouts::Public).await
 }
 
 /// The identity of the machine, from wherever this machine has it.
@@ -57,11 +57,11 @@ async fn managed(
     match (variable("IDENTITY_ENDPOINT"), variable("IDENTITY_HEADER"), variable("IMDS_ENDPOINT")) {
         (Some(endpoint), Some(header), _) => {
             let request = oauth::app_service(&endpoint, &header, resource, identity);
-            send(credentials, runtime, &request, NEAR_CONNECT_TIMEOUT).await
+            send(credentials, runtime, &request, Whereabouts::Near).await
         }
         (Some(endpoint), None, Some(_)) => arc(credentials, runtime, &endpoint, resource).await,
         _ if is_arc_machine(runtime).await => arc(credentials, runtime, ARC_URL, resource).await,
-        _ => send(credentials, runtime, &oauth::imds(resource, identity), NEAR_CONNECT_TIMEOUT).await,
+        _ => send(credentials, runtime, &oauth::imds(resource, identity), Whereabouts::Near).await,
     }
 }
 
@@ -72,10 +72,10 @@ async fn arc(
     endpoint: &str,
     resource: &str,
 ) -> Result<(Token, Millis), Trouble> {
-    let challenge = ask_for(credentials, runtime, &oauth::arc(endpoint, resource, None), NEAR_CONNECT_TIMEOUT).await?;
+    let challenge = ask_for(credentials, runtime, &oauth::arc(endpoint, resource, None), Whereabouts::Near).await?;
     let Some(path) = oauth::arc_challenge(&challenge) else { return understand(&challenge, runtime.wall_ms()) };
     let key = read_text(runtime, PathBuf::from(path), ARC_KEY_BYTES_MAX).await?;
-    send(credentials, runtime, &oauth::arc(endpoint, resource, Some(&key)), NEAR_CONNECT_TIMEOUT).await
+    send(credentials, runtime, &oauth::arc(endpoint, resource, Some(&key)), Whereabouts::Near).await
 }
 
 async fn is_arc_machine(runtime: &Rc<dyn Runtime>) -> bool {

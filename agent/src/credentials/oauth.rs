@@ -7,7 +7,7 @@ use scaidrive_codecs::oauth::{
 };
 
 use super::Credentials;
-use super::ask::{CONNECT_TIMEOUT, Question, ask};
+use super::ask::{Question, Whereabouts, ask};
 use super::cache::{Trouble, TroubleCause, TroubleKind};
 use crate::config::OAuth;
 use crate::runtime::Runtime;
@@ -22,7 +22,7 @@ pub(super) async fn fetch(
     let (scope, audience) = (oauth.scope.as_deref(), oauth.audience.as_deref());
     let secret = oauth.client_secret.reveal();
     let request = client_credentials(&oauth.token_url, &oauth.client_id, secret, oauth.client_auth, scope, audience);
-    send(credentials, runtime, &request, CONNECT_TIMEOUT).await
+    send(credentials, runtime, &request, Whereabouts::Public).await
 }
 
 /// Sends a token request and says what the reply means.
@@ -30,9 +30,9 @@ pub(super) async fn send(
     credentials: &Credentials,
     runtime: &Rc<dyn Runtime>,
     request: &TokenRequest,
-    connect_timeout: Millis,
+    whereabouts: Whereabouts,
 ) -> Result<(Token, Millis), Trouble> {
-    let reply = ask_for(credentials, runtime, request, connect_timeout).await?;
+    let reply = ask_for(credentials, runtime, request, whereabouts).await?;
     understand(&reply, runtime.wall_ms())
 }
 
@@ -41,11 +41,11 @@ pub(super) async fn ask_for(
     credentials: &Credentials,
     runtime: &Rc<dyn Runtime>,
     request: &TokenRequest,
-    connect_timeout: Millis,
+    whereabouts: Whereabouts,
 ) -> Result<scaidrive_codecs::http::Reply, Trouble> {
     let headers: Vec<(&str, &str)> = request.headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let question =
-        Question { method: request.method, url: &request.url, headers: &headers, body: &request.body, connect_timeout };
+        Question { method: request.method, url: &request.url, headers: &headers, body: &request.body, whereabouts };
     ask(credentials, runtime, &question).await
 }
 

@@ -5,15 +5,14 @@
 use std::cell::RefCell;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{OwnedFd, RawFd};
+use std::os::fd::RawFd;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use futures_io::{AsyncRead, AsyncWrite, IoSlice};
 
-use crate::runtime::{Backend, Panicked, Pending, Runtime, Stalls, Stream, Task, TaskName};
-use crate::time::Millis;
+use crate::runtime::{Overlay, Pending, Runtime, Stream};
 
 /// What was seen of one connection.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -53,33 +52,9 @@ impl Watch {
     }
 }
 
-impl Runtime for Watch {
-    fn backend(&self) -> Backend {
-        self.inner.backend()
-    }
-
-    fn now(&self) -> Millis {
-        self.inner.now()
-    }
-
-    fn wall_ms(&self) -> i64 {
-        self.inner.wall_ms()
-    }
-
-    fn entropy(&self) -> u64 {
-        self.inner.entropy()
-    }
-
-    fn spawn(&self, name: TaskName, task: Task) {
-        self.inner.spawn(name, task);
-    }
-
-    fn stalls(&self) -> Stalls {
-        self.inner.stalls()
-    }
-
-    fn sleep(&self, wait: Millis) -> Pending<()> {
-        self.inner.sleep(wait)
+impl Overlay for Watch {
+    fn under(&self) -> &dyn Runtime {
+        &*self.inner
     }
 
     fn resolve(&self, host: &str, port: u16) -> Pending<io::Result<Vec<SocketAddr>>> {
@@ -113,14 +88,6 @@ impl Runtime for Watch {
                 }
             }
         })
-    }
-
-    fn adopt_unix(&self, socket: OwnedFd) -> io::Result<Box<dyn Stream>> {
-        self.inner.adopt_unix(socket)
-    }
-
-    fn offload(&self, job: Box<dyn FnOnce() + Send>) -> Pending<Result<(), Panicked>> {
-        self.inner.offload(job)
     }
 }
 

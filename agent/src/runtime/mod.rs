@@ -13,6 +13,7 @@
 pub(crate) mod clock;
 mod epoll;
 mod helpers;
+mod overlay;
 mod probe;
 mod stalls;
 mod tasks;
@@ -38,6 +39,7 @@ use std::time::Duration;
 
 use futures_io::{AsyncRead, AsyncWrite};
 
+pub use crate::runtime::overlay::Overlay;
 pub use crate::runtime::probe::{Choice, ChooseError, choose};
 pub use crate::runtime::stalls::{Held, STALL_BOUNDS, STALL_TOLD, Stalls, TaskName};
 use crate::time::Millis;

@@ -62,9 +62,7 @@ impl Shard {
     fn settle_for_the_last_time(&self) {
         for place in self.places.borrow().iter() {
             let mut outlet = place.outlet.borrow_mut();
-            if let Some(seq) = self.passes.borrow().position(outlet.reading) {
-                outlet.passed_to(seq);
-            }
+            self.note_passed(&mut outlet);
             outlet.advance(self.must_go.get(), self.runtime.now(), &mut Chance(&*self.runtime));
             drop(outlet);
             self.overhear(place, true);

@@ -469,9 +469,7 @@ impl Shard {
                 continue;
             }
             let mut outlet = place.outlet.borrow_mut();
-            if let Some(seq) = self.passes.borrow().position(outlet.reading) {
-                outlet.passed_to(seq);
-            }
+            self.note_passed(&mut outlet);
             let was_draining = matches!(outlet.reading, Reading::Draining(_));
             outlet.advance(self.must_go.get(), self.now.get(), &mut Chance(&*self.runtime));
             if was_draining

@@ -80,6 +80,12 @@ impl Shard {
         tail == Stop::SliceUsed || catch_up == Stop::SliceUsed
     }
 
+    /// An outlet that reads with a pass has seen all that lies before it. Returns whether it reads with one.
+    pub(super) fn note_passed(&self, outlet: &mut Outlet) -> bool {
+        let seq = self.passes.borrow().position(outlet.reading);
+        seq.inspect(|seq| outlet.passed_to(*seq)).is_some()
+    }
+
     /// An outlet that drained takes its place among those that wait.
     pub(super) fn waits_again(&self, at: u32, seq: Seq) {
         self.passes.borrow_mut().waiting.insert((seq, at));

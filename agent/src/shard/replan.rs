@@ -90,8 +90,7 @@ impl Shard {
     pub(super) fn set_places(&self, places: Vec<Rc<Place>>) {
         for place in &places {
             let mut outlet = place.outlet.borrow_mut();
-            if let Some(seq) = self.passes.borrow().position(outlet.reading) {
-                outlet.passed_to(seq);
+            if self.note_passed(&mut outlet) {
                 outlet.reading = Reading::Waiting;
             }
         }

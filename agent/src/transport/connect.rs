@@ -13,6 +13,7 @@ use futures_io::{AsyncRead, AsyncWrite, IoSlice};
 use futures_lite::future;
 
 use crate::runtime::{Runtime, Stream};
+use crate::sys;
 use crate::time::Millis;
 use crate::transport::proxy::{Proxy, tunnel};
 use crate::transport::race::connect_to_any;
@@ -178,6 +179,16 @@ impl Connection {
             Connection::Plain(stream) => stream.raw_fd(),
             Connection::Tls(stream) => tls::carrier(stream).raw_fd(),
         }
+    }
+
+    /// When the peer's kernel acknowledges nothing of what was written for `silence`, the connection fails.
+    ///
+    /// # Errors
+    /// When the socket option cannot be set.
+    pub(super) fn fail_after(&self, silence: Millis) -> Result<(), TransportError> {
+        let Some(socket) = self.raw_fd() else { return Ok(()) };
+        sys::set_user_timeout(socket, silence)
+            .map_err(|error| TransportError::of_io(Stage::Connect, "cannot set TCP_USER_TIMEOUT", &error))
     }
 
     /// Whether a connection that waits for its next request is still fit for one: the other side has neither closed it

@@ -102,6 +102,8 @@ impl Exchanges {
         spare.unwrap_or_else(|| Tools { alarm: Alarm::new(runtime), reader: ReplyReader::new(0), window: Vec::new() })
     }
 }
+
+/// One exchange under way.
 struct Exchange<'a, S> {
     gather: Gather<'a, S>,
     /// Set when nothing more can be written; a reply may still be there to read.

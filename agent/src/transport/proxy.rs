@@ -67,7 +67,7 @@ pub(super) async fn tunnel(
     let kind = match reply.status {
         200..300 => return Ok(stream),
         407 => FailureKind::Credentials,
-        403 | 405 => FailureKind::Untrusted,
+        403 | 405 => FailureKind::Refused,
         _ => FailureKind::Unreachable,
     };
     Err(TransportError::new(Stage::Proxy, kind, format!("{what}: it answers HTTP {}", reply.status)))
@@ -154,7 +154,7 @@ mod tests {
     fn what_a_proxy_answers_is_told_apart() {
         on_each_side(|runtime| async move {
             for (status, kind) in
-                [(407, FailureKind::Credentials), (403, FailureKind::Untrusted), (502, FailureKind::Unreachable)]
+                [(407, FailureKind::Credentials), (403, FailureKind::Refused), (502, FailureKind::Unreachable)]
             {
                 let (address, proxy) = serve_once(move |mut socket| {
                     read_head(&mut socket);

@@ -14,7 +14,6 @@ use scaidrive_codecs::framing::CountedMessages;
 use scaidrive_codecs::relp::{News, RelpSession};
 
 use crate::runtime::Runtime;
-use crate::sys;
 use crate::time::Millis;
 use crate::transport::connect::within;
 use crate::transport::gather::Gather;
@@ -56,10 +55,7 @@ impl RelpConnection {
         connection: Connection,
         timeout: Millis,
     ) -> Result<RelpConnection, TransportError> {
-        if let Some(socket) = connection.raw_fd() {
-            sys::set_user_timeout(socket, timeout)
-                .map_err(|error| TransportError::of_io(Stage::Connect, "cannot set TCP_USER_TIMEOUT", &error))?;
-        }
+        connection.fail_after(timeout)?;
         let mut relp = RelpConnection { connection, session: RelpSession::new(), ended: None, news: Vec::new() };
         let mut command = Vec::new();
         relp.session.open(&mut command);

@@ -12,7 +12,6 @@ use futures_io::{AsyncRead, AsyncWrite};
 use futures_lite::future::{self, poll_fn};
 
 use crate::runtime::Runtime;
-use crate::sys;
 use crate::time::Millis;
 use crate::transport::connect::within;
 use crate::transport::gather::Gather;
@@ -31,10 +30,7 @@ impl SyslogConnection {
     /// # Errors
     /// When the socket option cannot be set.
     pub fn new(connection: Connection, user_timeout: Millis) -> Result<SyslogConnection, TransportError> {
-        if let Some(socket) = connection.raw_fd() {
-            sys::set_user_timeout(socket, user_timeout)
-                .map_err(|error| TransportError::of_io(Stage::Connect, "cannot set TCP_USER_TIMEOUT", &error))?;
-        }
+        connection.fail_after(user_timeout)?;
         Ok(SyslogConnection { connection, ended: None })
     }
 

@@ -1,7 +1,8 @@
 //! TLS for outgoing connections, and in `server.rs` for those to us. Only this file and the one under it know rustls.
 //!
 //! TLS 1.2 or later, ring's algorithms named here and not taken from a process-wide default, the server's certificate
-//! always verified: by the authorities trusted, by its fingerprint, or by both. What goes wrong is said in words an administrator can act on.
+//! always verified: by the authorities trusted, by its fingerprint, or by both. What goes wrong is said in words an
+//! administrator can act on.
 
 mod fault;
 mod pinned;
@@ -58,7 +59,12 @@ impl TlsClient {
     /// # Errors
     /// When a file cannot be read or holds nothing usable, or when nobody would be trusted.
     pub fn new(settings: &TlsSettings) -> Result<TlsClient, TlsError> {
-        Ok(TlsClient { config: Arc::new(config(settings)?), server_name: settings.server_name.clone() })
+        let provider = Arc::new(ring::default_provider());
+        let verifier = verifier(settings, &provider)?;
+        Ok(TlsClient {
+            config: Arc::new(config(settings, provider, verifier)?),
+            server_name: settings.server_name.clone(),
+        })
     }
 
     /// The same, and what the other side shows and asks for in handshakes is kept, also where they fail.
@@ -66,27 +72,29 @@ impl TlsClient {
     /// # Errors
     /// As [`TlsClient::new`].
     pub fn witnessed(settings: &TlsSettings) -> Result<(TlsClient, Arc<Witness>), TlsError> {
-        let mut config = config(settings)?;
-        let witness = Arc::new(Witness::default());
-        let provider = Arc::clone(config.crypto_provider());
+        let (provider, witness) = (Arc::new(ring::default_provider()), Arc::new(Witness::default()));
         let verifier = Witnessed { inner: verifier(settings, &provider)?, witness: Arc::clone(&witness) };
-        config.dangerous().set_certificate_verifier(Arc::new(verifier));
+        let mut config = config(settings, provider, Arc::new(verifier))?;
         let inner = Arc::clone(&config.client_auth_cert_resolver);
         config.client_auth_cert_resolver = Arc::new(WitnessedIdentity { inner, witness: Arc::clone(&witness) });
         Ok((TlsClient { config: Arc::new(config), server_name: settings.server_name.clone() }, witness))
     }
 }
 
-fn config(settings: &TlsSettings) -> Result<ClientConfig, TlsError> {
-    let provider = Arc::new(ring::default_provider());
+/// What is set, with `verifier` to say whether a server is the right one.
+fn config(
+    settings: &TlsSettings,
+    provider: Arc<CryptoProvider>,
+    verifier: Arc<dyn ServerCertVerifier>,
+) -> Result<ClientConfig, TlsError> {
     let versions = match settings.min_version {
         TlsVersion::Tls12 => &[&TLS13, &TLS12][..],
         TlsVersion::Tls13 => &[&TLS13],
     };
-    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+    let builder = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(versions)
         .map_err(|error| problem(error, "the TLS library", "report this as a bug"))?;
-    let builder = builder.dangerous().with_custom_certificate_verifier(verifier(settings, &provider)?);
+    let builder = builder.dangerous().with_custom_certificate_verifier(verifier);
     let Some((certificate, key)) = &settings.identity else { return Ok(builder.with_no_client_auth()) };
     let chain = certificates_in(certificate)?;
     let secret = PrivateKeyDer::from_pem_file(key)

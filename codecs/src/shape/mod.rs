@@ -239,19 +239,27 @@ impl Shape {
                 continue;
             }
             // Escapes took less room than what they stand for, or the value has several places: look for what fits.
-            let (mut fits, mut too_long) = (0_usize, if guess == 0 { whole } else { guess });
-            for _ in 0..HALVINGS {
-                let middle = fits.midpoint(too_long);
-                *limit_of(&mut limits) = middle;
-                *(if over(&limits) == 0 { &mut fits } else { &mut too_long }) = middle;
-            }
-            *limit_of(&mut limits) = fits;
+            let most = longest_fitting(if guess == 0 { whole } else { guess }, |limit| {
+                *limit_of(&mut limits) = limit;
+                over(&limits) == 0
+            });
+            *limit_of(&mut limits) = most;
             over(&limits);
             return Ok(());
         }
         body.rewind(mark);
         Err(TooMuch { bytes: max + rest, max })
     }
+}
+
+/// The longest limit below `too_long` that fits, or one that is not much shorter; 0 is known to fit.
+fn longest_fitting(mut too_long: usize, mut fits: impl FnMut(usize) -> bool) -> usize {
+    let mut longest = 0_usize;
+    for _ in 0..HALVINGS {
+        let middle = longest.midpoint(too_long);
+        *(if fits(middle) { &mut longest } else { &mut too_long }) = middle;
+    }
+    longest
 }
 
 /// An event that takes too much room even when it is cut.

@@ -84,12 +84,12 @@ pub(super) fn write_keys<D: Dialect>(keys: &[Key], seen: &Seen<'_>, buffer: &mut
     }
 }
 
-/// Appends a value, and says whether it was cut.
+/// Appends a value, and says whether it was cut; `was_cut` says whether one before it was.
 #[inline]
 fn write_value<D: Dialect>(
     value: &Value,
     max: usize,
-    is_cut: bool,
+    was_cut: bool,
     seen: &Seen<'_>,
     buffer: &mut String,
     out: &mut Vec<u8>,
@@ -120,7 +120,7 @@ fn write_value<D: Dialect>(
             return false;
         }
         Value::Cut => {
-            if is_cut {
+            if was_cut {
                 out.extend_from_slice(b"true");
             }
             return false;

@@ -3,13 +3,11 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::mpsc;
 
 use scaidrive_siem::probe::{Question, Report, probe};
-use scaidrive_siem::runtime::{self, Backend, Panicked, Pending, Runtime, Stalls, Stream, Task, TaskName};
-use scaidrive_siem::time::Millis;
+use scaidrive_siem::runtime::{self, Backend, Overlay, Pending, Runtime, Stream};
 
 use crate::plant::{Deceit, Lookup};
 
@@ -31,33 +29,13 @@ struct Deceived {
     deceit: Deceit,
 }
 
-impl Runtime for Deceived {
-    fn backend(&self) -> Backend {
-        self.inner.backend()
-    }
-
-    fn now(&self) -> Millis {
-        self.inner.now()
+impl Overlay for Deceived {
+    fn under(&self) -> &dyn Runtime {
+        &*self.inner
     }
 
     fn wall_ms(&self) -> i64 {
         self.inner.wall_ms() + self.deceit.clock_ms
-    }
-
-    fn entropy(&self) -> u64 {
-        self.inner.entropy()
-    }
-
-    fn spawn(&self, name: TaskName, task: Task) {
-        self.inner.spawn(name, task);
-    }
-
-    fn stalls(&self) -> Stalls {
-        self.inner.stalls()
-    }
-
-    fn sleep(&self, wait: Millis) -> Pending<()> {
-        self.inner.sleep(wait)
     }
 
     /// What glibc says, as the standard library hands it on.
@@ -79,13 +57,5 @@ impl Runtime for Deceived {
             Some(kind) => Box::pin(async move { Err(kind.into()) }),
             None => self.inner.connect(address),
         }
-    }
-
-    fn adopt_unix(&self, socket: OwnedFd) -> io::Result<Box<dyn Stream>> {
-        self.inner.adopt_unix(socket)
-    }
-
-    fn offload(&self, job: Box<dyn FnOnce() + Send>) -> Pending<Result<(), Panicked>> {
-        self.inner.offload(job)
     }
 }

@@ -134,7 +134,7 @@ fn parse(reading: &Reading<'_>) -> Option<Parsed> {
     let success = section.statuses("success");
     let conflict_is_success = section.flag("conflict_is_success");
     let idempotency = section.flag("idempotency");
-    let auth = auth(reading);
+    let auth = auth(reading, headers.as_deref().unwrap_or_default());
     let (url, query) = (url?, query?);
     let (template, template_file) = template?;
     let shape = shape_beside(section, template.is_some());
@@ -248,7 +248,8 @@ fn headers(section: &Section<'_>) -> Option<Vec<(String, String)>> {
     (pairs.len() == count).then_some(pairs)
 }
 
-fn auth(reading: &Reading<'_>) -> Option<Vec<Auth>> {
+/// What lets us in, beside `headers` that are no secrets.
+fn auth(reading: &Reading<'_>, headers: &[(String, String)]) -> Option<Vec<Auth>> {
     let section = reading.section;
     let mut all = Vec::new();
     match reading.one_of(&["bearer_token", "user", "oauth"])? {
@@ -264,6 +265,14 @@ fn auth(reading: &Reading<'_>) -> Option<Vec<Auth>> {
         Some("user") => all.push(reading.basic()?),
         Some(_) => all.push(Auth::OAuth(oauth(reading)?)),
     }
+    secret_headers(reading, headers, &mut all)?;
+    all.extend(signature(reading)?);
+    Some(all)
+}
+
+/// Adds the headers that are secrets. Each header comes from one place: another credential, `plain`, or here.
+fn secret_headers(reading: &Reading<'_>, plain: &[(String, String)], all: &mut Vec<Auth>) -> Option<()> {
+    let section = reading.section;
     for header in section.tables("secret_headers", SECRET_HEADER, |at, _| format!("secret_headers number {}", at + 1)) {
         header.report_unknown(&[]);
         let (name, value) = (header.text("name"), secret(&header, "value", reading.surroundings));
@@ -273,17 +282,32 @@ fn auth(reading: &Reading<'_>) -> Option<Vec<Auth>> {
             section.problems().error(header.place("name"), problem.to_string(), advice);
             return None;
         }
-        if all.iter().filter_map(Auth::header_name).any(|other| other.eq_ignore_ascii_case(&name)) {
-            let what = format!("`name` is \"{name}\", and another credential sets that header");
+        // A secret for it may well be one that no other key makes.
+        let is_credential = name.eq_ignore_ascii_case("authorization");
+        if let Some(advice) = https::set_elsewhere(&name).filter(|_| !is_credential) {
+            let what = format!("the header `{name}` can't be set here");
+            section.problems().error(header.place("name"), what, advice);
+            return None;
+        }
+        let credentials = all.iter().filter_map(Auth::header_name).map(|other| ("another credential sets", other));
+        let shown = plain.iter().map(|(other, _)| ("`headers` sets", other.as_str()));
+        if let Some((who_sets, _)) = credentials.chain(shown).find(|(_, other)| other.eq_ignore_ascii_case(&name)) {
+            let what = format!("`name` is \"{name}\", and {who_sets} that header");
             section.problems().error(header.place("name"), what, "take one of them out");
             return None;
         }
         all.push(Auth::header("secret_headers", &name, "", value));
     }
+    Some(())
+}
+
+/// The secrets that bodies are signed with, if there are any.
+fn signature(reading: &Reading<'_>) -> Option<Option<Auth>> {
+    let section = reading.section;
     let signing = |name| section.optional(name, |section, name| secret(section, name, reading.surroundings));
     match (signing("signing_secret")?, signing("signing_secret_next")?) {
-        (Some(first), next) => all.push(Auth::Signature(std::iter::once(first).chain(next).collect())),
-        (None, None) => {}
+        (Some(first), next) => Some(Some(Auth::Signature(std::iter::once(first).chain(next).collect()))),
+        (None, None) => Some(None),
         (None, Some(_)) => {
             let place = section.place("signing_secret_next");
             section.problems().error(
@@ -291,10 +315,9 @@ fn auth(reading: &Reading<'_>) -> Option<Vec<Auth>> {
                 "`signing_secret_next` is set without `signing_secret`",
                 "add signing_secret",
             );
-            return None;
+            None
         }
     }
-    Some(all)
 }
 
 fn oauth(reading: &Reading<'_>) -> Option<OAuth> {

@@ -638,7 +638,7 @@ fn advice_is_about_the_mistake_that_was_made() {
 }
 
 #[test]
-fn a_header_is_set_by_one_credential() {
+fn a_header_is_set_once() {
     let header = |name: &str| format!("{{ name = \"{name}\", value = {{ env = \"TOKEN\" }} }}");
     let key = "destination \"https\" secret_headers number 2 name";
     let text = format!("{HTTPS}secret_headers = [{}, {}]", header("X-Key"), header("x-key"));
@@ -646,6 +646,11 @@ fn a_header_is_set_by_one_credential() {
     let key = key.replace('2', "1");
     let text = format!("{HTTPS}bearer_token = {{ env = \"TOKEN\" }}\nsecret_headers = [{}]", header("authorization"));
     refused(&text, &key, 7, "another credential sets", "take one of them out");
+    let text = format!("{HTTPS}headers = [\"X-Site: a\"]\nsecret_headers = [{}]", header("x-site"));
+    refused(&text, &key, 7, "`headers` sets that header", "take one of them out");
+    for (name, instead) in [("content-type", "`content_type` sets it"), ("X-ScaiDrive-Signature", "signing secret")] {
+        refused(&format!("{HTTPS}secret_headers = [{}]", header(name)), &key, 6, "can't be set here", instead);
+    }
     let text = format!("{HTTPS}secret_headers = [{}, {}]", header("X-Key"), header("Authorization"));
     assert!(read(&text).is_ok());
 }

@@ -19,7 +19,7 @@ use crate::delivery::outlet::OutletJob;
 use crate::delivery::sender::{Item, Outcome};
 use crate::shard::{Place, Shard};
 use crate::time::Millis;
-use crate::transport::{DatagramError, DatagramSocket, TransportError};
+use crate::transport::{DatagramError, DatagramSocket, Endpoint, TransportError};
 
 /// See the module.
 pub(super) struct DatagramCarrier<'a> {
@@ -74,41 +74,34 @@ impl<'a> DatagramCarrier<'a> {
 
     /// Sends each message of a body. Without items it is one event alone.
     async fn send(&mut self, body: &Body, items: &[Item<Record>]) -> Outcome {
-        let sent = self.send_each(body, items).await;
-        // A failed socket may have the address of yesterday.
-        if !matches!(&sent, Ok(Ok(_))) {
-            self.socket = None;
-        }
-        match sent {
-            Ok(Ok(too_long)) => outcome(too_long, items.len().max(1)),
-            Ok(Err(error)) => {
+        let endpoint = match self.place.route.endpoint(&self.shard.runtime, 0).await {
+            Ok(endpoint) => endpoint,
+            Err(why) => return misconfigured(why),
+        };
+        match self.send_each(&endpoint, body, items).await {
+            Ok(too_long) => outcome(too_long, items.len().max(1)),
+            Err(error) => {
                 self.is_doubtful = true;
                 failed(&error)
             }
-            Err(outcome) => outcome,
         }
     }
 
-    /// Returns the messages that no datagram can carry; the outer error is about settings.
-    #[allow(clippy::type_complexity)]
+    /// Returns the messages that no datagram can carry, each with the reason. After a failure there is no socket any more:
+    /// it may have the address of yesterday.
     async fn send_each(
         &mut self,
+        endpoint: &Endpoint,
         body: &Body,
         items: &[Item<Record>],
-    ) -> Result<Result<Vec<(usize, String)>, TransportError>, Outcome> {
+    ) -> Result<Vec<(usize, String)>, TransportError> {
         let runtime = &self.shard.runtime;
-        let endpoint = self.place.route.endpoint(runtime, 0).await.map_err(misconfigured)?;
         let is_fresh = |at: Millis| runtime.now().since(at) < LOOK_UP_AGE;
         let (socket, looked_up) = match self.socket.take().filter(|(_, at)| is_fresh(*at)) {
             Some(socket) => socket,
-            None => match DatagramSocket::open(runtime, &endpoint).await {
-                Ok(socket) => (socket, runtime.now()),
-                Err(error) => return Ok(Err(error)),
-            },
+            None => (DatagramSocket::open(runtime, endpoint).await?, runtime.now()),
         };
-        if let Some(refusal) = socket.refusal() {
-            return Ok(Err(refusal));
-        }
+        socket.refusal().map_or(Ok(()), Err)?;
         let mut messages = CountedMessages::new(body.slices(payload_of(items)));
         let (mut parts, mut too_long) = (Vec::new(), Vec::new());
         for place in 0.. {
@@ -120,18 +113,16 @@ impl<'a> DatagramCarrier<'a> {
             match socket.send(runtime, &self.datagram, endpoint.request_timeout).await {
                 Ok(()) => {}
                 Err(DatagramError::TooLong { why }) => too_long.push((place, why)),
-                Err(DatagramError::Failed(error)) => return Ok(Err(error)),
+                Err(DatagramError::Failed(error)) => return Err(error),
             }
         }
         if self.is_doubtful {
             runtime.sleep(REFUSAL_WAIT).await;
         }
-        if let Some(refusal) = socket.refusal() {
-            return Ok(Err(refusal));
-        }
+        socket.refusal().map_or(Ok(()), Err)?;
         self.is_doubtful = false;
         self.socket = Some((socket, looked_up));
-        Ok(Ok(too_long))
+        Ok(too_long)
     }
 }
 

@@ -1,7 +1,8 @@
 //! What the answers mean for the events, and for what may be sent from now on.
 
 use super::{
-    BULK_SHARE, Batch, Item, Job, Limits, Purpose, REFUSALS_MAX, SUSPECT_WAIT, Search, Sender, Suspect, bytes_of,
+    AT_HAND, BULK_SHARE, Batch, Item, Job, Limits, Purpose, REFUSALS_MAX, SUSPECT_WAIT, Search, Sender, Suspect,
+    bytes_of,
 };
 use crate::delivery::gate::Hold;
 use crate::delivery::isolation::Isolation;
@@ -194,7 +195,7 @@ impl<T> Sender<T> {
     /// Suspects that were found with evidence at hand, as effects. Call after [`Sender::next`].
     pub fn condemned(&mut self, effects: &mut Vec<Effect<T>>) {
         if !self.suspects.is_empty() {
-            self.condemn(0, effects);
+            self.condemn(AT_HAND, effects);
         }
     }
 
@@ -269,12 +270,15 @@ impl<T> Sender<T> {
             Refusal::TooLarge => self.on_refused_whole(job, None, true, why, now),
             Refusal::Apart { groups } => self.on_apart(job, groups, &why, now),
         }
-        self.condemn(0, effects);
+        self.condemn(AT_HAND, effects);
     }
 
     fn on_refused_whole(&mut self, job: Job<T>, offender: Option<usize>, is_too_large: bool, why: String, now: Millis) {
         // More than one thing is refused: perhaps everything is, for a while.
-        self.suspects.iter_mut().filter(|suspect| suspect.since > 0).for_each(|suspect| suspect.is_doubtful = true);
+        self.suspects
+            .iter_mut()
+            .filter(|suspect| suspect.since > AT_HAND)
+            .for_each(|suspect| suspect.is_doubtful = true);
         if job.purpose == Purpose::Test {
             match &mut self.search {
                 Some(search) => {
@@ -321,7 +325,7 @@ impl<T> Sender<T> {
     /// something accepted between, has it against it already.
     fn suspect(&mut self, purpose: Purpose, items: Vec<Item<T>>, why: &str, is_doubtful: bool, now: Millis) {
         let is_retrial = purpose == Purpose::Retrial;
-        let (since, again_at) = (if is_retrial { 0 } else { self.sent + 1 }, now.plus(SUSPECT_WAIT));
+        let (since, again_at) = (self.suspected_since(is_retrial), now.plus(SUSPECT_WAIT));
         let is_doubtful = is_doubtful && !is_retrial;
         let suspect = |item| Suspect { item, why: why.to_owned(), since, is_doubtful, again_at };
         self.suspects.extend(items.into_iter().map(suspect));
@@ -377,7 +381,7 @@ impl<T> Sender<T> {
         for (position, item) in job.batch.items.into_iter().enumerate() {
             if let Some((_, why)) = refused.next_if(|(at, _)| *at == position) {
                 // The rest of the same request was taken: that is the evidence.
-                let since = if taken > 0 { 0 } else { self.sent + 1 };
+                let since = self.suspected_since(taken > 0);
                 self.suspects.push(Suspect { item, why, since, is_doubtful: false, again_at: now.plus(SUSPECT_WAIT) });
             } else if again.contains(&position) {
                 later.push(item);
@@ -389,7 +393,7 @@ impl<T> Sender<T> {
             self.requeue(Purpose::Ordinary, Batch::of(later));
         }
         self.delivered(Batch::of(delivered), effects);
-        self.condemn(0, effects);
+        self.condemn(AT_HAND, effects);
     }
 
     /// The fault is not the events': everything goes back, and one event at a time probes until one is accepted.

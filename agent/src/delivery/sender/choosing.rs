@@ -1,6 +1,6 @@
 //! What to send now.
 
-use super::{Batch, Job, LEARNED_SIZE_MIN, PARKED_MAX, Purpose, REFUSALS_MAX, Sender, Suspect};
+use super::{AT_HAND, Batch, Item, Job, LEARNED_SIZE_MIN, PARKED_MAX, Purpose, REFUSALS_MAX, Sender, Suspect};
 use crate::delivery::gate::{Hold, Pass};
 use crate::delivery::isolation::Next;
 use crate::delivery::pace::Pace;
@@ -78,8 +78,9 @@ impl<T> Sender<T> {
             self.cut(&mut batch);
             return ToDo::Send(self.send(purpose, batch));
         }
-        if self.ready.is_empty() && !self.open.items.is_empty() {
-            let lingers_until = self.opened_at.plus(self.limits.linger);
+        if self.ready.is_empty()
+            && let Some(lingers_until) = self.lingers_until()
+        {
             let is_company_due = self.under_way > 0 && !self.limits.is_pipe;
             let goes_at = if now >= lingers_until {
                 now
@@ -101,10 +102,14 @@ impl<T> Sender<T> {
         self.next_suspect(now)
     }
 
+    /// The place of the first suspect that waits for evidence; the others only wait to be taken by `condemned`.
+    fn untried(&self) -> Option<usize> {
+        self.suspects.iter().position(|suspect| suspect.since > AT_HAND)
+    }
+
     /// A lone refused event that nothing has cleared or condemned is tried again after a while.
     fn next_suspect(&mut self, now: Millis) -> ToDo<T> {
-        // Those with evidence against them (since 0) only wait to be taken by `condemned`.
-        let Some(at) = self.suspects.iter().position(|suspect| suspect.since > 0) else { return ToDo::Wait };
+        let Some(at) = self.untried() else { return ToDo::Wait };
         if self.under_way > 0 {
             return ToDo::Wait;
         }
@@ -145,7 +150,7 @@ impl<T> Sender<T> {
             self.take_ready().map(|batch| (Purpose::Ordinary, batch))
         });
         let Some((purpose, mut batch)) = taken.or_else(|| {
-            let at = self.suspects.iter().position(|suspect| suspect.since > 0)?;
+            let at = self.untried()?;
             Some((Purpose::Ordinary, Batch::of(vec![self.suspects.remove(at).item])))
         }) else {
             return ToDo::Wait;
@@ -185,24 +190,12 @@ impl<T> Sender<T> {
             }
             Next::Over { poison, put_by, has_accepted, was_alone } => {
                 let search = self.search.take()?;
-                // A batch is too large for all its events together: only one that was too large alone is at fault.
-                let poison = match (poison, search.too_large) {
-                    (poison @ Some(_), Some(_)) if was_alone => poison,
-                    (spared, Some(size)) => {
-                        self.learned_size = (size / 2).max(LEARNED_SIZE_MIN);
-                        // Beside others it would have them refused again; alone it shows whether it fits.
-                        self.requeue(Purpose::Ordinary, Batch::of(spared.into_iter().collect()));
-                        None
-                    }
-                    (poison, None) => poison,
-                };
-                if let Some(item) = poison {
+                if let Some(item) = self.at_fault(poison, search.too_large, was_alone) {
                     // With an acceptance in the search the evidence is there already; the next one will apply it.
-                    let since = if has_accepted { 0 } else { self.sent + 1 };
+                    let since = self.suspected_since(has_accepted);
                     let is_doubtful = !has_accepted && self.refused_in_a_row > search.refusals;
                     let (why, again_at) = (search.why, Millis::ZERO);
-                    let suspect = Suspect { item, why, since, is_doubtful, again_at };
-                    self.suspects.push(suspect);
+                    self.suspects.push(Suspect { item, why, since, is_doubtful, again_at });
                 }
                 if !put_by.is_empty() {
                     let purpose = if has_accepted { Purpose::Ordinary } else { Purpose::PutBy };
@@ -211,5 +204,15 @@ impl<T> Sender<T> {
                 None
             }
         }
+    }
+
+    /// Whether what a search has found is at fault. A batch that was `too_large`, in bytes, is so for all its events together:
+    /// then only one is that was too large alone, and any other goes again, in smaller company.
+    fn at_fault(&mut self, found: Option<Item<T>>, too_large: Option<usize>, was_alone: bool) -> Option<Item<T>> {
+        let Some(size) = too_large.filter(|_| found.is_none() || !was_alone) else { return found };
+        self.learned_size = (size / 2).max(LEARNED_SIZE_MIN);
+        // Beside others it would have them refused again; alone it shows whether it fits.
+        self.requeue(Purpose::Ordinary, Batch::of(found.into_iter().collect()));
+        None
     }
 }

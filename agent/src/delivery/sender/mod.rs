@@ -181,7 +181,7 @@ struct Search<T> {
 struct Suspect<T> {
     item: Item<T>,
     why: String,
-    /// An acceptance counts as evidence against it when it was sent at or after this number.
+    /// An acceptance counts as evidence against it when it was sent at or after this number; [`AT_HAND`] when there is some.
     since: u64,
     /// It was not the only thing refused: what was in the way then may have had nothing to do with it.
     is_doubtful: bool,
@@ -189,6 +189,8 @@ struct Suspect<T> {
     again_at: Millis,
 }
 
+/// Requests are numbered from 1, so whoever is suspected since then has evidence against it already.
+const AT_HAND: u64 = 0;
 /// Batches that may wait for their acknowledgement before no more are sent.
 const PARKED_MAX: u32 = 1_024;
 /// Their event bytes, beside what a sender holds otherwise.
@@ -481,6 +483,11 @@ impl<T> Sender<T> {
         self.slot = None;
         self.is_gathering = false;
         self.ready.push_back(std::mem::take(&mut self.open));
+    }
+
+    /// Since when an event is suspected that is refused now.
+    fn suspected_since(&self, has_evidence: bool) -> u64 {
+        if has_evidence { AT_HAND } else { self.sent + 1 }
     }
 
     /// Puts a batch among those that are sent before anything newer, in log order.

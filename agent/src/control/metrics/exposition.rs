@@ -92,18 +92,18 @@ pub(super) mod tests {
     use std::collections::HashMap;
 
     /// A sample's full name, labels and value.
-    pub(in crate::control) type Sample = (String, Vec<(String, String)>, f64);
+    pub(in crate::control::metrics) type Sample = (String, Vec<(String, String)>, f64);
 
     /// A family as a scraper reads it.
     #[derive(Debug, Default, PartialEq)]
-    pub(in crate::control) struct Read {
-        pub(in crate::control) help: String,
-        pub(in crate::control) kind: String,
-        pub(in crate::control) samples: Vec<Sample>,
+    pub(in crate::control::metrics) struct Read {
+        pub(in crate::control::metrics) help: String,
+        pub(in crate::control::metrics) kind: String,
+        pub(in crate::control::metrics) samples: Vec<Sample>,
     }
 
     /// Reads an exposition strictly; panics at whatever a scraper would stumble over. Keys are family names.
-    pub(in crate::control) fn parse(text: &str) -> HashMap<String, Read> {
+    pub(in crate::control::metrics) fn parse(text: &str) -> HashMap<String, Read> {
         let mut families: HashMap<String, Read> = HashMap::new();
         let mut current = String::new();
         assert!(text.ends_with('\n'), "the last line must end");
