@@ -169,7 +169,7 @@ fn what_a_receiver_says_and_what_an_address_holds_is_text_and_what_is_not_there_
 fn health_is_shown_assets_may_be_kept_for_ever_and_a_script_gets_the_middle_alone() {
     let hec = Hec::plain();
     let (agent, browser) = agent_and_browser(&hec);
-    let page = wait_page(&browser, "/health", &["badge good\">ready<", "turns"]);
+    let page = wait_page(&browser, "/health", &["badge good\">ready<", "runs"]);
     assert!(page.contains(&format!("<dd>{}</dd>", agent.pid())), "{page}");
     for attribute in ["href=\"/assets/", "src=\"/assets/"] {
         let file = values(&page, attribute)[0];
@@ -237,7 +237,7 @@ fn a_destination_is_made_tested_changed_and_deleted_through_plain_forms_and_its_
     let tag = values(&form, "name=\"_tag\" value=\"")[0].replace("&quot;", "\"");
     let change = [("name", "made"), ("url", &url), ("batch.linger", "3s"), ("_tag", &tag), ("_do", "save")];
     let page = browser.send_and_follow("/destinations/made/edit", &change);
-    assert!(page.contains("The change is in force") && page.contains("<td>3s</td>"), "{page}");
+    assert!(page.contains("The change is in force") && page.contains("<dd>3s</dd>"), "{page}");
     write(&agent, Workload::new(2, 5, 100));
     hec.wait_distinct(200, PATIENCE);
     let again = browser.send("/destinations/made/edit", &change);
@@ -247,7 +247,7 @@ fn a_destination_is_made_tested_changed_and_deleted_through_plain_forms_and_its_
     let tag = values(&again.text(), "name=\"_tag\" value=\"")[0].replace("&quot;", "\"");
     let change = [("name", "made"), ("url", &url), ("batch.linger", "2s"), ("_tag", &tag), ("_do", "save")];
     let page = browser.send_and_follow("/destinations/made/edit", &change);
-    assert!(page.contains("The change is in force") && page.contains("<td>2s</td>"), "{page}");
+    assert!(page.contains("The change is in force") && page.contains("<dd>2s</dd>"), "{page}");
 
     assert!(browser.open("/destinations/made/delete").contains("can't be undone"));
     assert!(browser.send_and_follow("/destinations/made/delete", &[]).contains("It is deleted"));
