@@ -52,7 +52,7 @@ const refresh = async () => {
   if (reply.type === "opaqueredirect" || (reply.status >= 400 && reply.status < 500)) return location.reload();
   if (!reply.ok) throw new Error();
   const fresh = await parsed(reply);
-  // A place came or went: show all anew.
+  // A place came or went.
   if (fresh.querySelectorAll("[data-live]").length !== places.length) return location.reload();
   for (const place of places) replace(place, fresh.getElementById(place.id));
   lastAt = new Date();
@@ -107,7 +107,7 @@ const tail = byId("tail");
 if (tail) {
   const [state, waiting, pause] = ["tail-state", "tail-waiting", "tail-pause"].map(byId);
   const source = new EventSource(tail.dataset.from);
-  // The rows that wait while it is paused, and how many events came.
+  // Rows that wait while it is paused, and events that came.
   let held = null;
   let arrived = 0;
   const show = (row) => {
@@ -136,8 +136,8 @@ if (tail) {
   source.onerror = () => {
     const isOver = source.readyState === EventSource.CLOSED;
     state.textContent = isOver ? "Not shown: a value is wrong or too many watch." : "Connection lost; trying again.";
-    // Without a session the page leads to the door.
-    if (isOver) turn();
+    // Without a session it leads to the door.
+    if (isOver) refresh().catch(() => {});
   };
   source.addEventListener("event", ({ data }) => {
     const { received, event } = JSON.parse(data);

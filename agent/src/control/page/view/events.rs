@@ -138,14 +138,18 @@ fn value(text: &str) -> Markup {
 /// What differs between two objects, and any other two values as a whole. What is absent is empty.
 fn differences(before: &Value, after: &Value) -> Vec<Difference> {
     let none = Map::new();
-    let members = |value: &'_ Value| value.as_object().cloned().or(value.is_null().then(|| none.clone()));
-    let (Some(old), Some(new)) = (members(before), members(after)) else {
+    let (Some(old), Some(new)) = (members(before, &none), members(after, &none)) else {
         return vec![(String::new(), text(before), text(after))];
     };
     let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
     let value = |of: &Map<String, Value>, name: &str| of.get(name).map(text).unwrap_or_default();
-    let pairs = names.into_iter().map(|name| (name.clone(), value(&old, name), value(&new, name)));
+    let pairs = names.into_iter().map(|name| (name.clone(), value(old, name), value(new, name)));
     pairs.filter(|(_, old, new)| old != new).collect()
+}
+
+/// An object's members; nothing has `none`.
+fn members<'v>(value: &'v Value, none: &'v Map<String, Value>) -> Option<&'v Map<String, Value>> {
+    if value.is_null() { Some(none) } else { value.as_object() }
 }
 
 fn text(value: &Value) -> String {
