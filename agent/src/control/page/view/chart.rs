@@ -51,7 +51,7 @@ fn draw(samples: &[Sample], peak: f64, now_ms: i64) -> Option<String> {
             .light_line_style(RGBAColor(0, 0, 0, 0.0))
             .bold_line_style(line(GRID, 1))
             .axis_style(line(GRID, 1))
-            .x_labels(5)
+            .x_labels(7)
             .y_labels(5)
             .x_label_formatter(&|at| if *at > -0.5 { "now".to_owned() } else { format!("{:.0} min", -at) })
             .y_label_formatter(&|value| rate(*value).trim_end_matches(" events/s").to_owned())
