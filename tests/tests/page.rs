@@ -2,8 +2,9 @@
 
 use scaidrive_tests::agent_process::Agent;
 use scaidrive_tests::browser::Browser;
+use scaidrive_tests::certificates::Authority;
 use scaidrive_tests::generator::{Key, Workload, event_line};
-use scaidrive_tests::hec::{Fault, Hec, Predicate, reply};
+use scaidrive_tests::hec::{Fault, Hec, Predicate, Settings, reply};
 use scaidrive_tests::scenario::{ONLY_GENERATED, PATIENCE, write};
 use scaidrive_tests::wait::{wait_for, wait_until};
 
@@ -266,4 +267,38 @@ fn what_belongs_to_a_file_is_not_changed_in_the_page() {
         assert!(reply.text().contains("belongs to a file of the operator"), "{}", reply.text());
     }
     assert_eq!(browser.get("/new/fax").status, 404);
+}
+
+#[test]
+fn an_authority_of_ones_own_is_given_as_text_and_then_what_it_vouches_for_is_trusted() {
+    let mut agent = Agent::new();
+    let authority = Authority::new(agent.dir());
+    let identity = authority.issue(agent.dir(), "server", &["localhost"]);
+    let hec = Hec::start(Settings { tls: Some(identity.server), ..Settings::default() });
+    agent.start();
+    let browser = Browser::at(&agent.config.admin_socket);
+    let pem = std::fs::read_to_string(authority.ca_file()).unwrap().replace('\n', "\r\n");
+    let url = hec.url();
+    let filled = |ca: &'static str, wish: &'static str| {
+        let ca = if ca.is_empty() { pem.clone() } else { ca.to_owned() };
+        [("name", "own"), ("url", &url), ("token", scaidrive_tests::hec::TOKEN), ("_do", wish)]
+            .map(|(name, value)| (name, value.to_owned()))
+            .into_iter()
+            .chain([("tls.ca", ca)])
+            .collect::<Vec<_>>()
+    };
+    let send = |fields: Vec<(&str, String)>| {
+        let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        browser.send("/new/splunk_hec", &fields)
+    };
+    let refused = send(filled("corp", "save"));
+    assert_eq!(refused.status, 422);
+    assert!(refused.text().contains("href=\"#f-tls.ca\""), "{}", refused.text());
+    let tested = send(filled("", "test")).text();
+    assert!(tested.contains("badge good\">works<"), "{tested}");
+    assert_eq!(send(filled("", "save")).status, 303);
+    let ledger = write(&agent, Workload::new(1, 5, 100));
+    hec.wait_distinct(ledger.acked.len(), PATIENCE);
+    let form = browser.open("/destinations/own/edit");
+    assert!(form.contains("-----BEGIN CERTIFICATE-----\n"), "{form}");
 }

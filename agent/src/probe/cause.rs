@@ -233,7 +233,7 @@ pub(super) static CERTIFICATE_AUTHORITY_UNKNOWN: Cause = row(
     "certificate_authority_unknown",
     Tls,
     "the certificate of {host} is from an authority that is not trusted here",
-    "put the certificate of that authority into a file and name it in tls.ca_file, if it is yours",
+    "put the certificate of that authority into tls.ca, or into a file that tls.ca_file names, if it is yours",
 );
 pub(super) static CERTIFICATE_SELF_SIGNED: Cause = row(
     "certificate_self_signed",

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use super::frame::{Frame, Place};
 use super::words::ticked;
 use super::{preview, problem, tested};
-use crate::config::{DESTINATION, Key, KeyDefault, Shape, keys_of};
+use crate::config::{Alphabet, DESTINATION, Key, KeyDefault, Shape, keys_of};
 use crate::control::http::Problem;
 use crate::control::managed::tell::Error;
 use crate::control::preview::Preview;
@@ -171,6 +171,8 @@ fn value_of(key: &Key, text: &str) -> Value {
         Shape::Texts => lines().map(Value::from).collect(),
         Shape::Uids | Shape::Statuses => lines().map(number).collect(),
         Shape::Tables(_) => serde_json::from_str(text).unwrap_or_else(|_| Value::from(text)),
+        // Browsers end lines their own way.
+        Shape::Text { alphabet: Alphabet::Lines, .. } => Value::from(text.replace("\r\n", "\n")),
         _ => Value::from(text),
     }
 }
@@ -328,6 +330,9 @@ impl Form<'_> {
                 textarea id=(id) name=(path) rows="2" spellcheck="false" placeholder=(default)
                     aria-describedby=(described) aria-invalid=[wrong] { (value) }
             },
+            Shape::Text { alphabet: Alphabet::Lines, .. } => {
+                textarea id=(id) name=(path) rows="4" spellcheck="false" aria-describedby=(described) aria-invalid=[wrong] { (value) }
+            },
             Shape::Secret => { (self.secret(&id, path, &described, wrong)) },
             _ => {
                 input type="text" id=(id) name=(path) value=(value) placeholder=(default) autocomplete="off" spellcheck="false"
@@ -479,6 +484,7 @@ mod tests {
             ("cim_fields", "true"),
             ("tenants", "acme\r\nglobex\r\n\r\n"),
             ("batch.linger", "2s"),
+            ("tls.ca", "one\r\ntwo\r\n"),
             ("indexes", "[{\"index\":\"x\"}]"),
             ("token", "hush"),
             ("evil", "x"),
@@ -489,7 +495,7 @@ mod tests {
         assert!(!format!("{draft:?}").contains("hush"), "a draft holds no secrets");
         let expected = json!({
             "name": "a", "type": "splunk_hec", "url": "https://siem.example", "in_flight": 4, "cim_fields": true,
-            "tenants": ["acme", "globex"], "batch": {"linger": "2s"}, "indexes": [{"index": "x"}],
+            "tenants": ["acme", "globex"], "batch": {"linger": "2s"}, "tls": {"ca": "one\ntwo"}, "indexes": [{"index": "x"}],
             "token": {"value": "hush"},
         });
         assert_eq!(draft.json(&field, &|_| false), expected);
