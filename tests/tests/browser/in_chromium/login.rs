@@ -24,11 +24,13 @@ fn the_first_token_opens_the_page_a_wrong_one_is_told_so_and_who_leaves_is_out()
     visit.log_in_here("sds_wrong");
     visit.wait_words(&["This token is unknown, revoked or has expired."]);
     visit.log_in_here(&first_token(&agent));
+    visit.wait_words(&["Send again …"]);
     assert_eq!(visit.path(), "/destinations/acme?x=y", "and then to where they were going");
     visit.click_words("Log out");
     for elsewhere in ["//evil.example/", "https://evil.example/", "/%5Cevil.example/", "%09//evil.example"] {
         visit.visit(&format!("/login?next={elsewhere}"));
         visit.log_in_here(&first_token(&agent));
+        visit.wait_words(&["2 destinations"]);
         assert_eq!(visit.path(), "/", "{elsewhere} is not ours");
     }
     visit.wait_words(&["2 destinations", "acme", "everybody", "Health"]);
