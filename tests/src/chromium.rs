@@ -26,6 +26,10 @@ use crate::wait::{try_wait_for, wait_until};
 pub const SCREENS: &str = "SCAIDRIVE_SCREENS";
 /// Names the folder of axe-core, where it is not `browser` below cargo's target directory.
 pub const PLACE: &str = "SCAIDRIVE_BROWSER_DIR";
+/// The key that leads to the next element (WebDriver, section 17.4.2).
+pub const TAB: char = '\u{e004}';
+/// The key that presses a button, follows a link or sends a form.
+pub const ENTER: char = '\u{e007}';
 /// The name of an element's reference (WebDriver, section 12.2).
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 /// What a person waits for something to show on a busy machine.
@@ -134,6 +138,16 @@ impl Chromium {
         self.ask("POST", &format!("/element/{element}/value"), &json!({ "text": text }));
     }
 
+    /// Presses keys one after another, as a keyboard does: they go to what has the focus. See [`TAB`] and [`ENTER`].
+    #[track_caller]
+    pub fn press(&self, keys: &str) {
+        let strokes = keys
+            .chars()
+            .flat_map(|key| ["keyDown", "keyUp"].map(|stroke| json!({"type": stroke, "value": key.to_string()})));
+        let keyboard = json!({"type": "key", "id": "keyboard", "actions": strokes.collect::<Vec<_>>()});
+        self.ask("POST", "/actions", &json!({ "actions": [keyboard] }));
+    }
+
     /// What a reader sees of the first element that the CSS selector finds.
     #[track_caller]
     pub fn text(&self, selector: &str) -> String {
@@ -198,6 +212,12 @@ impl Chromium {
         self.devtools("Emulation.setEmulatedMedia", &json!({ "features": features }));
         let metrics = json!({"width": width, "height": HEIGHT, "deviceScaleFactor": 1, "mobile": false});
         self.devtools("Emulation.setDeviceMetricsOverride", &metrics);
+    }
+
+    /// The reader is in this time zone (IANA), from the next page on.
+    #[track_caller]
+    pub fn be_in_zone(&self, zone: &str) {
+        self.devtools("Emulation.setTimezoneOverride", &json!({ "timezoneId": zone }));
     }
 
     /// Keeps a picture of the whole page as `NAME.png`, where a folder is named for them.

@@ -1,6 +1,7 @@
 //! Destinations made over the API: they come, change and go while others run, they outlive a restart, and nobody is told
 //! their secrets.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
@@ -34,57 +35,83 @@ fn hec(name: &str, hec: &Hec, token: &str) -> Value {
     json!({"name": name, "type": "splunk_hec", "url": hec.url(), "token": {"value": token}})
 }
 
+/// Destinations of the test below, and how many of them have something to send.
+const MANY: usize = 200;
+const BUSY: usize = 6;
+/// The one that is changed, one of those.
+const CHANGED: &str = "s3";
+
+/// What the agent tells of every destination, by its name: the streams it has, and what it has delivered.
+fn told(agent: &Agent) -> BTreeMap<String, (Value, u64)> {
+    let (_, status) = agent.ask("/v1/status");
+    let one = |known: &Value| {
+        let delivered = known["books"]["delivered"].as_u64().unwrap_or_default();
+        (known["name"].as_str().unwrap_or_default().to_owned(), (known["streams"].clone(), delivered))
+    };
+    status["destinations"].as_array().into_iter().flatten().map(one).collect()
+}
+
 #[test]
-fn one_of_fifty_is_changed_and_the_others_keep_their_connections_and_their_counters() {
+fn one_of_two_hundred_is_changed_and_the_others_keep_their_connections_and_their_counters() {
     let receiver = Hec::counting();
     let mut agent = Agent::new();
     agent.start();
-    let one = |number| {
-        let mut settings = hec(&format!("s{number}"), &receiver, TOKEN);
+    let one = |number: usize| {
+        let name = format!("s{number}");
+        if number >= BUSY {
+            // For a tenant that nothing happens to.
+            return json!({"name": name, "type": "https", "url": receiver.url(), "tenants": ["tnt-idle"]});
+        }
+        let mut settings = hec(&name, &receiver, TOKEN);
         // One connection each, however quick the machine.
         settings["in_flight"] = json!(1);
         settings
     };
-    let all: Vec<Value> = (0..50).map(one).collect();
-    let set = json!({"destinations": all});
+    let set = json!({"destinations": (0..MANY).map(one).collect::<Vec<_>>()});
     let dry = done(&ask(&agent, "PUT", "/v1/destinations?dry_run=true", &[], &set), 200);
-    assert_eq!(dry["created"].as_array().map(Vec::len), Some(50));
+    assert_eq!(dry["created"].as_array().map(Vec::len), Some(MANY));
     let made = ask(&agent, "PUT", "/v1/destinations", &[], &set);
     assert_eq!(done(&made, 200), dry, "a dry run says what comes of it, and does nothing");
     let again = ask(&agent, "PUT", "/v1/destinations", &[("If-Match", made.header("etag").unwrap())], &set);
     assert_eq!(done(&again, 200), json!({"created": [], "changed": [], "deleted": [], "warnings": []}));
     write(&agent, Workload::new(1, 5, 100));
-    let delivered = |name: &str| agent.metric("destination_delivered_total", &[("destination", name)]);
-    let all_but_the_changed_have = |least: f64| {
-        let metrics = agent.metrics();
-        let delivered = metrics.select("scaidrive_siem_destination_delivered_total", &[]);
-        let is_changed = |labels: &[(String, String)]| labels.iter().any(|(_, value)| value == "s7");
-        delivered.filter(|sample| !is_changed(&sample.labels) && sample.value >= least).count() == 49
+    let have = |least: u64| {
+        let told = told(&agent);
+        let mut busy = (0..BUSY).map(|number| format!("s{number}")).filter(|name| name != CHANGED);
+        told.len() == MANY && busy.all(|name| told[&name].1 >= least)
     };
-    wait_until("all have their events", PATIENCE, || all_but_the_changed_have(100.0) && delivered("s7") >= 100.0);
-    let (connections, before) = (receiver.connection_count(), (delivered("s7"), delivered("s8")));
+    let delivered = |name: &str| told(&agent)[name].1;
+    wait_until("those for all tenants have their events", PATIENCE, || have(100) && delivered(CHANGED) >= 100);
+    let (connections, before) = (receiver.connection_count(), told(&agent));
 
-    let shown = ask(&agent, "GET", "/v1/destinations/s7", &[], &Value::Null);
+    let path = format!("/v1/destinations/{CHANGED}");
+    let shown = ask(&agent, "GET", &path, &[], &Value::Null);
     let tag = shown.header("etag").unwrap().to_owned();
     let mut settings = done(&shown, 200)["settings_json"].clone();
     settings["batch"] = json!({"linger": "10ms"});
-    let unseen = ask(&agent, "PUT", "/v1/destinations/s7", &[], &settings);
+    let unseen = ask(&agent, "PUT", &path, &[], &settings);
     assert_eq!(unseen.status, 428);
-    let changed = ask(&agent, "PUT", "/v1/destinations/s7", &[("If-Match", &tag)], &settings);
-    assert_eq!(done(&changed, 200)["changed"], json!(["s7"]));
-    let stale = ask(&agent, "PUT", "/v1/destinations/s7", &[("If-Match", &tag)], &settings);
+    let changed = ask(&agent, "PUT", &path, &[("If-Match", &tag)], &settings);
+    assert_eq!(done(&changed, 200)["changed"], json!([CHANGED]));
+    let stale = ask(&agent, "PUT", &path, &[("If-Match", &tag)], &settings);
     assert_eq!(stale.status, 412);
     settings["batch"]["linger"] = json!("10 parsecs");
-    let refused = done(&ask(&agent, "PUT", "/v1/destinations/s7", ANY, &settings), 422);
+    let refused = done(&ask(&agent, "PUT", &path, ANY, &settings), 422);
     assert_eq!(
         (&refused["errors"][0]["key"], &refused["errors"][0]["destination"]),
-        (&json!("batch.linger"), &json!("s7"))
+        (&json!("batch.linger"), &json!(CHANGED))
     );
 
     write(&agent, Workload::new(2, 5, 100));
-    wait_until("all have the new ones too", PATIENCE, || all_but_the_changed_have(200.0));
-    assert!(delivered("s8") >= before.1 + 100.0, "counters go on");
-    wait_until("the changed one goes on", PATIENCE, || delivered("s7") >= 100.0);
+    wait_until("they have the new ones too", PATIENCE, || have(200));
+    let after = told(&agent);
+    wait_until("the changed one goes on", PATIENCE, || delivered(CHANGED) >= 100);
+    for (name, (streams, delivered)) in before.iter().filter(|(name, _)| *name != CHANGED) {
+        let (now, since) = &after[name];
+        assert_eq!(streams, now, "{name} has other streams");
+        let is_busy = name[1..].parse().is_ok_and(|number: usize| number < BUSY);
+        assert!(if is_busy { *since >= delivered + 100 } else { since == delivered }, "{name}: {delivered}, {since}");
+    }
     let opened = receiver.connection_count() - connections;
     assert!(opened <= 1, "{opened} connections were opened because one destination was changed");
     agent.assert_books_balance();

@@ -2,8 +2,9 @@
 
 use scaidrive_tests::agent_process::Agent;
 use scaidrive_tests::browser::Browser;
+use scaidrive_tests::certificates::Authority;
 use scaidrive_tests::generator::{Key, Workload, event_line};
-use scaidrive_tests::hec::{Fault, Hec, Predicate, reply};
+use scaidrive_tests::hec::{Fault, Hec, Predicate, Settings, reply};
 use scaidrive_tests::scenario::{ONLY_GENERATED, PATIENCE, write};
 use scaidrive_tests::wait::{wait_for, wait_until};
 
@@ -169,7 +170,7 @@ fn what_a_receiver_says_and_what_an_address_holds_is_text_and_what_is_not_there_
 fn health_is_shown_assets_may_be_kept_for_ever_and_a_script_gets_the_middle_alone() {
     let hec = Hec::plain();
     let (agent, browser) = agent_and_browser(&hec);
-    let page = wait_page(&browser, "/health", &["badge good\">ready<", "turns"]);
+    let page = wait_page(&browser, "/health", &["badge good\">ready<", "runs"]);
     assert!(page.contains(&format!("<dd>{}</dd>", agent.pid())), "{page}");
     for attribute in ["href=\"/assets/", "src=\"/assets/"] {
         let file = values(&page, attribute)[0];
@@ -237,7 +238,7 @@ fn a_destination_is_made_tested_changed_and_deleted_through_plain_forms_and_its_
     let tag = values(&form, "name=\"_tag\" value=\"")[0].replace("&quot;", "\"");
     let change = [("name", "made"), ("url", &url), ("batch.linger", "3s"), ("_tag", &tag), ("_do", "save")];
     let page = browser.send_and_follow("/destinations/made/edit", &change);
-    assert!(page.contains("The change is in force") && page.contains("<td>3s</td>"), "{page}");
+    assert!(page.contains("The change is in force") && page.contains("<dd>3s</dd>"), "{page}");
     write(&agent, Workload::new(2, 5, 100));
     hec.wait_distinct(200, PATIENCE);
     let again = browser.send("/destinations/made/edit", &change);
@@ -247,7 +248,7 @@ fn a_destination_is_made_tested_changed_and_deleted_through_plain_forms_and_its_
     let tag = values(&again.text(), "name=\"_tag\" value=\"")[0].replace("&quot;", "\"");
     let change = [("name", "made"), ("url", &url), ("batch.linger", "2s"), ("_tag", &tag), ("_do", "save")];
     let page = browser.send_and_follow("/destinations/made/edit", &change);
-    assert!(page.contains("The change is in force") && page.contains("<td>2s</td>"), "{page}");
+    assert!(page.contains("The change is in force") && page.contains("<dd>2s</dd>"), "{page}");
 
     assert!(browser.open("/destinations/made/delete").contains("can't be undone"));
     assert!(browser.send_and_follow("/destinations/made/delete", &[]).contains("It is deleted"));
@@ -266,4 +267,38 @@ fn what_belongs_to_a_file_is_not_changed_in_the_page() {
         assert!(reply.text().contains("belongs to a file of the operator"), "{}", reply.text());
     }
     assert_eq!(browser.get("/new/fax").status, 404);
+}
+
+#[test]
+fn an_authority_of_ones_own_is_given_as_text_and_then_what_it_vouches_for_is_trusted() {
+    let mut agent = Agent::new();
+    let authority = Authority::new(agent.dir());
+    let identity = authority.issue(agent.dir(), "server", &["localhost"]);
+    let hec = Hec::start(Settings { tls: Some(identity.server), ..Settings::default() });
+    agent.start();
+    let browser = Browser::at(&agent.config.admin_socket);
+    let pem = std::fs::read_to_string(authority.ca_file()).unwrap().replace('\n', "\r\n");
+    let url = hec.url();
+    let filled = |ca: &'static str, wish: &'static str| {
+        let ca = if ca.is_empty() { pem.clone() } else { ca.to_owned() };
+        [("name", "own"), ("url", &url), ("token", scaidrive_tests::hec::TOKEN), ("_do", wish)]
+            .map(|(name, value)| (name, value.to_owned()))
+            .into_iter()
+            .chain([("tls.ca", ca)])
+            .collect::<Vec<_>>()
+    };
+    let send = |fields: Vec<(&str, String)>| {
+        let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        browser.send("/new/splunk_hec", &fields)
+    };
+    let refused = send(filled("corp", "save"));
+    assert_eq!(refused.status, 422);
+    assert!(refused.text().contains("href=\"#f-tls.ca\""), "{}", refused.text());
+    let tested = send(filled("", "test")).text();
+    assert!(tested.contains("badge good\">works<"), "{tested}");
+    assert_eq!(send(filled("", "save")).status, 303);
+    let ledger = write(&agent, Workload::new(1, 5, 100));
+    hec.wait_distinct(ledger.acked.len(), PATIENCE);
+    let form = browser.open("/destinations/own/edit");
+    assert!(form.contains("-----BEGIN CERTIFICATE-----\n"), "{form}");
 }

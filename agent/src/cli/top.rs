@@ -12,6 +12,7 @@
 use std::io::{self, IsTerminal};
 use std::path::Path;
 use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -20,9 +21,10 @@ use ratatui::DefaultTerminal;
 use serde_json::Value;
 
 use self::state::{Sort, State, Wish};
-use super::client::{Client, Sockets};
+use super::client::{Client, Sockets, path_segment};
 use super::{Colour, Exit, Failure, Output, TopArgs, on_end};
 use crate::config::Surroundings;
+use crate::control::history::DestinationHistory;
 use crate::control::status::Status;
 use crate::runtime::clock;
 
@@ -88,6 +90,8 @@ fn documents(client: &Client, is_one: bool, every: Duration, output: &mut Output
 enum Word {
     /// The agent has answered, or not.
     Answer(Box<Result<Status, Failure>>),
+    /// The last hour of a destination.
+    Hour(Box<DestinationHistory>),
     /// It is time to end.
     End,
 }
@@ -98,7 +102,8 @@ fn live(client: Client, mut state: State, every: Duration) -> io::Result<()> {
     let signals = words.clone();
     on_end(move || signals.send(Word::End).is_ok());
     let mut screen = Screen::take()?;
-    ask(client, every, words)?;
+    let marked = Arc::new(Mutex::new(state.marked_name()));
+    ask(client, every, Arc::clone(&marked), words)?;
     let has_colour = Colour::here().data;
     let started = Instant::now();
     loop {
@@ -118,15 +123,32 @@ fn live(client: Client, mut state: State, every: Duration) -> io::Result<()> {
                     Ok(status) => state.see(status, started.elapsed()),
                     Err(failure) => state.lose(failure.what),
                 },
+                Word::Hour(hour) => state.see_hour(&hour),
             }
         }
+        *marked.lock().unwrap_or_else(PoisonError::into_inner) = state.marked_name();
     }
 }
 
-/// Asks the agent again and again on a thread of its own, which ends with the process.
-fn ask(client: Client, every: Duration, words: SyncSender<Word>) -> io::Result<()> {
+/// Asks the agent again and again on a thread of its own, which ends with the process: how it is, and now and then for the
+/// last hour of the destination that is marked.
+fn ask(client: Client, every: Duration, marked: Arc<Mutex<Option<String>>>, words: SyncSender<Word>) -> io::Result<()> {
     let turn = move || {
+        let mut known: Option<(String, Instant)> = None;
         loop {
+            let wanted = marked.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let is_known =
+                |name: &String| known.as_ref().is_some_and(|(of, at)| of == name && at.elapsed() < HOUR_EVERY);
+            if let Some(name) = wanted.filter(|name| !is_known(name)) {
+                let hour = client.get(&format!("/v1/destinations/{}/history", path_segment(&name)));
+                known = Some((name, Instant::now()));
+                // Where there is none, there is no chart either.
+                if let Ok(hour) = hour
+                    && words.send(Word::Hour(Box::new(hour))).is_err()
+                {
+                    return;
+                }
+            }
             thread::sleep(every);
             if words.send(Word::Answer(Box::new(client.get(STATUS)))).is_err() {
                 return;
@@ -189,6 +211,8 @@ fn wish(event: &Event) -> Option<Wish> {
 const STATUS: &str = "/v1/status";
 /// How long one turn waits for a key.
 const TURN: Duration = Duration::from_millis(100);
+/// How often the last hour is asked for: a sample is taken this often.
+const HOUR_EVERY: Duration = Duration::from_secs(10);
 /// Answers that wait for a turn.
 const WORDS_MAX: usize = 4;
 /// Rows that page up and page down move by.

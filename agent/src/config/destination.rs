@@ -229,8 +229,10 @@ pub struct Timeouts {
 pub struct TlsSettings {
     /// Certificates of the authorities to trust; the system's when `None`.
     pub ca_file: Option<PathBuf>,
+    /// The same in PEM, as text; never beside `ca_file`.
+    pub ca: Option<String>,
     /// When there are any, its certificate must have one of these. Authorities, name and dates then count only where
-    /// `ca_file` is set.
+    /// `ca_file` or `ca` is set.
     pub fingerprints: Vec<Fingerprint>,
     /// No older version is spoken.
     pub min_version: TlsVersion,

@@ -71,6 +71,8 @@ pub(crate) enum Alphabet {
     Any,
     /// Letters, digits, `.`, `_` and `-`, with a letter or digit first: safe in file names, labels and headers.
     Name,
+    /// As any, and line ends may stand in it.
+    Lines,
     /// As a name, and `:` may stand in it too: host names and addresses.
     Label,
 }
@@ -98,6 +100,9 @@ impl Shape {
         match self {
             Shape::Text { alphabet: Alphabet::Any, max } => {
                 format!("write a text of 1 to {max} bytes without control characters")
+            }
+            Shape::Text { alphabet: Alphabet::Lines, max } => {
+                format!("write a text of 1 to {max} bytes; line ends may stand in it")
             }
             Shape::Text { alphabet: Alphabet::Name, max } => {
                 format!("write 1 to {max} letters, digits, `.`, `_` or `-`, with a letter, a digit or `_` first")
@@ -564,6 +569,12 @@ pub(crate) const TLS: &[Key] = &[
         Default::Absent,
         "Certificates of the authorities to trust, in PEM; the system's when absent.",
     ),
+    key(
+        "ca",
+        Shape::Text { alphabet: Alphabet::Lines, max: 64 << 10 },
+        Default::Absent,
+        "The same certificates themselves, in place of `ca_file`: from -----BEGIN CERTIFICATE----- on.",
+    ),
     key("server_name", Shape::Host, Default::Absent, "The name its certificate must have; its host name when absent."),
     key("cert_file", Shape::Path, Default::Absent, "The certificate to show, in PEM; together with key_file."),
     key("key_file", Shape::Path, Default::Absent, "The private key of cert_file, in PEM."),
@@ -571,7 +582,7 @@ pub(crate) const TLS: &[Key] = &[
         "fingerprints",
         Shape::Texts,
         Default::Texts(&[]),
-        "Its certificate must have one of these, like \"sha-256:0A:1B\" and so on; authorities then count only with ca_file.",
+        "Its certificate must have one of these, like \"sha-256:0A:1B\" and so on; authorities then count only with ca_file or ca.",
     ),
     key("min_version", choice(&["1.2", "1.3"]), Default::Text("1.2"), "No older version of TLS is spoken."),
 ];

@@ -57,7 +57,7 @@ pub use destination::{
 pub use fingerprint::Fingerprint;
 pub(crate) use json::{Kept, SecretPlaces, Trust, Written, editable, secret_files_of, table_of, written};
 pub(crate) use keys::{
-    ADMIN, AGENT, BUFFER, DESTINATION, Default as KeyDefault, INGEST_UNIX, Key, LOG, ROOT, SECRET, Shape,
+    ADMIN, AGENT, Alphabet, BUFFER, DESTINATION, Default as KeyDefault, INGEST_UNIX, Key, LOG, ROOT, SECRET, Shape,
 };
 pub use kind::{
     Datadog, Elastic, HecAck, Https, Kind, Sentinel, SentinelApi, SplunkHec, SumoLogic, Syslog, SyslogTransport,

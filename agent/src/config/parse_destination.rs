@@ -281,13 +281,14 @@ fn batch(section: &Section<'_>) -> Option<BatchSettings> {
 
 fn tls(section: &Section<'_>) -> Option<TlsSettings> {
     let ca_file = section.optional("ca_file", Section::path);
+    let ca = section.optional("ca", Section::text);
     let server_name = section.optional("server_name", Section::host);
     let cert_file = section.optional("cert_file", Section::path);
     let key_file = section.optional("key_file", Section::path);
     let fingerprints = fingerprints(section);
     let min_version = section.choice("min_version").map(|position| [TlsVersion::Tls12, TlsVersion::Tls13][position]);
-    let (ca_file, cert_file, key_file) = (ca_file?, cert_file?, key_file?);
-    let ca = ca_file.as_deref().map_or(Some(()), |path| check_certificates(section, "ca_file", path));
+    let (ca_file, ca, cert_file, key_file) = (ca_file?, ca?, cert_file?, key_file?);
+    let authorities = check_authorities(section, ca_file.as_deref(), ca.as_deref());
     let cert = cert_file.as_deref().map_or(Some(()), |path| check_certificates(section, "cert_file", path));
     let key = key_file.as_deref().map_or(Some(()), |path| check_key(section, path));
     let identity = match (cert_file, key_file) {
@@ -304,14 +305,37 @@ fn tls(section: &Section<'_>) -> Option<TlsSettings> {
         }
     };
     // Each was looked at, whatever was wrong with the others.
-    ca.and(cert).and(key)?;
+    authorities.and(cert).and(key)?;
     Some(TlsSettings {
         ca_file,
+        ca,
         server_name: server_name?,
         identity,
         fingerprints: fingerprints?,
         min_version: min_version?,
     })
+}
+
+/// Certificates of authorities, from a file or as they are.
+fn check_authorities(section: &Section<'_>, file: Option<&Path>, pem: Option<&str>) -> Option<()> {
+    let (what, advice) = match (file, pem) {
+        (None, None) => return Some(()),
+        (Some(path), None) => return check_certificates(section, "ca_file", path),
+        (Some(_), Some(_)) => ("`ca` is set beside `ca_file`", "take one of them out"),
+        // It would be shown, and goes to nobody here.
+        (None, Some(pem)) if pem.contains("PRIVATE KEY") => {
+            ("`ca` holds a private key", "leave certificates alone in it")
+        }
+        (None, Some(pem)) => match CertificateDer::pem_slice_iter(pem.as_bytes()).collect::<Result<Vec<_>, _>>() {
+            Ok(found) if !found.is_empty() => return Some(()),
+            _ => {
+                let advice = "write certificates, each from -----BEGIN CERTIFICATE----- to -----END CERTIFICATE-----";
+                ("`ca` holds no certificate in PEM, or one that is cut", advice)
+            }
+        },
+    };
+    section.problems().error_about(About::Certificates, section.place("ca"), what, advice);
+    None
 }
 
 fn fingerprints(section: &Section<'_>) -> Option<Vec<Fingerprint>> {

@@ -47,6 +47,7 @@ fn shape(shape: &Shape) -> Value {
         Shape::Text { alphabet, max } => {
             let pattern = match alphabet {
                 Alphabet::Any => r"^[^\u0000-\u001f\u007f-\u009f]+$",
+                Alphabet::Lines => r"^[^\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f]+$",
                 Alphabet::Name => "^[A-Za-z0-9_][A-Za-z0-9._-]*$",
                 Alphabet::Label => "^[A-Za-z0-9._:-]+$",
             };

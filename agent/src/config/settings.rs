@@ -113,6 +113,7 @@ impl Destination {
             some("timeouts.connect", span_text(self.timeouts.connect)),
             some("timeouts.request", span_text(self.timeouts.request)),
             ("tls.ca_file", tls.ca_file.as_ref().map(|path| path.display().to_string())),
+            ("tls.ca", tls.ca.clone()),
             ("tls.server_name", tls.server_name.clone()),
             ("tls.cert_file", identity.map(|(cert, _)| cert.display().to_string())),
             ("tls.key_file", identity.map(|(_, key)| key.display().to_string())),

@@ -494,6 +494,7 @@ fn fits(text: &str, alphabet: Alphabet, max: usize) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let inner = |c: char| match alphabet {
         Alphabet::Any => !c.is_control(),
+        Alphabet::Lines => !c.is_control() || matches!(c, '\n' | '\r' | '\t'),
         Alphabet::Name => plain(c) || c == '.' || c == '-',
         Alphabet::Label => plain(c) || c == '.' || c == '-' || c == ':',
     };

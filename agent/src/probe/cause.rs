@@ -137,7 +137,7 @@ causes! {
         "if it was issued just now, wait; otherwise this machine's clock is behind: set it (NTP)";
     CERTIFICATE_AUTHORITY_UNKNOWN: "certificate_authority_unknown", Tls,
         "the certificate of {host} is from an authority that is not trusted here",
-        "put the certificate of that authority into a file and name it in tls.ca_file, if it is yours";
+        "put the certificate of that authority into tls.ca, or into a file that tls.ca_file names, if it is yours";
     CERTIFICATE_SELF_SIGNED: "certificate_self_signed", Tls,
         "the certificate of {host} is signed by itself and not by an authority that is trusted here",
         "have it replaced by one of an authority; or, if it is known to be the right one, put it into a file and name that in tls.ca_file";

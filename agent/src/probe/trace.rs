@@ -46,7 +46,7 @@ impl<'q> Trace<'q> {
             has_proxy: proxy.is_some(),
             has_proxy_login: proxy.is_some_and(|proxy| proxy.login.is_some()),
             has_tls,
-            has_ca_file: destination.tls.ca_file.is_some(),
+            has_ca_file: destination.tls.ca_file.is_some() || destination.tls.ca.is_some(),
             has_fingerprints: !destination.tls.fingerprints.is_empty(),
             has_identity: destination.tls.identity.is_some(),
             ..Way::default()

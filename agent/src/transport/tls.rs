@@ -19,7 +19,7 @@ use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::version::{TLS12, TLS13};
 use rustls::{AlertDescription, CertificateError, ClientConfig, Error, OtherError, ProtocolVersion, RootCertStore};
-use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::pem::{self, PemObject};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 
 pub use self::fault::TlsFault;
@@ -107,8 +107,16 @@ fn config(
 
 /// Who says whether a server is the right one: authorities, fingerprints, or both.
 fn verifier(settings: &TlsSettings, provider: &Arc<CryptoProvider>) -> Result<Arc<dyn ServerCertVerifier>, TlsError> {
-    let authorities = match &settings.ca_file {
-        Some(path) => Some(by_authorities(roots_in(path)?, provider, &path.display())?),
+    let own = match (&settings.ca, &settings.ca_file) {
+        (Some(pem), _) => Some((
+            certificates(CertificateDer::pem_slice_iter(pem.as_bytes()).collect(), &"tls.ca")?,
+            "tls.ca".to_owned(),
+        )),
+        (None, Some(path)) => Some((certificates_in(path)?, path.display().to_string())),
+        (None, None) => None,
+    };
+    let authorities = match own {
+        Some((trusted, place)) => Some(by_authorities(roots_of(trusted, &place)?, provider, &place)?),
         None if settings.fingerprints.is_empty() => {
             Some(by_authorities(system_roots()?, provider, &"the system's certificate store")?)
         }
@@ -133,22 +141,29 @@ fn by_authorities(
         .map_err(|error| problem(error, place, "put certificates of authorities in PEM there"))
 }
 
-fn roots_in(path: &Path) -> Result<RootCertStore, TlsError> {
+fn roots_of(trusted: Vec<CertificateDer<'static>>, place: &str) -> Result<RootCertStore, TlsError> {
     let mut roots = RootCertStore::empty();
-    for certificate in certificates_in(path)? {
+    for certificate in trusted {
         roots
             .add(certificate)
-            .map_err(|error| problem(error, path.display(), "put certificates of authorities in PEM there"))?;
+            .map_err(|error| problem(error, place, "put certificates of authorities in PEM there"))?;
     }
     Ok(roots)
 }
 
 fn certificates_in(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    certificates(CertificateDer::pem_file_iter(path).and_then(Iterator::collect), &path.display())
+}
+
+/// What was read at a place, if there is anything.
+fn certificates(
+    found: Result<Vec<CertificateDer<'static>>, pem::Error>,
+    place: &dyn std::fmt::Display,
+) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let advice = "put certificates in PEM there";
-    let found = CertificateDer::pem_file_iter(path).and_then(Iterator::collect);
-    let found: Vec<CertificateDer<'static>> = found.map_err(|error| problem(error, path.display(), advice))?;
+    let found = found.map_err(|error| problem(error, place, advice))?;
     if found.is_empty() {
-        return Err(problem("there is no certificate in the file", path.display(), advice));
+        return Err(problem("there is no certificate", place, advice));
     }
     Ok(found)
 }
@@ -495,6 +510,18 @@ mod tests {
             ..authority.settings(None)
         };
         assert_untrusted(outcome_of(both, &TLS13), "has expired");
+    }
+
+    #[test]
+    fn an_authority_is_trusted_as_text_as_it_is_in_a_file() {
+        let as_text = |authority: &Authority, _: &[u8]| {
+            let settings = authority.settings(None);
+            let pem = std::fs::read_to_string(settings.ca_file.unwrap()).unwrap();
+            TlsSettings { ca: Some(pem.replace('\n', "\r\n")), ca_file: None, ..TlsSettings::default() }
+        };
+        assert_untrusted(outcome_of(as_text, &TLS13), "has expired");
+        let error = TlsClient::new(&TlsSettings { ca: Some("x".to_owned()), ..TlsSettings::default() }).err().unwrap();
+        assert_eq!(error.place, "tls.ca");
     }
 
     #[test]

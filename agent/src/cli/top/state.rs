@@ -4,6 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use crate::control::badness;
+use crate::control::history::DestinationHistory;
 use crate::control::status::{DestinationStatus, Status};
 
 /// See the module.
@@ -19,6 +20,8 @@ pub(super) struct State {
     intake: Rates,
     /// Events a second that each destination accepted.
     accepted: HashMap<String, Rates>,
+    /// The last hour of one destination: its name, and events a second that it accepted in each minute, the oldest first.
+    hour: Option<(String, Vec<f64>)>,
     sort: Sort,
     is_reversed: bool,
     /// The destination that is marked, which stays the same when the order changes.
@@ -100,6 +103,7 @@ impl State {
             patience: every + ANSWER_USUAL,
             intake: Rates::new(),
             accepted: HashMap::new(),
+            hour: None,
             sort: Sort::State,
             is_reversed: false,
             marked: None,
@@ -125,6 +129,20 @@ impl State {
         }
         self.accepted.retain(|name, _| status.destinations.iter().any(|known| known.name == *name));
         (self.status, self.seen_at, self.lost) = (status, at, None);
+    }
+
+    /// The agent has told a destination's last hour.
+    pub(super) fn see_hour(&mut self, hour: &DestinationHistory) {
+        let newest = hour.at_ms.last().copied().unwrap_or_default();
+        let mut minutes = vec![(0.0, 0u32); MINUTES];
+        for (at, rate) in hour.at_ms.iter().zip(&hour.delivered_events_per_second) {
+            let ago = (newest - at).max(0) / MINUTE_MS;
+            if let Some((sum, samples)) = usize::try_from(ago).ok().and_then(|ago| minutes.iter_mut().nth_back(ago)) {
+                (*sum, *samples) = (*sum + rate, *samples + 1);
+            }
+        }
+        let means = minutes.into_iter().map(|(sum, samples)| sum / f64::from(samples.max(1)));
+        self.hour = Some((hour.destination.clone(), means.collect()));
     }
 
     /// The agent has not answered.
@@ -177,6 +195,17 @@ impl State {
         marked.and_then(|name| rows.iter().position(|row| row.name == *name)).unwrap_or(0)
     }
 
+    /// The name of the one that is marked, if there is any.
+    pub(super) fn marked_name(&self) -> Option<String> {
+        let rows = self.rows();
+        rows.get(self.marked_row(&rows)).map(|row| row.name.clone())
+    }
+
+    /// Events a second that a destination accepted in each minute of the last hour, where that has been told.
+    pub(super) fn hour(&self, name: &str) -> Option<&[f64]> {
+        self.hour.as_ref().filter(|(of, _)| of == name).map(|(_, minutes)| minutes.as_slice())
+    }
+
     /// The order, and whether it is the other way round.
     pub(super) fn sort(&self) -> (Sort, bool) {
         (self.sort, self.is_reversed)
@@ -206,6 +235,9 @@ fn note(rates: &mut Rates, rate: f64) {
 
 /// An answer that takes longer is missed.
 const ANSWER_USUAL: Duration = Duration::from_secs(2);
+/// Minutes of an hour.
+const MINUTES: usize = 60;
+const MINUTE_MS: i64 = 60_000;
 /// Looks that charts can show: a minute, at one a second.
 const LOOKS_KEPT: usize = 60;
 
@@ -288,6 +320,36 @@ pub(super) mod tests {
         next.agent.pid += 1;
         state.see(next, Duration::from_secs(200));
         assert_eq!((state.accepted("a").count(), state.intake().count()), (0, 0));
+    }
+
+    /// The last hour of a destination: a sample each 30 s, one more a second at each.
+    pub(in crate::cli::top) fn hour(name: &str, samples: i64) -> DestinationHistory {
+        DestinationHistory {
+            destination: name.to_owned(),
+            sample_every_ms: 30_000,
+            at_ms: (0..samples).map(|sample| sample * 30_000).collect(),
+            delivered_events_per_second: (0..samples).map(|sample| sample as f64).collect(),
+            delivered_bytes_per_second: Vec::new(),
+            lag_ms: Vec::new(),
+            backlog_events: Vec::new(),
+            latency_p50_ms: Vec::new(),
+            latency_p99_ms: Vec::new(),
+            states: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn the_last_hour_is_told_by_minutes_of_the_destination_that_was_asked_for() {
+        let mut state = State::new(status(&["a", "b"]), Duration::from_secs(1));
+        assert_eq!((state.marked_name().as_deref(), state.hour("a")), (Some("a"), None));
+        state.see_hour(&hour("a", 4));
+        let told = state.hour("a").unwrap();
+        assert_eq!((told.len(), &told[57..]), (60, &[0.0, 0.5, 2.5][..]), "each minute's mean, the newest last");
+        assert_eq!(state.hour("b"), None);
+        state.see_hour(&hour("a", 400));
+        assert_eq!(state.hour("a").unwrap()[0], 280.5, "what is older than an hour is left out");
+        state.see_hour(&hour("a", 0));
+        assert!(state.hour("a").unwrap().iter().all(|rate| *rate == 0.0));
     }
 
     #[test]

@@ -37,7 +37,8 @@ pub(super) fn draw(frame: &mut Frame<'_>, state: &mut State, now: Duration, now_
     rows(frame, state, table, now_ms, paint);
     let destinations = state.rows();
     if let Some(marked) = destinations.get(state.marked_row(&destinations)) {
-        let lines = trouble(marked).into_iter().map(|line| Line::raw(clean(&line))).collect::<Vec<_>>();
+        let mut lines = trouble(marked).into_iter().map(|line| Line::raw(clean(&line))).collect::<Vec<_>>();
+        lines.extend(state.hour(&marked.name).map(|minutes| Line::raw(hour(minutes))));
         frame.render_widget(Paragraph::new(lines), more);
     }
     frame.render_widget(Line::styled(KEYS, Style::new().add_modifier(Modifier::DIM)), keys);
@@ -70,6 +71,13 @@ fn agent(state: &State, width: u16) -> Vec<Line<'static>> {
         Line::styled(clean(&first), Style::new().add_modifier(Modifier::BOLD)),
         Line::raw(format!("{}  {bars}", clean(&second))),
     ]
+}
+
+/// The last hour of a destination, a bar for each minute, and the quickest of them.
+fn hour(minutes: &[f64]) -> String {
+    let peak = minutes.iter().copied().fold(0.0, f64::max);
+    let bars = chart(minutes.iter().copied(), minutes.len() as u16);
+    format!("  hour: {bars} at most {peak:.1}/s in a minute")
 }
 
 /// Who the agent is and whether it takes events; what comes in and what the log holds.
@@ -183,7 +191,7 @@ fn clean(text: &str) -> String {
 const NONE: &str = "no destinations are configured";
 const KEYS: &str = "q end   ↑ ↓ move   sort by: n name  s state  l lag  w waiting  r rate  h head-room";
 /// Lines about the marked destination.
-const MORE: u16 = 6;
+const MORE: u16 = 7;
 /// Lines of a terminal from which on they, and the keys, are shown.
 const MORE_FROM: u16 = 16;
 const KEYS_FROM: u16 = 8;
@@ -196,7 +204,7 @@ mod tests {
     use ratatui::backend::TestBackend;
 
     use super::super::state::Wish;
-    use super::super::state::tests::status;
+    use super::super::state::tests::{hour as hour_of, status};
     use super::*;
 
     const EVERY: Duration = Duration::from_secs(4);
@@ -240,16 +248,27 @@ mod tests {
                 "splunk        active                   0 s            3       0.0/s                  ▁▃▆█      3 ms      3 ms         16 m",
                 "",
                 "",
-                "",
                 "elastic-prod: cannot connect: refused",
                 "  last success 1970-01-01T00:00:00.000Z",
                 "  room: 12 of 30 m used; not filling",
                 "  next: it is tried again by itself",
                 "  do:   `scaidrive-siem destination test splunk` says more",
                 "",
+                "",
                 "q end   ↑ ↓ move   sort by: n name  s state  l lag  w waiting  r rate  h head-room",
             ]
         );
+    }
+
+    #[test]
+    fn the_marked_destination_has_its_last_hour_as_a_bar_for_each_minute() {
+        let mut state = seen();
+        state.see_hour(&hour_of("elastic-prod", 16));
+        let lines = text(&mut state, 150, 16);
+        let line = lines.iter().find(|line| line.starts_with("  hour: ")).unwrap();
+        assert!(line.ends_with("▁▁▂▄▅▆▇█ at most 14.5/s in a minute"), "{lines:#?}");
+        state.obey(Wish::Move(1));
+        assert!(!text(&mut state, 150, 16).iter().any(|line| line.starts_with("  hour: ")), "that was another one's");
     }
 
     #[test]

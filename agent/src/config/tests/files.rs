@@ -148,11 +148,17 @@ fn certificates_are_looked_at_when_the_configuration_is_read() {
         let main = write(directory.path(), "agent.toml", format!("{SYSLOG}tls = {{ {tls} }}\n"));
         Config::load(&main, &surroundings()).map_err(|problems| problems[0].what.clone())
     };
+    let pem = made.cert.pem().replace('\n', "\\r\\n");
+    let (config, _) = load(&format!("ca = \"{pem}\"")).unwrap();
+    assert!(config.destinations[0].tls.ca.as_ref().is_some_and(|ca| ca.contains("BEGIN CERTIFICATE")));
     let (config, _) = load("cert_file = \"cert.pem\", key_file = \"key.pem\"").unwrap();
     assert!(config.destinations[0].tls.identity.is_some());
     for (tls, said) in [
         ("ca_file = \"empty.pem\"", "holds no certificate in PEM"),
         ("ca_file = \"nope.pem\"", "cannot be read"),
+        ("ca = \"corp\"", "holds no certificate in PEM"),
+        ("ca = \"-----BEGIN PRIVATE KEY-----\"", "holds a private key"),
+        ("ca = \"corp\", ca_file = \"cert.pem\"", "is set beside `ca_file`"),
         ("cert_file = \"cert.pem\"", "`cert_file` is set without `key_file`"),
         ("key_file = \"key.pem\"", "`key_file` is set without `cert_file`"),
         ("cert_file = \"cert.pem\", key_file = \"cert.pem\"", "holds no private key in PEM"),

@@ -22,7 +22,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 
 use super::person::{Person, Reach};
 use super::source::{self, Names};
-use super::{Access, jwt};
+use super::{Access, jwt, login};
 use crate::config::TrustedProxy;
 use crate::control::http::{Panel, Problem};
 use crate::control::page;
@@ -104,7 +104,7 @@ async fn admit(panel: &Panel, mut request: Request) -> Result<(Request, Reach), 
     let proxy = panel.view.config().admin.proxy.clone();
     let known = panel.access.identify(request.headers(), proxy.as_ref()).map_err(Turned::Away)?;
     let Some((person, session)) = known else {
-        let login = || Turned::ToTheLogin(panel.access.address.path("/login"));
+        let login = || Turned::ToTheLogin(panel.access.address.path(&login::leading_to(&request)));
         return Err(if wants_a_page(&request) { login() } else { Turned::Away(super::nobody()) });
     };
     if let Some(session) = session {

@@ -1,11 +1,14 @@
 //! Login and logout: a token for a cookie, and the cookie for nothing.
+//!
+//! Who was on the way to a page gets there: its path travels with the form as `next`, and only a path of our own counts.
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::StatusCode;
 use axum::http::header::{HeaderMap, HeaderValue, ORIGIN, RETRY_AFTER, SET_COOKIE};
+use axum::http::uri::PathAndQuery;
+use axum::http::{StatusCode, Uri};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use maud::{Markup, html};
@@ -28,8 +31,31 @@ pub(in crate::control) fn routes_inside() -> Router<Arc<Panel>> {
     Router::new().route("/logout", post(log_out).fallback(|| async { Problem::method("POST") }))
 }
 
-async fn form(State(panel): State<Arc<Panel>>) -> Response {
-    show(&panel, StatusCode::OK, None)
+async fn form(State(panel): State<Arc<Panel>>, uri: Uri) -> Response {
+    let next = field(uri.query().unwrap_or_default().as_bytes(), NEXT);
+    show(&panel, StatusCode::OK, None, own_path(next.as_deref()))
+}
+
+/// The path of the login for whoever is turned away from a page: it leads back there.
+pub(super) fn leading_to(request: &Request) -> String {
+    let asked = request.uri().path_and_query().map(PathAndQuery::as_str);
+    let next = asked.filter(|_| request.method().is_safe()).map_or(HOME, |asked| own_path(Some(asked)));
+    if next == HOME {
+        return "/login".to_owned();
+    }
+    format!("/login?{}", form_urlencoded::Serializer::new(String::new()).append_pair(NEXT, next).finish())
+}
+
+/// `next`, if it is a path of our own, else the first page. What begins with two slashes, or with one and a backslash,
+/// browsers take for another host; backslashes and control characters elsewhere they rewrite or drop.
+fn own_path(next: Option<&str>) -> &str {
+    let is_own = |next: &&str| {
+        next.starts_with('/')
+            && !next.starts_with("//")
+            && next.len() <= NEXT_MAX
+            && next.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\')
+    };
+    next.filter(is_own).unwrap_or(HOME)
 }
 
 async fn log_in(
@@ -38,22 +64,25 @@ async fn log_in(
     request: Request,
 ) -> Result<Response, Problem> {
     let access = &panel.access;
-    if let Err(wait) = access.throttle().admit(peer.ip(), clock::now()) {
-        return Ok(too_often(&panel, wait));
-    }
     let headers = request.headers().clone();
-    if !is_form(&headers) {
+    let wait = access.throttle().admit(peer.ip(), clock::now()).err();
+    if wait.is_none() && !is_form(&headers) {
         let detail = "a login is the form that /login shows".to_owned();
         return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail)
             .advise("a program needs no login: it sends `Authorization: Bearer …` with each request"));
     }
     let form = body(request, FORM_MAX).await?;
+    let next = field(&form, NEXT);
+    let next = own_path(next.as_deref());
+    if let Some(wait) = wait {
+        return Ok(too_often(&panel, wait, next));
+    }
     let secret = field(&form, "token").unwrap_or_default();
     let Some((token, person)) = access.tokens.of_secret(secret.trim(), clock::wall_ms()) else {
         access.throttle().failed(peer.ip(), clock::now());
         tracing::warn!("a login from {} failed: no such token", peer.ip());
         let what = "This token is unknown, revoked or has expired.";
-        return Ok(show(&panel, StatusCode::UNAUTHORIZED, Some(what)));
+        return Ok(show(&panel, StatusCode::UNAUTHORIZED, Some(what), next));
     };
     let chance = secret_bytes().and_then(|first| Ok([first, secret_bytes()?]));
     let chance = chance.map_err(|problem| Problem::internal(&problem))?;
@@ -61,7 +90,7 @@ async fn log_in(
     cookies(&headers).for_each(|cookie| access.sessions().end(cookie));
     let cookie = access.sessions().begin(token, clock::now(), &chance);
     tracing::info!("{} has logged in from {}", person.who, peer.ip());
-    Ok(leave(&panel, &headers, &cookie, None, "/"))
+    Ok(leave(&panel, &headers, &cookie, None, next))
 }
 
 async fn log_out(State(panel): State<Arc<Panel>>, headers: HeaderMap) -> Response {
@@ -69,10 +98,10 @@ async fn log_out(State(panel): State<Arc<Panel>>, headers: HeaderMap) -> Respons
     leave(&panel, &headers, "", Some(0), "/login")
 }
 
-fn too_often(panel: &Panel, wait: Millis) -> Response {
+fn too_often(panel: &Panel, wait: Millis, next: &str) -> Response {
     let seconds = wait.0.div_ceil(1_000);
     let what = format!("Too many logins have failed. Try again in {seconds} s.");
-    let mut response = show(panel, StatusCode::TOO_MANY_REQUESTS, Some(&what));
+    let mut response = show(panel, StatusCode::TOO_MANY_REQUESTS, Some(&what), next);
     response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
     response
 }
@@ -96,25 +125,26 @@ fn cookie(value: &str, path: &str, is_secure: bool, max_age: Option<u64>) -> Str
     format!("{COOKIE_NAME}={value}; Path={path}; HttpOnly; SameSite=Strict{secure}{max_age}")
 }
 
-fn show(panel: &Panel, status: StatusCode, problem: Option<&str>) -> Response {
+fn show(panel: &Panel, status: StatusCode, problem: Option<&str>, next: &str) -> Response {
     let address = &panel.access.address;
-    let form = login_form(&address.path("/login"), problem);
+    let form = login_form(&address.path("/login"), problem, next);
     (status, Html(page::outside(&address.base_path, "Log in", &form).into_string())).into_response()
 }
 
-fn login_form(action: &str, problem: Option<&str>) -> Markup {
+fn login_form(action: &str, problem: Option<&str>, next: &str) -> Markup {
     html! {
         @if let Some(problem) = problem {
             div #problem.problem role="alert" { p { (problem) } }
         }
         form method="post" action=(action) {
+            @if next != HOME { input type="hidden" name=(NEXT) value=(next); }
             div.field {
                 label for="token" { "Token" }
                 input #token name="token" type="password" autocomplete="current-password" required autofocus
                     aria-describedby="help";
                 small #help {
-                    "The first one lies on the node in " code { "admin-token" } " of the state directory; "
-                    code { "scaidrive-siem token create" } " makes more."
+                    "The first one lies on the node, usually in " code { "/var/lib/scaidrive-siem/admin-token" }
+                    ". " code { "scaidrive-siem token create" } " makes more."
                 }
             }
             button.first type="submit" { "Log in" }
@@ -122,6 +152,12 @@ fn login_form(action: &str, problem: Option<&str>) -> Markup {
     }
 }
 
+/// The name of the field that says where somebody was going.
+const NEXT: &str = "next";
+/// Bytes of that path at most.
+const NEXT_MAX: usize = 1 << 10;
+/// Where who was going nowhere else goes.
+const HOME: &str = "/";
 /// Bytes of the form at most.
 const FORM_MAX: usize = 4 << 10;
 
@@ -137,9 +173,52 @@ mod tests {
 
     #[test]
     fn the_form_shows_what_went_wrong_and_never_as_markup() {
-        let text = page::outside("/siem", "Log in", &login_form("/siem/login", Some("<script>"))).into_string();
+        let text =
+            page::outside("/siem", "Log in", &login_form("/siem/login", Some("<script>"), "/a?b=\"<i>")).into_string();
         assert!(text.starts_with("<!DOCTYPE html><html lang=\"en\">") && text.contains("action=\"/siem/login\""));
         assert!(text.contains("href=\"/siem/assets/page.") && text.contains("role=\"alert\"><p>&lt;script&gt;</p>"));
-        assert!(!text.contains("<script"), "{text}");
+        assert!(!text.contains("<script") && text.contains("value=\"/a?b=&quot;&lt;i&gt;\""), "{text}");
+        let text = login_form("/login", None, HOME).into_string();
+        assert!(!text.contains("hidden"), "{text}");
+    }
+
+    #[test]
+    fn who_logs_in_is_led_to_paths_of_our_own_and_nowhere_else() {
+        for own in
+            ["/", "/destinations/a", "/?find=x&page=2", "/events?action=file.*", "/destinations/%2f%2fevil.example"]
+        {
+            assert_eq!(own_path(Some(own)), own);
+        }
+        let long = format!("/{}", "x".repeat(NEXT_MAX));
+        for other in [
+            "",
+            "//evil.example",
+            "/\\evil.example",
+            "\\\\evil.example",
+            "https://evil.example",
+            "evil.example",
+            "javascript:alert(1)",
+            "/a\r\nSet-Cookie: x=y",
+            "/\t/evil.example",
+            "/a b",
+            "/\u{e9}",
+            "/a\\b",
+            long.as_str(),
+        ] {
+            assert_eq!(own_path(Some(other)), HOME, "{other:?}");
+        }
+        assert_eq!(own_path(None), HOME);
+    }
+
+    #[test]
+    fn the_login_remembers_a_page_that_was_looked_at_and_nothing_that_was_sent() {
+        let asked = |method: &str, path: &str| {
+            let request = Request::builder().method(method).uri(path).body(axum::body::Body::empty()).unwrap();
+            leading_to(&request)
+        };
+        assert_eq!(asked("GET", "/"), "/login");
+        assert_eq!(asked("GET", "/events?action=file.*&user=a"), "/login?next=%2Fevents%3Faction%3Dfile.*%26user%3Da");
+        assert_eq!(asked("POST", "/destinations/a/pause"), "/login");
+        assert_eq!(asked("GET", "//evil.example/x"), "/login");
     }
 }

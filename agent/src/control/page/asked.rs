@@ -1,15 +1,18 @@
-//! Who looks at the page, and what the form that they sent holds.
+//! Who looks at the page, at which destination, and what the form that they sent holds.
 
 use std::sync::Arc;
 
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{Extensions, HeaderMap, StatusCode, Uri};
+use serde::Deserialize;
 
 use super::note::Note;
 use super::view::frame::Frame;
+use crate::config::Destination;
 use crate::control::access::{Person, Session};
-use crate::control::http::{Panel, Problem, body};
+use crate::control::destinations::find_for;
+use crate::control::http::{Panel, Path, Problem, body};
 use crate::runtime::clock;
 
 impl Frame {
@@ -37,6 +40,33 @@ impl FromRequestParts<Arc<Panel>> for Frame {
 
     async fn from_request_parts(parts: &mut Parts, panel: &Arc<Panel>) -> Result<Frame, Problem> {
         Frame::of(panel, &parts.uri, &parts.headers, &parts.extensions)
+    }
+}
+
+/// A destination that the path names and that whoever looks may see.
+pub(super) struct Asked {
+    /// What is around it.
+    pub(super) frame: Frame,
+    /// Its name.
+    pub(super) name: String,
+    /// Its settings.
+    pub(super) destination: Arc<Destination>,
+}
+
+/// The part of a path that names it.
+#[derive(Deserialize)]
+struct Named {
+    destination: String,
+}
+
+impl FromRequestParts<Arc<Panel>> for Asked {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, panel: &Arc<Panel>) -> Result<Asked, Problem> {
+        let frame = Frame::from_request_parts(parts, panel).await?;
+        let Path(Named { destination: name }) = Path::from_request_parts(parts, panel).await?;
+        let destination = find_for(&frame.person, &panel.view.config(), &name)?;
+        Ok(Asked { frame, name, destination })
     }
 }
 

@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 
-use super::asked::{Form, Query};
+use super::asked::{Asked, Form, Query};
 use super::note::Note;
 use super::view::chart::Sample;
 use super::view::detail::{self, EVENT_ID, Since, Whole};
@@ -24,7 +24,7 @@ use crate::control::episodes;
 use crate::control::history::DestinationHistory;
 use crate::control::http::destinations::{begin_replay, rest, status_of};
 use crate::control::http::managed::unusable_of;
-use crate::control::http::{self, Panel, Path, Problem, Shared, off_the_thread, only_get, only_post};
+use crate::control::http::{self, Panel, Problem, Shared, off_the_thread, only_get, only_post};
 use crate::control::picture::Detail;
 use crate::control::status;
 use crate::probe;
@@ -62,9 +62,8 @@ async fn all(State(panel): Shared, frame: Frame, query: Query) -> Result<Respons
     Ok(show(&list::page(&frame, lines, &unusable, &wish, window_ms)))
 }
 
-async fn one(State(panel): Shared, frame: Frame, Path(name): Path<String>) -> Result<Response, Problem> {
+async fn one(State(panel): Shared, Asked { frame, name, destination }: Asked) -> Result<Response, Problem> {
     let config = panel.view.config();
-    let destination = find_for(&frame.person, &config, &name)?;
     let history = panel.history().destination(&name);
     let episodes = {
         let (panel, name, reach) = (Arc::clone(&panel), name.clone(), frame.person.reach.clone());
@@ -96,7 +95,8 @@ fn samples(history: &DestinationHistory) -> Vec<Sample> {
 /// What is set; what is absent and switches nothing on is left out.
 fn settings(destination: &Destination) -> Vec<(String, String)> {
     let set = destination.settings().into_iter();
-    set.filter_map(|(key, value)| Some((key.to_owned(), value?))).filter(|(_, value)| !value.is_empty()).collect()
+    let told = |value: &String| !value.is_empty() && value != "[]";
+    set.filter_map(|(key, value)| Some((key.to_owned(), value?))).filter(|(_, value)| told(value)).collect()
 }
 
 /// Where it is configured. Who sees some tenants only is not told what files the machine has.
@@ -115,31 +115,16 @@ fn search(destination: &Destination) -> (String, String) {
     (query, ask.to_owned())
 }
 
-async fn pause(
-    State(panel): Shared,
-    frame: Frame,
-    Path(name): Path<String>,
-    Admin(person): Admin,
-) -> Result<Response, Problem> {
-    put_to_rest(panel, frame, name, person, true).await
+async fn pause(State(panel): Shared, Admin(person): Admin, asked: Asked) -> Result<Response, Problem> {
+    put_to_rest(panel, asked, person, true).await
 }
 
-async fn resume(
-    State(panel): Shared,
-    frame: Frame,
-    Path(name): Path<String>,
-    Admin(person): Admin,
-) -> Result<Response, Problem> {
-    put_to_rest(panel, frame, name, person, false).await
+async fn resume(State(panel): Shared, Admin(person): Admin, asked: Asked) -> Result<Response, Problem> {
+    put_to_rest(panel, asked, person, false).await
 }
 
-async fn put_to_rest(
-    panel: Arc<Panel>,
-    frame: Frame,
-    name: String,
-    person: Person,
-    rests: bool,
-) -> Result<Response, Problem> {
+async fn put_to_rest(panel: Arc<Panel>, asked: Asked, person: Person, rests: bool) -> Result<Response, Problem> {
+    let Asked { frame, name, .. } = asked;
     let paused = rest(panel, name, person, rests).await?;
     let note = match (paused.is_changed, rests) {
         (false, _) => Note::Unchanged,
@@ -151,33 +136,24 @@ async fn put_to_rest(
 
 async fn test(
     State(panel): Shared,
-    frame: Frame,
-    Path(name): Path<String>,
     Admin(person): Admin,
+    Asked { frame, destination, .. }: Asked,
 ) -> Result<Response, Problem> {
-    let destination = find_for(&person, &panel.view.config(), &name)?;
+    let is_managed = panel.view.config().is_managed(destination.id);
     let report = http::managed::test(panel, person, destination, true).await?;
-    Ok(show(&tested::page(&frame, &report)))
+    Ok(show(&tested::page(&frame, &report, is_managed)))
 }
 
-async fn ask_replay(
-    State(panel): Shared,
-    frame: Frame,
-    Path(name): Path<String>,
-    Admin(person): Admin,
-) -> Result<Response, Problem> {
-    find_for(&person, &panel.view.config(), &name)?;
+async fn ask_replay(State(panel): Shared, _: Admin, Asked { frame, name, .. }: Asked) -> Result<Response, Problem> {
     Ok(show(&detail::ask_replay(&frame, &status_of(&panel, &name)?, &Since::default(), None)))
 }
 
 async fn replay(
     State(panel): Shared,
-    frame: Frame,
-    Path(name): Path<String>,
     Admin(person): Admin,
+    Asked { frame, name, .. }: Asked,
     form: Form,
 ) -> Result<Response, Problem> {
-    find_for(&person, &panel.view.config(), &name)?;
     let written = |field| form.field(field).unwrap_or_default();
     let since = Since { back: written("back"), from: written("from") };
     let begun = match from(&since, clock::wall_ms()) {

@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{FromRequestParts, State};
 use axum::http::StatusCode;
+use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde_json::Value;
@@ -63,24 +64,34 @@ async fn create(
     attempt(panel, &frame, person, wished).await
 }
 
-async fn ask_change(
-    State(panel): Shared,
+/// A destination that is changed here, whether or not it can be used as it is.
+struct Known {
     frame: Frame,
-    Path(name): Path<String>,
-    Admin(person): Admin,
-) -> Result<Response, Problem> {
-    let draft = draft_of(panel, person, name).await?;
-    Ok(show(&form::page(&frame, &draft, Outcome::default())))
+    name: String,
+    draft: Draft,
+}
+
+impl FromRequestParts<Arc<Panel>> for Known {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, panel: &Arc<Panel>) -> Result<Known, Problem> {
+        let frame = Frame::from_request_parts(parts, panel).await?;
+        let Path(name) = Path::<String>::from_request_parts(parts, panel).await?;
+        let draft = draft_of(Arc::clone(panel), frame.person.clone(), name.clone()).await?;
+        Ok(Known { frame, name, draft })
+    }
+}
+
+async fn ask_change(_: Admin, Known { frame, draft, .. }: Known) -> Response {
+    show(&form::page(&frame, &draft, Outcome::default()))
 }
 
 async fn change(
     State(panel): Shared,
-    frame: Frame,
-    Path(name): Path<String>,
     Admin(person): Admin,
+    Known { frame, name, draft: there }: Known,
     form: Form,
 ) -> Result<Response, Problem> {
-    let there = draft_of(Arc::clone(&panel), person.clone(), name.clone()).await?;
     let newest = there.changes.as_ref().map(|changes| changes.tag.clone()).unwrap_or_default();
     let sent =
         |changes| Changes { tag: form.field("_tag").unwrap_or_default(), removed: form.all("_remove"), ..changes };
@@ -164,15 +175,8 @@ async fn heard_of(panel: &Panel, name: &str) {
     }
 }
 
-async fn ask_delete(
-    State(panel): Shared,
-    frame: Frame,
-    Path(name): Path<String>,
-    Admin(person): Admin,
-) -> Result<Response, Problem> {
-    // Whether it can be deleted here at all.
-    draft_of(panel, person, name.clone()).await?;
-    Ok(show(&detail::ask_delete(&frame, &name)))
+async fn ask_delete(_: Admin, Known { frame, name, .. }: Known) -> Response {
+    show(&detail::ask_delete(&frame, &name))
 }
 
 async fn delete(

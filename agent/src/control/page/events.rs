@@ -25,8 +25,10 @@ async fn tail(frame: Frame, query: Query) -> Response {
     show(&events::tail(&frame, &WISHES.into_iter().filter_map(wished).collect()))
 }
 
-async fn changes(State(panel): Shared, frame: Frame) -> Result<Response, Problem> {
+async fn changes(State(panel): Shared, frame: Frame, query: Query) -> Result<Response, Problem> {
     let reach = frame.person.reach.clone();
+    let of = query.field("of");
+    let wanted = of.clone();
     let changes = off_the_thread(move || {
         let mut newest = VecDeque::new();
         let mut after = None;
@@ -35,7 +37,8 @@ async fn changes(State(panel): Shared, frame: Frame) -> Result<Response, Problem
             let page =
                 panel.view.chronicle.page(after, PAGE, is_wanted).map_err(|problem| Problem::internal(&problem))?;
             after = Some(page.next);
-            newest.extend(page.events.iter().filter_map(|kept| serde_json::from_slice::<Change>(&kept.line).ok()));
+            let changes = page.events.iter().filter_map(|kept| serde_json::from_slice::<Change>(&kept.line).ok());
+            newest.extend(changes.filter(|change| wanted.as_ref().is_none_or(|of| change.target() == of)));
             newest.drain(..newest.len().saturating_sub(SHOWN_MAX));
             if !page.has_more {
                 return Ok(Vec::from(newest));
@@ -44,7 +47,7 @@ async fn changes(State(panel): Shared, frame: Frame) -> Result<Response, Problem
     });
     let mut changes = changes.await?;
     changes.reverse();
-    Ok(show(&events::changes(&frame, &changes)))
+    Ok(show(&events::changes(&frame, &changes, of.as_deref())))
 }
 
 /// A quick look; what looks like one and is none does not read as a [`Change`].

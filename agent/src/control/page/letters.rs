@@ -7,15 +7,15 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use serde::Deserialize;
 
-use super::asked::{Form, Query};
+use super::asked::{Asked, Form, Query};
 use super::note::Note;
 use super::view::frame::Frame;
 use super::view::letters::{self, ToDrop};
 use super::view::problem;
 use super::{lead, show};
 use crate::control::access::Admin;
-use crate::control::destinations::find_for;
 use crate::control::http::letters::{all_stores, drop_for_good, page_of, replace_event, send_again, whole_of};
 use crate::control::http::{Panel, Path, Problem, Shared, only_get, only_post};
 use crate::control::letters::change::Chosen;
@@ -31,17 +31,19 @@ pub(super) fn routes() -> Router<Arc<Panel>> {
         .route("/deadletters/{destination}/{stream}/{n}", one)
 }
 
+/// The part of a path that names a letter of a store.
+#[derive(Deserialize)]
+struct Letter {
+    stream: String,
+    n: u64,
+}
+
 async fn stores(State(panel): Shared, frame: Frame) -> Result<Response, Problem> {
     let stores = all_stores(panel, frame.person.clone()).await?;
     Ok(show(&letters::stores(&frame, &stores)))
 }
 
-async fn store(
-    State(panel): Shared,
-    frame: Frame,
-    Path(name): Path<String>,
-    query: Query,
-) -> Result<Response, Problem> {
+async fn store(State(panel): Shared, Asked { frame, name, .. }: Asked, query: Query) -> Result<Response, Problem> {
     let after = query.field("after").and_then(|after| after.parse().ok()).unwrap_or(0);
     let page = page_of(panel, &frame.person, &name, after, PAGE).await?;
     Ok(show(&letters::store(&frame, &name, &page, after)))
@@ -49,8 +51,8 @@ async fn store(
 
 async fn one(
     State(panel): Shared,
-    frame: Frame,
-    Path((name, stream, n)): Path<(String, String, u64)>,
+    Asked { frame, name, .. }: Asked,
+    Path(Letter { stream, n }): Path<Letter>,
 ) -> Result<Response, Problem> {
     let whole = whole_of(panel, &frame.person, name, stream, n).await?;
     Ok(show(&letters::letter(&frame, &whole, None, None)))
@@ -58,9 +60,9 @@ async fn one(
 
 async fn edit(
     State(panel): Shared,
-    frame: Frame,
-    Path((name, stream, n)): Path<(String, String, u64)>,
     Admin(person): Admin,
+    Asked { frame, name, .. }: Asked,
+    Path(Letter { stream, n }): Path<Letter>,
     form: Form,
 ) -> Result<Response, Problem> {
     let event = form.field("event").unwrap_or_default();
@@ -82,9 +84,8 @@ async fn edit(
 
 async fn replay(
     State(panel): Shared,
-    frame: Frame,
-    Path(name): Path<String>,
     Admin(person): Admin,
+    Asked { frame, name, .. }: Asked,
     form: Form,
 ) -> Result<Response, Problem> {
     let path = format!("/deadletters/{name}");
@@ -96,13 +97,11 @@ async fn replay(
 /// Asks first, then drops.
 async fn drop_chosen(
     State(panel): Shared,
-    frame: Frame,
-    Path(name): Path<String>,
     Admin(person): Admin,
+    Asked { frame, name, .. }: Asked,
     form: Form,
 ) -> Result<Response, Problem> {
     let path = format!("/deadletters/{name}");
-    find_for(&person, &panel.view.config(), &name)?;
     let Some(chosen) = chosen(&form)? else { return Ok(lead(&frame, &path, Note::NoneChosen)) };
     if form.field("sure").as_deref() != Some("yes") {
         let to_drop = match &chosen {

@@ -19,14 +19,14 @@
 //! | `POST /deadletters/{destination}/replay`, `…/drop` | sends letters again; asks, then drops them |
 //! | `/deadletters/{destination}/{stream}/{n}` | one letter with its event; `POST` edits it |
 //! | `/events` | the live tail, filled by the script from `/v1/tail` |
-//! | `/changes` | who did what |
+//! | `/changes?of=` | who did what, to one thing or any |
 //! | `/health` | the agent |
 //! | `/assets/{file}` | style, script and icon |
 //!
 //! | file | what it holds |
 //! |---|---|
 //! | `view/` | from values to markup, pure |
-//! | `asked.rs` | who looks, and what their form holds |
+//! | `asked.rs` | who looks, at which destination, and what their form holds |
 //! | `destinations.rs`, `edit.rs`, `letters.rs`, `events.rs`, `health.rs` | the handlers of one subject each |
 //! | `note.rs` | what was just done |
 //! | `assets.rs`, `page.css`, `page.js`, `icon.svg` | what stays the same |

@@ -1,139 +1,158 @@
-// What makes the page live: it fetches its own address every two seconds and puts what has changed in place. Everything
-// works without it.
-"use strict";
-(() => {
-  const EVERY_MS = 2000;
-  const GIVE_UP_MS = 10000;
-  const REFUSED = "Not done: the session is over. Copy what you need, and reload.";
-  const connection = document.getElementById("connection");
-  const places = [...document.querySelectorAll("[data-live]")];
-  const dates = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
-  const clock = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });
-  let lastAt = new Date();
+// What makes the page live: what has changed is put in place. All works without it.
+const EVERY_MS = 2000;
+const GIVE_UP_MS = 10000;
+const ROWS_MAX = 200;
+const WATCHING = "Watching: each event appears as soon as it is safe on the disk.";
+const byId = (id) => document.getElementById(id);
+const made = (name) => document.createElement(name);
+const parsed = async (reply) => new DOMParser().parseFromString(await reply.text(), "text/html");
+const places = [...document.querySelectorAll("[data-live]")];
+const dates = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
+let lastAt = new Date();
 
-  // Moments in the reader's zone; UTC stays as the title.
-  const localise = (root) => {
-    for (const time of root.querySelectorAll("time[datetime]")) {
-      const at = new Date(time.dateTime);
-      if (time.title || Number.isNaN(at.getTime())) continue;
-      time.title = time.textContent;
-      time.textContent = dates.format(at);
-    }
-  };
+// Moments in the reader's zone; UTC stays as the title.
+const localise = (root) => {
+  for (const time of root.querySelectorAll("time[datetime]")) {
+    const at = new Date(time.dateTime);
+    if (time.title || isNaN(at)) continue;
+    time.title = time.textContent;
+    time.textContent = dates.format(at);
+  }
+};
 
-  // What finds an element again in what takes its place.
-  const mark = (element) => {
-    if (element.id) return "#" + CSS.escape(element.id);
-    const href = element.getAttribute("href");
-    return href ? `[href="${CSS.escape(href)}"]` : null;
-  };
+// What finds an element again in what takes its place.
+const mark = ({ id, attributes: { href } }) =>
+  id ? "#" + CSS.escape(id) : href && `[href="${CSS.escape(href.value)}"]`;
 
-  const isSelected = (place) => {
-    const selection = document.getSelection();
-    return selection && !selection.isCollapsed && selection.containsNode(place, true);
-  };
+const isSelected = (place) => {
+  const selection = getSelection();
+  return !selection.isCollapsed && selection.containsNode(place, true);
+};
 
-  // The server's text of each place, by which a change is seen.
-  const shown = new Map(places.map((place) => [place, place.innerHTML]));
+// The server's text of each place, by which a change is seen.
+const shown = new Map(places.map((place) => [place, place.innerHTML]));
 
-  const replace = (place, fresh) => {
-    if (!fresh || shown.get(place) === fresh.innerHTML || isSelected(place)) return;
-    shown.set(place, fresh.innerHTML);
-    const focused = document.activeElement;
-    const back = focused !== place && place.contains(focused) ? mark(focused) : null;
-    localise(fresh);
-    place.replaceChildren(...fresh.childNodes);
-    if (back) place.querySelector(back)?.focus({ preventScroll: true });
-  };
+const replace = (place, fresh) => {
+  if (!fresh || shown.get(place) === fresh.innerHTML || isSelected(place)) return;
+  shown.set(place, fresh.innerHTML);
+  const focused = document.activeElement;
+  const back = focused !== place && place.contains(focused) && mark(focused);
+  localise(fresh);
+  place.replaceChildren(...fresh.childNodes);
+  if (back) place.querySelector(back)?.focus({ preventScroll: true });
+};
 
-  const refresh = async () => {
-    const reply = await fetch(location.href, {
-      headers: { "X-Fragment": "1" },
-      cache: "no-store",
+const refresh = async () => {
+  const reply = await fetch(location.href, {
+    headers: { "X-Fragment": "1" },
       redirect: "manual",
-      signal: AbortSignal.timeout(GIVE_UP_MS),
-    });
-    // The session is over, or what was shown is gone: the page itself says so.
-    if (reply.type === "opaqueredirect" || (reply.status >= 400 && reply.status < 500)) return location.reload();
-    if (!reply.ok) throw new Error(reply.statusText);
-    const fresh = new DOMParser().parseFromString(await reply.text(), "text/html");
-    // A place came or went: show all anew.
-    if (fresh.querySelectorAll("[data-live]").length !== places.length) return location.reload();
-    for (const place of places) replace(place, fresh.getElementById(place.id));
-    lastAt = new Date();
-    if (connection.textContent) connection.textContent = "";
-  };
+    signal: AbortSignal.timeout(GIVE_UP_MS),
+  });
+  // The session is over, or what was shown is gone: the page itself says so.
+  if (reply.type === "opaqueredirect" || (reply.status >= 400 && reply.status < 500)) return location.reload();
+  if (!reply.ok) throw new Error();
+  const fresh = await parsed(reply);
+  // A place came or went.
+  if (fresh.querySelectorAll("[data-live]").length !== places.length) return location.reload();
+  for (const place of places) replace(place, fresh.getElementById(place.id));
+  lastAt = new Date();
+  say("");
+};
 
-  let isUnderWay = false;
-  const turn = async () => {
-    if (document.hidden || isUnderWay) return;
-    isUnderWay = true;
-    try {
-      await refresh();
-    } catch {
-      const words = `Connection lost, showing the state of ${clock.format(lastAt)}.`;
-      if (connection.textContent !== words) connection.textContent = words;
-    }
-    isUnderWay = false;
-  };
+// What is said already is not said again.
+const say = (words) => {
+  const place = byId("connection");
+  if (place.textContent !== words) place.textContent = words;
+};
 
-  // A test of what is filled in leaves the form as it is, secrets too: only what was found is put above it.
-  const result = document.querySelector("[data-result]");
-  document.addEventListener("submit", async (event) => {
-    const { target: form, submitter } = event;
-    if (!result || submitter?.name !== "_do" || submitter.value === "save") return;
-    event.preventDefault();
-    submitter.disabled = true;
-    result.textContent = "Under way; it takes up to 15 seconds.";
-    try {
-      const body = new URLSearchParams(new FormData(form));
-      body.set(submitter.name, submitter.value);
-      const reply = await fetch(form.action, { method: "POST", body, headers: { "X-Fragment": "1" } });
-      if (!reply.headers.get("Content-Type")?.startsWith("text/html")) throw new Error(REFUSED);
-      const fresh = new DOMParser().parseFromString(await reply.text(), "text/html");
+let isUnderWay = false;
+const turn = async () => {
+  if (document.hidden || isUnderWay) return;
+  isUnderWay = true;
+  try {
+    await refresh();
+  } catch {
+    say(`Connection lost, showing the state of ${dates.format(lastAt)}.`);
+  }
+  isUnderWay = false;
+};
+
+// A test leaves what is filled in, secrets too: what was found is put above it.
+const result = document.querySelector("[data-result]");
+document.addEventListener("submit", async (event) => {
+  const { target: form, submitter } = event;
+  if (!result || submitter?.name !== "_do" || submitter.value === "save") return;
+  event.preventDefault();
+  submitter.disabled = true;
+  result.textContent = "Under way; it takes up to 15 seconds.";
+  try {
+    const body = new URLSearchParams(new FormData(form));
+    body.set(submitter.name, submitter.value);
+    const reply = await fetch(form.action, { method: "POST", body, headers: { "X-Fragment": "1" } });
+    if (reply.headers.get("Content-Type")?.startsWith("text/html")) {
+      const fresh = await parsed(reply);
       const found = fresh.querySelector("[data-result]") ?? fresh.body;
       localise(found);
       result.replaceChildren(...found.childNodes);
-    } catch ({ message }) {
-      result.textContent = message === REFUSED ? REFUSED : "The agent did not answer; try again.";
-    }
-    submitter.disabled = false;
-    result.focus();
-  });
+    } else result.textContent = "Not done: the session is over. Copy what you need, and reload.";
+  } catch {
+    result.textContent = "The agent did not answer; try again.";
+  }
+  submitter.disabled = false;
+  result.focus();
+});
 
-  // Events as they come, the newest first; a row is opened for the whole of it.
-  const tail = document.getElementById("tail");
-  const tailState = document.getElementById("tail-state");
-  const add = (...parts) => {
-    const row = document.createElement("li");
-    row.append(...parts);
+// Events as they come, the newest first.
+const tail = byId("tail");
+if (tail) {
+  const [state, waiting, pause] = ["tail-state", "tail-waiting", "tail-pause"].map(byId);
+  const source = new EventSource(tail.dataset.from);
+  // Rows that wait while it is paused, and events that came.
+  let held = null;
+  let arrived = 0;
+  const show = (row) => {
     tail.prepend(row);
-    while (tail.children.length > 200) tail.lastElementChild.remove();
+    if (tail.children.length > ROWS_MAX) tail.lastChild.remove();
   };
-  if (tail) {
-    const source = new EventSource(tail.dataset.from);
-    source.onopen = () => { tailState.textContent = "Watching: events appear as they are durable."; };
-    source.onerror = () => {
-      // What was refused is not tried again.
-      tailState.textContent = source.readyState === EventSource.CLOSED
-        ? "Not shown: a value is wrong, too many watch, or the session is over. Correct it or reload."
-        : "Connection lost; it is tried again.";
-    };
-    source.addEventListener("event", ({ data }) => {
-      const { received, event } = JSON.parse(data);
-      const [whole, head, text] = ["details", "summary", "pre"].map((name) => document.createElement(name));
-      head.textContent = [dates.format(new Date(received)), event.action, event.severity, event.tenant_id].join(" · ");
-      text.textContent = JSON.stringify(event, null, 2);
-      whole.append(head, text);
-      add(whole);
-    });
-    source.addEventListener("skipped", ({ data }) => add(`${data} more were left out: they came too fast to show.`));
-    source.addEventListener("unread", () => add("Some were not looked at: they came too fast."));
-  }
+  const add = (events, ...parts) => {
+    const row = made("li");
+    row.append(...parts);
+    if (!held) return show(row);
+    if (held.push(row) > ROWS_MAX) held.shift();
+    arrived += events;
+    waiting.textContent = `${arrived} arrived since.`;
+  };
+  const tell = () => { state.textContent = held ? "Paused." : WATCHING; };
+  pause.hidden = false;
+  pause.onclick = () => {
+    held?.forEach(show);
+    held = held ? null : [];
+    arrived = 0;
+    waiting.textContent = "";
+    pause.textContent = held ? "Go on" : "Pause";
+    tell();
+  };
+  source.onopen = tell;
+  source.onerror = () => {
+    const isOver = source.readyState === EventSource.CLOSED;
+    state.textContent = isOver ? "Not shown: a value is wrong or too many watch." : "Connection lost; trying again.";
+    // Without a session it leads to the door.
+    if (isOver) refresh().catch(() => {});
+  };
+  source.addEventListener("event", ({ data }) => {
+    const { received, event } = JSON.parse(data);
+    const [whole, head, text] = ["details", "summary", "pre"].map(made);
+    head.textContent = [dates.format(new Date(received)), event.action, event.severity, event.tenant_id].join(" · ");
+    text.textContent = JSON.stringify(event, null, 2);
+    whole.append(head, text);
+    add(1, whole);
+  });
+  source.addEventListener("skipped", ({ data }) => add(+data, `${data} more came too fast to show.`));
+  source.addEventListener("unread", () => add(0, "Some came too fast to look at."));
+}
 
-  localise(document);
-  if (places.length > 0) {
-    setInterval(turn, EVERY_MS);
-    document.addEventListener("visibilitychange", turn);
-  }
-})();
+localise(document);
+if (places.length > 0) {
+  setInterval(turn, EVERY_MS);
+  document.addEventListener("visibilitychange", turn);
+}

@@ -47,6 +47,8 @@ fn dead_letters_are_shown_with_the_reply_edited_sent_again_and_dropped_after_a_q
     visit.click_words("Send it again");
     visit.wait_words(&["They are sent again"]);
     hec.wait_distinct((EVENTS - REFUSED + 1) as usize, PATIENCE);
+    visit.visit("/changes?of=hec");
+    visit.wait_words(&["deadletter.edit", "deadletter.replay"]);
 
     // The others are dropped, and only after a question.
     visit.visit("/deadletters/hec");
@@ -54,7 +56,7 @@ fn dead_letters_are_shown_with_the_reply_edited_sent_again_and_dropped_after_a_q
     visit.click("tbody input");
     visit.click_words("Drop the ticked ones …");
     visit.wait_words(&["Drop 1 dead letter of hec?", "can't be undone"]);
-    visit.click_words("Leave them");
+    visit.click_words("Cancel");
     visit.wait_words(&["2 dead letters of hec"]);
     visit.click_words("Drop all 2 …");
     visit.click_words("Drop all dead letters for good");

@@ -56,6 +56,8 @@ fn a_destination_is_made_tested_watched_changed_rested_sent_again_and_deleted_by
         let rate = fact(&visit, "Rate over 60 s");
         rate.contains("events/s") && !rate.starts_with("0 ")
     });
+    visit.wait_words(&["Events accepted a second over the last hour. At most "]);
+    assert!(visit.count("#rate-live svg[role=img] polyline") > 0, "the last hour is drawn");
     assert_eq!(visit.run("return window.neverLoadedAgain"), true, "the page was loaded again");
 
     visit.click_words("Change …");

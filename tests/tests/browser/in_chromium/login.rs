@@ -19,11 +19,20 @@ fn two_tenants() -> Agent {
 fn the_first_token_opens_the_page_a_wrong_one_is_told_so_and_who_leaves_is_out() {
     let agent = two_tenants();
     let Some(visit) = Visit::begin(&agent, "login") else { return };
-    visit.visit("/destinations/acme");
-    assert_eq!(visit.path(), "/login", "who is not known is led to the door");
-    visit.log_in("sds_wrong");
+    visit.visit("/destinations/acme?x=y");
+    assert!(visit.path().starts_with("/login?"), "who is not known is led to the door");
+    visit.log_in_here("sds_wrong");
     visit.wait_words(&["This token is unknown, revoked or has expired."]);
-    visit.log_in(&first_token(&agent));
+    visit.log_in_here(&first_token(&agent));
+    visit.wait_words(&["Send again …"]);
+    assert_eq!(visit.path(), "/destinations/acme?x=y", "and then to where they were going");
+    visit.click_words("Log out");
+    for elsewhere in ["//evil.example/", "https://evil.example/", "/%5Cevil.example/", "%09//evil.example"] {
+        visit.visit(&format!("/login?next={elsewhere}"));
+        visit.log_in_here(&first_token(&agent));
+        visit.wait_words(&["2 destinations"]);
+        assert_eq!(visit.path(), "/", "{elsewhere} is not ours");
+    }
     visit.wait_words(&["2 destinations", "acme", "everybody", "Health"]);
     assert!(visit.run("return document.cookie") == "", "no script reads the session");
     visit.click_words("acme");

@@ -14,7 +14,7 @@ use super::{Visit, create_token, first_token, refusing};
 
 /// How pages are looked at: by whom, and in how wide a window.
 const LOOKS: [(&str, Scheme, u32); 3] =
-    [("light", Scheme::Light, 1_200), ("dark", Scheme::Dark, 1_200), ("narrow", Scheme::Light, 360)];
+    [("light", Scheme::Light, 1_200), ("dark", Scheme::Dark, 1_200), ("narrow", Scheme::Light, 390)];
 const REFUSED: u32 = 3;
 const EVENTS: u32 = 40;
 

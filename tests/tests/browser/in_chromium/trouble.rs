@@ -77,7 +77,9 @@ fn what_the_log_could_not_hold_longer_is_told_where_the_destination_is() {
     );
     let told = visit.run(&count);
     assert!(told.as_str().is_some_and(|told| !told.is_empty() && told != "0"), "{told}");
-    visit.wait_words(&["balances", "Events passed over", "Episodes, the newest first"]);
+    visit.wait_words(&["balances", "Events passed over", "Episodes, the newest first", "overflows now"]);
+    assert!(visit.count("#overflow-live tbody tr") > 0);
+    visit.wait_words(&["What happens next: ", "What to do: Test finds out"]);
     hec.come_up();
     agent.wait_state("hec", "active", PATIENCE);
     visit.wait_words(&["active"]);

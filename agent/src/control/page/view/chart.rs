@@ -39,10 +39,10 @@ fn draw(samples: &[Sample], peak: f64, now_ms: i64) -> Option<String> {
     {
         let area = SVGBackend::with_string(&mut svg, (WIDTH, HEIGHT)).into_drawing_area();
         let mut chart = ChartBuilder::on(&area)
-            .margin(10)
-            .margin_right(24)
+            .margin(6)
+            .margin_right(20)
             .x_label_area_size(28)
-            .y_label_area_size(64)
+            .y_label_area_size(56)
             .build_cartesian_2d(-60.0..0.0, 0.0..(peak * 1.1).max(1.0))
             .ok()?;
         let text = || TextStyle::from(("sans-serif", 15).into_font()).color(&INK);
@@ -52,7 +52,7 @@ fn draw(samples: &[Sample], peak: f64, now_ms: i64) -> Option<String> {
             .bold_line_style(line(GRID, 1))
             .axis_style(line(GRID, 1))
             .x_labels(7)
-            .y_labels(4)
+            .y_labels(5)
             .x_label_formatter(&|at| if *at > -0.5 { "now".to_owned() } else { format!("{:.0} min", -at) })
             .y_label_formatter(&|value| rate(*value).trim_end_matches(" events/s").to_owned())
             .x_label_style(text())
@@ -72,8 +72,8 @@ fn line(colour: RGBColor, width: u32) -> ShapeStyle {
     ShapeStyle { color: colour.to_rgba(), filled: false, stroke_width: width }
 }
 
-const WIDTH: u32 = 760;
-const HEIGHT: u32 = 220;
+const WIDTH: u32 = 600;
+const HEIGHT: u32 = 240;
 const INK: RGBColor = RGBColor(0x59, 0x63, 0x6e);
 const GRID: RGBColor = RGBColor(0xd8, 0xde, 0xe4);
 const LINE: RGBColor = RGBColor(0x1f, 0x6f, 0xb4);

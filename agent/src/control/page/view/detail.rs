@@ -3,9 +3,10 @@
 use maud::{Markup, html};
 
 use super::chart::{self, Sample};
+use super::form::kind_title;
 use super::frame::{Frame, Place};
 use super::parts::{badge, fact, facts, headroom, replay, waiting};
-use super::words::{count, many, rate, size, span, time, time_or, time_told};
+use super::words::{count, many, rate, size, span, ticked, time, time_or, time_told};
 use crate::control::episodes::{Episode, Episodes};
 use crate::control::history::StateChange;
 use crate::control::status::{BooksStatus, DestinationStatus, RequestsStatus};
@@ -41,29 +42,31 @@ pub(in crate::control::page) fn page(frame: &Frame, whole: &Whole) -> Markup {
     let middle = html! {
         div #state data-live aria-live="polite" { (state(&whole.status)) }
         @if frame.may_change() { (actions(frame, whole)) }
-        section aria-labelledby="buffer" {
-            h2 #buffer { "Buffer" }
-            div #buffer-live data-live { (buffer(whole)) }
-        }
-        section aria-labelledby="rate" {
-            h2 #rate { "Last hour" }
-            div #rate-live data-live { (chart::rates(&whole.samples, frame.now_ms)) }
-        }
-        section aria-labelledby="books" {
-            h2 #books { "Books" }
-            div #books-live data-live { (books(&whole.status.books)) (requests(&whole.status.requests)) }
-        }
-        section aria-labelledby="states" {
-            h2 #states { "Changes of state" }
-            div #states-live data-live { (states(&whole.states)) }
-        }
-        section aria-labelledby="overflow" {
-            h2 #overflow { "Events passed over" }
-            div #overflow-live data-live { (overflow(whole.episodes.as_ref())) }
-        }
-        section aria-labelledby="refused" {
-            h2 #refused { "Dead letters" }
-            div #refused-live data-live { (dead_letters(frame, &whole.status)) }
+        div.columns {
+            section aria-labelledby="buffer" {
+                h2 #buffer { "Buffer" }
+                div #buffer-live data-live { (buffer(whole)) }
+            }
+            section aria-labelledby="rate" {
+                h2 #rate { "Last hour" }
+                div #rate-live data-live { (chart::rates(&whole.samples, frame.now_ms)) }
+            }
+            section aria-labelledby="books" {
+                h2 #books { "Books" }
+                div #books-live data-live { (books(&whole.status.books)) (requests(&whole.status.requests)) }
+            }
+            section aria-labelledby="states" {
+                h2 #states { "Changes of state" }
+                div #states-live data-live { (states(&whole.states)) }
+            }
+            section aria-labelledby="overflow" {
+                h2 #overflow { "Events passed over" }
+                div #overflow-live data-live { (overflow(whole.episodes.as_ref())) }
+            }
+            section aria-labelledby="refused" {
+                h2 #refused { "Dead letters" }
+                div #refused-live data-live { (dead_letters(frame, &whole.status)) }
+            }
         }
         section aria-labelledby="search" {
             h2 #search { "Find its events there" }
@@ -71,10 +74,10 @@ pub(in crate::control::page) fn page(frame: &Frame, whole: &Whole) -> Markup {
         }
         section aria-labelledby="settings" {
             h2 #settings { "Settings" }
-            (settings(whole))
+            (settings(frame, whole))
         }
     };
-    frame.page(Place::Elsewhere, name, &middle)
+    frame.page(Place::Destinations, name, &middle)
 }
 
 fn state(status: &DestinationStatus) -> Markup {
@@ -84,9 +87,28 @@ fn state(status: &DestinationStatus) -> Markup {
             @if let Some(since) = status.since_ms { ", since " (time(since)) }
             "."
         }
+        @if status.state != "active" {
+            div.advice {
+                p { "What happens next: " (status.next) "." }
+                @if let Some(advice) = advice(&status.state) { p { "What to do: " (advice) "." } }
+            }
+        }
         @if let Some(last) = &status.replay { p { "Sent again. " (replay(last)) "." } }
         @if !status.redacted.is_empty() { p { "Goes out with " (status.redacted.join(", ")) "." } }
     }
+}
+
+/// What somebody who looks at the page can do about a state; on a terminal that is told as commands.
+fn advice(state: &str) -> Option<&'static str> {
+    Some(match state {
+        "active" | "draining" => return None,
+        "active_with_errors" => "look at its dead letters: each has the reply, and can be edited and sent again",
+        "paused" => "Resume lets it go on",
+        "throttled" => "if it lasts, have it take more there, or send less with a filter",
+        "retrying" => "wait a little; if it lasts, Test finds out where it fails",
+        "auth_hold" => "give it a valid secret, or the present one its rights there; Test says which",
+        _ => "Test finds out where it fails, and what to do",
+    })
 }
 
 fn actions(frame: &Frame, whole: &Whole) -> Markup {
@@ -123,7 +145,7 @@ fn buffer(whole: &Whole) -> Markup {
         None => { "none" },
     } };
     facts(&[
-        ("Type", fact(&status.kind)),
+        ("Type", fact(kind_title(&status.kind))),
         ("Window", headroom(status, whole.window_ms)),
         ("Waiting", waits),
         (
@@ -131,7 +153,7 @@ fn buffer(whole: &Whole) -> Markup {
             fact(if events == 0 { "none".to_owned() } else { format!("{} old", span(status.lag_ms)) }),
         ),
         ("Rate over 60 s", fact(rate(status.events_per_second))),
-        ("From accepted here to accepted there", took),
+        ("Latency", took),
         ("Last success", time_or(status.last_success_ms, "none yet")),
         ("Last error", error),
     ])
@@ -147,21 +169,21 @@ fn books(books: &BooksStatus) -> Markup {
         ("waiting or under way", books.in_hand),
     ];
     html! {
-        table {
+        table.books {
             caption { "Where the events are that it was to get" }
             thead { tr { th scope="col" { "What" } th.number scope="col" { "Events" } } }
             tbody {
                 tr { th scope="row" { "looked at, in its tenants" } td.number { (count(books.judged)) } }
                 tr { th scope="row" { "not wanted by its filter" } td.number { (count(books.filtered)) } }
-                tr { th scope="row" { "wanted" } td.number { (count(books.selected)) } }
-                @for (what, events) in lines { tr { th scope="row" { "– " (what) } td.number { (count(events)) } } }
+                tr.sum { th scope="row" { "wanted" } td.number { (count(books.selected)) } }
+                @for (what, events) in lines { tr.part { th scope="row" { (what) } td.number { (count(events)) } } }
             }
         }
         p {
-            @if books.difference == 0 { span.badge.good { "balances" } " Wanted is the sum of what follows it." }
+            @if books.difference == 0 { span.badge.good { "balances" } " Wanted is the sum of the lines below it." }
             @else {
                 span.badge.bad { "out by " (count(books.difference)) }
-                " Wanted is not the sum of what follows it: report this as a fault of the agent."
+                " Wanted is not the sum of the lines below it: report this as a fault of the agent."
             }
         }
     }
@@ -258,15 +280,21 @@ fn search(whole: &Whole) -> Markup {
     }
 }
 
-fn settings(whole: &Whole) -> Markup {
+fn settings(frame: &Frame, whole: &Whole) -> Markup {
+    let name: String = form_urlencoded::byte_serialize(whole.status.name.as_bytes()).collect();
     html! {
-        p { (whole.origin) }
-        div.wide tabindex="0" role="region" aria-label="Settings" { table {
-            caption { "Every key with its value; of a secret, where it is kept" }
-            thead { tr { th scope="col" { "Key" } th scope="col" { "Value" } } }
-            tbody { @for (key, value) in &whole.settings { tr { th scope="row" { code { (key) } } td { (value) } } } }
-        } }
+        p {
+            (ticked(&whole.origin)) " "
+            a href=(frame.link(&format!("/changes?of={name}"))) { "Who changed it" }
+        }
+        p { small { "Every key with its value, those left at their defaults too; of a secret, where it is kept." } }
+        dl.facts { @for (key, value) in &whole.settings { div { dt { code { (key) } } dd { (listed(value)) } } } }
     }
+}
+
+/// A value; a list as its items.
+fn listed(value: &str) -> String {
+    serde_json::from_str::<Vec<String>>(value).map_or_else(|_| value.to_owned(), |items| items.join(", "))
 }
 
 /// Since when, as a form has it.
@@ -301,10 +329,9 @@ pub(in crate::control::page) fn ask_replay(
             label.choice { input type="radio" name="back" value="from" checked[since.back == "from"]; " a moment (UTC), like 2026-11-26T09:40:00Z" }
             input type="text" name="from" value=(since.from) aria-label="The moment, in UTC" autocomplete="off" placeholder="2026-11-26T09:40:00Z";
         }
-        button type="submit" { "Send again" }
-        " " a href=(frame.link(&format!("/destinations/{name}"))) { "Leave it" }
+        (frame.last_line(&html! { button.first type="submit" { "Send again" } }, &format!("/destinations/{name}")))
     };
-    frame.page(Place::Elsewhere, &format!("Send events to {name} again"), &html! {
+    frame.page(Place::Destinations, &format!("Send events to {name} again"), &html! {
         @if let Some(problem) = problem { (problem) }
         p {
             "Events that the log still holds are sent again under the numbers they have, behind the live ones. Whoever counts "
@@ -318,11 +345,10 @@ pub(in crate::control::page) fn ask_replay(
 pub(in crate::control::page) fn ask_delete(frame: &Frame, name: &str) -> Markup {
     let path = format!("/destinations/{name}");
     let inside = html! {
-        button.danger type="submit" { "Delete " (name) }
-        " " a href=(frame.link(&path)) { "Leave it" }
+        (frame.last_line(&html! { button.danger type="submit" { "Delete " (name) } }, &path))
     };
     frame.page(
-        Place::Elsewhere,
+        Place::Destinations,
         &format!("Delete {name}?"),
         &html! {
             p {
@@ -393,6 +419,26 @@ mod tests {
         assert!(links.iter().all(|link| !text(Role::Viewer, &managed).contains(link)));
         let asked = ask_delete(&frame(Role::Admin), "splunk").into_string();
         assert!(asked.contains("can't be undone") && asked.contains("action=\"/destinations/splunk/delete\""));
+    }
+
+    #[test]
+    fn what_is_not_active_says_what_happens_next_and_what_can_be_done_here() {
+        assert!(!text(Role::Admin, &whole()).contains("What happens next"));
+        let down = Whole { status: status("splunk", "circuit_open"), ..whole() };
+        let shown = text(Role::Admin, &down);
+        assert!(
+            shown.contains("What happens next: nothing is to be done.") && shown.contains("Test finds out"),
+            "{shown}"
+        );
+        for state in ["active_with_errors", "paused", "throttled", "retrying", "auth_hold", "misconfigured"] {
+            assert!(advice(state).is_some_and(|advice| !advice.contains("scaidrive-siem")), "{state}");
+        }
+    }
+
+    #[test]
+    fn a_list_of_settings_is_told_as_its_items() {
+        assert_eq!(listed("[\"file.*\", \"user.*\"]"), "file.*, user.*");
+        assert_eq!(["500", "[x", "a, b"].map(listed), ["500", "[x", "a, b"]);
     }
 
     #[test]

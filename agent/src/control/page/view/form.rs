@@ -9,8 +9,9 @@ use maud::{Markup, html};
 use serde_json::{Map, Value};
 
 use super::frame::{Frame, Place};
+use super::words::ticked;
 use super::{preview, problem, tested};
-use crate::config::{DESTINATION, Key, KeyDefault, Shape, keys_of};
+use crate::config::{Alphabet, DESTINATION, Key, KeyDefault, Shape, keys_of};
 use crate::control::http::Problem;
 use crate::control::managed::tell::Error;
 use crate::control::preview::Preview;
@@ -170,6 +171,8 @@ fn value_of(key: &Key, text: &str) -> Value {
         Shape::Texts => lines().map(Value::from).collect(),
         Shape::Uids | Shape::Statuses => lines().map(number).collect(),
         Shape::Tables(_) => serde_json::from_str(text).unwrap_or_else(|_| Value::from(text)),
+        // Browsers end lines their own way.
+        Shape::Text { alphabet: Alphabet::Lines, .. } => Value::from(text.replace("\r\n", "\n")),
         _ => Value::from(text),
     }
 }
@@ -190,10 +193,10 @@ fn plain(value: &Value) -> String {
 /// The cards to choose a kind by.
 pub(in crate::control::page) fn kinds(frame: &Frame) -> Markup {
     frame.page(
-        Place::Elsewhere,
+        Place::Destinations,
         "New destination",
         &html! {
-            p { "What kind of SIEM is it?" }
+            p { "Which SIEM is to get the events? The next page asks for its address and its secret, and tests them before anything is saved." }
             ul.kinds {
                 @for (kind, title, about, _) in KINDS {
                     li { a href=(frame.link(&format!("/new/{kind}"))) { strong { (title) } span { (about) } } }
@@ -206,7 +209,8 @@ pub(in crate::control::page) fn kinds(frame: &Frame) -> Markup {
 /// The form.
 pub(in crate::control::page) fn page(frame: &Frame, draft: &Draft, outcome: Outcome<'_>) -> Markup {
     let known = KINDS.iter().find(|(kind, ..)| *kind == draft.kind);
-    let (title, first) = known.map_or((draft.kind, &[][..]), |(_, title, _, first)| (*title, *first));
+    let first = known.map_or(&[][..], |(.., first)| *first);
+    let title = kind_title(draft.kind);
     let (heading, action, back) = match &draft.changes {
         None => (format!("New destination: {title}"), format!("/new/{}", draft.kind), "/new".to_owned()),
         Some(Changes { name, .. }) => {
@@ -233,11 +237,11 @@ pub(in crate::control::page) fn page(frame: &Frame, draft: &Draft, outcome: Outc
             button type="submit" name="_do" value="test" { "Test" }
             button type="submit" name="_do" value="preview" { "Preview the filter" }
             button.first type="submit" name="_do" value="save" { "Save" }
-            a href=(frame.link(&back)) { "Leave it" }
+            a.button href=(frame.link(&back)) { "Cancel" }
         }
     };
     frame.page(
-        Place::Elsewhere,
+        Place::Destinations,
         &heading,
         &html! {
             div #result tabindex="-1" data-result { (result(&form, outcome)) }
@@ -258,7 +262,7 @@ fn result(form: &Form<'_>, outcome: Outcome<'_>) -> Markup {
                             Some(path) => { a href={ "#f-" (path) } { (error.key) } },
                             None => { (error.key) },
                         }
-                        ": " (error.what) ". " (error.advice) "."
+                        ": " (error.what) ". " (ticked(&error.advice)) "."
                     } } }
                 }
             }
@@ -291,21 +295,21 @@ impl Form<'_> {
     fn field(&self, key: &'static Key, path: &str) -> Markup {
         if let Shape::Table(below) = key.shape {
             return html! {
-                fieldset {
+                fieldset.table {
                     legend { (label(key)) }
-                    p { small { (key.about) } }
-                    @for key in below { (self.field(key, &format!("{path}.{}", key.name))) }
+                    p { small { (ticked(key.about)) } }
+                    div.fields { @for key in below { (self.field(key, &format!("{path}.{}", key.name))) } }
                 }
             };
         }
         let error = self.errors.iter().find(|error| is_about(error, path));
         html! {
             div.field {
-                label for={ "f-" (path) } { (label(key)) @if matches!(key.default, KeyDefault::Required) { " (needed)" } }
+                label for={ "f-" (path) } { (label(key)) @if matches!(key.default, KeyDefault::Required) { " " small { "(needed)" } } }
                 (self.input(key, path, error.is_some()))
-                small id={ "h-" (path) } { (key.about) (how(&key.shape)) }
+                small id={ "h-" (path) } { (ticked(key.about)) (how(&key.shape)) }
                 @if let Some(error) = error {
-                    strong.field-problem id={ "p-" (path) } { (error.what) ". " (error.advice) "." }
+                    strong.field-problem id={ "p-" (path) } { (error.what) ". " (ticked(&error.advice)) "." }
                 }
             }
         }
@@ -325,6 +329,9 @@ impl Form<'_> {
             Shape::Texts | Shape::Uids | Shape::Statuses | Shape::Tables(_) => {
                 textarea id=(id) name=(path) rows="2" spellcheck="false" placeholder=(default)
                     aria-describedby=(described) aria-invalid=[wrong] { (value) }
+            },
+            Shape::Text { alphabet: Alphabet::Lines, .. } => {
+                textarea id=(id) name=(path) rows="4" spellcheck="false" aria-describedby=(described) aria-invalid=[wrong] { (value) }
             },
             Shape::Secret => { (self.secret(&id, path, &described, wrong)) },
             _ => {
@@ -373,9 +380,23 @@ fn is_about(error: &Error, path: &str) -> bool {
 
 /// A key's name in words.
 fn label(key: &Key) -> String {
-    let words = key.name.replace('_', " ");
-    let mut chars = words.chars();
-    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
+    let words: Vec<String> = key.name.split('_').enumerate().map(|(at, word)| spelt(word, at == 0)).collect();
+    words.join(" ")
+}
+
+/// A word of a label: what is short for something in capitals, the first with one.
+fn spelt(word: &str, is_first: bool) -> String {
+    match word {
+        "api" | "ca" | "cim" | "id" | "sd" | "tls" | "uid" | "url" => word.to_uppercase(),
+        "ids" | "urls" => format!("{}s", word[..word.len() - 1].to_uppercase()),
+        _ if is_first => word.chars().take(1).flat_map(char::to_uppercase).chain(word.chars().skip(1)).collect(),
+        _ => word.to_owned(),
+    }
+}
+
+/// What people call a kind.
+pub(in crate::control::page) fn kind_title(kind: &str) -> &str {
+    KINDS.iter().find(|(known, ..)| *known == kind).map_or(kind, |(_, title, ..)| title)
 }
 
 fn default_text(key: &Key) -> String {
@@ -388,11 +409,14 @@ fn default_text(key: &Key) -> String {
     }
 }
 
-/// How a list is written.
+/// How a list is written, and where a file has to lie.
 fn how(shape: &Shape) -> &'static str {
     match shape {
         Shape::Texts | Shape::Uids | Shape::Statuses => " One in each line.",
         Shape::Tables(_) => " As JSON.",
+        Shape::Path => {
+            " A file on the agent's machine, like /etc/scaidrive-siem/ca.pem: whoever administers it puts it there, readable by the agent's user."
+        }
         _ => "",
     }
 }
@@ -460,6 +484,7 @@ mod tests {
             ("cim_fields", "true"),
             ("tenants", "acme\r\nglobex\r\n\r\n"),
             ("batch.linger", "2s"),
+            ("tls.ca", "one\r\ntwo\r\n"),
             ("indexes", "[{\"index\":\"x\"}]"),
             ("token", "hush"),
             ("evil", "x"),
@@ -470,7 +495,7 @@ mod tests {
         assert!(!format!("{draft:?}").contains("hush"), "a draft holds no secrets");
         let expected = json!({
             "name": "a", "type": "splunk_hec", "url": "https://siem.example", "in_flight": 4, "cim_fields": true,
-            "tenants": ["acme", "globex"], "batch": {"linger": "2s"}, "indexes": [{"index": "x"}],
+            "tenants": ["acme", "globex"], "batch": {"linger": "2s"}, "tls": {"ca": "one\ntwo"}, "indexes": [{"index": "x"}],
             "token": {"value": "hush"},
         });
         assert_eq!(draft.json(&field, &|_| false), expected);

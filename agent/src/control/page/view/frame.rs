@@ -32,7 +32,7 @@ pub(in crate::control::page) struct Frame {
 /// The pages that every page leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::control::page) enum Place {
-    /// `/`
+    /// `/`, and all about one destination
     Destinations,
     /// `/deadletters`
     DeadLetters,
@@ -96,6 +96,16 @@ impl Frame {
         }
     }
 
+    /// A form's last line: what it does, and the way back without doing it.
+    pub(in crate::control::page) fn last_line(&self, button: &Markup, back: &str) -> Markup {
+        html! {
+            div.actions role="group" aria-label="Actions" {
+                (button)
+                a.button href=(self.link(back)) { "Cancel" }
+            }
+        }
+    }
+
     /// A form that is one button.
     pub(in crate::control::page) fn button(&self, action: &str, words: &str) -> Markup {
         self.form(action, &html! { button type="submit" { (words) } })
@@ -111,7 +121,7 @@ impl Frame {
             html lang="en" {
                 head {
                     (about(&self.base, &format!("{title} · SIEM · {}", self.node)))
-                    script src=(self.link(&assets::SCRIPT.path())) defer {}
+                    script type="module" src=(self.link(&assets::SCRIPT.path())) {}
                 }
                 body {
                     a.skip href="#main" { "Skip to the content" }
@@ -126,6 +136,7 @@ impl Frame {
                         noscript { p {
                             "This page shows the state of " (time(self.now_ms)) ". Reload it to see a newer one."
                         } }
+                        p { "scaidrive-siem " (env!("CARGO_PKG_VERSION")) " on " (self.node) }
                     }
                 }
             }
@@ -134,18 +145,17 @@ impl Frame {
 
     fn head(&self, place: Place) -> Markup {
         html! {
-            div.where {
-                a href=(self.link("/")) { "Compliance → SIEM" }
-                span { (self.node) }
-                span { "scaidrive-siem " (env!("CARGO_PKG_VERSION")) }
-                span { (self.person.who) @if !self.may_change() { " (may look, not change)" } }
-                @if self.may_leave { (self.button("/logout", "Log out")) }
-            }
+            a.brand href=(self.link("/")) { "Compliance → SIEM" }
             nav aria-label="Pages" { ul {
                 @for known in Place::ALL.into_iter().filter(|known| *known != Place::Health || self.sees_the_agent()) {
                     li { a href=(self.link(known.path())) aria-current=[(known == place).then_some("page")] { (known.title()) } }
                 }
             } }
+            div.who {
+                span { (self.node) }
+                span { (self.person.who) @if !self.may_change() { " (may look, not change)" } }
+                @if self.may_leave { (self.button("/logout", "Log out")) }
+            }
         }
     }
 }

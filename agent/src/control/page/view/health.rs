@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use super::frame::{Frame, Place};
 use super::parts::{fact, facts};
-use super::words::{count, many, rate, size, span};
+use super::words::{count, many, rate, size, span, ticked};
 use crate::control::managed::tell::Error;
 use crate::control::status::{IntakeStatus, LogStatus, ShardStatus, Status};
 
@@ -19,7 +19,7 @@ pub(in crate::control::page) fn page(frame: &Frame, status: &Status) -> Markup {
             h2 #agent { "Agent" }
             div #agent-live data-live { (facts(&[
                 ("Node", fact(&agent.node)),
-                ("Id", fact(&agent.id)),
+                ("ID", fact(&agent.id)),
                 ("Version", fact(&agent.version)),
                 ("Process", html! { (agent.pid) }),
                 ("Runs for", fact(span(agent.uptime_ms))),
@@ -55,7 +55,7 @@ fn unusable(problems: &[Error]) -> Markup {
             p.warning {
                 "Destination " (found.destination.as_deref().unwrap_or_default()) " can't be used: "
                 @if !found.key.is_empty() { (found.key) ": " }
-                (found.what) ". " (found.advice) "."
+                (found.what) ". " (ticked(&found.advice)) "."
             }
         }
     }
@@ -120,7 +120,7 @@ fn row(shard: &ShardStatus) -> Markup {
             th scope="row" { (shard.shard) }
             td {
                 @if shard.stalled_ms > 0 { span.badge.bad { "stands still" } " for " (span(shard.stalled_ms)) }
-                @else if shard.is_active { span.badge.good { "turns" } }
+                @else if shard.is_active { span.badge.good { "runs" } }
                 @else { span.badge.calm { "drains an old log" } }
             }
             td.number { (count(shard.segments)) }

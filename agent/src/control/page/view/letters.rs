@@ -34,7 +34,7 @@ pub(in crate::control::page) fn store(frame: &Frame, destination: &str, page: &L
     let middle = html! {
         p {
             (many(page.events, "dead letter", "dead letters")) " of "
-            a href=(frame.link(&format!("/destinations/{destination}"))) { (destination) } ", oldest first."
+            a href=(frame.link(&format!("/destinations/{destination}"))) { (destination) } ", oldest first. Open one to see the event and the reply; what was mended, there or in the event, is sent again."
         }
         @if page.letters.is_empty() {
             p { "There are none here. " a href=(frame.link("/deadletters")) { "To all dead letters" } }
@@ -43,9 +43,9 @@ pub(in crate::control::page) fn store(frame: &Frame, destination: &str, page: &L
                 (letters(frame, destination, page))
                 div.actions role="group" aria-label="Actions" {
                     button type="submit" { "Send the ticked ones again" }
-                    button type="submit" formaction=(frame.link(&format!("/deadletters/{destination}/drop"))) { "Drop the ticked ones …" }
                     button type="submit" name="up_to" value=(page.newest) { "Send all " (count(page.events)) " again" }
-                    button type="submit" name="up_to" value=(page.newest)
+                    button.danger type="submit" formaction=(frame.link(&format!("/deadletters/{destination}/drop"))) { "Drop the ticked ones …" }
+                    button.danger type="submit" name="up_to" value=(page.newest)
                         formaction=(frame.link(&format!("/deadletters/{destination}/drop"))) { "Drop all " (count(page.events)) " …" }
                 }
             }))
@@ -62,33 +62,39 @@ pub(in crate::control::page) fn store(frame: &Frame, destination: &str, page: &L
 
 fn letters(frame: &Frame, destination: &str, page: &LetterPage) -> Markup {
     html! {
-        div.wide tabindex="0" role="region" aria-label="Dead letters" { table {
+        table.cards role="table" {
             caption { "Refused for good" }
-            thead { tr {
-                @if frame.may_change() { th scope="col" { "Tick" } }
-                th scope="col" { "Refused" }
-                th scope="col" { "Why" }
-                th.number scope="col" { "Sent" }
-                th.number scope="col" { "Size" }
-                th scope="col" { "Number in its stream" }
+            thead role="rowgroup" { tr role="row" {
+                @if frame.may_change() { th scope="col" role="columnheader" { "Tick" } }
+                th scope="col" role="columnheader" { "Event" }
+                th scope="col" role="columnheader" { "Refused" }
+                th scope="col" role="columnheader" { "Why" }
+                th.number scope="col" role="columnheader" { "Sent" }
+                th.number scope="col" role="columnheader" { "Size" }
+                th scope="col" role="columnheader" { "Stream" }
             } }
-            tbody { @for line in &page.letters { (row(frame, destination, line)) } }
-        } }
+            tbody role="rowgroup" { @for line in &page.letters { (row(frame, destination, line)) } }
+        }
     }
 }
 
 fn row(frame: &Frame, destination: &str, line: &LetterLine) -> Markup {
     let path = letter_path(destination, &line.stream, line.n);
     html! {
-        tr {
+        tr role="row" {
             @if frame.may_change() {
-                td { input type="checkbox" name="letter" value=(value(&line.stream, line.n)) aria-label={ "event " (line.n) }; }
+                td role="cell" data-label="Tick" {
+                    input type="checkbox" name="letter" value=(value(&line.stream, line.n)) aria-label={ "event " (line.n) };
+                }
             }
-            td { (time(line.refused_at_ms)) @if line.edited_ms.is_some() { " " span.badge.calm { "edited" } } }
-            td { (line.reason) }
-            td.number { (many(line.attempts.into(), "time", "times")) }
-            td.number { (size(line.bytes)) }
-            th scope="row" { a href=(frame.link(&path)) { (count(line.n)) } " of " small { (line.stream) } }
+            th scope="row" role="rowheader" { a href=(frame.link(&path)) { "No. " (count(line.n)) } }
+            td role="cell" data-label="Refused" {
+                (time(line.refused_at_ms)) @if line.edited_ms.is_some() { " " span.badge.calm { "edited" } }
+            }
+            td role="cell" data-label="Why" { (line.reason) }
+            td.number role="cell" data-label="Sent" { (many(line.attempts.into(), "time", "times")) }
+            td.number role="cell" data-label="Size" { (size(line.bytes)) }
+            td role="cell" data-label="Stream" { small { (line.stream) } }
         }
     }
 }
@@ -121,15 +127,20 @@ pub(in crate::control::page) fn letter(
             (frame.form(&format!("/deadletters/{destination}/replay"), &html! {
                 input type="hidden" name="letter" value=(value(&line.stream, line.n));
                 div.actions role="group" aria-label="Actions" {
-                    button type="submit" { "Send it again" }
-                    button type="submit" formaction=(frame.link(&format!("/deadletters/{destination}/drop"))) { "Drop it …" }
+                    button.first type="submit" { "Send it again" }
+                    button.danger type="submit" formaction=(frame.link(&format!("/deadletters/{destination}/drop"))) { "Drop it …" }
                 }
             }))
             details open[problem.is_some()] {
                 summary { "Edit it" }
                 (frame.form(&path, &html! {
-                    label for="event" { "The event as it is to be sent. Its " code { "event_id" } " and " code { "tenant_id" } " must stay." }
-                    textarea #event name="event" rows="14" spellcheck="false" { (edited.unwrap_or(whole.event.get())) }
+                    div.field.full {
+                        label for="event" { "The event as it is to be sent" }
+                        textarea #event name="event" rows="14" spellcheck="false" aria-describedby="event-help" {
+                            (edited.unwrap_or(whole.event.get()))
+                        }
+                        small #event-help { "Its " code { "event_id" } " and " code { "tenant_id" } " must stay. It is kept first, and sent when you say so." }
+                    }
                     button type="submit" { "Keep the edited event" }
                 }))
             }
@@ -160,8 +171,10 @@ pub(in crate::control::page) fn ask_drop(frame: &Frame, destination: &str, lette
                 @for letter in *letters { input type="hidden" name="letter" value=(value(&letter.stream, letter.n)); }
             },
         }
-        button.danger type="submit" name="sure" value="yes" { "Drop " (what) " for good" }
-        " " a href=(frame.link(&format!("/deadletters/{destination}"))) { "Leave them" }
+        (frame.last_line(
+            &html! { button.danger type="submit" name="sure" value="yes" { "Drop " (what) " for good" } },
+            &format!("/deadletters/{destination}"),
+        ))
     };
     frame.page(Place::DeadLetters, &format!("Drop {what} of {destination}?"), &html! {
         p { "This can't be undone: the events are gone from this agent, and " (destination) " never gets them. The audit trail keeps their numbers." }

@@ -2,9 +2,10 @@
 
 use maud::{Markup, html};
 
+use super::form::kind_title;
 use super::frame::{Frame, Place};
 use super::parts::{badge, headroom, waiting, wants_attention};
-use super::words::{count, many, rate, size, span, time, time_or};
+use super::words::{count, many, rate, size, span, ticked, time, time_or};
 use crate::control::http::managed::Unusable;
 use crate::control::states::badness;
 use crate::control::status::DestinationStatus;
@@ -93,7 +94,11 @@ impl Wish {
     fn fits(&self, line: &Line) -> bool {
         let find = self.find.to_lowercase();
         let holds = |text: &str| text.to_lowercase().contains(&find);
-        holds(&line.status.name) || holds(&line.status.kind) || line.tenants.iter().any(|tenant| holds(tenant))
+        let kind = &line.status.kind;
+        holds(&line.status.name)
+            || holds(kind)
+            || holds(kind_title(kind))
+            || line.tenants.iter().any(|tenant| holds(tenant))
     }
 }
 
@@ -120,7 +125,7 @@ fn not_used(frame: &Frame, known: &Unusable) -> Markup {
             p { "Destination " (name) " can't be used, and nothing is sent there." }
             ul { @for found in &known.problems { li {
                 @if !found.key.is_empty() { (found.key) ": " }
-                (found.what) ". " (found.advice) "."
+                (found.what) ". " (ticked(&found.advice)) "."
             } } }
             @if known.name.is_some() && frame.may_change() {
                 p { a href=(frame.link(&format!("/destinations/{name}/edit"))) { "Change " (name) " …" } }
@@ -139,19 +144,19 @@ fn listed(frame: &Frame, mut lines: Vec<Line>, wish: &Wish, window_ms: u64) -> M
     let wish = &Wish { page: wish.page.min(shown.saturating_sub(1) / PAGE), ..wish.clone() };
     let on_page = lines.iter().skip(wish.page * PAGE).take(PAGE);
     html! {
-        p #summary data-live aria-live="polite" {
-            (many(all, "destination", "destinations")) ", "
-            @match attention {
-                0 => { "none needs attention" },
-                1 => { strong { "1 needs attention" } },
-                more => { strong { (count(more)) " need attention" } },
-            }
-            "."
-        }
         div.bar {
-            @if all > 1 { (finder(frame, wish)) }
+            p #summary data-live aria-live="polite" {
+                (many(all, "destination", "destinations")) ", "
+                @match attention {
+                    0 => { "none needs attention" },
+                    1 => { strong { "1 needs attention" } },
+                    more => { strong { (count(more)) " need attention" } },
+                }
+                "."
+            }
             @if frame.may_change() { (new(frame)) }
         }
+        @if all > 1 { (finder(frame, wish)) }
         @if shown == 0 { p { "No destination has “" (wish.find) "” in its name, type or tenants." } }
         @else {
             table.cards #destinations data-live role="table" {
@@ -223,7 +228,7 @@ fn row(frame: &Frame, line: &Line, window_ms: u64) -> Markup {
         tr role="row" {
             th scope="row" role="rowheader" {
                 a href=(frame.link(&format!("/destinations/{}", status.name))) { (status.name) } " "
-                small { (status.kind) }
+                small { (kind_title(&status.kind)) }
             }
             td role="cell" data-label="Tenants" { (tenants(&line.tenants)) }
             td role="cell" data-label="State" {

@@ -4,6 +4,7 @@ use axum::http::StatusCode;
 use maud::{Markup, html};
 
 use super::frame::{Frame, Place};
+use super::words::ticked;
 use crate::control::http::Problem;
 
 /// See the module.
@@ -29,7 +30,7 @@ pub(in crate::control::page) fn told(problem: &Problem) -> Markup {
     html! {
         div.problem role="alert" {
             p { strong { (problem.detail) } }
-            @if let Some(advice) = &problem.advice { p { "What to do: " (advice) } }
+            @if let Some(advice) = &problem.advice { p { "What to do: " (ticked(advice)) } }
         }
     }
 }

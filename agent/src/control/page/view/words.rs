@@ -23,6 +23,15 @@ pub(in crate::control::page) fn time_or(epoch_ms: Option<i64>, none: &str) -> Ma
     html! { @match epoch_ms { Some(at) => { (time(at)) }, None => { (none) } } }
 }
 
+/// A sentence in which what stands between backticks is to be typed.
+pub(in crate::control::page) fn ticked(text: &str) -> Markup {
+    html! {
+        @for (at, piece) in text.split('`').enumerate() {
+            @if at % 2 == 1 { code { (piece) } } @else { (piece) }
+        }
+    }
+}
+
 /// So many of something: `1 event`, `2 events`.
 pub(in crate::control::page) fn many(number: u64, one: &str, more: &str) -> String {
     format!("{} {}", count(number), if number == 1 { one } else { more })
@@ -64,6 +73,12 @@ mod tests {
             "<time datetime=\"1970-01-01T00:00:01Z\">1970-01-01 00:00:01 UTC</time>"
         );
         assert!(told("1970-01-01T02:00:01+02:00").contains(">1970-01-01T02:00:01+02:00<"));
+    }
+
+    #[test]
+    fn what_is_to_be_typed_is_code_and_never_markup() {
+        assert_eq!(ticked("run `a <b>`.").into_string(), "run <code>a &lt;b&gt;</code>.");
+        assert_eq!(ticked("plain").into_string(), "plain");
     }
 
     #[test]

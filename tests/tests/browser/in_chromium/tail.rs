@@ -1,0 +1,64 @@
+use scaidrive_tests::agent_process::Agent;
+use scaidrive_tests::generator::{Key, Workload};
+use scaidrive_tests::scenario::{write, write_one};
+
+use super::{Visit, first_token};
+
+/// An agent, and a browser that watches its events.
+fn watching(agent: &Agent, test: &str, path: &str) -> Option<Visit> {
+    let visit = Visit::begin(agent, test)?;
+    visit.visit(path);
+    visit.log_in_here(&first_token(agent));
+    visit.wait_words(&["Watching: "]);
+    Some(visit)
+}
+
+#[test]
+fn events_appear_as_they_come_those_alone_that_are_wished_and_each_opens_to_the_whole_of_it() {
+    let mut agent = Agent::new();
+    agent.start();
+    let Some(visit) = watching(&agent, "tail", "/events?action=user.*") else { return };
+    assert_eq!(visit.path(), "/events?action=user.*", "the login has led back");
+    write(&agent, Workload::new(1, 5, 50));
+    visit.wait_words(&["user."]);
+    assert!(!visit.text("#tail").contains("file."), "{}", visit.text("#tail"));
+    visit.click("#tail summary");
+    visit.wait_words(&["\"event_id\": \"gen-"]);
+}
+
+#[test]
+fn a_tail_is_paused_by_the_keyboard_says_how_many_came_since_and_shows_them_then() {
+    let mut agent = Agent::new();
+    agent.start();
+    let Some(visit) = watching(&agent, "paused tail", "/events?tenant=tnt-00000") else { return };
+    let event = |count| write_one(&agent, Key { run: 1, tenant: 0, count });
+    event(0);
+    visit.wait_words(&["tnt-00000"]);
+    visit.run("document.getElementById('tail-pause').focus()");
+    visit.press(" ");
+    visit.wait_words(&["Paused.", "Go on"]);
+    (1..4).for_each(event);
+    visit.wait_words(&["3 arrived since."]);
+    assert_eq!(visit.count("#tail li"), 1, "nothing moves");
+    visit.press(" ");
+    visit.wait_words(&["Watching: ", "Pause"]);
+    assert_eq!(visit.count("#tail li"), 4);
+    assert!(!visit.text("main").contains("arrived since"));
+}
+
+#[test]
+fn a_tail_tells_of_an_agent_that_is_gone_and_after_the_next_login_goes_on_where_it_was() {
+    let mut agent = Agent::new();
+    agent.start();
+    let Some(visit) = watching(&agent, "tail again", "/events?severity=info") else { return };
+    agent.stop();
+    visit.wait_words(&["Connection lost"]);
+    agent.start();
+    // Sessions end with the agent.
+    visit.wait_words(&["Log in"]);
+    visit.log_in_here(&first_token(&agent));
+    visit.wait_words(&["Watching: "]);
+    assert_eq!(visit.path(), "/events?severity=info");
+    write(&agent, Workload::new(1, 5, 50));
+    visit.wait_words(&["info · tnt-"]);
+}
