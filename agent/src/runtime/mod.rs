@@ -6,6 +6,8 @@
 //! | epoll | async-io's reactor | everywhere else |
 //! | virtual | virtual time and a simulated network | seeded tests |
 //!
+//! `overlay.rs` puts something before one of them, to look on or to lie.
+//!
 //! Always true: a runtime belongs to one thread and its tasks never leave it; wakers may be used from any thread; a
 //! task that panics ends its shard and is reported by [`ShardThread::join`]; when the shard ends all its tasks have
 //! been dropped on its own thread. Nothing outside this folder knows which side runs.

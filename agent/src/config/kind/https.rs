@@ -270,7 +270,8 @@ fn auth(reading: &Reading<'_>, headers: &[(String, String)]) -> Option<Vec<Auth>
     Some(all)
 }
 
-/// Adds the headers that are secrets. Each header comes from one place: another credential, `plain`, or here.
+/// Adds the headers that are secrets. Each of them comes from one place: another credential,
+/// `plain`, or here.
 fn secret_headers(reading: &Reading<'_>, plain: &[(String, String)], all: &mut Vec<Auth>) -> Option<()> {
     let section = reading.section;
     for header in section.tables("secret_headers", SECRET_HEADER, |at, _| format!("secret_headers number {}", at + 1)) {
@@ -290,7 +291,11 @@ fn secret_headers(reading: &Reading<'_>, plain: &[(String, String)], all: &mut V
             return None;
         }
         let credentials = all.iter().filter_map(Auth::header_name).map(|other| ("another credential sets", other));
-        let shown = plain.iter().map(|(other, _)| ("`headers` sets", other.as_str()));
+        // A name that `headers` must not have is told of there.
+        let shown = plain
+            .iter()
+            .map(|(other, _)| ("`headers` sets", other.as_str()))
+            .filter(|(_, other)| https::set_elsewhere(other).is_none());
         if let Some((who_sets, _)) = credentials.chain(shown).find(|(_, other)| other.eq_ignore_ascii_case(&name)) {
             let what = format!("`name` is \"{name}\", and {who_sets} that header");
             section.problems().error(header.place("name"), what, "take one of them out");
