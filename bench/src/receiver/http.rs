@@ -7,8 +7,16 @@ use crate::scenario::Kind;
 
 /// Serves one connection until it ends or makes no sense.
 pub(super) fn serve(stream: impl Read + Write, kind: Kind, tally: &Tally) {
+    converse(stream, Replies::new(kind), tally);
+}
+
+/// The same, but every request is refused; a client that sends fewer at a time finds each event refused.
+pub(super) fn refuse(stream: impl Read + Write, tally: &Tally) {
+    converse(stream, Replies { refuses: true, ..Replies::new(Kind::Hec) }, tally);
+}
+
+fn converse(stream: impl Read + Write, mut replies: Replies, tally: &Tally) {
     let mut connection = Connection { stream, buffer: vec![0; READ], start: 0, end: 0 };
-    let mut replies = Replies::new(kind);
     while let Some(head) = connection.head() {
         if head.expects_continue && connection.stream.write_all(CONTINUE).is_err() {
             return;
@@ -166,17 +174,21 @@ impl<S: Read> Connection<S> {
 /// Replies, made once for each number of events.
 struct Replies {
     kind: Kind,
+    refuses: bool,
     made: Vec<u8>,
     made_for: Option<(usize, bool)>,
 }
 
 impl Replies {
     fn new(kind: Kind) -> Replies {
-        Replies { kind, made: Vec::new(), made_for: None }
+        Replies { kind, refuses: false, made: Vec::new(), made_for: None }
     }
 
     /// The reply to a request whose body has `lines` lines.
     fn reply(&mut self, head: &Head, lines: usize) -> &[u8] {
+        if self.refuses {
+            return HEC_REFUSAL;
+        }
         if self.kind == Kind::Hec {
             return HEC_REPLY;
         }
@@ -204,6 +216,8 @@ fn bulk_reply(events: usize, wants_little: bool) -> Vec<u8> {
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 const HEC_REPLY: &[u8] =
     b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 27\r\n\r\n{\"text\":\"Success\",\"code\":0}";
+const HEC_REFUSAL: &[u8] =
+    b"HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\nContent-Length: 39\r\n\r\n{\"text\":\"Invalid data format\",\"code\":6}";
 const ITEM: &str = r#"{"create":{"_index":".ds-logs-scaidrive.audit-default-2026.05.12-000001","_id":"AZ0000000000000000000","_version":1,"result":"created","_shards":{"total":1,"successful":1,"failed":0},"_seq_no":1,"_primary_term":1,"status":201}}"#;
 const ITEM_LITTLE: &str = r#"{"create":{"_id":"AZ0000000000000000000","status":201}}"#;
 const HEADERS_MAX: usize = 32;
