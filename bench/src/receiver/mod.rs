@@ -51,14 +51,15 @@ impl Receiver {
         Receiver::listen(address, move |stream, tally| serve(stream, wire, tls.clone(), tally))
     }
 
-    /// Starts one on any port that takes requests and refuses every event, as Splunk does what it can't read.
+    /// Starts one on any port that takes requests and refuses half of all events, as Splunk does what it can't read.
+    /// A client takes one that refuses all for a fault of its own settings.
     ///
     /// # Errors
     /// When no port can be had.
-    pub(crate) fn refusing() -> std::io::Result<Receiver> {
+    pub(crate) fn refusing_half() -> std::io::Result<Receiver> {
         Receiver::listen((Ipv4Addr::LOCALHOST, 0).into(), |stream, tally| {
             let _ = stream.set_nodelay(true);
-            http::refuse(stream, tally);
+            http::refuse_half(stream, tally);
         })
     }
 

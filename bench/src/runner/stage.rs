@@ -43,7 +43,7 @@ struct Set {
     absent: Option<SocketAddr>,
     /// Ports that take connections and never answer.
     _silent: Vec<TcpListener>,
-    /// One that refuses every event.
+    /// One that refuses half of all events.
     _refusing: Option<Receiver>,
     dir: TempDir,
 }
@@ -299,7 +299,7 @@ impl<'a> Places<'a> {
                 (0..tenants).for_each(|rank| self.add(first, vec![tenant_name(rank)]));
             }
             Destinations::Varied => {
-                let refusing = Receiver::refusing()?;
+                let refusing = Receiver::refusing_half()?;
                 for rank in 0..tenants {
                     let address = match rank % 8 {
                         6 => self.dead(false)?,

@@ -95,12 +95,12 @@ fn kilobytes(bytes: u64) -> f64 {
 
 /// Between the beginnings of two requests, at least.
 const BETWEEN: Duration = Duration::from_millis(10);
-/// A hundred for each of 200 tenants.
-const EVENTS: u64 = 20_000;
+/// 150 for each of 200 tenants.
+const EVENTS: u64 = 30_000;
 /// As many as the page shows.
 const CHANGES: u32 = 200;
-/// A destination that refuses every event.
+/// A destination that refuses half of all events.
 const REFUSING: &str = "bench-7";
-/// More than a page of a store shows.
-const LETTERS: usize = 60;
+/// As many as a page of a store shows.
+const LETTERS: usize = 50;
 const FURNISHED_WITHIN: Duration = Duration::from_secs(30);

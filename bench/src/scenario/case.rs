@@ -140,7 +140,7 @@ pub(crate) enum Destinations {
     ForEachTenant,
     /// One for all tenants but the loudest, which has one of its own that is down.
     LoudestApart,
-    /// One for each tenant; of eight, six are up, one refuses connections, one refuses every event.
+    /// One for each tenant; of eight, six are up, one refuses connections, one refuses half of all events.
     Varied,
 }
 
