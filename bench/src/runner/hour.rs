@@ -22,7 +22,6 @@ pub(super) fn run(scenario: &Scenario, case: &Case, lab: &Lab) -> Result<Taken, 
     // Every destination has delivered something, and has a distribution of latencies, before memory is looked at.
     stage.warm_up_briefly()?;
     thread::sleep(SETTLE);
-    let visitor = stage.visitor()?;
     let before = anonymous(&stage)?;
     clock.hasten(TIMES).map_err(|error| error.to_string())?;
     let began = Instant::now();
@@ -33,7 +32,8 @@ pub(super) fn run(scenario: &Scenario, case: &Case, lab: &Lab) -> Result<Taken, 
     write_paced(stage.input(), &mut block, &schedule).map_err(|error| stage.explained(&error))?;
     thread::sleep((hour + SETTLE).saturating_sub(began.elapsed()));
     let after = anonymous(&stage)?;
-    let mut line = visitor.connect().map_err(|error| error.to_string())?;
+    // Whoever logged in before the hour has been away for too long.
+    let mut line = stage.visitor()?.connect().map_err(|error| error.to_string())?;
     let reply = line.fetch("/v1/history", Wanted::Whole)?;
     let history: serde_json::Value = serde_json::from_slice(&reply.body).map_err(|error| error.to_string())?;
     let samples = history["at_ms"].as_array().map_or(0, Vec::len);

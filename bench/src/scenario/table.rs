@@ -712,7 +712,7 @@ const TEN_PAGES: &[OpenPage] = &[
     OpenPage::Tail,
 ];
 
-const PAIRS: Load = Load::Visited(Visited { warm_up: 500_000, events: 1_200_000, pairs: 6, pages: TEN_PAGES });
+const PAIRS: Load = Load::Visited(Visited { warm_up: 500_000, events: 1_000_000, pairs: 6, pages: TEN_PAGES });
 
 const PAGE_OPEN: Scenario = Scenario {
     name: "page-open",
