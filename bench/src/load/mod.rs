@@ -10,8 +10,10 @@
 //! | [`zipf`] | tenants by a Zipf law |
 //! | [`block`] | events made once, framed for a contender's input, and their marks |
 //! | [`writer`] | producers: as fast as possible, or at a fixed rate with intended times |
+//! | [`visitor`] | people at the page, as a browser asks for them |
 
 pub(crate) mod block;
 pub(crate) mod event;
+pub(crate) mod visitor;
 pub(crate) mod writer;
 pub(crate) mod zipf;

@@ -54,7 +54,8 @@ impl Watch {
     }
 }
 
-fn anonymous(pid: u32) -> Option<u64> {
+/// Its anonymous memory now, in bytes.
+pub(crate) fn anonymous(pid: u32) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     kibibytes(&status, "RssAnon:")
 }

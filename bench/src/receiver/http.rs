@@ -7,8 +7,17 @@ use crate::scenario::Kind;
 
 /// Serves one connection until it ends or makes no sense.
 pub(super) fn serve(stream: impl Read + Write, kind: Kind, tally: &Tally) {
+    converse(stream, Replies::new(kind), tally);
+}
+
+/// The same, but of requests with one event every other is refused, and all with more: a client that splits them finds half
+/// of all events refused.
+pub(super) fn refuse_half(stream: impl Read + Write, tally: &Tally) {
+    converse(stream, Replies { refuses_next: Some(true), ..Replies::new(Kind::Hec) }, tally);
+}
+
+fn converse(stream: impl Read + Write, mut replies: Replies, tally: &Tally) {
     let mut connection = Connection { stream, buffer: vec![0; READ], start: 0, end: 0 };
-    let mut replies = Replies::new(kind);
     while let Some(head) = connection.head() {
         if head.expects_continue && connection.stream.write_all(CONTINUE).is_err() {
             return;
@@ -166,17 +175,26 @@ impl<S: Read> Connection<S> {
 /// Replies, made once for each number of events.
 struct Replies {
     kind: Kind,
+    /// Whether the next event that comes alone is refused; none is where there is nothing.
+    refuses_next: Option<bool>,
     made: Vec<u8>,
     made_for: Option<(usize, bool)>,
 }
 
 impl Replies {
     fn new(kind: Kind) -> Replies {
-        Replies { kind, made: Vec::new(), made_for: None }
+        Replies { kind, refuses_next: None, made: Vec::new(), made_for: None }
     }
 
     /// The reply to a request whose body has `lines` lines.
     fn reply(&mut self, head: &Head, lines: usize) -> &[u8] {
+        if let Some(refuses) = self.refuses_next {
+            if matches!(head.length, Length::Bytes(bytes) if bytes < TWO_EVENTS) {
+                self.refuses_next = Some(!refuses);
+                return if refuses { HEC_REFUSAL } else { HEC_REPLY };
+            }
+            return HEC_REFUSAL;
+        }
         if self.kind == Kind::Hec {
             return HEC_REPLY;
         }
@@ -204,8 +222,12 @@ fn bulk_reply(events: usize, wants_little: bool) -> Vec<u8> {
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 const HEC_REPLY: &[u8] =
     b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 27\r\n\r\n{\"text\":\"Success\",\"code\":0}";
+const HEC_REFUSAL: &[u8] =
+    b"HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\nContent-Length: 39\r\n\r\n{\"text\":\"Invalid data format\",\"code\":6}";
 const ITEM: &str = r#"{"create":{"_index":".ds-logs-scaidrive.audit-default-2026.05.12-000001","_id":"AZ0000000000000000000","_version":1,"result":"created","_shards":{"total":1,"successful":1,"failed":0},"_seq_no":1,"_primary_term":1,"status":201}}"#;
 const ITEM_LITTLE: &str = r#"{"create":{"_id":"AZ0000000000000000000","status":201}}"#;
+/// Two events for HEC are never shorter (see `load/event.rs`), and one is seldom longer.
+const TWO_EVENTS: usize = 1_200;
 const HEADERS_MAX: usize = 32;
 
 #[cfg(test)]
@@ -275,6 +297,18 @@ mod tests {
             assert_eq!((items.len(), reply["errors"].as_bool()), (2, Some(false)));
             assert_eq!(items[0]["create"].get("_version").is_none(), is_brief);
         }
+    }
+
+    #[test]
+    fn every_other_event_that_comes_alone_is_refused_and_all_that_come_together() {
+        let request =
+            |length: usize| format!("POST / HTTP/1.1\r\nContent-Length: {length}\r\n\r\n{}", "x".repeat(length));
+        let input: String = [2_000, 800, 800, 2_000, 800].map(request).concat();
+        let (tally, mut written) = (Tally::default(), Vec::new());
+        refuse_half(Wire { input: input.as_bytes(), size: 1_000, written: &mut written }, &tally);
+        let said = String::from_utf8(written).unwrap();
+        let answers: Vec<&str> = said.split("HTTP/1.1 ").skip(1).map(|reply| &reply[..3]).collect();
+        assert_eq!(answers, ["400", "400", "200", "400", "400"]);
     }
 
     #[test]

@@ -23,7 +23,7 @@ pub(crate) mod numbers;
 pub(crate) mod tally;
 
 use std::io::Read;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -48,6 +48,25 @@ impl Receiver {
     /// # Errors
     /// When the port can't be had.
     pub(crate) fn start(address: SocketAddr, wire: Wire, tls: Option<Arc<ServerConfig>>) -> std::io::Result<Receiver> {
+        Receiver::listen(address, move |stream, tally| serve(stream, wire, tls.clone(), tally))
+    }
+
+    /// Starts one on any port that takes requests and refuses half of all events, as Splunk does what it can't read.
+    /// A client takes one that refuses all for a fault of its own settings.
+    ///
+    /// # Errors
+    /// When no port can be had.
+    pub(crate) fn refusing_half() -> std::io::Result<Receiver> {
+        Receiver::listen((Ipv4Addr::LOCALHOST, 0).into(), |stream, tally| {
+            let _ = stream.set_nodelay(true);
+            http::refuse_half(stream, tally);
+        })
+    }
+
+    fn listen(
+        address: SocketAddr,
+        serve: impl Fn(TcpStream, &Tally) + Clone + Send + 'static,
+    ) -> std::io::Result<Receiver> {
         let listener = TcpListener::bind(address)?;
         let address = listener.local_addr()?;
         let tally = Arc::new(Tally::default());
@@ -63,8 +82,8 @@ impl Receiver {
                     thread::sleep(ACCEPT_AGAIN_AFTER);
                     continue;
                 };
-                let (tally, tls) = (Arc::clone(&shared), tls.clone());
-                thread::spawn(move || serve(stream, wire, tls, &tally));
+                let (tally, serve) = (Arc::clone(&shared), serve.clone());
+                thread::spawn(move || serve(stream, &tally));
             }
         });
         Ok(Receiver { address, tally, is_over })

@@ -204,7 +204,7 @@ fn colour_of(result: &CaseResult) -> RGBColor {
 }
 
 /// The metrics that get bars, where cases can be compared.
-const BARS: [Metric; 9] = [
+const BARS: [Metric; 11] = [
     Metric::CpuPerEvent,
     Metric::EventsPerSecond,
     Metric::LatencyP50,
@@ -214,6 +214,8 @@ const BARS: [Metric; 9] = [
     Metric::DiskPerEvent,
     Metric::Syscalls,
     Metric::Allocations,
+    Metric::PageP99,
+    Metric::FirstView,
 ];
 const WIDTH: i32 = 760;
 const LEFT: i32 = 170;

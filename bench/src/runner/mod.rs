@@ -12,6 +12,10 @@
 //! | [`catch_up`] | an outage and its end |
 //! | [`backlog`] | a start with a full log |
 //! | [`append`] | the log alone |
+//! | [`visited`] | floods while pages are open and while none is |
+//! | [`view`] | one page, again and again |
+//! | [`status_age`] | when the status says what has happened |
+//! | [`hour`] | an hour of the control plane's clock |
 //! | [`stalls`] | what the agent says of who held its loops |
 //! | [`stage`] | what all of them stand on |
 
@@ -20,10 +24,14 @@ mod backlog;
 mod catch_up;
 mod flood;
 mod hammer;
+mod hour;
 mod idle;
 mod paced;
 mod stage;
 mod stalls;
+mod status_age;
+mod view;
+mod visited;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -222,6 +230,10 @@ fn take(scenario: &Scenario, case: &Case, load: Load, lab: &Lab) -> Result<Taken
         Load::CatchUp { events, live } => catch_up::run(scenario, case, lab, events, live),
         Load::Backlog { events } => backlog::run(scenario, case, lab, events),
         Load::Append { rate, seconds } => Ok(append::run(lab, rate, seconds)?),
+        Load::Visited(visited) => Ok(visited::run(&mut Stage::set(scenario, case, lab)?, visited)?),
+        Load::View(view) => Ok(view::run(&mut Stage::set(scenario, case, lab)?, view)?),
+        Load::StatusAge { events } => Ok(status_age::run(&mut Stage::set(scenario, case, lab)?, events)?),
+        Load::Hour => hour::run(scenario, case, lab),
     }
 }
 
@@ -255,10 +267,14 @@ fn spread_memory_over_destinations(scenario: &Scenario, cases: &mut [CaseResult]
     else {
         return;
     };
-    let memory = |at: usize| cases.get(at)?.summary(Metric::Memory).map(|memory| memory.median);
-    let (Some(with_one), Some(with_many)) = (many.checked_sub(1).and_then(memory), memory(many)) else { return };
-    let kib = (with_many - with_one) * 1024.0 / f64::from(scenario.tenants.count.max(2) - 1);
-    cases[many].samples.insert(Metric::MemoryPerDestination, vec![kib]);
+    for (of, spread) in
+        [(Metric::Memory, Metric::MemoryPerDestination), (Metric::HourGrowth, Metric::HourGrowthPerDestination)]
+    {
+        let median = |at: usize| cases.get(at)?.summary(of).map(|memory| memory.median);
+        let (Some(with_one), Some(with_many)) = (many.checked_sub(1).and_then(median), median(many)) else { continue };
+        let kib = (with_many - with_one) * 1024.0 / f64::from(scenario.tenants.count.max(2) - 1);
+        cases[many].samples.insert(spread, vec![kib]);
+    }
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ use tempfile::TempDir;
 use super::{Lab, NoFigures, Taken};
 use crate::contender::{self, Contender, Destination, Input, Job, Running};
 use crate::load::event::tenant_name;
+use crate::load::visitor::Visitor;
 use crate::load::writer::{self, Flood, blocks};
 use crate::receiver::Receiver;
 use crate::scenario::{Case, Destinations, Scenario, Shape};
@@ -42,6 +43,8 @@ struct Set {
     absent: Option<SocketAddr>,
     /// Ports that take connections and never answer.
     _silent: Vec<TcpListener>,
+    /// One that refuses half of all events.
+    _refusing: Option<Receiver>,
     dir: TempDir,
 }
 
@@ -76,9 +79,10 @@ impl Stage {
         let dir = lab.folder()?;
         let mut places = Places::new(scenario, dir.path(), &unusual);
         places.fill(case, unusual.has_second).map_err(|error| format!("cannot start the receivers: {error}"))?;
-        let Places { receivers, destinations, silent, absent, server, .. } = places;
+        let Places { receivers, destinations, silent, refusing, absent, server, .. } = places;
         let environment = unusual.environment;
-        let set = Set { contender, destinations, environment, server, absent, _silent: silent, dir };
+        let (_silent, _refusing) = (silent, refusing);
+        let set = Set { contender, destinations, environment, server, absent, _silent, _refusing, dir };
         let running = set.start(case)?;
         Ok(Stage { scenario: *scenario, case: *case, running, receivers, next_mark: 0, set })
     }
@@ -90,6 +94,15 @@ impl Stage {
 
     pub(crate) fn input(&self) -> &Input {
         &self.running.input
+    }
+
+    /// Somebody who is logged in at the agent's page.
+    ///
+    /// # Errors
+    /// When this contender has none, or lets nobody in.
+    pub(crate) fn visitor(&self) -> Result<Visitor, String> {
+        let admin = self.running.admin.ok_or("this contender has no page")?;
+        Visitor::log_in(admin, &self.dir().join("state"))
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -243,6 +256,7 @@ struct Places<'a> {
     receivers: Vec<Receiver>,
     destinations: Vec<Destination>,
     silent: Vec<TcpListener>,
+    refusing: Option<Receiver>,
     absent: Option<SocketAddr>,
 }
 
@@ -257,6 +271,7 @@ impl<'a> Places<'a> {
             receivers: Vec::new(),
             destinations: Vec::new(),
             silent: Vec::new(),
+            refusing: None,
             absent: None,
         }
     }
@@ -282,6 +297,18 @@ impl<'a> Places<'a> {
             }
             Destinations::ForEachTenant => {
                 (0..tenants).for_each(|rank| self.add(first, vec![tenant_name(rank)]));
+            }
+            Destinations::Varied => {
+                let refusing = Receiver::refusing_half()?;
+                for rank in 0..tenants {
+                    let address = match rank % 8 {
+                        6 => self.dead(false)?,
+                        7 => refusing.address,
+                        _ => first,
+                    };
+                    self.add(address, vec![tenant_name(rank)]);
+                }
+                self.refusing = Some(refusing);
             }
             Destinations::LoudestApart => {
                 self.add(first, (1..tenants + 1).map(tenant_name).collect());

@@ -140,6 +140,8 @@ pub(crate) enum Destinations {
     ForEachTenant,
     /// One for all tenants but the loudest, which has one of its own that is down.
     LoudestApart,
+    /// One for each tenant; of eight, six are up, one refuses connections, one refuses half of all events.
+    Varied,
 }
 
 /// What is written and when.
@@ -160,6 +162,14 @@ pub(crate) enum Load {
     Backlog { events: u64 },
     /// The log alone, with another writer at the same disk.
     Append { rate: u32, seconds: u32 },
+    /// Floods in pairs, one of each while pages are open and one while none is.
+    Visited(Visited),
+    /// A page that is asked for again and again while events come in.
+    View(View),
+    /// Single events, and when the agent says that they were delivered.
+    StatusAge { events: u32 },
+    /// An hour of the control plane's clock while events come in, for what it keeps of an hour.
+    Hour,
 }
 
 /// What a rival's batches are set up for. What is measured decides, not who is measured.
@@ -179,6 +189,37 @@ pub(crate) struct Flood {
     pub(crate) events: u64,
     pub(crate) per_write: u32,
     pub(crate) producers: u32,
+}
+
+/// Floods while pages are open and while none is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Visited {
+    /// Events before the first flood; arrived before it begins.
+    pub(crate) warm_up: u64,
+    /// Events of one flood, 256 a write.
+    pub(crate) events: u64,
+    pub(crate) pairs: u32,
+    /// Each by a visitor of its own.
+    pub(crate) pages: &'static [OpenPage],
+}
+
+/// A page that somebody has open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OpenPage {
+    /// One that fetches itself every two seconds.
+    Live(&'static str),
+    /// The live tail of all events.
+    Tail,
+}
+
+/// A page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct View {
+    pub(crate) path: &'static str,
+    /// Whether it is its middle alone, as an open page asks for it.
+    pub(crate) is_live: bool,
+    /// How often it is asked for.
+    pub(crate) times: u32,
 }
 
 /// At a fixed rate.
@@ -207,6 +248,10 @@ impl Load {
             Load::CatchUp { events, live } => Load::CatchUp { events: events / 2 / QUICK, live },
             Load::Backlog { events } => Load::Backlog { events: events / 4 / QUICK },
             Load::Append { rate, seconds } => Load::Append { rate, seconds: seconds.min(3) },
+            Load::Visited(visited) => Load::Visited(visited.quick()),
+            Load::View(view) => Load::View(View { times: view.times / QUICK as u32, ..view }),
+            Load::StatusAge { events } => Load::StatusAge { events: events.min(4) },
+            Load::Hour => Load::Hour,
         }
     }
 
@@ -239,6 +284,34 @@ impl Load {
             }
             Load::Backlog { events } => format!("{events} undelivered events in the log"),
             Load::Append { rate, seconds } => format!("{rate} appends/s for {seconds} s, another writer at the disk"),
+            Load::Visited(visited) => visited.words(),
+            Load::View(View { path, is_live, times }) => {
+                let part = if is_live { "the middle of " } else { "" };
+                format!("{part}`{path}` {times} times, {VIEWED_RATE} events/s meanwhile")
+            }
+            Load::StatusAge { events } => format!("{events} single events"),
+            Load::Hour => "an hour of the control plane's clock, events to every destination".to_owned(),
+        }
+    }
+}
+
+impl Visited {
+    fn quick(self) -> Visited {
+        Visited { warm_up: self.warm_up / QUICK, events: self.events / QUICK, pairs: 2, ..self }
+    }
+
+    fn words(self) -> String {
+        let Visited { warm_up, events, pairs, pages } = self;
+        let pages: Vec<&str> = pages.iter().map(OpenPage::words).collect();
+        format!("{pairs} pairs of {events} events after {warm_up} to warm up; open in one of each: {}", pages.join(" "))
+    }
+}
+
+impl OpenPage {
+    fn words(&self) -> &'static str {
+        match self {
+            OpenPage::Live(path) => path,
+            OpenPage::Tail => "/events",
         }
     }
 }
@@ -255,3 +328,6 @@ impl Flood {
         )
     }
 }
+
+/// Events a second that come in while a page is asked for.
+pub(crate) const VIEWED_RATE: u32 = 1_000;

@@ -51,6 +51,29 @@ pub(crate) enum Metric {
     FoundAgain,
     /// One append to the log, 99.99 % of them, in microseconds.
     AppendP9999,
+    /// Processor time of the shards and their helpers alone for each event, in microseconds: while no page is open and while
+    /// some are.
+    DataPlaneAlone,
+    DataPlaneVisited,
+    /// How much more the data plane, and the whole agent, take while pages are open: the median of pairs, in per cent.
+    DataPlaneRise,
+    AgentRise,
+    /// Share of one processor that everything but the data plane takes while pages are open, in per cent.
+    PagesShare,
+    /// From asking for a page until its last byte is here, in milliseconds.
+    PageP50,
+    PageP99,
+    /// Bytes that come for a first view: page, style, script and icon with their heads, in KB of 1,000 bytes; as a browser
+    /// asks for them, and asked for without compression.
+    FirstView,
+    FirstViewPlain,
+    /// Bytes of the page alone, without its head, in KB of 1,000 bytes.
+    PageSize,
+    /// From the arrival of an event until the agent's status counts it, at its longest, in milliseconds.
+    StatusAge,
+    /// Memory that grew in an hour of the control plane's clock, in MiB; for each destination beside the first, in KiB.
+    HourGrowth,
+    HourGrowthPerDestination,
     /// Events that never arrived.
     Lost,
     /// Events that arrived again.
@@ -83,6 +106,19 @@ impl Metric {
             Metric::LoopStall => "longest loop stall",
             Metric::FoundAgain => "events there after the start",
             Metric::AppendP9999 => "append p99.99",
+            Metric::DataPlaneAlone => "data plane per event, no page open",
+            Metric::DataPlaneVisited => "data plane per event, pages open",
+            Metric::DataPlaneRise => "data plane's rise",
+            Metric::AgentRise => "whole agent's rise",
+            Metric::PagesShare => "CPU beside the data plane",
+            Metric::PageP50 => "answered p50",
+            Metric::PageP99 => "answered p99",
+            Metric::FirstView => "first view",
+            Metric::FirstViewPlain => "first view, uncompressed",
+            Metric::PageSize => "page alone",
+            Metric::StatusAge => "status age max",
+            Metric::HourGrowth => "growth in an hour",
+            Metric::HourGrowthPerDestination => "growth in an hour per destination",
             Metric::Lost => "lost events",
             Metric::Repeated => "repeated events",
         }
@@ -90,7 +126,7 @@ impl Metric {
 
     pub(crate) const fn unit(self) -> &'static str {
         match self {
-            Metric::CpuPerEvent | Metric::AppendP9999 => "µs",
+            Metric::CpuPerEvent | Metric::AppendP9999 | Metric::DataPlaneAlone | Metric::DataPlaneVisited => "µs",
             Metric::EventsPerSecond
             | Metric::Syscalls
             | Metric::Allocations
@@ -105,10 +141,14 @@ impl Metric {
             | Metric::LiveP99Before
             | Metric::LiveP99During
             | Metric::Ready
-            | Metric::LoopStall => "ms",
-            Metric::CpuShare => "%",
-            Metric::Memory | Metric::MemoryGrowth | Metric::MappedLog => "MiB",
-            Metric::MemoryPerDestination => "KiB",
+            | Metric::LoopStall
+            | Metric::PageP50
+            | Metric::PageP99
+            | Metric::StatusAge => "ms",
+            Metric::CpuShare | Metric::DataPlaneRise | Metric::AgentRise | Metric::PagesShare => "%",
+            Metric::Memory | Metric::MemoryGrowth | Metric::MappedLog | Metric::HourGrowth => "MiB",
+            Metric::MemoryPerDestination | Metric::HourGrowthPerDestination => "KiB",
+            Metric::FirstView | Metric::FirstViewPlain | Metric::PageSize => "KB",
             Metric::DiskPerEvent | Metric::BodyPerEvent => "B",
         }
     }

@@ -26,11 +26,17 @@ pub(crate) enum Row {
     DeadAndHealthy,
     /// The same for shapes and redaction.
     Shapes,
+    /// What the page may cost, and how quick it is.
+    PageOpen,
+    PageQuick,
+    StatusAge,
+    /// No goal but what its module says of itself.
+    HistoryMemory,
 }
 
 impl Row {
     /// All rows, in the table's order.
-    pub(crate) const ALL: [Row; 21] = [
+    pub(crate) const ALL: [Row; 25] = [
         Row::CpuPerEvent,
         Row::TlsGzip,
         Row::ElasticAndSyslog,
@@ -52,6 +58,10 @@ impl Row {
         Row::Backlog,
         Row::DeadAndHealthy,
         Row::Shapes,
+        Row::PageOpen,
+        Row::PageQuick,
+        Row::StatusAge,
+        Row::HistoryMemory,
     ];
 
     /// The row's first column.
@@ -78,6 +88,10 @@ impl Row {
             Row::Backlog => "start with a 30-minute backlog",
             Row::DeadAndHealthy => "one dead and one healthy destination",
             Row::Shapes => "ECS, CEF; OCSF, ASIM; two values of each event redacted",
+            Row::PageOpen => "ten pages open: the data plane's processor time an event",
+            Row::PageQuick => "each page at 200 destinations; its first view",
+            Row::StatusAge => "age of the status at 200 destinations",
+            Row::HistoryMemory => "what the last hour's history holds at 1,000 destinations",
         }
     }
 }
