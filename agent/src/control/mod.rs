@@ -125,6 +125,7 @@ pub fn serve(node: Node, journal: Journal, path: &Path, surroundings: &Surroundi
         surroundings: surroundings.clone(),
         panel,
         manager: Manager::here(),
+        upkeep: None,
     };
     let ended = runtime.block_on(control.run(ordered));
     control.manager.stopping();
@@ -156,6 +157,8 @@ struct Control {
     surroundings: Surroundings,
     panel: Arc<Panel>,
     manager: Manager,
+    /// Does what a look at the shards leads to and the disk may keep waiting.
+    upkeep: Option<tokio::task::JoinHandle<()>>,
 }
 
 impl Control {
@@ -257,8 +260,35 @@ impl Control {
         if picture.stuck().is_empty() {
             self.manager.alive(now);
         }
+        self.keep_up(&picture, wall_ms);
         self.panel.history().look(picture, now, wall_ms);
         self.journal.settle();
+    }
+
+    /// Keeps over a restart that destinations have drained, so that nothing is said to them then. One thing at a time: what a
+    /// slow disk holds up is looked at again.
+    fn keep_up(&mut self, picture: &Picture, wall_ms: i64) {
+        if self.upkeep.as_ref().is_some_and(|upkeep| !upkeep.is_finished()) {
+            return;
+        }
+        let config = self.panel.view.config();
+        let mut drained = Vec::new();
+        for destination in &picture.destinations {
+            let Some(points) = destination.has_just_drained() else { continue };
+            let known = config.destinations.iter().find(|known| known.name == destination.name);
+            drained.extend(known.map(|known| (Arc::clone(known), points.to_vec())));
+        }
+        if drained.is_empty() {
+            return;
+        }
+        let hands = self.node.hands().clone();
+        self.upkeep = Some(tokio::task::spawn_blocking(move || {
+            for (destination, points) in drained {
+                if let Err(problem) = hands.has_drained(destination.id, &points, wall_ms) {
+                    tracing::error!(destination = %destination.name, "that it has drained can't be kept: {problem}");
+                }
+            }
+        }));
     }
 
     fn say(&self, news: News) {
@@ -497,6 +527,8 @@ mod tests {
             last_statement_ms: None,
             last_failure: None,
             replay: None,
+            drains: Vec::new(),
+            drain: None,
             latency_ms: None,
         }
     }

@@ -31,9 +31,9 @@ use crate::time::Millis;
 
 use self::identity::AgentId;
 
-pub use self::hands::Hands;
+pub use self::hands::{DrainError, Hands};
 pub(crate) use self::identity::write_durably;
-pub use self::pauses::{Pause, Pauses};
+pub use self::pauses::{Drain, Pause, Pauses, Rested};
 
 /// A running agent.
 pub struct Node {
@@ -247,7 +247,7 @@ impl Node {
         self.hands.command(|| Command::Replan(Arc::clone(&plan)));
         for removed in &changes.removed {
             // Should it come back one day, nobody remembers why it rested.
-            if let Err(problem) = self.hands.pause(removed.id, None) {
+            if let Err(problem) = self.hands.resume(removed.id) {
                 tracing::error!(destination = %removed.name, "that it was paused can't be forgotten: {problem}");
             }
         }

@@ -22,7 +22,7 @@ use crate::control::access::{Admin, Person};
 use crate::control::destinations::find_for;
 use crate::control::episodes;
 use crate::control::history::DestinationHistory;
-use crate::control::http::destinations::{begin_replay, rest, status_of};
+use crate::control::http::destinations::{Rest, begin_replay, rest, status_of};
 use crate::control::http::managed::unusable_of;
 use crate::control::http::{self, Panel, Path, Problem, Shared, off_the_thread, only_get, only_post};
 use crate::control::picture::Detail;
@@ -33,10 +33,12 @@ use crate::runtime::clock;
 /// Their routes.
 pub(super) fn routes() -> Router<Arc<Panel>> {
     let replay = get(ask_replay).post(replay).fallback(|| async { Problem::method("GET, HEAD, POST") });
+    let drain = get(ask_drain).post(drain).fallback(|| async { Problem::method("GET, HEAD, POST") });
     Router::new()
         .route("/", only_get(get(all)))
         .route("/destinations/{destination}", only_get(get(one)))
         .route("/destinations/{destination}/pause", only_post(post(pause)))
+        .route("/destinations/{destination}/drain", drain)
         .route("/destinations/{destination}/resume", only_post(post(resume)))
         .route("/destinations/{destination}/test", only_post(post(test)))
         .route("/destinations/{destination}/replay", replay)
@@ -121,7 +123,7 @@ async fn pause(
     Path(name): Path<String>,
     Admin(person): Admin,
 ) -> Result<Response, Problem> {
-    put_to_rest(panel, frame, name, person, true).await
+    put_to_rest(panel, frame, name, person, Rest::Pause).await
 }
 
 async fn resume(
@@ -130,7 +132,26 @@ async fn resume(
     Path(name): Path<String>,
     Admin(person): Admin,
 ) -> Result<Response, Problem> {
-    put_to_rest(panel, frame, name, person, false).await
+    put_to_rest(panel, frame, name, person, Rest::Resume).await
+}
+
+async fn ask_drain(
+    State(panel): Shared,
+    frame: Frame,
+    Path(name): Path<String>,
+    Admin(person): Admin,
+) -> Result<Response, Problem> {
+    find_for(&person, &panel.view.config(), &name)?;
+    Ok(show(&detail::ask_drain(&frame, &status_of(&panel, &name)?)))
+}
+
+async fn drain(
+    State(panel): Shared,
+    frame: Frame,
+    Path(name): Path<String>,
+    Admin(person): Admin,
+) -> Result<Response, Problem> {
+    put_to_rest(panel, frame, name, person, Rest::Drain).await
 }
 
 async fn put_to_rest(
@@ -138,13 +159,14 @@ async fn put_to_rest(
     frame: Frame,
     name: String,
     person: Person,
-    rests: bool,
+    wish: Rest,
 ) -> Result<Response, Problem> {
-    let paused = rest(panel, name, person, rests).await?;
-    let note = match (paused.is_changed, rests) {
+    let paused = rest(panel, name, person, wish).await?;
+    let note = match (paused.is_changed, wish) {
         (false, _) => Note::Unchanged,
-        (true, true) => Note::Paused,
-        (true, false) => Note::Resumed,
+        (true, Rest::Pause) => Note::Paused,
+        (true, Rest::Drain) => Note::Drains,
+        (true, Rest::Resume) => Note::Resumed,
     };
     Ok(lead(&frame, &format!("/destinations/{}", paused.destination), note))
 }
