@@ -265,20 +265,22 @@ impl Control {
         self.journal.settle();
     }
 
-    /// Keeps over a restart that destinations have drained, so that nothing is said to them then. One thing at a time: what a
-    /// slow disk holds up is looked at again.
+    /// Keeps over a restart that destinations have drained, so that nothing is said to them then, and forgets those that are
+    /// gone. One thing at a time: what a slow disk holds up is looked at again.
     fn keep_up(&mut self, picture: &Picture, wall_ms: i64) {
         if self.upkeep.as_ref().is_some_and(|upkeep| !upkeep.is_finished()) {
             return;
         }
-        let config = self.panel.view.config();
+        let view = self.panel.view.clone();
+        let config = view.config();
         let mut drained = Vec::new();
         for destination in &picture.destinations {
             let Some(points) = destination.has_just_drained() else { continue };
             let known = config.destinations.iter().find(|known| known.name == destination.name);
             drained.extend(known.map(|known| (Arc::clone(known), points.to_vec())));
         }
-        if drained.is_empty() {
+        let has_unused = view.stores.has_unused();
+        if drained.is_empty() && !has_unused {
             return;
         }
         let hands = self.node.hands().clone();
@@ -287,6 +289,9 @@ impl Control {
                 if let Err(problem) = hands.has_drained(destination.id, &points, wall_ms) {
                     tracing::error!(destination = %destination.name, "that it has drained can't be kept: {problem}");
                 }
+            }
+            if has_unused {
+                view.stores.sweep(&view.state_dir);
             }
         }));
     }
@@ -352,10 +357,16 @@ impl Control {
             Err(_) => return Reloaded::refused(vec!["reading the configuration failed".to_owned()]),
         };
         let level = config.log.level;
-        let changes = match self.node.reload(config, &mut clock::entropy) {
-            Ok(changes) => changes,
-            Err(problem) => return Reloaded::refused(vec![chain(&problem)]),
+        let view = self.panel.view.clone();
+        let prepared = match tokio::task::spawn_blocking(move || view.prepare(config, &mut clock::entropy)).await {
+            Ok(Ok(prepared)) => prepared,
+            Ok(Err(problem)) => return Reloaded::refused(vec![chain(&problem)]),
+            Err(_) => return Reloaded::refused(vec!["opening what the configuration needs failed".to_owned()]),
         };
+        let changes = self.node.reload(prepared);
+        let (hands, gone) = (self.node.hands().clone(), changes.removed.clone());
+        // Whoever makes one of them anew right after this finds it as a new one.
+        let _ = tokio::task::spawn_blocking(move || hands.forget_pauses(&gone)).await;
         self.journal.set_level(level);
         let reloaded = Reloaded::done(&changes);
         let mut needs_restart = self.panel.needs_restart.lock().unwrap_or_else(PoisonError::into_inner);

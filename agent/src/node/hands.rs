@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use scaidrive_codecs::own::OwnEvent;
 
 use super::pauses::{Drain, Pause, Pauses, Rested};
-use crate::config::DestinationId;
+use crate::config::{Destination, DestinationId};
 use crate::deadletter::Key;
 use crate::delivery::outlet::Flow;
 use crate::shard::{Command, Mailbox};
@@ -37,7 +37,7 @@ pub enum DrainError {
 
 impl Hands {
     /// Of the node whose shards have these mailboxes. What is paused is told them before their first turn.
-    pub(super) fn new(mailboxes: Vec<Arc<Mailbox>>, pauses: Arc<Pauses>) -> Hands {
+    pub(crate) fn new(mailboxes: Vec<Arc<Mailbox>>, pauses: Arc<Pauses>) -> Hands {
         let hands = Hands { mailboxes: mailboxes.into(), pauses };
         for (destination, pause) in hands.pauses.all().iter() {
             hands.let_through(*destination, Some(pause));
@@ -102,6 +102,16 @@ impl Hands {
             Ok(after)
         });
         noted.map(drop)
+    }
+
+    /// Forgets that destinations which are gone were paused or drained: should one come back one day, nobody remembers why
+    /// it rested. Blocks on the disk.
+    pub fn forget_pauses(&self, gone: &[Arc<Destination>]) {
+        for removed in gone {
+            if let Err(problem) = self.resume(removed.id) {
+                tracing::error!(destination = %removed.name, "that it was paused can't be forgotten: {problem}");
+            }
+        }
     }
 
     /// Lets a destination that was paused or drains go on. Blocks on the disk.
