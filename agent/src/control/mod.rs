@@ -113,6 +113,7 @@ pub fn serve(node: Node, journal: Journal, path: &Path, surroundings: &Surroundi
         watch: Mutex::new(Watch::default()),
         history: Mutex::new(History::default()),
         needs_restart: Mutex::new(None),
+        needs_reload: Mutex::new(None),
         replays: tokio::sync::Mutex::default(),
         desk: Desk::new(node.view()),
         managed: Managed::new(surroundings.clone()),
@@ -296,6 +297,19 @@ impl Control {
         }));
     }
 
+    /// What somebody has edited by hand takes effect with a reload, which is told, and not with somebody else's change.
+    fn note_edited(&self, edited: &[String]) {
+        let words = (!edited.is_empty())
+            .then(|| format!("edited by hand, which takes effect with `scaidrive-siem reload`: {}", edited.join(", ")));
+        let mut needs_reload = self.panel.needs_reload.lock().unwrap_or_else(PoisonError::into_inner);
+        if *needs_reload != words
+            && let Some(words) = &words
+        {
+            tracing::warn!("destinations of the API were {words}");
+        }
+        *needs_reload = words;
+    }
+
     fn say(&self, news: News) {
         match news {
             News::State { destination, from, to, cause } => {
@@ -348,10 +362,10 @@ impl Control {
         let (running, is_all) = (self.panel.view.config(), matches!(part, Part::Everything));
         // Files may lie on a disk that does not answer; health checks go on meanwhile.
         let loaded = tokio::task::spawn_blocking(move || load(&path, &surroundings, &running, &part)).await;
-        let config = match loaded {
-            Ok(Ok((config, warnings))) => {
-                warnings.iter().for_each(|warning| tracing::warn!("{}", reload::one_line(warning)));
-                config
+        let Loaded { config, edited, .. } = match loaded {
+            Ok(Ok(loaded)) => {
+                loaded.warnings.iter().for_each(|warning| tracing::warn!("{}", reload::one_line(warning)));
+                loaded
             }
             Ok(Err(problems)) => return Reloaded::refused(problems.iter().map(reload::one_line).collect()),
             Err(_) => return Reloaded::refused(vec!["reading the configuration failed".to_owned()]),
@@ -368,6 +382,7 @@ impl Control {
         // Whoever makes one of them anew right after this finds it as a new one.
         let _ = tokio::task::spawn_blocking(move || hands.forget_pauses(&gone)).await;
         self.journal.set_level(level);
+        self.note_edited(&edited);
         let reloaded = Reloaded::done(&changes);
         let mut needs_restart = self.panel.needs_restart.lock().unwrap_or_else(PoisonError::into_inner);
         if reloaded.needs_restart.is_some() {
@@ -400,28 +415,33 @@ fn watched_logs(view: &View) -> Vec<(PathBuf, Seq)> {
     ends.enumerate().map(log).collect()
 }
 
+/// A configuration that was read.
+struct Loaded {
+    config: Config,
+    warnings: Vec<Problem>,
+    /// Destinations whose files say something else than is in force, and will be until a reload.
+    edited: Vec<String>,
+}
+
 /// Reads a part of the configuration, where `running` is in force. Blocks on the disk.
-fn load(
-    path: &Path,
-    surroundings: &Surroundings,
-    running: &Config,
-    part: &Part,
-) -> Result<(Config, Vec<Problem>), Vec<Problem>> {
+fn load(path: &Path, surroundings: &Surroundings, running: &Config, part: &Part) -> Result<Loaded, Vec<Problem>> {
+    let mut edited = Vec::new();
     let (mut config, warnings) = match part {
         Part::Everything => Config::load(path, surroundings)?,
         Part::Managed { written } => {
             let files = crate::config::managed::files(&running.agent.state_dir)?;
-            let (config, _) = running.with_managed(&files, surroundings);
+            let (mut config, _) = running.with_managed(&files, surroundings);
             let refused = config.misconfigured.iter().filter(|known| written.contains(&known.key));
             let problems: Vec<Problem> = refused.flat_map(|known| known.problems.clone()).collect();
             if !problems.is_empty() {
                 return Err(problems);
             }
+            edited = config.keep_all_but(written, running);
             (config, Vec::new())
         }
     };
     config.keep_running(running);
-    Ok((config, warnings))
+    Ok(Loaded { config, warnings, edited })
 }
 
 /// Ends what the runtime does without waiting for it; the admin socket's file goes with its listener.

@@ -58,6 +58,9 @@ pub struct AgentStatus {
     pub config: String,
     /// Settings that differ from it until the next start, in words.
     pub needs_restart: Option<String>,
+    /// Destinations of the API whose files were edited by hand, in words; that takes effect with a reload.
+    #[serde(default)]
+    pub needs_reload: Option<String>,
 }
 
 /// What the shards run on.
@@ -368,6 +371,7 @@ pub(super) fn take(view: &View, watch: &Watch, needs_restart: Option<String>, no
             uptime_ms: now.0,
             config: config.file.display().to_string(),
             needs_restart,
+            needs_reload: None,
         },
         runtime: RuntimeStatus { backend: view.choice.backend.to_string(), why: view.choice.why.clone() },
         intake: intake_status(view, &picture, rate),
