@@ -168,7 +168,11 @@ impl Control {
         let mut terminate = signal(SignalKind::terminate()).map_err(refused)?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(refused)?;
         let mut hangup = signal(SignalKind::hangup()).map_err(refused)?;
+        // Before anybody can make another change.
+        let untold = managed::untold::found(&self.panel.view.config().agent.state_dir);
         self.open().await?;
+        let (view, hands) = (self.panel.view.clone(), self.panel.hands.clone());
+        tokio::spawn(managed::untold::tell_late(view, hands, untold));
         let config = self.panel.view.config();
         let (node, runtime) = (&config.agent.node, &self.panel.view.choice);
         tracing::info!(
