@@ -216,6 +216,18 @@ impl DeadLetters {
         }
     }
 
+    /// Removes the store of the destination with this id where it holds no letter. Nobody may have it open.
+    ///
+    /// # Errors
+    /// When the disk refuses. A file that can't be read, or that another version wrote, is left alone.
+    pub fn remove_if_empty(directory: &Path, destination: &[u8; 16]) -> io::Result<()> {
+        let path = directory.join(file_name(destination));
+        match DeadLetters::look_at(&path) {
+            Ok(store) if store.is_empty() => remove_if_there(&path),
+            _ => Ok(()),
+        }
+    }
+
     fn look_at(path: &Path) -> io::Result<DeadLetters> {
         let file = File::open(path)?;
         let other = |words: String| io::Error::new(io::ErrorKind::InvalidData, words);

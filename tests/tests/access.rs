@@ -91,6 +91,7 @@ fn a_token_lets_in_whom_it_names_and_no_further_than_role_and_tenants() {
         ("GET", "/v1/destinations"),
         ("GET", "/v1/destinations/acme"),
         ("POST", "/v1/destinations/acme/pause"),
+        ("POST", "/v1/destinations/acme/drain"),
         ("GET", "/v1/deadletters"),
         ("POST", "/v1/reload"),
         ("GET", "/v1/tokens"),
@@ -121,6 +122,7 @@ fn a_token_lets_in_whom_it_names_and_no_further_than_role_and_tenants() {
     for (method, path) in [
         ("GET", "/v1/destinations/everybody"),
         ("POST", "/v1/destinations/everybody/pause"),
+        ("POST", "/v1/destinations/everybody/drain"),
         ("POST", "/v1/destinations/everybody/replay"),
         ("GET", "/v1/deadletters/everybody"),
         ("POST", "/v1/deadletters/everybody/drop"),

@@ -162,6 +162,55 @@ fn a_destination_is_made_tested_changed_and_deleted_and_outlives_a_restart() {
 }
 
 #[test]
+fn a_hand_edit_waits_for_a_reload_that_is_told_and_a_change_that_a_crash_cut_off_is_told_once_at_the_next_start() {
+    let (receiver, other) = (Hec::plain(), Hec::plain());
+    let mut agent = Agent::with_hec(&other);
+    for name in ["a", "b"] {
+        done(&ask(&agent, "POST", "/v1/destinations", &[], &hec(name, &receiver, TOKEN)), 201);
+    }
+    let file = agent.config.state_dir.join("destinations/a.toml");
+    let text = fs::read_to_string(&file).unwrap();
+    let edited = text.replace("name = \"a\"\n", "name = \"a\"\nordered = true\n");
+    assert_ne!(text, edited);
+    fs::write(&file, &edited).unwrap();
+
+    let get = |agent: &Agent, path: &str| done(&ask(agent, "GET", path, &[], &Value::Null), 200);
+    let mut settings = hec("b", &receiver, TOKEN);
+    settings["ordered"] = json!(true);
+    let changed = done(&ask(&agent, "PUT", "/v1/destinations/b", ANY, &settings), 200);
+    assert_eq!(changed["changed"], json!(["b"]));
+    assert_eq!(get(&agent, "/v1/destinations/b")["settings"]["ordered"], "true");
+    assert_eq!(get(&agent, "/v1/destinations/a")["settings"]["ordered"], "false", "that is nobody's change yet");
+    let waits = get(&agent, "/v1/status")["agent"]["needs_reload"].to_string();
+    assert!(waits.contains("edited by hand") && waits.ends_with(": a\""), "{waits}");
+    let reloaded = done(&ask(&agent, "POST", "/v1/reload", &[], &Value::Null), 200);
+    assert!(reloaded["changes"].to_string().contains("ordered from false to true"), "{reloaded}");
+    assert_eq!(get(&agent, "/v1/destinations/a")["settings"]["ordered"], "true");
+    assert_eq!(get(&agent, "/v1/status")["agent"]["needs_reload"], Value::Null);
+    wait_until("the reload is told", PATIENCE, || has_event(&other, "config.reload"));
+    let notes = agent.config.state_dir.join("untold");
+    wait_until("what was told needs no note", PATIENCE, || files_below(&notes) == 0);
+
+    // As it lies on the disk when the agent ends between the write of a change and its reload.
+    agent.stop();
+    let note = json!({
+        "tenant": null, "who": "uid 4711", "via": "api", "what": "destination.change", "target": "a",
+        "before": {"ordered": "false"}, "after": {"ordered": "true"}, "files": {"a": edited}, "is_of_several": false,
+    });
+    fs::write(notes.join("1.json"), note.to_string()).unwrap();
+    agent.start();
+    wait_until("it is told", PATIENCE, || has_event(&other, "uid 4711"));
+    wait_until("and forgotten", PATIENCE, || files_below(&notes) == 0);
+    agent.restart();
+    write(&agent, Workload::new(1, 1, 1));
+    wait_until("the agent delivers again", PATIENCE, || {
+        other.arrivals().list.iter().any(|arrival| arrival.key.is_some())
+    });
+    let told = other.arrivals().list.iter().filter(|arrival| holds(arrival.raw.as_deref(), "uid 4711")).count();
+    assert_eq!(told, 1);
+}
+
+#[test]
 fn no_secret_of_the_api_is_ever_written_or_answered() {
     let receiver = Hec::plain();
     let mut agent = Agent::with_hec(&receiver);
@@ -210,8 +259,11 @@ fn no_secret_of_the_api_is_ever_written_or_answered() {
 
 /// Whether an event of the agent's own holds this text.
 fn has_event(hec: &Hec, text: &str) -> bool {
-    let holds = |raw: &[u8]| raw.windows(text.len()).any(|window| window == text.as_bytes());
-    hec.arrivals().list.iter().any(|arrival| arrival.raw.as_deref().is_some_and(holds))
+    hec.arrivals().list.iter().any(|arrival| holds(arrival.raw.as_deref(), text))
+}
+
+fn holds(raw: Option<&[u8]>, text: &str) -> bool {
+    raw.is_some_and(|raw| raw.windows(text.len()).any(|window| window == text.as_bytes()))
 }
 
 fn all_files(folder: &Path) -> Vec<std::path::PathBuf> {

@@ -128,6 +128,57 @@ fn a_pause_sends_nothing_over_a_reload_and_a_restart_and_its_end_delivers_everyt
 }
 
 #[test]
+fn a_drained_destination_has_what_came_before_and_nothing_after_over_restarts_and_goes_on_without_a_gap() {
+    let hec = Hec::plain();
+    let mut agent = Agent::new();
+    agent.config.shards = 2;
+    ordered(&mut agent, "hec", &hec);
+    agent.config.destination("hec").set("batch", "{ max_events = 50 }");
+    hec.set_fault(Fault::Status { status: 503, retry_after: None });
+    agent.start();
+    let mut ledger = write(&agent, Workload::new(1, 20, 1_000));
+    let said = run(&agent, &["destination", "drain", "hec"]);
+    assert!(said.starts_with("hec drains: it is sent what is in the log now"), "{said}");
+    ledger.merge(write(&agent, Workload::new(2, 20, 500)));
+    // In the middle, with nothing sent yet: the point is kept.
+    agent.restart();
+    ledger.merge(write(&agent, Workload::new(3, 20, 500)));
+    let status = |agent: &Agent| show(agent, "hec")["status"].clone();
+    let before = status(&agent);
+    assert_eq!((&before["drain"]["is_over"], &before["pause"]["drain"]["ended_ms"]), (&false.into(), &Value::Null));
+
+    hec.set_fault(Fault::SlowReply(Duration::from_millis(300)));
+    let drains =
+        wait_for("it drains", PATIENCE, || Some(status(&agent)).filter(|status| status["state"] == "draining"));
+    assert_eq!(drains["code"], "draining", "{drains}");
+    let is_noted = |status: &Value| status["code"] == "drained" && status["pause"]["drain"]["ended_ms"].is_number();
+    let drained = wait_for("it has drained", PATIENCE, || Some(status(&agent)).filter(is_noted));
+    assert_eq!((&drained["state"], &drained["drain"]["is_over"]), (&"paused".into(), &true.into()));
+    let arrivals = hec.arrivals();
+    assert_came(&arrivals, 1, 1_000, 1);
+    for later in [2, 3] {
+        assert!(numbers(&arrivals, later).is_empty(), "what came after the wish waits");
+    }
+    let stated: u64 = statements(&arrivals).iter().map(|said| said.range.end - said.range.start).sum();
+    assert_eq!(stated, 1_000, "its numbers are stated without waiting for the time of that");
+
+    let requests = hec.request_count();
+    assert!(run(&agent, &["destination", "drain", "hec"]).starts_with("hec has drained already"));
+    agent.restart();
+    assert_eq!(agent.state_of("hec"), "paused");
+    holds_for("nothing is sent", Duration::from_secs(1), || hec.request_count() == requests);
+    hec.set_fault(Fault::None);
+    run(&agent, &["destination", "resume", "hec"]);
+    let report = settle(&ledger, &hec);
+    report.assert_exactly_once();
+    report.assert_ordered();
+    report.assert_contiguous();
+    assert_eq!(report.streams.len(), 2, "the numbers go on: {:?}", report.streams.keys());
+    wait_until("it is active", PATIENCE, || agent.state_of("hec") == "active");
+    agent.assert_books_balance();
+}
+
+#[test]
 fn a_replay_sends_everything_once_more_under_its_numbers_while_live_events_arrive_once() {
     let hec = Hec::plain();
     let mut agent = Agent::new();

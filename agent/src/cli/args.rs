@@ -222,7 +222,9 @@ pub enum DestinationCommand {
     Preview(DestinationPreviewArgs),
     /// Stop sending to one until it is resumed, also over restarts; its events wait in the log meanwhile
     Pause(DestinationNameArgs),
-    /// Go on sending to one that was paused
+    /// Send one what is in the log now and no more, also over restarts; then it stands until it is resumed
+    Drain(DestinationNameArgs),
+    /// Go on sending to one that was paused or drained
     Resume(DestinationNameArgs),
     /// Send one again what the log still holds; each event goes under the stream and number it had
     Replay(DestinationReplayArgs),
@@ -262,7 +264,7 @@ pub struct DestinationPreviewArgs {
     pub json: bool,
 }
 
-/// Arguments of `destination pause` and `destination resume`.
+/// Arguments of `destination pause`, `drain` and `resume`.
 #[derive(Debug, Args)]
 pub struct DestinationNameArgs {
     /// The destination's name

@@ -18,12 +18,12 @@ use crate::config::{Surroundings, span_of};
 use crate::control::destinations::{DestinationWhole, Paused, ReplayWish, Replayed};
 use crate::control::managed::tell::OriginTold;
 use crate::control::preview::{LeftOutBy, Preview};
-use crate::control::status::DestinationStatus;
+use crate::control::status::{DestinationStatus, DrainStatus};
 use crate::node::Pause;
 use crate::runtime::clock;
 use crate::time::Millis;
 
-/// Lists, shows, pauses, resumes, replays or tests them, or prints a template.
+/// Lists, shows, pauses, drains, resumes, replays or tests them, or prints a template.
 pub(super) fn run(
     path: &Path,
     command: &DestinationCommand,
@@ -39,6 +39,7 @@ pub(super) fn run(
         DestinationCommand::Show(args) => ask(output, &|client, output| show(client, args, output)),
         DestinationCommand::Preview(args) => ask(output, &|client, output| preview(client, args, output)),
         DestinationCommand::Pause(args) => ask(output, &|client, output| rest(client, args, "pause", output)),
+        DestinationCommand::Drain(args) => ask(output, &|client, output| rest(client, args, "drain", output)),
         DestinationCommand::Resume(args) => ask(output, &|client, output| rest(client, args, "resume", output)),
         DestinationCommand::Replay(args) => ask(output, &|client, output| replay(client, args, output)),
         DestinationCommand::Test(args) => probe::run(path, args, surroundings, output),
@@ -172,6 +173,7 @@ fn lines(whole: &DestinationWhole, now_ms: i64) -> Vec<String> {
     lines.extend(status.dead_letters.map(|store| {
         format!("letters   {} kept, {} of {}", count(store.events), size(store.bytes), size(store.max_bytes))
     }));
+    lines.extend(status.drain.as_ref().map(|drain| format!("drain     {}", left(drain))));
     lines.extend(status.replay.as_ref().map(|replay| format!("replay    {}", progress(replay))));
     for (at, stream) in status.streams.iter().enumerate() {
         lines.push(format!("{}{stream}", if at == 0 { "streams   " } else { "          " }));
@@ -199,31 +201,55 @@ fn rest(client: &Client, args: &DestinationNameArgs, wish: &str, output: &mut Ou
     Ok(Exit::Ok)
 }
 
-/// What came of a pause or a resumption, and what to know about it.
+/// What is left to drain.
+fn left(drain: &DrainStatus) -> String {
+    if drain.is_over {
+        return "it has everything, and what came later waits".to_owned();
+    }
+    let about = drain.bytes.map(|bytes| format!(", about {}", size(bytes))).unwrap_or_default();
+    format!("{} in hand and {} records to be read are left{about}", count(drain.in_hand), count(drain.unread))
+}
+
+/// What came of a pause, of draining or of a resumption, and what to know about it.
 fn said(paused: &Paused) -> (String, Option<String>) {
     let name = &paused.destination;
     let Some(pause) = &paused.after else {
         let before = paused.before.as_ref();
         return match before {
-            Some(pause) => (format!("{name} goes on; {} had paused it at {}", pause.who, moment(pause.since_ms)), None),
+            Some(Pause { who, since_ms, drain }) => {
+                let done = if drain.is_some() { "had it drained" } else { "had paused it" };
+                (format!("{name} goes on; {who} {done} at {}", moment(*since_ms)), None)
+            }
             None => (format!("{name} was not paused"), None),
         };
     };
+    let whose = if pause.drain.is_some() { "later events wait" } else { "its events wait" };
     let waits = if paused.holds_producers {
-        "its events wait in the log; when that is full, producers have to wait too (required, and buffer.on_full is block)"
-            .to_owned()
+        format!(
+            "{whose} in the log; when that is full, producers have to wait too (required, and buffer.on_full is block)"
+        )
     } else {
         format!(
-            "its events wait in the log for {} (buffer.window) while there is room; then the oldest are passed over, and \
-             announced",
+            "{whose} in the log for {} (buffer.window) while there is room; then the oldest are passed over, and announced",
             span(paused.window_ms)
         )
     };
-    if paused.is_changed {
-        (format!("{name} is paused, also over restarts, until `scaidrive-siem destination resume {name}`"), Some(waits))
-    } else {
-        (format!("{name} is paused already: by {}, at {}", pause.who, moment(pause.since_ms)), Some(waits))
-    }
+    let until = format!("until `scaidrive-siem destination resume {name}`");
+    let data = match (paused.is_changed, &pause.drain) {
+        (true, None) => format!("{name} is paused, also over restarts, {until}"),
+        (true, Some(_)) => {
+            format!("{name} drains: it is sent what is in the log now, and then it stands, also over restarts, {until}")
+        }
+        (false, drain) => {
+            let what = match drain.as_ref().map(|drain| drain.ended_ms) {
+                None => "is paused already",
+                Some(None) => "drains already",
+                Some(Some(_)) => "has drained already",
+            };
+            format!("{name} {what}: by {}, at {}", pause.who, moment(pause.since_ms))
+        }
+    };
+    (data, Some(waits))
 }
 
 fn replay(client: &Client, args: &DestinationReplayArgs, output: &mut Output<'_>) -> Result<Exit, Failure> {
@@ -291,6 +317,7 @@ mod tests {
     use crate::cli::status::tests::{replay, sample};
     use crate::control::managed::tell::Editable;
     use crate::control::status::ReplayStatus;
+    use crate::node::Drain;
 
     #[test]
     fn the_list_has_a_line_for_each_destination() {
@@ -340,7 +367,7 @@ mod tests {
 
     #[test]
     fn a_pause_says_what_happens_to_the_events_and_who_made_it() {
-        let pause = Some(Pause { who: "uid 0".to_owned(), since_ms: 0 });
+        let pause = Some(Pause { who: "uid 0".to_owned(), since_ms: 0, drain: None });
         let paused = |is_changed, before: &Option<Pause>, after: &Option<Pause>| {
             let (before, after) = (before.clone(), after.clone());
             let (destination, window_ms, holds_producers) = ("a".to_owned(), 1_800_000, false);
@@ -356,6 +383,25 @@ mod tests {
         assert_eq!(paused(false, &pause, &pause).0, "a is paused already: by uid 0, at 1970-01-01T00:00:00.000Z");
         assert_eq!(paused(true, &pause, &None).0, "a goes on; uid 0 had paused it at 1970-01-01T00:00:00.000Z");
         assert_eq!(paused(false, &None, &None).0, "a was not paused");
+
+        let drains = |ended_ms| {
+            let drain = Some(Drain { points: vec![1], ended_ms });
+            Some(Pause { who: "uid 0".to_owned(), since_ms: 0, drain })
+        };
+        let (data, talk) = paused(true, &None, &drains(None));
+        assert!(data.starts_with("a drains: it is sent what is in the log now, and then it stands"), "{data}");
+        assert!(talk.unwrap().starts_with("later events wait in the log for 30 m"));
+        assert!(paused(false, &drains(None), &drains(None)).0.starts_with("a drains already: by uid 0"));
+        assert!(paused(false, &drains(Some(1)), &drains(Some(1))).0.starts_with("a has drained already: by uid 0"));
+        assert!(paused(true, &drains(Some(1)), &None).0.starts_with("a goes on; uid 0 had it drained at 1970"));
+    }
+
+    #[test]
+    fn what_is_left_to_drain_is_told_with_its_size_where_that_is_known() {
+        let drain = DrainStatus { in_hand: 7, unread: 1_200, bytes: Some(2_048), is_over: false };
+        assert_eq!(left(&drain), "7 in hand and 1,200 records to be read are left, about 2.0 KiB");
+        assert_eq!(left(&DrainStatus { bytes: None, ..drain }), "7 in hand and 1,200 records to be read are left");
+        assert_eq!(left(&DrainStatus { is_over: true, ..drain }), "it has everything, and what came later waits");
     }
 
     #[test]
@@ -381,7 +427,7 @@ mod tests {
         );
         assert_eq!(talk.len(), TO_KNOW.len() + 1);
         assert_eq!(talk[TO_KNOW.len()], "`scaidrive-siem destination show a` shows how far it has come");
-        let (_, talk) = replayed(Some(4_000), Some(Pause { who: "uid 0".to_owned(), since_ms: 0 }));
+        let (_, talk) = replayed(Some(4_000), Some(Pause { who: "uid 0".to_owned(), since_ms: 0, drain: None }));
         assert_eq!(talk[0], "the log holds nothing older than 1970-01-01T00:00:05.000Z, so that is where it begins");
         assert!(talk[1].starts_with("uid 0 has paused it: the replay waits until "), "{talk:?}");
         assert!(replayed(None, None).0.starts_with("a is sent again all that the log held: running; "));

@@ -67,7 +67,7 @@ fn lines(status: &Status, now_ms: i64) -> Vec<String> {
         stalled.map(|shard| format!("         shard {} has not moved for {}", shard.shard, span(shard.stalled_ms))),
     );
     lines.extend(status.shards.iter().flat_map(long_stalls));
-    lines.extend(agent.needs_restart.iter().map(|waits| format!("note     {waits}")));
+    lines.extend(agent.needs_restart.iter().chain(&agent.needs_reload).map(|waits| format!("note     {waits}")));
     lines.extend(status.misconfigured.iter().map(|error| {
         let name = error.destination.as_deref().unwrap_or_default();
         format!("note     the destination {name} of the API can't be used: {}; {}", error.what, error.advice)

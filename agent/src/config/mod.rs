@@ -140,6 +140,35 @@ impl Config {
         (config, problems.into_vec())
     }
 
+    /// Keeps the destinations of the API as they run by `running`, but for those in files of these keys, which were written
+    /// just now. Returns the names of those whose files say something else: somebody has edited them by hand.
+    pub(crate) fn keep_all_but(&mut self, written: &[String], running: &Config) -> Vec<String> {
+        let written: HashSet<DestinationId> = written.iter().map(|key| DestinationId::from_text(key)).collect();
+        let stays = |config: &Config, id: DestinationId| config.is_managed(id) && !written.contains(&id);
+        let found: Vec<Arc<Destination>> =
+            self.destinations.iter().filter(|known| stays(self, known.id)).cloned().collect();
+        let run: Vec<&Arc<Destination>> =
+            running.destinations.iter().filter(|known| stays(running, known.id)).collect();
+        let unusable: HashSet<DestinationId> = self.misconfigured.iter().map(Misconfigured::id).collect();
+        let mut edited = Vec::new();
+        for known in &found {
+            let same = run.iter().find(|other| other.id == known.id);
+            if same.is_none_or(|same| same.settings() != known.settings()) {
+                edited.push(known.name.clone());
+            }
+            self.destinations.retain(|other| other.id != known.id);
+            self.origins.remove(&known.id);
+        }
+        for known in run {
+            if !unusable.contains(&known.id) && !found.iter().any(|other| other.id == known.id) {
+                edited.push(known.name.clone());
+            }
+            self.destinations.push(Arc::clone(known));
+            self.origins.insert(known.id, Origin::Managed);
+        }
+        edited
+    }
+
     /// Keeps destinations of the API that run by `running` and whose files can't be used any more: their files are damaged,
     /// and nobody has wished them away.
     pub(crate) fn keep_running(&mut self, running: &Config) {

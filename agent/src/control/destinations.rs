@@ -27,16 +27,16 @@ pub struct DestinationWhole {
     pub status: DestinationStatus,
 }
 
-/// What became of a pause, or of its end.
+/// What became of a pause, of draining, or of their end.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Paused {
     /// The destination's name.
     pub destination: String,
     /// Whether it was otherwise before.
     pub is_changed: bool,
-    /// Who had paused it until now.
+    /// Who had paused or drained it until now.
     pub before: Option<Pause>,
-    /// Who has paused it.
+    /// Who has paused or drains it.
     pub after: Option<Pause>,
     /// How long events stay in the log for it.
     pub window_ms: u64,
@@ -156,7 +156,10 @@ pub(super) fn tested_event(person: &Person, name: &str, tested: &Tested) -> OwnE
 pub(super) fn pause_value(pause: Option<&Pause>) -> Value {
     match pause {
         None => json!({"paused": false}),
-        Some(Pause { who, since_ms }) => json!({"paused": true, "by": who, "since": moment(*since_ms)}),
+        Some(Pause { who, since_ms, drain: None }) => json!({"paused": true, "by": who, "since": moment(*since_ms)}),
+        Some(Pause { who, since_ms, drain: Some(drain) }) => json!({
+            "paused": drain.ended_ms.is_some(), "drains": true, "by": who, "since": moment(*since_ms), "points": drain.points,
+        }),
     }
 }
 
@@ -179,6 +182,7 @@ const NAMED_MAX: usize = 8;
 mod tests {
     use super::*;
     use crate::control::access::{Reach, Role, Via};
+    use crate::node::Drain;
 
     #[test]
     fn a_name_that_is_nearly_right_is_suggested_and_else_those_there_are() {
@@ -210,12 +214,15 @@ mod tests {
 
     #[test]
     fn an_audit_event_says_who_paused_and_since_when_or_from_when_is_sent_again() {
-        let pause = Pause { who: "uid 0".to_owned(), since_ms: 0 };
+        let pause = Pause { who: "uid 0".to_owned(), since_ms: 0, drain: None };
         assert_eq!(
             pause_value(Some(&pause)),
             json!({"paused": true, "by": "uid 0", "since": "1970-01-01T00:00:00.000Z"})
         );
         assert_eq!(pause_value(None), json!({"paused": false}));
+        let drains = Pause { drain: Some(Drain { points: vec![7], ended_ms: None }), ..pause };
+        let value = pause_value(Some(&drains));
+        assert_eq!((&value["paused"], &value["drains"], &value["points"]), (&json!(false), &json!(true), &json!([7])));
         assert_eq!(replay_value("running", Some(0)), json!({"replay": "running", "from": "1970-01-01T00:00:00.000Z"}));
         assert_eq!(replay_value("running", None), json!({"replay": "running", "from": null}));
     }

@@ -111,6 +111,7 @@ pub fn serve(node: Node, journal: Journal, path: &Path, surroundings: &Surroundi
         watch: Mutex::new(Watch::default()),
         history: Mutex::new(History::default()),
         needs_restart: Mutex::new(None),
+        needs_reload: Mutex::new(None),
         replays: tokio::sync::Mutex::default(),
         desk: Desk::new(node.view()),
         managed: Managed::new(surroundings.clone()),
@@ -123,6 +124,7 @@ pub fn serve(node: Node, journal: Journal, path: &Path, surroundings: &Surroundi
         surroundings: surroundings.clone(),
         panel,
         manager: Manager::here(),
+        upkeep: None,
     };
     let ended = runtime.block_on(control.run(ordered));
     control.manager.stopping();
@@ -154,6 +156,8 @@ struct Control {
     surroundings: Surroundings,
     panel: Arc<Panel>,
     manager: Manager,
+    /// Does what a look at the shards leads to and the disk may keep waiting.
+    upkeep: Option<tokio::task::JoinHandle<()>>,
 }
 
 impl Control {
@@ -162,7 +166,11 @@ impl Control {
         let mut terminate = signal(SignalKind::terminate()).map_err(refused)?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(refused)?;
         let mut hangup = signal(SignalKind::hangup()).map_err(refused)?;
+        // Before anybody can make another change.
+        let untold = managed::untold::found(&self.panel.view.config().agent.state_dir);
         self.open().await?;
+        let (view, hands) = (self.panel.view.clone(), self.panel.hands.clone());
+        tokio::spawn(managed::untold::tell_late(view, hands, untold));
         let config = self.panel.view.config();
         let (node, runtime) = (&config.agent.node, &self.panel.view.choice);
         tracing::info!(
@@ -255,8 +263,53 @@ impl Control {
         if picture.stuck().is_empty() {
             self.manager.alive(now);
         }
+        self.keep_up(&picture, wall_ms);
         self.panel.history().look(picture, now, wall_ms);
         self.journal.settle();
+    }
+
+    /// Keeps over a restart that destinations have drained, so that nothing is said to them then, and forgets those that are
+    /// gone. One thing at a time: what a slow disk holds up is looked at again.
+    fn keep_up(&mut self, picture: &Picture, wall_ms: i64) {
+        if self.upkeep.as_ref().is_some_and(|upkeep| !upkeep.is_finished()) {
+            return;
+        }
+        let view = self.panel.view.clone();
+        let config = view.config();
+        let mut drained = Vec::new();
+        for destination in &picture.destinations {
+            let Some(points) = destination.has_just_drained() else { continue };
+            let known = config.destinations.iter().find(|known| known.name == destination.name);
+            drained.extend(known.map(|known| (Arc::clone(known), points.to_vec())));
+        }
+        let has_unused = view.stores.has_unused();
+        if drained.is_empty() && !has_unused {
+            return;
+        }
+        let hands = self.node.hands().clone();
+        self.upkeep = Some(tokio::task::spawn_blocking(move || {
+            for (destination, points) in drained {
+                if let Err(problem) = hands.has_drained(destination.id, &points, wall_ms) {
+                    tracing::error!(destination = %destination.name, "that it has drained can't be kept: {problem}");
+                }
+            }
+            if has_unused {
+                view.stores.sweep(&view.state_dir);
+            }
+        }));
+    }
+
+    /// What somebody has edited by hand takes effect with a reload, which is told, and not with somebody else's change.
+    fn note_edited(&self, edited: &[String]) {
+        let words = (!edited.is_empty())
+            .then(|| format!("edited by hand, which takes effect with `scaidrive-siem reload`: {}", edited.join(", ")));
+        let mut needs_reload = self.panel.needs_reload.lock().unwrap_or_else(PoisonError::into_inner);
+        if *needs_reload != words
+            && let Some(words) = &words
+        {
+            tracing::warn!("destinations of the API were {words}");
+        }
+        *needs_reload = words;
     }
 
     fn say(&self, news: News) {
@@ -311,20 +364,27 @@ impl Control {
         let (running, is_all) = (self.panel.view.config(), matches!(part, Part::Everything));
         // Files may lie on a disk that does not answer; health checks go on meanwhile.
         let loaded = tokio::task::spawn_blocking(move || load(&path, &surroundings, &running, &part)).await;
-        let config = match loaded {
-            Ok(Ok((config, warnings))) => {
-                warnings.iter().for_each(|warning| tracing::warn!("{}", reload::one_line(warning)));
-                config
+        let Loaded { config, edited, .. } = match loaded {
+            Ok(Ok(loaded)) => {
+                loaded.warnings.iter().for_each(|warning| tracing::warn!("{}", reload::one_line(warning)));
+                loaded
             }
             Ok(Err(problems)) => return Reloaded::refused(problems.iter().map(reload::one_line).collect()),
             Err(_) => return Reloaded::refused(vec!["reading the configuration failed".to_owned()]),
         };
         let level = config.log.level;
-        let changes = match self.node.reload(config, &mut clock::entropy) {
-            Ok(changes) => changes,
-            Err(problem) => return Reloaded::refused(vec![chain(&problem)]),
+        let view = self.panel.view.clone();
+        let prepared = match tokio::task::spawn_blocking(move || view.prepare(config, &mut clock::entropy)).await {
+            Ok(Ok(prepared)) => prepared,
+            Ok(Err(problem)) => return Reloaded::refused(vec![chain(&problem)]),
+            Err(_) => return Reloaded::refused(vec!["opening what the configuration needs failed".to_owned()]),
         };
+        let changes = self.node.reload(prepared);
+        let (hands, gone) = (self.node.hands().clone(), changes.removed.clone());
+        // Whoever makes one of them anew right after this finds it as a new one.
+        let _ = tokio::task::spawn_blocking(move || hands.forget_pauses(&gone)).await;
         self.journal.set_level(level);
+        self.note_edited(&edited);
         let reloaded = Reloaded::done(&changes);
         let mut needs_restart = self.panel.needs_restart.lock().unwrap_or_else(PoisonError::into_inner);
         if reloaded.needs_restart.is_some() {
@@ -357,28 +417,33 @@ fn watched_logs(view: &View) -> Vec<(PathBuf, Seq)> {
     ends.enumerate().map(log).collect()
 }
 
+/// A configuration that was read.
+struct Loaded {
+    config: Config,
+    warnings: Vec<Problem>,
+    /// Destinations whose files say something else than is in force, and will be until a reload.
+    edited: Vec<String>,
+}
+
 /// Reads a part of the configuration, where `running` is in force. Blocks on the disk.
-fn load(
-    path: &Path,
-    surroundings: &Surroundings,
-    running: &Config,
-    part: &Part,
-) -> Result<(Config, Vec<Problem>), Vec<Problem>> {
+fn load(path: &Path, surroundings: &Surroundings, running: &Config, part: &Part) -> Result<Loaded, Vec<Problem>> {
+    let mut edited = Vec::new();
     let (mut config, warnings) = match part {
         Part::Everything => Config::load(path, surroundings)?,
         Part::Managed { written } => {
             let files = crate::config::managed::files(&running.agent.state_dir)?;
-            let (config, _) = running.with_managed(&files, surroundings);
+            let (mut config, _) = running.with_managed(&files, surroundings);
             let refused = config.misconfigured.iter().filter(|known| written.contains(&known.key));
             let problems: Vec<Problem> = refused.flat_map(|known| known.problems.clone()).collect();
             if !problems.is_empty() {
                 return Err(problems);
             }
+            edited = config.keep_all_but(written, running);
             (config, Vec::new())
         }
     };
     config.keep_running(running);
-    Ok((config, warnings))
+    Ok(Loaded { config, warnings, edited })
 }
 
 /// Ends what the runtime does without waiting for it; the admin socket's file goes with its listener.
@@ -495,6 +560,8 @@ mod tests {
             last_statement_ms: None,
             last_failure: None,
             replay: None,
+            drains: Vec::new(),
+            drain: None,
             latency_ms: None,
         }
     }

@@ -6,7 +6,8 @@ use hdrhistogram::Histogram;
 
 use super::states::badness;
 use crate::delivery::cause::{Cause, Reason};
-use crate::node::{Pause, View};
+use crate::delivery::outlet::DrainReport;
+use crate::node::{Drain, Pause, View};
 use crate::runtime::Stalls;
 use crate::shard::{DestinationReport, ReplayReport, ShardReport};
 use crate::stream::books::Books;
@@ -70,8 +71,21 @@ pub(super) struct DestinationPicture {
     pub(super) last_failure: Option<(i64, String)>,
     /// The replay that runs, or the last one.
     pub(super) replay: Option<ReplayReport>,
+    /// How far each shard says that it has drained.
+    pub(super) drains: Vec<(usize, DrainReport)>,
+    /// How far it has drained, where that is wished.
+    pub(super) drain: Option<DrainPicture>,
     /// `None` where nothing was asked for or known.
     pub(super) latency_ms: Option<Histogram<u32>>,
+}
+
+/// How far a destination has drained, over all shards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct DrainPicture {
+    /// Records before its points that are not judged yet.
+    pub(super) unread: u64,
+    /// It has everything before them.
+    pub(super) is_over: bool,
 }
 
 /// How much a picture shows.
@@ -105,7 +119,7 @@ impl Picture {
         for known in &mut picture.destinations {
             let configured = order.get(known.name.as_str()).map(|at| &config.destinations[*at]);
             if let Some(pause) = configured.and_then(|configured| view.pauses.of(configured.id)) {
-                known.set_paused(pause);
+                known.set_paused(pause, picture.shards.len());
             }
         }
         picture.destinations.sort_by_key(|known| order.get(known.name.as_str()).copied().unwrap_or(usize::MAX));
@@ -156,6 +170,7 @@ impl Picture {
                     self.destinations.len() - 1
                 }
             };
+            self.destinations[known].drains.extend(destination.drain.map(|drain| (number, drain)));
             self.destinations[known].add_latency(&destination.latency_ms, detail);
         }
     }
@@ -227,6 +242,8 @@ impl DestinationPicture {
             last_statement_ms: report.last_statement_ms,
             last_failure: report.last_failure.clone(),
             replay: report.replay.clone(),
+            drains: Vec::new(),
+            drain: None,
             latency_ms: None,
         }
     }
@@ -255,15 +272,51 @@ impl DestinationPicture {
             last_statement_ms: None,
             last_failure: None,
             replay: None,
+            drains: Vec::new(),
+            drain: None,
             latency_ms: None,
         }
     }
 
-    /// What an operator has paused is paused to people, whatever its last request came to.
-    fn set_paused(&mut self, pause: Pause) {
-        self.state = "paused";
-        self.cause = Reason::Paused.saying(format!("{} has paused it", pause.who));
+    /// What an operator has paused is paused to people, whatever its last request came to. What drains is known for that
+    /// unless something keeps it from draining.
+    fn set_paused(&mut self, pause: Pause, shards: usize) {
+        let who = &pause.who;
+        self.drain = pause.drain.as_ref().map(|drain| self.drained(drain, shards));
+        (self.state, self.cause) = match self.drain {
+            None => ("paused", Reason::Paused.saying(format!("{who} has paused it"))),
+            Some(DrainPicture { is_over: true, .. }) => {
+                let words = "it has all that was in the log then, and what came later waits";
+                ("paused", Reason::Drained.saying(format!("{who} has drained it: {words}")))
+            }
+            Some(_) if badness(self.state) > badness("draining") => {
+                (self.state, self.cause.reason.saying(format!("{}; {who} drains it", self.cause.in_words())))
+            }
+            Some(DrainPicture { unread, .. }) => {
+                let words = format!("{} events in hand and {unread} records to be read are left", self.books.in_hand);
+                ("draining", Reason::Draining.saying(format!("{who} drains it: {words}")))
+            }
+        };
         self.pause = Some(pause);
+    }
+
+    /// How far it has drained. What a shard has said of an earlier wish counts for nothing.
+    fn drained(&self, drain: &Drain, shards: usize) -> DrainPicture {
+        let part = |shard: usize| {
+            let is_of_this =
+                |(number, report): &&(usize, DrainReport)| *number == shard && report.until == drain.point(shard);
+            self.drains.iter().find(is_of_this).map(|(_, report)| report)
+        };
+        let are_all_over = (0..shards).all(|shard| part(shard).is_some_and(|report| report.is_over));
+        let unread = (0..shards).filter_map(part).map(|report| report.unread).sum();
+        DrainPicture { unread, is_over: drain.ended_ms.is_some() || are_all_over }
+    }
+
+    /// The points of a destination that has everything before them, while that is not noted on the disk.
+    pub(super) fn has_just_drained(&self) -> Option<&[u64]> {
+        let drain = self.pause.as_ref()?.drain.as_ref()?;
+        let is_news = drain.ended_ms.is_none() && self.drain.is_some_and(|drain| drain.is_over);
+        is_news.then_some(drain.points.as_slice())
     }
 
     fn add(&mut self, report: &DestinationReport) {
@@ -373,6 +426,7 @@ mod tests {
             last_failure: Some((delivered as i64, format!("at {delivered}"))),
             latency_ms,
             replay: None,
+            drain: None,
         }
     }
 
@@ -440,10 +494,40 @@ mod tests {
     fn what_an_operator_has_paused_is_paused_even_while_it_cannot_be_reached() {
         let mut picture = Picture::default();
         picture.add(0, true, &shard(vec![report("a", "circuit_open", 4)]), Millis::ZERO, Detail::Plain);
-        picture.destinations[0].set_paused(Pause { who: "uid 0".to_owned(), since_ms: 7 });
+        picture.destinations[0].set_paused(Pause { who: "uid 0".to_owned(), since_ms: 7, drain: None }, 1);
         let a = &picture.destinations[0];
         assert_eq!((a.state, a.cause.in_words()), ("paused", "uid 0 has paused it"));
         assert_eq!(a.last_failure.clone(), Some((4, "at 4".to_owned())), "what went wrong before is still told");
+    }
+
+    #[test]
+    fn what_drains_stands_when_every_shard_has_said_so_of_this_very_wish_and_trouble_on_the_way_shows() {
+        let of = |states: [&'static str; 2], reports: [(u64, u64, bool); 2], ended_ms| {
+            let mut picture = Picture::default();
+            for (number, (state, (until, unread, is_over))) in states.into_iter().zip(reports).enumerate() {
+                let mut report = report("a", state, 4);
+                report.drain = Some(DrainReport { until: scaidrive_wal::Seq::from_raw(until), unread, is_over });
+                picture.add(number, true, &shard(vec![report]), Millis::ZERO, Detail::Plain);
+            }
+            let drain = Some(Drain { points: vec![9, 5], ended_ms });
+            picture.destinations[0].set_paused(Pause { who: "uid 0".to_owned(), since_ms: 7, drain }, 2);
+            picture.destinations.remove(0)
+        };
+        let half = of(["paused", "draining"], [(9, 0, true), (5, 3, false)], None);
+        assert_eq!((half.state, half.cause.reason), ("draining", Reason::Draining));
+        assert!(half.cause.in_words().contains("uid 0 drains it: 0 events in hand and 3 records"), "{:?}", half.cause);
+        assert_eq!(half.has_just_drained(), None);
+        let stale = of(["paused", "paused"], [(9, 0, true), (4, 0, true)], None);
+        assert_eq!(stale.state, "draining", "that was an earlier wish");
+        let stuck = of(["paused", "auth_hold"], [(9, 0, true), (5, 3, false)], None);
+        assert_eq!((stuck.state, stuck.cause.in_words()), ("auth_hold", "a is auth_hold; uid 0 drains it"));
+        let over = of(["paused", "circuit_open"], [(9, 0, true), (5, 0, true)], None);
+        assert_eq!(
+            (over.state, over.cause.reason, over.has_just_drained()),
+            ("paused", Reason::Drained, Some(&[9, 5][..]))
+        );
+        let noted = of(["active", "active"], [(1, 0, false), (1, 0, false)], Some(8));
+        assert_eq!((noted.state, noted.has_just_drained()), ("paused", None), "also before the shards have spoken");
     }
 
     #[test]

@@ -27,7 +27,11 @@ pub(super) static STATES: [State; 9] = [
         "events wait here until it is resumed or the window is over",
         Some("`scaidrive-siem destination resume NAME` lets it go on"),
     ),
-    state("draining", "what is under way ends; delivery goes on when the change is done", None),
+    state(
+        "draining",
+        "what is in hand is sent; then a change takes effect, or it stands until it is resumed, as somebody wished",
+        None,
+    ),
     state(
         "throttled",
         "it gets less until it takes more, and no sooner than it said",

@@ -58,6 +58,9 @@ pub struct AgentStatus {
     pub config: String,
     /// Settings that differ from it until the next start, in words.
     pub needs_restart: Option<String>,
+    /// Destinations of the API whose files were edited by hand, in words; that takes effect with a reload.
+    #[serde(default)]
+    pub needs_reload: Option<String>,
 }
 
 /// What the shards run on.
@@ -167,9 +170,12 @@ pub struct DestinationStatus {
     /// What to do; `null` where there is nothing to do.
     #[serde(default)]
     pub remedy: Option<String>,
-    /// Who has paused it, if somebody has.
+    /// Who has paused or drains it, if somebody has or does.
     #[serde(default)]
     pub pause: Option<Pause>,
+    /// What is left until it has drained, where somebody drains it.
+    #[serde(default)]
+    pub drain: Option<DrainStatus>,
     /// What it does not get of the events it gets: `ip masked`, for example.
     #[serde(default)]
     pub redacted: Vec<String>,
@@ -312,6 +318,19 @@ pub struct ReplayStatus {
     pub unread: u64,
 }
 
+/// How far a destination has drained.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DrainStatus {
+    /// Events waiting or under way.
+    pub in_hand: u64,
+    /// Records before its point that are not judged yet; some may not be for it.
+    pub unread: u64,
+    /// About how many bytes all of them are, if they are like those delivered so far; `null` where none was.
+    pub bytes: Option<u64>,
+    /// It has everything before its point, and stands.
+    pub is_over: bool,
+}
+
 /// A distribution of times.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, ToSchema)]
 pub struct LatencyStatus {
@@ -352,6 +371,7 @@ pub(super) fn take(view: &View, watch: &Watch, needs_restart: Option<String>, no
             uptime_ms: now.0,
             config: config.file.display().to_string(),
             needs_restart,
+            needs_reload: None,
         },
         runtime: RuntimeStatus { backend: view.choice.backend.to_string(), why: view.choice.why.clone() },
         intake: intake_status(view, &picture, rate),
@@ -462,10 +482,11 @@ fn destination_status(
         state: destination.state.to_owned(),
         code: destination.cause.reason.code().to_owned(),
         cause: destination.cause.in_words().to_owned(),
-        since_ms: destination.pause.as_ref().map(|pause| pause.since_ms).or(watch.since_ms(&destination.name)),
+        since_ms: paused_since(destination).or(watch.since_ms(&destination.name)),
         next: next.to_owned(),
         remedy,
         pause: destination.pause.clone(),
+        drain: DrainStatus::of(destination),
         redacted,
         lag_ms: destination.lag.0,
         window_ms: headroom.whole().0,
@@ -493,6 +514,28 @@ fn destination_status(
         latency: destination.latency_ms.as_ref().map(LatencyStatus::of).unwrap_or_default(),
         dead_letters,
         streams: destination.streams.clone(),
+    }
+}
+
+/// Since when it is paused, or drains. When something else is the matter, or it is not noted yet that it has drained, whoever
+/// watches knows since when.
+fn paused_since(destination: &DestinationPicture) -> Option<i64> {
+    let pause = destination.pause.as_ref()?;
+    match (destination.state, &pause.drain) {
+        ("paused", Some(drain)) => drain.ended_ms,
+        ("paused" | "draining", _) => Some(pause.since_ms),
+        _ => None,
+    }
+}
+
+impl DrainStatus {
+    fn of(destination: &DestinationPicture) -> Option<DrainStatus> {
+        let drain = destination.drain?;
+        // What comes after the point is no part of it.
+        let in_hand = if drain.is_over { 0 } else { destination.books.in_hand };
+        let each = destination.delivered_bytes.checked_div(destination.books.delivered);
+        let bytes = each.map(|each| each.saturating_mul(in_hand.saturating_add(drain.unread)));
+        Some(DrainStatus { in_hand, unread: drain.unread, bytes, is_over: drain.is_over })
     }
 }
 

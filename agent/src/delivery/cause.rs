@@ -28,6 +28,10 @@ pub enum Reason {
     RefusesAnnouncements,
     /// An operator's wish.
     Paused,
+    /// An operator's wish: what came before it goes, and no more.
+    Draining,
+    /// An operator's wish, and it is fulfilled.
+    Drained,
     /// The place ends, to be replaced or for good.
     Ending,
     /// A limit that its settings name.
@@ -48,12 +52,14 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason there is.
-    pub const ALL: [Reason; 13] = [
+    pub const ALL: [Reason; 15] = [
         Reason::Accepts,
         Reason::NearLimit,
         Reason::RefusesSome,
         Reason::RefusesAnnouncements,
         Reason::Paused,
+        Reason::Draining,
+        Reason::Drained,
         Reason::Ending,
         Reason::LimitUsedUp,
         Reason::AsksForLess,
@@ -81,6 +87,8 @@ impl Reason {
             Reason::RefusesSome => ("refuses_some", "it refuses some events"),
             Reason::RefusesAnnouncements => ("refuses_announcements", "it refuses what the agent tells it"),
             Reason::Paused => ("paused", "an operator has paused it"),
+            Reason::Draining => ("draining", "an operator drains it: what was in the log then is sent, and no more"),
+            Reason::Drained => ("drained", "it has all that was in the log when an operator wished it drained"),
             Reason::Ending => ("ending", "its settings change, or the agent stops"),
             Reason::LimitUsedUp => ("limit_used_up", "the limit that its settings name is used up"),
             Reason::AsksForLess => ("asks_for_less", "it asks for fewer requests, or can't take all of one"),

@@ -3,13 +3,15 @@
 //! Each of these is a word to the shards' mailboxes, so none waits for a shard; what must be durable waits for the disk.
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
+use std::time::{Duration, Instant};
 
 use scaidrive_codecs::own::OwnEvent;
 
-use super::pauses::{Pause, Pauses};
-use crate::config::DestinationId;
+use super::pauses::{Drain, Pause, Pauses, Rested};
+use crate::config::{Destination, DestinationId};
 use crate::deadletter::Key;
+use crate::delivery::outlet::Flow;
 use crate::shard::{Command, Mailbox};
 
 /// See the module.
@@ -19,12 +21,26 @@ pub struct Hands {
     pauses: Arc<Pauses>,
 }
 
+/// Why a destination is not drained.
+#[derive(Debug, thiserror::Error)]
+pub enum DrainError {
+    /// The wish can't be kept.
+    #[error(transparent)]
+    Disk(#[from] io::Error),
+    /// Somebody has to know where its log stands.
+    #[error("shard {shard} has not said within {} s where its log stands", POINTS_WITHIN.as_secs())]
+    Silent {
+        /// The first that is silent.
+        shard: usize,
+    },
+}
+
 impl Hands {
     /// Of the node whose shards have these mailboxes. What is paused is told them before their first turn.
-    pub(super) fn new(mailboxes: Vec<Arc<Mailbox>>, pauses: Arc<Pauses>) -> Hands {
+    pub(crate) fn new(mailboxes: Vec<Arc<Mailbox>>, pauses: Arc<Pauses>) -> Hands {
         let hands = Hands { mailboxes: mailboxes.into(), pauses };
-        for destination in hands.pauses.ids() {
-            hands.command(|| Command::Pause { destination, is_paused: true });
+        for (destination, pause) in hands.pauses.all().iter() {
+            hands.let_through(*destination, Some(pause));
         }
         hands
     }
@@ -43,13 +59,98 @@ impl Hands {
         }
     }
 
-    /// Pauses a destination, or with `None` lets it go on. Returns how it was. Blocks on the disk.
+    /// Pauses a destination, also one that drains. One that rests already stays as it is. Blocks on the disk.
     ///
     /// # Errors
     /// When the disk refuses; nothing is changed then.
-    pub fn pause(&self, destination: DestinationId, pause: Option<Pause>) -> io::Result<Option<Pause>> {
-        let is_paused = pause.is_some();
-        self.pauses.change(destination, pause, || self.command(|| Command::Pause { destination, is_paused }))
+    pub fn pause(&self, destination: DestinationId, who: &str, now_ms: i64) -> io::Result<Rested> {
+        let pause = || Pause { who: who.to_owned(), since_ms: now_ms, drain: None };
+        self.change(destination, |before| {
+            let stays = before.filter(|before| before.is_at_rest()).cloned();
+            Ok(Some(stays.unwrap_or_else(pause)))
+        })
+    }
+
+    /// Lets a destination have what is in the logs now, also one that was paused, and no more. One that drains or has
+    /// drained keeps its point. Blocks on the shards, 3 s at most, and on the disk.
+    ///
+    /// # Errors
+    /// When the disk refuses or a shard is silent; nothing is changed then.
+    pub fn drain(&self, destination: DestinationId, who: &str, now_ms: i64) -> Result<Rested, DrainError> {
+        self.change(destination, |before| {
+            if let Some(drains) = before.filter(|before| before.drain.is_some()) {
+                return Ok(Some(drains.clone()));
+            }
+            let drain = Drain { points: self.points(destination)?, ended_ms: None };
+            Ok(Some(Pause { who: who.to_owned(), since_ms: now_ms, drain: Some(drain) }))
+        })
+    }
+
+    /// Notes that a destination has everything before these points. Blocks on the disk.
+    ///
+    /// # Errors
+    /// When the disk refuses: after a restart it is found out once more.
+    pub fn has_drained(&self, destination: DestinationId, points: &[u64], now_ms: i64) -> io::Result<()> {
+        let noted = self.change(destination, |before| {
+            let mut after = before.cloned();
+            // It may have been resumed meanwhile, and drained anew.
+            if let Some(Pause { drain: Some(drain), .. }) = &mut after
+                && drain.points == points
+            {
+                drain.ended_ms.get_or_insert(now_ms);
+            }
+            Ok(after)
+        });
+        noted.map(drop)
+    }
+
+    /// Forgets that destinations which are gone were paused or drained: should one come back one day, nobody remembers why
+    /// it rested. Blocks on the disk.
+    pub fn forget_pauses(&self, gone: &[Arc<Destination>]) {
+        for removed in gone {
+            if let Err(problem) = self.resume(removed.id) {
+                tracing::error!(destination = %removed.name, "that it was paused can't be forgotten: {problem}");
+            }
+        }
+    }
+
+    /// Lets a destination that was paused or drains go on. Blocks on the disk.
+    ///
+    /// # Errors
+    /// When the disk refuses; nothing is changed then.
+    pub fn resume(&self, destination: DestinationId) -> io::Result<Rested> {
+        self.change(destination, |_| Ok(None))
+    }
+
+    fn change<E: From<io::Error>>(
+        &self,
+        destination: DestinationId,
+        wish: impl FnOnce(Option<&Pause>) -> Result<Option<Pause>, E>,
+    ) -> Result<Rested, E> {
+        self.pauses.change(destination, wish, |pause| self.let_through(destination, pause))
+    }
+
+    fn let_through(&self, destination: DestinationId, pause: Option<&Pause>) {
+        for (shard, mailbox) in self.mailboxes.iter().enumerate() {
+            let flow = pause.map_or(Flow::Free, |pause| pause.flow(shard));
+            mailbox.command(Command::Flow { destination, flow });
+        }
+    }
+
+    /// By shard, the first record that a destination does not get any more: from now on it gets those before.
+    fn points(&self, destination: DestinationId) -> Result<Vec<u64>, DrainError> {
+        let (answer, answers) = mpsc::channel();
+        self.command(|| Command::Drain { destination, answer: answer.clone() });
+        let deadline = Instant::now() + POINTS_WITHIN;
+        let mut points = vec![None; self.mailboxes.len()];
+        while let Some(shard) = points.iter().position(Option::is_none) {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let (id, point) = answers.recv_timeout(left).map_err(|_| DrainError::Silent { shard })?;
+            if let Some(place) = points.get_mut(usize::from(id.0)) {
+                *place = Some(point.get());
+            }
+        }
+        Ok(points.into_iter().flatten().collect())
     }
 
     /// Sends a destination again what the logs still hold of the time since `from_wall_ms` (ms since 1970). A shard on which
@@ -71,6 +172,9 @@ impl Hands {
         self.mailboxes.iter().for_each(|mailbox| mailbox.command(command()));
     }
 }
+
+/// How long the shards may take to say where their logs stand. They look round once a second at least.
+const POINTS_WITHIN: Duration = Duration::from_secs(3);
 
 #[cfg(test)]
 mod tests {

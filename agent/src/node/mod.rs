@@ -7,8 +7,8 @@ mod hands;
 pub mod identity;
 mod pauses;
 mod settings;
+mod stores;
 
-use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,21 +19,19 @@ use scaidrive_codecs::own::{AgentStarted, FormatSetAside, IdentityChanged, OwnEv
 use scaidrive_wal::{self as wal, Budget, DirectoryLock, Log, MappedDisk, Opened, WallTime};
 
 use crate::chronicle::Chronicle;
-use crate::config::{Changes, Config, Destination, DestinationId, Durability, Misconfigured, RateLimit};
-use crate::credentials::Credentials;
-use crate::deadletter::DeadLetters;
-use crate::delivery::allowance::Allowance;
+use crate::config::{Changes, Config, DestinationId, Durability, Misconfigured};
 use crate::ingest::{self, IngestThread, Intake, Token};
 use crate::runtime::{self, Choice, ShardThread};
 use crate::shard::door::{Doors, Inbox, ShardId};
-use crate::shard::{Command, Holdings, Identity, Mailbox, Parts, Plan, Planned, Published, Shard};
+use crate::shard::{Command, Holdings, Identity, Mailbox, Parts, Plan, Published, Shard};
 use crate::time::Millis;
 
 use self::identity::AgentId;
 
-pub use self::hands::Hands;
+pub use self::hands::{DrainError, Hands};
 pub(crate) use self::identity::write_durably;
-pub use self::pauses::{Pause, Pauses};
+pub use self::pauses::{Drain, Pause, Pauses, Rested};
+pub use self::stores::Stores;
 
 /// A running agent.
 pub struct Node {
@@ -46,7 +44,6 @@ pub struct Node {
     ingest: Option<IngestThread>,
     /// What producers show over HTTP.
     token: Option<Token>,
-    stores: Stores,
     _lock: DirectoryLock,
 }
 
@@ -77,11 +74,11 @@ pub struct View {
     pub chronicle: Chronicle,
 }
 
-/// What is kept of every destination over reloads: its dead letters, opened once, and what it may still get today.
-#[derive(Clone, Default)]
-pub struct Stores {
-    open: Arc<Mutex<HashMap<DestinationId, Arc<Mutex<DeadLetters>>>>>,
-    allowances: Arc<Mutex<HashMap<DestinationId, Arc<Mutex<Allowance>>>>>,
+/// A configuration with all that it needs open.
+pub struct Prepared {
+    config: Arc<Config>,
+    plan: Arc<Plan>,
+    changes: Changes,
 }
 
 /// Why an agent does not start.
@@ -149,7 +146,7 @@ impl Node {
         let chronicler = start_chronicler(&chronicle).map_err(StartError::Thread)?;
 
         let stores = Stores::default();
-        let plan = Arc::new(stores.plan(&config, chance)?);
+        let plan = Arc::new(stores.plan(&config, state_dir, chance)?);
         let shard_count = config.agent.shards;
         let log_count = shard_count.max(last_log(state_dir).map_err(refused)?);
         let budget = Budget::new(config.buffer.segments());
@@ -212,12 +209,12 @@ impl Node {
             active_shards: shard_count,
             intake,
             budget,
-            stores: stores.clone(),
+            stores,
             pauses,
             chronicle,
         };
         let (ingest, chronicler) = (Some(ingest), Some(chronicler));
-        Ok(Node { view, hands, shards, helpers, chronicler, ingest, token, stores, _lock: lock })
+        Ok(Node { view, hands, shards, helpers, chronicler, ingest, token, _lock: lock })
     }
 
     /// What the control plane sees.
@@ -230,34 +227,18 @@ impl Node {
         &self.hands
     }
 
-    /// Works by another configuration from now on. Destinations that did not change keep their connections.
-    ///
-    /// # Errors
-    /// When a new destination's store can't be opened; nothing is changed then.
-    pub fn reload(&self, mut config: Config, chance: &mut dyn FnMut() -> u64) -> Result<Changes, StartError> {
-        let mut changes = Config::differences(&self.view.config(), &config);
-        for destination in &mut config.destinations {
-            // The same value, not only an equal one, is what tells a shard that nothing changed.
-            if let Some(same) = changes.unchanged.iter().find(|same| same.id == destination.id) {
-                *destination = Arc::clone(same);
-            }
-        }
-        let plan = Arc::new(self.stores.plan(&config, chance)?);
+    /// Works by a prepared configuration from now on. Destinations that did not change keep their connections.
+    pub fn reload(&self, prepared: Prepared) -> Changes {
+        let Prepared { config, plan, mut changes } = prepared;
         self.view.budget.resize(config.buffer.segments());
         self.hands.command(|| Command::Replan(Arc::clone(&plan)));
-        for removed in &changes.removed {
-            // Should it come back one day, nobody remembers why it rested.
-            if let Err(problem) = self.hands.pause(removed.id, None) {
-                tracing::error!(destination = %removed.name, "that it was paused can't be forgotten: {problem}");
-            }
-        }
         let secret = config.ingest.http.as_ref().and_then(|http| http.token.as_ref());
         if let (Some(token), Some(secret)) = (&self.token, secret) {
             token.set(secret.reveal());
             changes.live.extend(changes.restart.extract_if(.., |change| change.key == "ingest.http.token"));
         }
-        *self.view.config.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
-        Ok(changes)
+        *self.view.config.lock().unwrap_or_else(PoisonError::into_inner) = config;
+        changes
     }
 
     /// A shard that ended by itself, with what it said: the agent can't go on then.
@@ -296,56 +277,21 @@ impl View {
     pub fn config(&self) -> Arc<Config> {
         Arc::clone(&self.config.lock().unwrap_or_else(PoisonError::into_inner))
     }
-}
 
-impl Stores {
-    fn plan(&self, config: &Config, chance: &mut dyn FnMut() -> u64) -> Result<Plan, StartError> {
-        let directory = config.agent.state_dir.join("deadletters");
-        let mut destinations = Vec::new();
-        for destination in &config.destinations {
-            let dead_letters = self.store(&directory, destination, chance())?;
-            let credentials = Credentials::new(destination, |name| std::env::var(name).ok());
-            let allowance = destination.rate_limit.map(|limit| self.allowance(destination.id, limit));
-            let destination = Arc::clone(destination);
-            destinations.push(Planned { destination, dead_letters, credentials, allowance });
+    /// Opens what another configuration needs, so that [`Node::reload`] waits for nothing. Blocks on the disk.
+    ///
+    /// # Errors
+    /// When a new destination's store can't be opened.
+    pub fn prepare(&self, mut config: Config, chance: &mut dyn FnMut() -> u64) -> Result<Prepared, StartError> {
+        let changes = Config::differences(&self.config(), &config);
+        for destination in &mut config.destinations {
+            // The same value, not only an equal one, is what tells a shard that nothing changed.
+            if let Some(same) = changes.unchanged.iter().find(|same| same.id == destination.id) {
+                *destination = Arc::clone(same);
+            }
         }
-        Ok(Plan { destinations, window: config.buffer.window, on_full: config.buffer.on_full })
-    }
-
-    /// The same as before, unless the limit has changed.
-    fn allowance(&self, id: DestinationId, limit: RateLimit) -> Arc<Mutex<Allowance>> {
-        let mut kept = self.allowances.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_of = |held: &Arc<Mutex<Allowance>>| held.lock().unwrap_or_else(PoisonError::into_inner).is_of(limit);
-        if let Some(same) = kept.get(&id).filter(|held| is_of(held)) {
-            return Arc::clone(same);
-        }
-        let fresh = Arc::new(Mutex::new(Allowance::new(limit, Millis::ZERO)));
-        kept.insert(id, Arc::clone(&fresh));
-        fresh
-    }
-
-    /// The store of a destination, if it is open.
-    pub fn find(&self, id: DestinationId) -> Option<Arc<Mutex<DeadLetters>>> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
-    }
-
-    fn store(
-        &self,
-        directory: &Path,
-        destination: &Destination,
-        salt: u64,
-    ) -> Result<Arc<Mutex<DeadLetters>>, StartError> {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(store) = open.get(&destination.id) {
-            return Ok(Arc::clone(store));
-        }
-        let (store, opened) = DeadLetters::open(directory, &destination.id.bytes(), DEAD_LETTERS_MAX, salt)?;
-        if let Some(aside) = opened.damaged {
-            tracing::error!(destination = %destination.name, "its dead letters were damaged; the file is kept as {}", aside.display());
-        }
-        let store = Arc::new(Mutex::new(store));
-        open.insert(destination.id, Arc::clone(&store));
-        Ok(store)
+        let plan = Arc::new(self.stores.plan(&config, &self.state_dir, chance)?);
+        Ok(Prepared { config: Arc::new(config), plan, changes })
     }
 }
 
@@ -440,8 +386,6 @@ fn news(config: &Config, agent: &AgentId, choice: &Choice, number: usize, opened
     news
 }
 
-/// What the store of one destination's dead letters may take on the disk.
-const DEAD_LETTERS_MAX: u64 = 64 << 20;
 /// Old shards' logs that are adopted at most.
 const LOGS_MAX: usize = 64;
 /// How long requests under way may take when the agent stops.
@@ -450,19 +394,3 @@ const STOP_GRACE: Millis = Millis(1_500);
 const HELPERS_MAX: Duration = Duration::from_millis(500);
 /// The helpers do little; what they need of the stack is bounded by a buffer of theirs.
 const HELPER_STACK: usize = 256 << 10;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_a_destination_may_still_get_is_kept_over_reloads_unless_the_limit_changes() {
-        let limit = RateLimit { events: None, bytes: None, bytes_per_day: Some(1_000), warn_at_percent: 80 };
-        let stores = Stores::default();
-        let id = DestinationId::from_text("d");
-        let first = stores.allowance(id, limit);
-        assert!(Arc::ptr_eq(&first, &stores.allowance(id, limit)));
-        let other = RateLimit { bytes_per_day: Some(2_000), ..limit };
-        assert!(!Arc::ptr_eq(&first, &stores.allowance(id, other)));
-    }
-}

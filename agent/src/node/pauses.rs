@@ -1,4 +1,4 @@
-//! Which destinations an operator has paused; kept over reloads and restarts.
+//! Which destinations an operator has paused or drains; kept over reloads and restarts.
 //!
 //! One small file, `paused.json` in the state directory, mode 0600, replaced as a whole by each change. One that can't
 //! be read is kept aside, and nothing is paused then: that is said, and a pause is wished again more easily than a gap
@@ -10,13 +10,15 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use scaidrive_wal::Seq;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::identity::write_durably;
 use crate::config::DestinationId;
+use crate::delivery::outlet::Flow;
 
-/// The destinations that an operator has paused.
+/// The destinations that an operator has paused or drains.
 #[derive(Debug)]
 pub struct Pauses {
     state_dir: PathBuf,
@@ -25,13 +27,64 @@ pub struct Pauses {
     changing: Mutex<()>,
 }
 
-/// That somebody has paused a destination.
+/// That somebody has paused a destination, at once or when it has drained.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Pause {
     /// Who wished it.
     pub who: String,
     /// Since when, ms since 1970.
     pub since_ms: i64,
+    /// What it is to have before; absent where it was paused at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drain: Option<Drain>,
+}
+
+/// That a destination is to have what was in the logs, and no more.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Drain {
+    /// By shard, the first record that is to wait.
+    pub points: Vec<u64>,
+    /// Since when it has everything before them, ms since 1970.
+    #[serde(default)]
+    pub ended_ms: Option<i64>,
+}
+
+/// How a destination's pause was before a wish, and how it is now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rested {
+    /// How it was.
+    pub before: Option<Pause>,
+    /// How it is.
+    pub after: Option<Pause>,
+}
+
+impl Pause {
+    /// Whether nothing is sent: at once, or because it has drained.
+    pub fn is_at_rest(&self) -> bool {
+        self.drain.as_ref().is_none_or(|drain| drain.ended_ms.is_some())
+    }
+
+    /// What it lets through on the shard of this number. One that was not there when the points were taken has nothing
+    /// before them.
+    pub(super) fn flow(&self, shard: usize) -> Flow {
+        let Some(drain) = &self.drain else { return Flow::Paused };
+        let point = drain.point(shard);
+        if drain.ended_ms.is_some() { Flow::Drained(point) } else { Flow::Until(point) }
+    }
+}
+
+impl Drain {
+    /// The first record that is to wait on the shard of this number.
+    pub fn point(&self, shard: usize) -> Seq {
+        self.points.get(shard).map_or(Seq::FIRST, |point| Seq::from_raw(*point))
+    }
+}
+
+impl Rested {
+    /// Whether the wish has changed anything.
+    pub fn is_changed(&self) -> bool {
+        self.before != self.after
+    }
 }
 
 type Paused = Arc<BTreeMap<DestinationId, Pause>>;
@@ -60,38 +113,54 @@ impl Pauses {
         Pauses { state_dir: state_dir.to_owned(), paused: Mutex::new(Arc::new(paused)), changing: Mutex::new(()) }
     }
 
-    /// Who has paused this destination and since when, if somebody has.
+    /// Who has paused or drains this destination and since when, if somebody has.
     pub fn of(&self, id: DestinationId) -> Option<Pause> {
         self.lock().get(&id).cloned()
     }
 
     /// All of them.
-    pub fn ids(&self) -> Vec<DestinationId> {
-        self.lock().keys().copied().collect()
+    pub fn all(&self) -> Arc<BTreeMap<DestinationId, Pause>> {
+        Arc::clone(&self.lock())
     }
 
-    /// Pauses a destination, or with `None` lets it go on; what is so already stays as it is. Returns how it was.
+    /// Makes of a destination's pause what `wish` says; `None` lets it go on.
     ///
-    /// When it changes anything, the change is durable before `tell` is called, and those of several callers are told in
-    /// their order. Blocks on the disk.
+    /// When that changes anything, the change is durable before `tell` is called, and those of several callers are told in
+    /// their order. Blocks on the disk, and on what `wish` waits for.
     ///
     /// # Errors
-    /// When the disk refuses; nothing is changed then.
-    pub fn change(&self, id: DestinationId, to: Option<Pause>, tell: impl FnOnce()) -> io::Result<Option<Pause>> {
+    /// When the disk refuses, or `wish` does: nothing is changed then, and `tell` hears what stays in force.
+    pub fn change<E: From<io::Error>>(
+        &self,
+        id: DestinationId,
+        wish: impl FnOnce(Option<&Pause>) -> Result<Option<Pause>, E>,
+        tell: impl FnOnce(Option<&Pause>),
+    ) -> Result<Rested, E> {
         let _turn = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut paused = BTreeMap::clone(&self.lock());
-        let before = paused.get(&id).cloned();
-        if before.is_some() == to.is_some() {
-            return Ok(before);
+        let before = self.of(id);
+        let after = wish(before.as_ref()).and_then(|after| {
+            if after != before {
+                self.put(id, after.clone())?;
+            }
+            Ok(after)
+        });
+        match &after {
+            Ok(after) if *after == before => {}
+            Ok(after) => tell(after.as_ref()),
+            Err(_) => tell(before.as_ref()),
         }
-        match to {
+        Ok(Rested { before, after: after? })
+    }
+
+    fn put(&self, id: DestinationId, pause: Option<Pause>) -> io::Result<()> {
+        let mut paused = BTreeMap::clone(&self.lock());
+        match pause {
             Some(pause) => paused.insert(id, pause),
             None => paused.remove(&id),
         };
         self.write(&paused)?;
         *self.lock() = Arc::new(paused);
-        tell();
-        Ok(before)
+        Ok(())
     }
 
     fn write(&self, paused: &BTreeMap<DestinationId, Pause>) -> io::Result<()> {
@@ -134,7 +203,11 @@ mod tests {
     use super::*;
 
     fn pause(who: &str) -> Option<Pause> {
-        Some(Pause { who: who.to_owned(), since_ms: 7 })
+        Some(Pause { who: who.to_owned(), since_ms: 7, drain: None })
+    }
+
+    fn change(pauses: &Pauses, id: DestinationId, to: Option<Pause>, tell: impl FnOnce()) -> io::Result<Option<Pause>> {
+        pauses.change(id, |_| Ok(to), |_| tell()).map(|rested: Rested| rested.before)
     }
 
     #[test]
@@ -144,16 +217,36 @@ mod tests {
         let open = || Pauses::open(directory.path(), &[a, b]);
         let pauses = open();
         let mut told = 0;
-        assert_eq!(pauses.change(a, pause("uid 0"), || told += 1).unwrap(), None);
-        assert_eq!(pauses.change(b, pause("uid 5"), || told += 1).unwrap(), None);
-        assert_eq!(pauses.change(a, pause("uid 9"), || told += 1).unwrap(), pause("uid 0"), "the first one stays");
+        assert_eq!(change(&pauses, a, pause("uid 0"), || told += 1).unwrap(), None);
+        assert_eq!(change(&pauses, b, pause("uid 5"), || told += 1).unwrap(), None);
+        assert_eq!(change(&pauses, a, pause("uid 0"), || told += 1).unwrap(), pause("uid 0"));
         assert_eq!(told, 2, "what changes nothing is not told");
-        assert_eq!((open().of(a), open().ids().len()), (pause("uid 0"), 2));
-        assert_eq!(open().change(a, None, || told += 1).unwrap(), pause("uid 0"));
-        assert_eq!((open().of(a), open().ids()), (None, vec![b]));
+        assert_eq!((open().of(a), open().all().len()), (pause("uid 0"), 2));
+        assert_eq!(change(&open(), a, None, || told += 1).unwrap(), pause("uid 0"));
+        assert_eq!((open().of(a), open().of(b), open().all().len()), (None, pause("uid 5"), 1));
         let mode = fs::metadata(directory.path().join(FILE)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
-        assert!(Pauses::open(directory.path(), &[a]).ids().is_empty(), "what is not configured is forgotten");
+        assert!(Pauses::open(directory.path(), &[a]).all().is_empty(), "what is not configured is forgotten");
+    }
+
+    #[test]
+    fn a_drain_is_kept_with_its_points_and_lets_through_what_stood_before_them() {
+        let directory = tempfile::tempdir().unwrap();
+        let a = DestinationId::from_text("a");
+        let drain = Drain { points: vec![9, 1], ended_ms: None };
+        let drains = Pause { drain: Some(drain), ..pause("uid 0").unwrap() };
+        change(&Pauses::open(directory.path(), &[a]), a, Some(drains.clone()), || {}).unwrap();
+        let kept = Pauses::open(directory.path(), &[a]).of(a).unwrap();
+        assert_eq!(kept, drains);
+        let until = |seq| Flow::Until(Seq::from_raw(seq));
+        assert_eq!(
+            [kept.flow(0), kept.flow(1), kept.flow(2)],
+            [until(9), until(1), until(1)],
+            "a new shard has nothing"
+        );
+        assert!(!kept.is_at_rest());
+        let ended = Pause { drain: Some(Drain { points: vec![9, 1], ended_ms: Some(8) }), ..kept };
+        assert_eq!((ended.flow(0), ended.is_at_rest()), (Flow::Drained(Seq::from_raw(9)), true));
     }
 
     #[test]
@@ -164,9 +257,9 @@ mod tests {
             let directory = tempfile::tempdir().unwrap();
             fs::write(directory.path().join(FILE), text).unwrap();
             let pauses = Pauses::open(directory.path(), &[a]);
-            assert_eq!(pauses.ids(), []);
+            assert!(pauses.all().is_empty());
             assert_eq!(fs::read_to_string(directory.path().join("paused.json.damaged")).unwrap(), text);
-            pauses.change(a, pause("uid 0"), || {}).unwrap();
+            change(&pauses, a, pause("uid 0"), || {}).unwrap();
             assert_eq!(Pauses::open(directory.path(), &[a]).of(a), pause("uid 0"));
         }
     }
@@ -178,7 +271,9 @@ mod tests {
         let pauses = Pauses::open(directory.path(), &[a]);
         // A folder has the name that the new file needs.
         fs::create_dir(directory.path().join("paused.new")).unwrap();
-        assert!(pauses.change(a, pause("uid 0"), || panic!("told before it is durable")).is_err());
-        assert_eq!(pauses.of(a), None);
+        let mut told = Vec::new();
+        let outcome = pauses.change(a, |_| Ok::<_, io::Error>(pause("uid 0")), |now| told.push(now.cloned()));
+        assert!(outcome.is_err());
+        assert_eq!((pauses.of(a), told), (None, vec![None]), "what stays in force is told");
     }
 }

@@ -1,14 +1,16 @@
 //! What a shard is handed by other threads.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 
 use scaidrive_codecs::own::OwnEvent;
+use scaidrive_wal::Seq;
 
 use super::Plan;
-use super::door::{Batch, Inbox, Job};
+use super::door::{Batch, Inbox, Job, ShardId};
 use crate::config::DestinationId;
 use crate::deadletter::Key;
+use crate::delivery::outlet::Flow;
 use crate::notify::CrossNotify;
 use crate::time::Millis;
 
@@ -52,12 +54,20 @@ pub enum Command {
         /// The letters; those that its store has no more are passed over.
         letters: Vec<Key>,
     },
-    /// Stop or go on sending to a destination, by an operator's wish. Kept over reloads; after a restart it is said again.
-    Pause {
+    /// Let this through to a destination, by an operator's wish. Kept over reloads; after a restart it is said again.
+    Flow {
         /// Which.
         destination: DestinationId,
-        /// Whether it is to rest.
-        is_paused: bool,
+        /// What.
+        flow: Flow,
+    },
+    /// Let a destination have what is in the log now and no more, and say where that ends: at the record that is appended
+    /// next. In force at once, so that nothing behind that point is taken while the wish is written down.
+    Drain {
+        /// Which.
+        destination: DestinationId,
+        /// Where to say it.
+        answer: mpsc::Sender<(ShardId, Seq)>,
     },
     /// End, once what is under way has ended, and no later than `grace` from now.
     Stop {

@@ -25,7 +25,7 @@ mod telling;
 mod tenants;
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -52,7 +52,7 @@ use crate::credentials::Credentials;
 use crate::deadletter::{DeadLetters, Key};
 use crate::delivery::allowance::Allowance;
 use crate::delivery::carrier;
-use crate::delivery::outlet::Reading;
+use crate::delivery::outlet::{Flow, Reading};
 use crate::delivery::pace::Pace;
 use crate::delivery::pool::Pool;
 use crate::notify::Notify;
@@ -144,8 +144,8 @@ pub struct Shard {
     passes: RefCell<Passes>,
     places: RefCell<Vec<Rc<Place>>>,
     touched: RefCell<Vec<Rc<Place>>>,
-    /// Destinations that an operator has paused.
-    paused: RefCell<HashSet<DestinationId>>,
+    /// What operators let through, where that is not everything.
+    flows: RefCell<HashMap<DestinationId, Flow>>,
     /// Dead letters that are to be sent again and have not been tried yet.
     resending: RefCell<HashSet<(DestinationId, Key)>>,
     tenants: Rc<RefCell<TenantBooks>>,
@@ -227,7 +227,7 @@ impl Shard {
             intake: RefCell::new(Intake::default()),
             places: RefCell::new(Vec::new()),
             touched: RefCell::new(Vec::new()),
-            paused: RefCell::default(),
+            flows: RefCell::default(),
             resending: RefCell::default(),
             tenants: Rc::new(RefCell::new(TenantBooks::default())),
             plan: RefCell::new(Arc::clone(&plan)),
@@ -288,7 +288,13 @@ impl Shard {
                     Command::TellUnder(tenant, event) => self.tell_under(tenant.as_deref(), &event),
                     Command::Replay { destination, from_wall_ms } => self.replay(destination, from_wall_ms),
                     Command::Resend { destination, letters } => self.resend(destination, letters),
-                    Command::Pause { destination, is_paused } => self.pause(destination, is_paused),
+                    Command::Flow { destination, flow } => self.set_flow(destination, flow),
+                    Command::Drain { destination, answer } => {
+                        let point = self.log.borrow().next_seq();
+                        self.set_flow(destination, Flow::Until(point));
+                        // Who asked may have lost patience.
+                        let _ = answer.send((self.id, point));
+                    }
                     Command::Stop { grace } => self.begin_stop(grace),
                 }
             }
@@ -308,17 +314,32 @@ impl Shard {
         }
     }
 
-    /// Stops sending to a destination, its replay included, or goes on.
-    fn pause(self: &Rc<Self>, id: DestinationId, is_paused: bool) {
-        let mut paused = self.paused.borrow_mut();
-        if is_paused {
-            paused.insert(id);
-        } else {
-            paused.remove(&id);
+    /// Lets this through to a destination, its replay included.
+    fn set_flow(self: &Rc<Self>, id: DestinationId, flow: Flow) {
+        // It stands, and reads on; what it has in hand by now is from behind its point.
+        if matches!((flow, self.flow(id)), (Flow::Until(point), Flow::Drained(same)) if point == same) {
+            return;
         }
+        let mut flows = self.flows.borrow_mut();
+        match flow {
+            Flow::Free => flows.remove(&id),
+            flow => flows.insert(id, flow),
+        };
         for place in self.places().iter().filter(|place| place.destination.id == id) {
-            place.outlet.borrow_mut().pause(is_paused);
+            place.outlet.borrow_mut().set_flow(flow);
             self.touch_and_ring(place);
+        }
+    }
+
+    /// What an operator lets through to a destination.
+    fn flow(&self, id: DestinationId) -> Flow {
+        self.flows.borrow().get(&id).copied().unwrap_or_default()
+    }
+
+    /// A destination that has drained stands from now on; one that is sent something again first gets the rest of that.
+    fn end_drain(self: &Rc<Self>, id: DestinationId, point: Seq) {
+        if !self.places.borrow().iter().any(|place| place.destination.id == id && place.is_replay()) {
+            self.set_flow(id, Flow::Drained(point));
         }
     }
 
@@ -462,7 +483,7 @@ impl Shard {
             list.drain(..).for_each(|place| place.is_touched.set(false));
             list.extend_from_slice(&self.places.borrow());
         }
-        let mut replayed = Vec::new();
+        let (mut replayed, mut drained) = (Vec::new(), Vec::new());
         for place in &list {
             place.is_touched.set(false);
             if place.is_closed.get() {
@@ -482,6 +503,7 @@ impl Shard {
             if outlet.has_replayed() {
                 replayed.push(Rc::clone(place));
             }
+            drained.extend(outlet.has_drained().map(|point| (place.destination.id, point)));
             drop(outlet);
             if all {
                 self.overhear(place, false);
@@ -489,6 +511,7 @@ impl Shard {
             self.tend(place);
         }
         self.end_replays(&replayed);
+        drained.into_iter().for_each(|(id, point)| self.end_drain(id, point));
         list
     }
 

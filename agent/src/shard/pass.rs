@@ -145,7 +145,7 @@ impl Shard {
         let may_join = |at: u32, seq: Seq| {
             places.get(at as usize).is_some_and(|place| {
                 let outlet = place.outlet.borrow();
-                outlet.may_read(self.gives_up(place, &outlet, seq < must_go))
+                outlet.may_read(seq, self.gives_up(place, &outlet, seq < must_go))
             })
         };
         passes.waiting.iter().find(|(seq, at)| may_join(*at, *seq)).map(|(seq, _)| *seq)
@@ -222,7 +222,7 @@ impl Shard {
         let comes_along = |(seq, at): &(Seq, u32)| {
             let Some(place) = places.get(*at as usize) else { return true };
             let mut outlet = place.outlet.borrow_mut();
-            let may_join = outlet.may_read(self.gives_up(place, &outlet, *seq < must_go));
+            let may_join = outlet.may_read(*seq, self.gives_up(place, &outlet, *seq < must_go));
             if may_join {
                 outlet.reading = Reading::CatchingUp;
             }
@@ -263,7 +263,7 @@ impl Shard {
                 continue;
             }
             let is_given_up = self.gives_up(place, &outlet, must_go);
-            if !outlet.may_read(is_given_up) {
+            if !outlet.may_read(record.seq(), is_given_up) {
                 outlet.passed_to(record.seq());
                 outlet.reading = Reading::Waiting;
                 waiting.insert((record.seq(), *at));

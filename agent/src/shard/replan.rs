@@ -83,7 +83,7 @@ impl Shard {
             pool: &self.pool,
         };
         let mut outlet = Outlet::open(Arc::clone(&planned.destination), encoder, &start, &mut Chance(&*self.runtime));
-        outlet.pause(self.paused.borrow().contains(&planned.destination.id));
+        outlet.set_flow(self.flow(planned.destination.id));
         Some(place_for(planned, outlet))
     }
 

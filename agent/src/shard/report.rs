@@ -7,7 +7,7 @@ use hdrhistogram::Histogram;
 
 use super::{Place, Shard};
 use crate::delivery::cause::Cause;
-use crate::delivery::outlet::Outlet;
+use crate::delivery::outlet::{DrainReport, Outlet};
 use crate::runtime::Stalls;
 use crate::stream::books::Books;
 use crate::time::Millis;
@@ -125,6 +125,8 @@ pub struct DestinationReport {
     pub notices_waiting: u32,
     /// The replay that runs, or the last one.
     pub replay: Option<ReplayReport>,
+    /// How far it has drained, where an operator wishes it.
+    pub drain: Option<DrainReport>,
 }
 
 /// A replay on one shard.
@@ -201,6 +203,7 @@ impl Shard {
                 is_overflowing: outlet.announcer().is_overflowing(),
                 notices_waiting: outlet.announcer().notices_waiting() as u32,
                 replay: replay(place, &places),
+                drain: outlet.drain_report(at),
             }
         });
         ShardReport {

@@ -179,6 +179,16 @@ impl Announcer {
         made
     }
 
+    /// What is settled is to be stated now, rather than when it is due.
+    pub fn hurry(&mut self, now: Millis) {
+        self.statements.hurry(now);
+    }
+
+    /// Whether every number that is settled was stated, or told as lost, and the destination has accepted that.
+    pub fn has_said_all(&self) -> bool {
+        self.episodes.is_told() && self.episodes.front().is_none() && self.statements.have_said_all()
+    }
+
     /// What has been made so far: a cursor body taken now holds it.
     pub fn revision(&self) -> Revision {
         self.made

@@ -156,6 +156,18 @@ impl Statements {
         self.state.waiting.is_empty() && (has_news || now.since(self.last_made) >= SIGN_OF_LIFE)
     }
 
+    /// What is settled and not stated is due now.
+    pub fn hurry(&mut self, now: Millis) {
+        if let Some(due) = &mut self.state_at {
+            *due = now.min(*due);
+        }
+    }
+
+    /// Whether all that is settled was stated and accepted.
+    pub fn have_said_all(&self) -> bool {
+        self.state.waiting.is_empty() && self.settled.end <= self.state.stated.end
+    }
+
     /// Makes the statement over all that is settled and not stated. It must be in a durable cursor before it is sent.
     pub fn make(&mut self, now: Millis, entropy: &mut dyn Entropy) {
         let statement = self.statement(entropy);

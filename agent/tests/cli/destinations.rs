@@ -38,6 +38,7 @@ fn without_an_agent_only_templates_are_to_be_had() {
         &["destination", "list"][..],
         &["destination", "show", "splunk"],
         &["destination", "pause", "splunk"],
+        &["destination", "drain", "splunk"],
         &["destination", "resume", "splunk"],
         &["destination", "replay", "splunk", "--from", "10m"],
         &["deadletter", "replay", "splunk", "--all"],
@@ -144,7 +145,7 @@ fn destinations_are_listed_and_shown_without_their_secrets() {
         assert!(show.contains(words), "{words}: {show}");
     }
     assert!(!show.contains("hush") && !whole.to_string().contains("hush"));
-    for wish in ["show", "pause", "resume", "replay"] {
+    for wish in ["show", "pause", "drain", "resume", "replay"] {
         let unknown = place.run(&["destination", wish, "splnk"]);
         assert_mistake(&unknown, 64, "there is no destination \"splnk\"", "admin.sock");
         assert!(talk(&unknown).ends_with("do:    did you mean \"splunk\"?\n"), "{}", talk(&unknown));
@@ -187,12 +188,23 @@ fn a_pause_outlives_a_kill_until_it_is_ended_and_the_audit_trail_says_who_did_bo
     assert!(data(&resumed).starts_with("splunk goes on; uid "), "{}", data(&resumed));
     shown(&place, "splunk", |status| status["state"] != "paused" && status["pause"].is_null());
     assert_eq!(data(&place.run(&["destination", "resume", "splunk"])), "splunk was not paused\n");
+
+    // It takes nothing, so it can't drain.
+    let drains = place.run(&["destination", "drain", "splunk"]);
+    assert!(data(&drains).starts_with("splunk drains: it is sent what is in the log now"), "{}", data(&drains));
+    assert!(talk(&drains).starts_with("later events wait in the log for 30 m"), "{}", talk(&drains));
+    let whole = shown(&place, "splunk", |status| status["drain"]["is_over"] == false);
+    assert!(whole["status"]["cause"].as_str().unwrap().contains(" drains it"), "{whole}");
+    assert!(data(&place.run(&["destination", "drain", "splunk"])).starts_with("splunk drains already: by uid "));
+    assert!(data(&place.run(&["destination", "pause", "splunk"])).starts_with("splunk is paused, also over restarts"));
     assert_eq!(agent.stop().0, Some(0));
 
     let trail = trail(&place);
-    let said: Vec<_> = trail.iter().map(|said| (said["what"].as_str(), said["target"].as_str())).collect();
-    let splunk = Some("splunk");
-    assert_eq!(said, [(Some("destination.pause"), splunk), (Some("destination.resume"), splunk)], "{trail:?}");
+    let said: Vec<_> = trail.iter().map(|said| (said["what"].as_str().unwrap(), said["target"].as_str())).collect();
+    let wishes = ["pause", "resume", "drain", "pause"].map(|wish| format!("destination.{wish}"));
+    let expected: Vec<_> = wishes.iter().map(|what| (what.as_str(), Some("splunk"))).collect();
+    assert_eq!(said, expected, "{trail:?}");
+    assert_eq!((&trail[2]["after"]["drains"], &trail[3]["before"]["drains"]), (&true.into(), &true.into()));
     assert_eq!((&trail[0]["who"], &trail[0]["via"]), (&before["who"], &"cli".into()));
     assert_eq!((&trail[0]["before"]["paused"], &trail[0]["after"]["paused"]), (&false.into(), &true.into()));
     assert_eq!((&trail[1]["before"]["by"], &trail[1]["after"]["paused"]), (&before["who"], &false.into()));

@@ -1,8 +1,10 @@
 //! What operators ask for at an awkward moment, each on a machine of its own.
 
 use std::rc::Rc;
+use std::sync::mpsc;
 
 use scaidrive_siem::config::DestinationId;
+use scaidrive_siem::delivery::outlet::Flow;
 use scaidrive_siem::runtime::virtual_time::World;
 use scaidrive_siem::shard::{Command, Place};
 use scaidrive_siem::time::Millis;
@@ -72,7 +74,18 @@ impl Scene {
     }
 
     fn pause(&self, is_paused: bool) {
-        self.command(|destination| Command::Pause { destination, is_paused });
+        let flow = if is_paused { Flow::Paused } else { Flow::Free };
+        self.command(|destination| Command::Flow { destination, flow });
+    }
+
+    fn drain(&self) {
+        let (answer, _) = mpsc::channel();
+        self.command(|destination| Command::Drain { destination, answer: answer.clone() });
+    }
+
+    fn has_drained(&self) -> bool {
+        let report = self.life().published[0].report();
+        report.destinations[0].drain.is_some_and(|drain| drain.is_over)
     }
 
     fn replay_all(&self) {
@@ -187,6 +200,48 @@ fn nothing_is_said_to_a_paused_destination_not_even_that_a_replay_is_over() {
     scene.until("the replay ends", Millis(5_000), |scene| scene.replays() == 0);
     scene.rest(1_000);
     assert_eq!(scene.siem.held.borrow().told.len(), told + 1, "its epoch's last statement");
+}
+
+#[test]
+fn a_destination_that_drains_gets_what_stood_in_the_log_is_told_so_and_stands_while_later_events_wait() {
+    for is_syslog in [false, true] {
+        let scene = Scene::new(setup(600_000, 64), |spec| Spec { is_syslog, ..spec });
+        scene.siem.mode.set(Mode::Busy);
+        scene.produce(1, 100, 20);
+        scene.until("everything is acknowledged", Millis(10_000), |scene| scene.produced.finished.get() == 1);
+        scene.drain();
+        scene.produce(2, 100, 20);
+        scene.until("what comes later is acknowledged", Millis(10_000), |scene| scene.produced.finished.get() == 2);
+        assert!(is_syslog || !scene.has_drained());
+        scene.siem.mode.set(Mode::Obliging);
+        // Nothing answers for syslog: that the connection ends in good order shows that all was read.
+        scene.until("it has drained", Millis(60_000), Scene::has_drained);
+        let told = scene.siem.held.borrow().told.len();
+        assert!(told > 0, "its numbers were stated");
+        let delivered = |scene: &Scene| scene.live().outlet.borrow().books().delivered;
+        let before = delivered(&scene);
+        assert!((100..200).contains(&before), "{before}");
+        // The wish is heard once more when it is written down, which may be later than it is fulfilled.
+        let flow = Flow::Until(scene.life().published[0].report().destinations[0].drain.unwrap().until);
+        scene.command(|destination| Command::Flow { destination, flow });
+        scene.rest(20_000);
+        assert_eq!((delivered(&scene), scene.siem.held.borrow().told.len()), (before, told));
+        scene.pause(false);
+        scene.until("the rest is delivered", Millis(400_000), |scene| delivered(scene) >= before + 100);
+    }
+}
+
+#[test]
+fn a_destination_that_drains_while_it_is_sent_something_again_gets_the_rest_of_that_first() {
+    let scene = Scene::new(setup(600_000, 64), |spec| spec);
+    scene.produce(1, 400, 20);
+    scene.until("everything is acknowledged", Millis(20_000), |scene| scene.produced.finished.get() == 1);
+    scene.rest(5_000);
+    scene.replay_all();
+    scene.drain();
+    scene.until("the replay runs", Millis(2_000), |scene| scene.replays() == 1);
+    scene.until("it has drained", Millis(30_000), Scene::has_drained);
+    assert_eq!(scene.replays(), 0);
 }
 
 #[test]

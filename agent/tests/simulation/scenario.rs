@@ -2,8 +2,10 @@
 
 use std::cell::Cell;
 use std::rc::Rc;
+use std::sync::mpsc;
 
 use scaidrive_siem::config::DestinationId;
+use scaidrive_siem::delivery::outlet::Flow;
 use scaidrive_siem::runtime::virtual_time::{Network, Weather, World};
 use scaidrive_siem::shard::Command;
 use scaidrive_siem::time::Millis;
@@ -265,10 +267,14 @@ impl Run {
         let siem = self.siems.iter().find(|siem| siem.name == spec.name).expect("every destination has a receiver");
         let destination = DestinationId::from_text(&spec.name);
         match self.dice.within(0, 4) {
-            0 => {
-                let is_paused = self.dice.happens(50);
-                self.machine.command(&life, || Command::Pause { destination, is_paused });
-            }
+            0 => match self.dice.within(0, 3) {
+                0 => {
+                    let (answer, _) = mpsc::channel();
+                    self.machine.command(&life, || Command::Drain { destination, answer: answer.clone() });
+                }
+                1 => self.machine.command(&life, || Command::Flow { destination, flow: Flow::Paused }),
+                _ => self.machine.command(&life, || Command::Flow { destination, flow: Flow::Free }),
+            },
             1..=2 => {
                 // What was told as lost may come after all.
                 siem.is_inexact.set(true);
@@ -317,7 +323,7 @@ impl Run {
         let life = self.machine.life().expect("it was started");
         for spec in &self.specs {
             let destination = DestinationId::from_text(&spec.name);
-            self.machine.command(&life, || Command::Pause { destination, is_paused: false });
+            self.machine.command(&life, || Command::Flow { destination, flow: Flow::Free });
         }
         let has_syslog = self.specs.iter().any(|spec| spec.is_syslog);
         // Nothing answers for syslog, so what is written last is taken as read after half the window, and not given up

@@ -204,7 +204,7 @@ mod tests {
         let (data, talk) = said(&resent(3, None));
         assert_eq!(data, "3 events that a refused go again, each under its own number");
         assert!(talk[0].ends_with("`scaidrive-siem deadletter list a` shows what is left") && talk.len() == 1);
-        let (_, talk) = said(&resent(1, Some(Pause { who: "uid 0".to_owned(), since_ms: 0 })));
+        let (_, talk) = said(&resent(1, Some(Pause { who: "uid 0".to_owned(), since_ms: 0, drain: None })));
         assert_eq!(talk[1], "uid 0 has paused it: they wait until `scaidrive-siem destination resume a`");
     }
 

@@ -23,7 +23,7 @@ use crate::control::destinations::{
 };
 use crate::control::picture::Detail;
 use crate::control::status::{self, DestinationStatus, FROM_THE_OLDEST, ReplayStatus};
-use crate::node::Pause;
+use crate::node::{DrainError, Pause, Rested};
 use crate::runtime::clock;
 use crate::shard::ShardReport;
 
@@ -31,6 +31,7 @@ use crate::shard::ShardReport;
 pub(super) fn routes() -> Router<Arc<Panel>> {
     Router::new()
         .route("/v1/destinations/{destination}/pause", only_post(post(pause)))
+        .route("/v1/destinations/{destination}/drain", only_post(post(drain)))
         .route("/v1/destinations/{destination}/resume", only_post(post(resume)))
         .route("/v1/destinations/{destination}/replay", only_post(post(replay)))
         .route("/v1/destinations/{destination}/tested", only_post(post(tested)))
@@ -87,10 +88,25 @@ pub(in crate::control) fn status_of(panel: &Panel, name: &str) -> Result<Destina
     responses((status = 200, description = "It is paused", body = Paused))
 )]
 async fn pause(State(panel): Shared, Path(name): Path<String>, Admin(person): Admin) -> Result<Response, Problem> {
-    Ok(Json(rest(panel, name, person, true).await?).into_response())
+    Ok(Json(rest(panel, name, person, Rest::Pause).await?).into_response())
 }
 
-/// Goes on sending to a destination that was paused.
+/// Sends a destination what is in the log now and no more, also over restarts; then it stands as if it were paused.
+///
+/// What comes later waits in the log until the destination is resumed. Answers when it is known where that begins.
+#[utoipa::path(
+    post,
+    path = "/v1/destinations/{destination}/drain",
+    operation_id = "drainDestination",
+    tag = "destinations",
+    params(("destination" = String, Path, description = "Its name")),
+    responses((status = 200, description = "It drains, or has drained", body = Paused))
+)]
+async fn drain(State(panel): Shared, Path(name): Path<String>, Admin(person): Admin) -> Result<Response, Problem> {
+    Ok(Json(rest(panel, name, person, Rest::Drain).await?).into_response())
+}
+
+/// Goes on sending to a destination that was paused or drained.
 #[utoipa::path(
     post,
     path = "/v1/destinations/{destination}/resume",
@@ -100,30 +116,50 @@ async fn pause(State(panel): Shared, Path(name): Path<String>, Admin(person): Ad
     responses((status = 200, description = "It is not paused", body = Paused))
 )]
 async fn resume(State(panel): Shared, Path(name): Path<String>, Admin(person): Admin) -> Result<Response, Problem> {
-    Ok(Json(rest(panel, name, person, false).await?).into_response())
+    Ok(Json(rest(panel, name, person, Rest::Resume).await?).into_response())
 }
 
-/// Pauses a destination, or lets it go on.
+/// What somebody wishes of the sending to a destination.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::control) enum Rest {
+    /// That it stops.
+    Pause,
+    /// That it stops when it has sent what is there.
+    Drain,
+    /// That it goes on.
+    Resume,
+}
+
+/// Pauses or drains a destination, or lets it go on.
 ///
 /// # Errors
-/// When there is none of this name, or the disk can't keep what is wished.
+/// When there is none of this name, the disk can't keep what is wished, or a shard does not say where its log stands.
 pub(in crate::control) async fn rest(
     panel: Arc<Panel>,
     name: String,
     person: Person,
-    rests: bool,
+    wish: Rest,
 ) -> Result<Paused, Problem> {
     let config = panel.view.config();
     let destination = find_for(&person, &config, &name)?;
     off_the_thread(move || {
         let who = &person.who;
-        let wish = rests.then(|| Pause { who: who.clone(), since_ms: clock::wall_ms() });
-        let before = panel.hands.pause(destination.id, wish.clone()).map_err(|problem| not_kept(&problem))?;
-        let is_changed = before.is_some() != rests;
-        let after = if is_changed { wish } else { before.clone() };
+        let (hands, now_ms) = (&panel.hands, clock::wall_ms());
+        let rested = match wish {
+            Rest::Pause => hands.pause(destination.id, who, now_ms).map_err(DrainError::Disk),
+            Rest::Drain => hands.drain(destination.id, who, now_ms),
+            Rest::Resume => hands.resume(destination.id).map_err(DrainError::Disk),
+        };
+        let rested = rested.map_err(|problem| not_rested(&problem))?;
+        let is_changed = rested.is_changed();
+        let Rested { before, after } = rested;
         if is_changed {
-            let what = if rests { "destination.pause" } else { "destination.resume" };
-            tracing::info!(destination = %name, "{}, as {who} wishes", if rests { "paused" } else { "no longer paused" });
+            let (what, words) = match wish {
+                Rest::Pause => ("destination.pause", "paused"),
+                Rest::Drain => ("destination.drain", "drains"),
+                Rest::Resume => ("destination.resume", "no longer paused"),
+            };
+            tracing::info!(destination = %name, "{words}, as {who} wishes");
             let values = (pause_value(before.as_ref()), pause_value(after.as_ref()));
             panel.hands.tell(event(&person, what, &name, values.0, values.1));
         }
@@ -163,6 +199,17 @@ async fn tested(
     tracing::info!(destination = %name, "tested, by {}: {}", person.who, tested.code.as_deref().unwrap_or("all is well"));
     panel.hands.tell(tested_event(&person, &name, &tested));
     Ok(Json(tested).into_response())
+}
+
+fn not_rested(problem: &DrainError) -> Problem {
+    match problem {
+        DrainError::Disk(problem) => not_kept(problem),
+        DrainError::Silent { .. } => {
+            let detail = format!("it stays as it was, because {problem}");
+            let advice = "try again; `scaidrive-siem status` says what holds the shard up, if it lasts";
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).advise(advice)
+        }
+    }
 }
 
 fn not_kept(problem: &io::Error) -> Problem {
@@ -226,7 +273,8 @@ pub(in crate::control) async fn begin_replay(
     let status = status_of(panel, &name)?;
     let Some(replay) = status.replay else { return Err(not_begun(&name)) };
     let oldest_ms = panel.view.published.iter().filter_map(|shard| shard.with(|report| report.oldest_wall_ms)).min();
-    Ok(Replayed { destination: name, oldest_ms, replay, pause: status.pause })
+    let pause = status.pause.filter(Pause::is_at_rest);
+    Ok(Replayed { destination: name, oldest_ms, replay, pause })
 }
 
 /// From when on, if the request says so.

@@ -21,6 +21,7 @@ use crate::control::letters::change::{
 };
 use crate::control::letters::{self, LetterLine, LetterPage, LetterWhole, StoreLine, StreamPrefix};
 use crate::deadletter::{DeadLetters, StoreError};
+use crate::node::Pause;
 use crate::runtime::clock;
 
 /// Their routes.
@@ -299,7 +300,7 @@ pub(in crate::control) async fn send_again(
         for (shard, letters) in letters {
             panel.hands.resend(destination.id, shard, letters);
         }
-        let pause = panel.view.pauses.of(destination.id);
+        let pause = panel.view.pauses.of(destination.id).filter(Pause::is_at_rest);
         Ok(Resent { destination: name, letters: count, pause })
     })
     .await

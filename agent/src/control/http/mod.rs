@@ -102,6 +102,8 @@ pub(super) struct Panel {
     pub(super) history: Mutex<History>,
     /// Settings that wait for a restart, in words.
     pub(super) needs_restart: Mutex<Option<String>>,
+    /// Which destinations were edited by hand, in words.
+    pub(super) needs_reload: Mutex<Option<String>>,
     /// Held while a replay is asked for, until the shards have said that it runs.
     pub(super) replays: tokio::sync::Mutex<()>,
     /// For what takes its time.
@@ -145,8 +147,10 @@ impl Panel {
 
     /// The whole agent as it is now.
     pub(super) fn status(&self) -> status::Status {
-        let needs_restart = self.needs_restart.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        status::take(&self.view, &self.watch(), needs_restart, clock::now())
+        let words = |of: &Mutex<Option<String>>| of.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut status = status::take(&self.view, &self.watch(), words(&self.needs_restart), clock::now());
+        status.agent.needs_reload = words(&self.needs_reload);
+        status
     }
 
     fn picture(&self) -> Picture {

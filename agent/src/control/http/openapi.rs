@@ -53,6 +53,7 @@ async fn document(base: String) -> Json<utoipa::openapi::OpenApi> {
         super::reload,
         destinations::show,
         destinations::pause,
+        destinations::drain,
         destinations::resume,
         destinations::replay,
         destinations::tested,

@@ -4,7 +4,8 @@
 //! |---|---|
 //! | `plan.rs` | from a wish to what has to be written, or why not; pure but for reading secrets' files |
 //! | `store.rs` | the files: written durably, and put back when the agent refuses them |
-//! | `tell.rs` | what is answered and what goes into the audit trail |
+//! | `tell.rs` | what is answered |
+//! | `untold.rs` | what is told of a change although a crash cut it off |
 //!
 //! Always true: one change at a time; a change is refused whole, by the rules and in the words of the file parser; it is
 //! durable before it is in force; destinations that it does not name are not touched, not even read by their shards. A set of
@@ -14,8 +15,11 @@
 mod plan;
 mod store;
 pub mod tell;
+pub(super) mod untold;
 
 use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use axum::http::StatusCode;
@@ -23,13 +27,16 @@ use serde_json::Value;
 use tokio::sync::oneshot;
 
 pub(super) use self::plan::{Plan, Refusal, Wish, made_by, name_of, plan};
+use self::store::Undo;
 pub(super) use self::store::{Store, tag_of_all, tag_of_one};
 use self::tell::{Changed, Error};
+use self::untold::Change;
 use crate::config::managed::{self, ManagedFile};
 use crate::config::{Config, Surroundings};
 use crate::control::access::Person;
-use crate::control::destinations::{event, settings};
+use crate::control::destinations::settings;
 use crate::control::http::{Order, Panel, Part, Problem};
+use crate::runtime::clock;
 
 /// What all changes share.
 pub(super) struct Managed {
@@ -134,17 +141,25 @@ async fn apply(panel: &Arc<Panel>, person: &Person, planned: Planned) -> Result<
     let Planned { plan, tag_after } = planned;
     let before = panel.view.config();
     let store = Store::new(&before.agent.state_dir);
+    let change = change(person, &plan, &before);
     let plan = Arc::new(plan);
-    let undo = {
-        let (store, plan) = (store.clone(), Arc::clone(&plan));
-        blocking(move || store.commit(&plan.changes, &plan.given).map_err(|problem| not_kept(&problem))).await?
+    let (undo, note) = {
+        let (store, plan, change) = (store.clone(), Arc::clone(&plan), change.clone());
+        let state_dir = before.agent.state_dir.clone();
+        blocking(move || written(&store, &plan, &state_dir, &change).map_err(|problem| not_kept(&problem))).await?
     };
     if let Err(problem) = bring_into_force(panel, person, &plan).await {
-        let restored = blocking(move || store.restore(undo).map_err(|problem| not_kept(&problem))).await;
-        return Err(restored.err().unwrap_or(problem));
+        let restored = blocking(move || {
+            store.restore(undo).map_err(|problem| not_kept(&problem))?;
+            untold::forget(&note);
+            Ok(())
+        });
+        return Err(restored.await.err().unwrap_or(problem));
     }
     let changed = told(&before, &plan, tag_after);
-    tell_the_trail(panel, person, &plan, &before);
+    change.tell(&panel.hands);
+    let view = panel.view.clone();
+    tokio::spawn(async move { untold::forget_when_told(&view, vec![note]).await });
     // What is left over takes room and nothing else; the next change tries again.
     let _ = blocking(move || {
         store.sweep();
@@ -152,6 +167,18 @@ async fn apply(panel: &Arc<Panel>, person: &Person, planned: Planned) -> Result<
     })
     .await;
     Ok(changed)
+}
+
+/// Writes a change, noted before. Blocks on the disk.
+fn written(store: &Store, plan: &Plan, state_dir: &Path, change: &Change) -> io::Result<(Undo, PathBuf)> {
+    let note = untold::note(state_dir, change, clock::entropy())?;
+    match store.commit(&plan.changes, &plan.given) {
+        Ok(undo) => Ok((undo, note)),
+        Err(problem) => {
+            untold::forget(&note);
+            Err(problem)
+        }
+    }
 }
 
 async fn bring_into_force(panel: &Panel, person: &Person, plan: &Plan) -> Result<(), Problem> {
@@ -185,7 +212,8 @@ fn told(before: &Config, plan: &Plan, tag: Option<String>) -> Changed {
     changed
 }
 
-fn tell_the_trail(panel: &Panel, person: &Person, plan: &Plan, before: &Config) {
+/// A plan as the audit trail tells it.
+fn change(person: &Person, plan: &Plan, before: &Config) -> Change {
     let after = &plan.config;
     let whole = |config: &Config, key: &String| {
         let id = crate::config::DestinationId::from_text(key);
@@ -193,24 +221,35 @@ fn tell_the_trail(panel: &Panel, person: &Person, plan: &Plan, before: &Config) 
         found.map_or((None, Value::Null), |found| (Some(found.name.clone()), settings(found).into()))
     };
     let all: Vec<_> = plan.changes.keys().map(|key| (key, whole(before, key), whole(after, key))).collect();
-    let told = match all.as_slice() {
-        [(key, (old_name, old), (new_name, new))] if !plan.is_set => {
+    let is_of_several = plan.is_set || all.len() != 1;
+    let (what, target, before_it, after_it) = match all.as_slice() {
+        [(key, (old_name, old), (new_name, new))] if !is_of_several => {
             let what = match (plan.existed.contains(*key), new_name) {
                 (false, _) => "destination.create",
                 (true, Some(_)) => "destination.change",
                 (true, None) => "destination.delete",
             };
             let name = new_name.as_ref().or(old_name.as_ref()).unwrap_or(key);
-            event(person, what, name, old.clone(), new.clone())
+            (what, name.as_str(), old.clone(), new.clone())
         }
         all => {
             let side = |pick: fn(&(&String, (Option<String>, Value), (Option<String>, Value))) -> Value| -> Value {
                 all.iter().map(|one| (one.0.clone(), pick(one))).collect::<serde_json::Map<_, _>>().into()
             };
-            event(person, "destination.set", "destinations", side(|one| one.1.1.clone()), side(|one| one.2.1.clone()))
+            ("destination.set", "destinations", side(|one| one.1.1.clone()), side(|one| one.2.1.clone()))
         }
     };
-    panel.hands.tell_under(only_tenant(before, after, plan.changes.keys()), told);
+    Change {
+        tenant: only_tenant(before, after, plan.changes.keys()),
+        who: person.who.clone(),
+        via: person.via.name().to_owned(),
+        what: what.to_owned(),
+        target: target.to_owned(),
+        before: before_it,
+        after: after_it,
+        files: plan.changes.clone(),
+        is_of_several,
+    }
 }
 
 /// The tenant that a change belongs to: the only one of all that it touches, as they were and as they are.
@@ -222,7 +261,7 @@ fn only_tenant<'k>(before: &Config, after: &Config, keys: impl Iterator<Item = &
     tenants.all(|other| other == Some(first)).then(|| first.to_owned())
 }
 
-fn not_kept(problem: &std::io::Error) -> Problem {
+fn not_kept(problem: &io::Error) -> Problem {
     let detail = format!("nothing is changed, because it can't be kept over a restart: {problem}");
     Problem::new(StatusCode::INTERNAL_SERVER_ERROR, detail)
         .advise("see that the agent may write to agent.state_dir and that the disk works and has room")

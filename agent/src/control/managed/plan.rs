@@ -88,9 +88,13 @@ pub(in crate::control) fn plan(
     let used = used.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
     let mut places = SecretPlaces { folder: &folder, used, content: &content };
     let draft = Draft { config, files, person, places: &mut places };
-    let (changes, given, subject) = draft.of(wish)?;
-    let existed = files.iter().map(|file| file.key.clone()).filter(|key| changes.contains_key(key)).collect();
+    let (mut changes, given, subject) = draft.of(wish)?;
     let (after, problems) = after(config, files, &changes, &given, surroundings);
+    let is_named = |key: &str| matches!(wish, Wish::Set(_)) || subject.as_deref() == Some(key);
+    for (key, text) in not_in_force(config, &after, files).into_iter().filter(|(key, _)| is_named(key)) {
+        changes.entry(key).or_insert(text);
+    }
+    let existed = files.iter().map(|file| file.key.clone()).filter(|key| changes.contains_key(key)).collect();
     check(config, &after, &changes, person)?;
     let of_changed = |problem: &Problem| {
         let stem = problem.place.file.file_stem().map(|stem| stem.to_string_lossy().into_owned());
@@ -99,6 +103,23 @@ pub(in crate::control) fn plan(
     let warnings = problems.into_iter().filter(of_changed).collect();
     let is_set = matches!(wish, Wish::Set(_));
     Ok(Plan { changes, given, config: after, existed, subject, is_set, warnings })
+}
+
+/// Files that say something else than is in force, because somebody has edited them by hand. Who names them in a wish that
+/// they fulfil already wishes them in force.
+fn not_in_force(config: &Config, after: &Config, files: &[ManagedFile]) -> BTreeMap<String, Option<String>> {
+    let named = |of: &'_ Config, id| of.destinations.iter().find(|known| known.id == id).cloned();
+    let edited = files.iter().filter(|file| {
+        let id = DestinationId::from_text(&file.key);
+        named(after, id).is_some_and(|found| named(config, id).is_none_or(|running| running != found))
+    });
+    let removed = config.destinations.iter().filter(|known| {
+        let is_named_so = DestinationId::from_text(&known.name) == known.id;
+        is_named_so && config.is_managed(known.id) && named(after, known.id).is_none()
+    });
+    let removed = removed.filter(|known| files.iter().all(|file| file.key != known.name));
+    let edited = edited.map(|file| (file.key.clone(), Some(file.text().to_owned())));
+    removed.map(|known| (known.name.clone(), None)).chain(edited).collect()
 }
 
 /// The destination that a plan makes of its subject.

@@ -136,7 +136,7 @@ fn tag(bytes: &[u8]) -> String {
     format!("\"{hex}\"")
 }
 
-fn make_folder(path: &Path) -> io::Result<()> {
+pub(super) fn make_folder(path: &Path) -> io::Result<()> {
     match fs::DirBuilder::new().mode(0o700).create(path) {
         Err(problem) if problem.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         made => made,
@@ -153,7 +153,7 @@ fn put(folder: &Path, path: &Path, bytes: Option<&[u8]>) -> io::Result<()> {
     }
 }
 
-fn remove(path: &Path) -> io::Result<()> {
+pub(super) fn remove(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(problem) if problem.kind() == io::ErrorKind::NotFound => Ok(()),
         removed => removed,

@@ -3,18 +3,80 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use proptest::prelude::*;
+use scaidrive_wal::Seq;
 use serde_json::json;
 
 use super::*;
+use crate::config::DestinationId;
 use crate::config::managed::{folder, secrets_folder};
 use crate::control::access::{Reach, Role, Via};
+use crate::delivery::outlet::Flow;
+use crate::node::{Hands, Pauses};
+use crate::shard::door::ShardId;
+use crate::shard::{Command, Mail, Mailbox};
 
-/// An agent's files, and the configuration that it works by.
+/// An agent's files, the configuration that it works by, and what it lets through.
 struct World {
     directory: tempfile::TempDir,
     config: Config,
+    hands: Hands,
+    pauses: Arc<Pauses>,
+    shard: Arc<Shard>,
+}
+
+/// Does what a shard does with an operator's wishes.
+#[derive(Default)]
+struct Shard {
+    mailbox: Arc<Mailbox>,
+    flows: std::sync::Mutex<BTreeMap<DestinationId, Flow>>,
+    /// The record that is appended next.
+    next: std::sync::atomic::AtomicU64,
+}
+
+impl Shard {
+    fn turn(&self) {
+        let mut mail = Mail::default();
+        self.mailbox.take(&mut mail);
+        for command in mail.commands {
+            match command {
+                Command::Flow { destination, flow } => drop(self.flows.lock().unwrap().insert(destination, flow)),
+                Command::Drain { destination, answer } => {
+                    let point = Seq::from_raw(self.next.load(Ordering::Relaxed));
+                    self.flows.lock().unwrap().insert(destination, Flow::Until(point));
+                    answer.send((ShardId(0), point)).unwrap();
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Turns while `work` waits for it, and once after.
+    fn turns_during<T>(&self, work: impl FnOnce() -> T) -> T {
+        let is_done = AtomicBool::new(false);
+        let done = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !is_done.load(Ordering::Acquire) {
+                    self.turn();
+                    std::thread::sleep(std::time::Duration::from_micros(50));
+                }
+            });
+            let done = work();
+            is_done.store(true, Ordering::Release);
+            done
+        });
+        self.turn();
+        done
+    }
+}
+
+fn open(config: &Config) -> (Hands, Arc<Pauses>, Arc<Shard>) {
+    let known: Vec<DestinationId> = config.destinations.iter().map(|known| known.id).collect();
+    let pauses = Arc::new(Pauses::open(&config.agent.state_dir, &known));
+    let shard = Arc::new(Shard::default());
+    (Hands::new(vec![Arc::clone(&shard.mailbox)], Arc::clone(&pauses)), pauses, shard)
 }
 
 fn here() -> Surroundings {
@@ -35,7 +97,8 @@ impl World {
         fs::create_dir(directory.path().join("state")).unwrap();
         fs::write(directory.path().join("agent.toml"), text).unwrap();
         let config = load(&directory.path().join("agent.toml"));
-        World { directory, config }
+        let (hands, pauses, shard) = open(&config);
+        World { directory, config, hands, pauses, shard }
     }
 
     fn state_dir(&self) -> PathBuf {
@@ -51,13 +114,50 @@ impl World {
         let plan = plan(&self.config, &files(self), person, wish, &here())?;
         let store = Store::new(&self.state_dir());
         store.commit(&plan.changes, &plan.given).unwrap();
-        (self.config, _) = self.config.with_managed(&files(self), &here());
+        let (after, _) = self.config.with_managed(&files(self), &here());
+        self.hands.forget_pauses(&Config::differences(&self.config, &after).removed);
+        self.config = after;
         store.sweep();
         Ok(plan)
     }
 
     fn restart(&mut self) {
         self.config = load(&self.directory.path().join("agent.toml"));
+        let next = self.shard.next.load(Ordering::Relaxed);
+        (self.hands, self.pauses, self.shard) = open(&self.config);
+        self.shard.next.store(next, Ordering::Relaxed);
+    }
+
+    /// Whether there is a destination to wish this of. A record is appended before.
+    fn rest(&mut self, name: &str, wish: RestWish) -> bool {
+        self.shard.next.fetch_add(1, Ordering::Relaxed);
+        let Some(id) = self.config.destinations.iter().find(|known| known.name == name).map(|known| known.id) else {
+            return false;
+        };
+        let (hands, who) = (&self.hands, "uid 0");
+        self.shard.turns_during(|| match wish {
+            RestWish::Pause => drop(hands.pause(id, who, 7).unwrap()),
+            RestWish::Drain => drop(hands.drain(id, who, 7).unwrap()),
+            RestWish::Resume => drop(hands.resume(id).unwrap()),
+            RestWish::IsDrained => {
+                let drain = self.pauses.of(id).and_then(|pause| pause.drain);
+                hands.has_drained(id, &drain.map(|drain| drain.points).unwrap_or_default(), 8).unwrap();
+            }
+        });
+        true
+    }
+
+    /// What the shard lets through to each destination of the API, and what is kept says the same.
+    fn flows(&self) -> BTreeMap<String, Flow> {
+        self.shard.turn();
+        let flows = self.shard.flows.lock().unwrap();
+        let managed = self.config.destinations.iter().filter(|known| self.config.is_managed(known.id));
+        let flow = |known: &Arc<crate::config::Destination>| {
+            let flow = flows.get(&known.id).copied().unwrap_or_default();
+            assert_eq!(self.pauses.of(known.id).is_some(), flow != Flow::Free, "{}", known.name);
+            (known.name.clone(), flow)
+        };
+        managed.map(flow).collect()
     }
 
     /// Address and secret of each destination of the API.
@@ -107,7 +207,17 @@ enum Step {
     Change(usize, Body),
     Delete(usize),
     Set(Vec<Body>),
+    Rest(usize, RestWish),
     Restart,
+}
+
+/// What is wished of the sending to a destination, or has come of it.
+#[derive(Clone, Copy, Debug)]
+enum RestWish {
+    Pause,
+    Drain,
+    Resume,
+    IsDrained,
 }
 
 const NAMES: [&str; 5] = ["a", "b", "a.b", "siem-1", "operators"];
@@ -137,6 +247,21 @@ struct Known {
     key: String,
     port: u16,
     secret: Option<u8>,
+    flow: Flow,
+}
+
+impl Known {
+    /// What a wish makes of it, when `next` is appended next.
+    fn rested(&self, wish: RestWish, next: u64) -> Known {
+        let flow = match (wish, self.flow) {
+            (RestWish::Resume, _) => Flow::Free,
+            (RestWish::Pause, Flow::Free | Flow::Until(_)) => Flow::Paused,
+            (RestWish::Drain, Flow::Free | Flow::Paused) => Flow::Until(Seq::from_raw(next)),
+            (RestWish::IsDrained, Flow::Until(point)) => Flow::Drained(point),
+            (_, stays) => stays,
+        };
+        Known { flow, ..self.clone() }
+    }
 }
 
 /// What should be there, by name.
@@ -145,9 +270,15 @@ struct Model(BTreeMap<String, Known>);
 
 impl Model {
     /// What a step makes of it, `None` where the step is to be refused.
-    fn after(&self, step: &Step) -> Option<Model> {
+    fn after(&self, step: &Step, next: u64) -> Option<Model> {
         match step {
             Step::Restart => Some(self.clone()),
+            Step::Rest(name, wish) => {
+                let mut after = self.clone();
+                let known = after.0.get_mut(NAMES[*name])?;
+                *known = known.rested(*wish, next);
+                Some(after)
+            }
             Step::Delete(name) => {
                 let mut after = self.clone();
                 after.0.remove(NAMES[*name]).map(|_| after)
@@ -186,8 +317,13 @@ impl Model {
         let mut after = self.clone();
         let key = old.map_or_else(|| NAMES[body.name].to_owned(), |old| old.key.clone());
         let secret = body.secret.or(old.and_then(|old| old.secret));
-        after.0.insert(NAMES[body.name].to_owned(), Known { key, port: body.port, secret });
+        let flow = old.map(|old| old.flow).unwrap_or_default();
+        after.0.insert(NAMES[body.name].to_owned(), Known { key, port: body.port, secret, flow });
         Some(after)
+    }
+
+    fn flows(&self) -> BTreeMap<String, Flow> {
+        self.0.iter().map(|(name, known)| (name.clone(), known.flow)).collect()
     }
 
     fn there(&self) -> BTreeMap<String, (String, Option<String>)> {
@@ -197,6 +333,10 @@ impl Model {
         };
         self.0.iter().map(|(name, known)| (name.clone(), facts(known))).collect()
     }
+}
+
+fn rest_wish() -> impl Strategy<Value = RestWish> {
+    prop_oneof![Just(RestWish::Pause), Just(RestWish::Drain), Just(RestWish::Resume), Just(RestWish::IsDrained)]
 }
 
 fn body() -> impl Strategy<Value = Body> {
@@ -221,6 +361,8 @@ fn step() -> impl Strategy<Value = Step> {
         4 => (0..NAMES.len(), body()).prop_map(|(name, body)| Step::Change(name, body)),
         2 => (0..NAMES.len()).prop_map(Step::Delete),
         2 => prop::collection::vec(body(), 0..4).prop_map(Step::Set),
+        // The operator's own is no part of the model.
+        4 => (0..NAMES.len() - 1, rest_wish()).prop_map(|(name, wish)| Step::Rest(name, wish)),
         1 => Just(Step::Restart),
     ]
 }
@@ -237,21 +379,26 @@ proptest! {
                 Step::Change(name, body) => Some(Wish::Change(NAMES[*name].to_owned(), body.json())),
                 Step::Delete(name) => Some(Wish::Delete(NAMES[*name].to_owned())),
                 Step::Set(bodies) => Some(Wish::Set(bodies.iter().map(Body::json).collect())),
-                Step::Restart => None,
+                Step::Restart | Step::Rest(..) => None,
             };
-            let after = model.after(step);
+            let after = model.after(step, world.shard.next.load(Ordering::Relaxed) + 1);
             match wish {
                 Some(wish) => {
                     let is_done = world.wish(&wish).is_ok();
                     prop_assert_eq!(is_done, after.is_some(), "{:?} with {:?}", step, model);
                 }
-                None => world.restart(),
+                None => match step {
+                    Step::Rest(name, wish) => prop_assert_eq!(world.rest(NAMES[*name], *wish), after.is_some()),
+                    _ => world.restart(),
+                },
             }
             model = after.unwrap_or(model);
             prop_assert_eq!(world.there(), model.there(), "after {:?}", step);
+            prop_assert_eq!(world.flows(), model.flows(), "after {:?}", step);
         }
         world.restart();
         prop_assert_eq!(world.there(), model.there());
+        prop_assert_eq!(world.flows(), model.flows());
         prop_assert!(world.config.misconfigured.is_empty());
         let secrets = model.0.values().filter(|known| known.secret.is_some()).count();
         prop_assert_eq!(world.secret_files(), secrets, "no secret outlives its destination");

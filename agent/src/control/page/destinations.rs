@@ -22,7 +22,7 @@ use crate::control::access::{Admin, Person};
 use crate::control::destinations::find_for;
 use crate::control::episodes;
 use crate::control::history::DestinationHistory;
-use crate::control::http::destinations::{begin_replay, rest, status_of};
+use crate::control::http::destinations::{Rest, begin_replay, rest, status_of};
 use crate::control::http::managed::unusable_of;
 use crate::control::http::{self, Panel, Problem, Shared, off_the_thread, only_get, only_post};
 use crate::control::picture::Detail;
@@ -33,10 +33,12 @@ use crate::runtime::clock;
 /// Their routes.
 pub(super) fn routes() -> Router<Arc<Panel>> {
     let replay = get(ask_replay).post(replay).fallback(|| async { Problem::method("GET, HEAD, POST") });
+    let drain = get(ask_drain).post(drain).fallback(|| async { Problem::method("GET, HEAD, POST") });
     Router::new()
         .route("/", only_get(get(all)))
         .route("/destinations/{destination}", only_get(get(one)))
         .route("/destinations/{destination}/pause", only_post(post(pause)))
+        .route("/destinations/{destination}/drain", drain)
         .route("/destinations/{destination}/resume", only_post(post(resume)))
         .route("/destinations/{destination}/test", only_post(post(test)))
         .route("/destinations/{destination}/replay", replay)
@@ -116,20 +118,29 @@ fn search(destination: &Destination) -> (String, String) {
 }
 
 async fn pause(State(panel): Shared, Admin(person): Admin, asked: Asked) -> Result<Response, Problem> {
-    put_to_rest(panel, asked, person, true).await
+    put_to_rest(panel, asked, person, Rest::Pause).await
 }
 
 async fn resume(State(panel): Shared, Admin(person): Admin, asked: Asked) -> Result<Response, Problem> {
-    put_to_rest(panel, asked, person, false).await
+    put_to_rest(panel, asked, person, Rest::Resume).await
 }
 
-async fn put_to_rest(panel: Arc<Panel>, asked: Asked, person: Person, rests: bool) -> Result<Response, Problem> {
+async fn ask_drain(State(panel): Shared, _: Admin, Asked { frame, name, .. }: Asked) -> Result<Response, Problem> {
+    Ok(show(&detail::ask_drain(&frame, &status_of(&panel, &name)?)))
+}
+
+async fn drain(State(panel): Shared, Admin(person): Admin, asked: Asked) -> Result<Response, Problem> {
+    put_to_rest(panel, asked, person, Rest::Drain).await
+}
+
+async fn put_to_rest(panel: Arc<Panel>, asked: Asked, person: Person, wish: Rest) -> Result<Response, Problem> {
     let Asked { frame, name, .. } = asked;
-    let paused = rest(panel, name, person, rests).await?;
-    let note = match (paused.is_changed, rests) {
+    let paused = rest(panel, name, person, wish).await?;
+    let note = match (paused.is_changed, wish) {
         (false, _) => Note::Unchanged,
-        (true, true) => Note::Paused,
-        (true, false) => Note::Resumed,
+        (true, Rest::Pause) => Note::Paused,
+        (true, Rest::Drain) => Note::Drains,
+        (true, Rest::Resume) => Note::Resumed,
     };
     Ok(lead(&frame, &format!("/destinations/{}", paused.destination), note))
 }

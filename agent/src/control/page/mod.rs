@@ -10,6 +10,7 @@
 //! | `/?sort=&find=&page=` | all destinations |
 //! | `/destinations/{destination}` | one |
 //! | `POST /destinations/{destination}/pause`, `…/resume` | stops sending to it, or goes on |
+//! | `/destinations/{destination}/drain` | asks whether it is to have what is there and no more, and sees to that |
 //! | `POST /destinations/{destination}/test` | tests it, and shows what was found |
 //! | `/destinations/{destination}/replay` | asks from when on; `POST` begins the replay |
 //! | `/new`, `/new/{kind}` | the kinds, and a form for one; `POST` tests or makes the destination |

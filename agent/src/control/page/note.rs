@@ -6,6 +6,8 @@
 pub(super) enum Note {
     /// A destination was paused.
     Paused,
+    /// A destination drains.
+    Drains,
     /// A pause was ended.
     Resumed,
     /// It was so already.
@@ -29,8 +31,9 @@ pub(super) enum Note {
 }
 
 impl Note {
-    const ALL: [Note; 11] = [
+    const ALL: [Note; 12] = [
         Note::Paused,
+        Note::Drains,
         Note::Resumed,
         Note::Unchanged,
         Note::ReplayBegun,
@@ -47,6 +50,7 @@ impl Note {
     pub(super) fn code(self) -> &'static str {
         match self {
             Note::Paused => "paused",
+            Note::Drains => "drains",
             Note::Resumed => "resumed",
             Note::Unchanged => "unchanged",
             Note::ReplayBegun => "replay-begun",
@@ -70,6 +74,9 @@ impl Note {
         match self {
             Note::Paused => {
                 "Paused: nothing is sent until it is resumed. Events wait in the log for as long as its window is."
+            }
+            Note::Drains => {
+                "It drains: what was in the log is sent, then it stands until it is resumed. Later events wait in the log."
             }
             Note::Resumed => "Resumed: what has waited is sent.",
             Note::Unchanged => "It was so already; nothing was changed.",

@@ -11,14 +11,14 @@ use crate::stream::settled::Lost;
 use crate::time::Millis;
 
 impl Outlet {
-    /// Whether it takes more from a pass; `must_go` says that what comes next is to be given up, which needs no room.
-    pub fn may_read(&self, must_go: bool) -> bool {
-        self.sender.has_room() || (must_go && self.may_give_up())
+    /// Whether it takes record `seq` from a pass; `must_go` says that it is to be given up, which needs no room.
+    pub fn may_read(&self, seq: Seq, must_go: bool) -> bool {
+        (self.sender.has_room() && !self.waits_behind_the_point(seq)) || (must_go && self.may_give_up())
     }
 
     /// Whether it stays behind at its own place although it could be taken along.
     pub fn waits_though_it_has_room(&self) -> bool {
-        self.reading == Reading::Waiting && self.sender.has_room()
+        self.reading == Reading::Waiting && self.may_read(self.next_seq(), false)
     }
 
     /// Whether events may be given up now: not while a notice is about to go. One that has to wait as long as somebody

@@ -8,6 +8,7 @@
 //! | `judging.rs` | what becomes of an event: selected or not, delivered, given up, lost |
 //! | `sending.rs` | what goes next, and what an answer means for events and announcements |
 //! | `letters.rs` | dead letters that are sent again |
+//! | `flow.rs` | what an operator lets through: pauses and draining |
 //! | `replay.rs` | what an outlet is that reads again what was settled before |
 //! | `cursor.rs` | what the cursor file holds, and when it is written |
 //! | `tally.rs` | plain counts beside the books |
@@ -15,6 +16,7 @@
 //! Always true, at the end of every call: the books balance; each number is settled once.
 
 mod cursor;
+mod flow;
 mod judging;
 mod letters;
 mod replay;
@@ -28,6 +30,7 @@ use std::sync::Arc;
 use scaidrive_codecs::Filter;
 use scaidrive_wal::{CursorKey, Record, Seq};
 
+pub use self::flow::{DrainReport, Flow};
 pub use self::judging::FLAG_OWN;
 pub use self::letters::Sending;
 pub use self::replay::Stretch;
@@ -99,8 +102,8 @@ pub struct Outlet {
     has_walked: bool,
     /// Nothing new is sent because the place is about to end.
     is_resting: bool,
-    /// Nothing is sent by an operator's wish.
-    is_paused: bool,
+    /// What an operator lets through.
+    flow: Flow,
     letters: Letters,
     /// Where the numbers of the present epoch stand in the log.
     marks: Marks,
@@ -263,7 +266,7 @@ impl Outlet {
             ahead: Vec::new(),
             has_walked: false,
             is_resting: false,
-            is_paused: false,
+            flow: Flow::Free,
             letters: Letters::default(),
             marks: Marks::at(&checkpoint, clock.wall_ms),
             replay: None,
@@ -328,15 +331,9 @@ impl Outlet {
         self.wake.notify();
     }
 
-    /// Stops sending, or goes on, by an operator's wish; what is under way goes on.
-    pub fn pause(&mut self, is_paused: bool) {
-        self.is_paused = is_paused;
-        self.wake.notify();
-    }
-
     /// Whether nothing new is sent, by somebody's wish.
     pub fn is_at_rest(&self) -> bool {
-        self.is_resting || self.is_paused
+        self.is_resting || self.flow.is_shut()
     }
 
     /// Whether requests are under way.
@@ -370,6 +367,7 @@ impl Outlet {
         self.has_walked = self.settled.next_seq() >= must_go.get();
         self.cursor.is_dirty |= checkpoint != before;
         self.cursor.is_urgent |= is_jump;
+        self.hurry_at_the_point(now);
         self.announce(now, entropy);
         self.end_replay();
         // Damage begins another epoch even for one that is about to be replaced; its successor starts behind it.
@@ -439,7 +437,7 @@ impl Outlet {
         // What is still in requests is written off too: its outcome changes nothing any more.
         self.settled = Settled::at(self.settled.checkpoint());
         self.reading = Reading::Draining(Drain::Replaced);
-        self.pause(false);
+        self.set_flow(Flow::Free);
         self.rest(false);
     }
 
@@ -463,9 +461,11 @@ impl Outlet {
             return (state_while(closed), reason.saying(closed.cause.clone()));
         }
         match (&self.halted, &self.own_refused) {
-            _ if self.is_paused => ("paused", Reason::Paused.into()),
+            _ if self.flow == Flow::Paused => ("paused", Reason::Paused.into()),
+            _ if self.flow.is_shut() => ("paused", Reason::Drained.into()),
             _ if self.is_resting => ("draining", Reason::Ending.into()),
             (Some(why), _) => ("throttled", Reason::LimitUsedUp.saying(why)),
+            _ if matches!(self.flow, Flow::Until(_)) => ("draining", Reason::Draining.into()),
             (None, Some((_, why))) => {
                 let reason = Reason::RefusesAnnouncements;
                 ("active_with_errors", reason.saying(format!("{}: {why}", reason.words())))

@@ -75,7 +75,7 @@ impl Outlet {
         let sender = Sender::new(limits(&destination, encoder.frame_len()), live.sender.pool());
         let clock = WallClock { wall_ms, at: now };
         let mut outlet = Outlet::at(destination, encoder, stream, stretch.from, announcer, sender, clock);
-        outlet.is_paused = live.is_paused;
+        outlet.flow = live.flow;
         outlet.replay = Some(Replay { stretch, from_wall_ms, has_begun: false, stopped: None });
         outlet
     }
@@ -92,7 +92,7 @@ impl Outlet {
 
     /// Whether it is a replay that has nothing more to do. One that has last words waits with them for a pause's end.
     pub fn has_replayed(&self) -> bool {
-        let may_end = self.is_mute() || !self.is_paused;
+        let may_end = self.is_mute() || !self.flow.is_shut();
         self.reading == Reading::Draining(Drain::Replayed) && self.settled.is_empty() && !self.is_busy() && may_end
     }
 

@@ -261,12 +261,12 @@ impl Outlet {
         };
     }
 
-    /// Whether everything was sent and somebody waits to hear that it has arrived: a replay at its end, or whoever sent dead
-    /// letters again.
+    /// Whether everything was sent and somebody waits to hear that it has arrived: a replay at its end, whoever sent dead
+    /// letters again or wished it drained.
     pub fn waits_for_the_last_word(&self) -> bool {
         let has_sent_all = self.sender.oldest_waiting().is_none() && self.letters.have_all_left();
-        let is_awaited = self.reading == Reading::Draining(Drain::Replayed) || self.letters.is_busy();
-        is_awaited && has_sent_all
+        let is_at_its_end = self.reading == Reading::Draining(Drain::Replayed) || self.is_at_its_point();
+        (is_at_its_end || self.letters.is_busy()) && has_sent_all
     }
 
     /// Whether an announcement or a dead letter waits to be sent.

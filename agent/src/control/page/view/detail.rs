@@ -119,6 +119,7 @@ fn actions(frame: &Frame, whole: &Whole) -> Markup {
             (frame.button(&path("test"), "Test"))
             @if status.pause.is_some() { (frame.button(&path("resume"), "Resume")) }
             @else { (frame.button(&path("pause"), "Pause")) }
+            @if status.drain.is_none() { a.button href=(frame.link(&path("drain"))) { "Drain …" } }
             a.button href=(frame.link(&path("replay"))) { "Send again …" }
             @if whole.is_managed {
                 a.button href=(frame.link(&path("edit"))) { "Change …" }
@@ -341,6 +342,29 @@ pub(in crate::control::page) fn ask_replay(
     })
 }
 
+/// Asks whether a destination is to have what is there and no more.
+pub(in crate::control::page) fn ask_drain(frame: &Frame, status: &DestinationStatus) -> Markup {
+    let path = format!("/destinations/{}", status.name);
+    let (events, bytes) = waiting(status);
+    let inside = html! {
+        button type="submit" { "Drain " (status.name) }
+        " " a href=(frame.link(&path)) { "Leave it" }
+    };
+    frame.page(
+        Place::Elsewhere,
+        &format!("Drain {}?", status.name),
+        &html! {
+            p {
+                "It is sent what is in the log now: " (many(events, "event", "events"))
+                @if let Some(bytes) = bytes { ", about " (size(bytes)) }
+                ". Then it stands as if it were paused, also over restarts. What comes later waits in the log, for as long as its "
+                "window is, until the destination is resumed: nothing is lost by moving it elsewhere meanwhile."
+            }
+            (frame.form(&format!("{path}/drain"), &inside))
+        },
+    )
+}
+
 /// Asks whether a destination is really to be deleted.
 pub(in crate::control::page) fn ask_delete(frame: &Frame, name: &str) -> Markup {
     let path = format!("/destinations/{name}");
@@ -377,7 +401,7 @@ mod tests {
     use super::*;
     use crate::control::access::Role;
     use crate::control::page::view::tests::{assert_strict, frame, status};
-    use crate::control::status::{DeadLettersStatus, FailureStatus};
+    use crate::control::status::{DeadLettersStatus, DrainStatus, FailureStatus};
 
     fn whole() -> Whole {
         Whole {
@@ -444,9 +468,23 @@ mod tests {
     #[test]
     fn what_is_paused_can_be_resumed() {
         let mut whole = whole();
-        whole.status.pause = Some(crate::node::Pause { who: "uid 0".to_owned(), since_ms: 0 });
+        whole.status.pause = Some(crate::node::Pause { who: "uid 0".to_owned(), since_ms: 0, drain: None });
         let shown = text(Role::Admin, &whole);
         assert!(shown.contains("/destinations/splunk/resume") && !shown.contains("/destinations/splunk/pause"));
+    }
+
+    #[test]
+    fn draining_is_asked_about_with_what_it_sends_and_once_is_enough() {
+        let mut whole = whole();
+        assert!(text(Role::Admin, &whole).contains("href=\"/destinations/splunk/drain\""));
+        assert!(!text(Role::Viewer, &whole).contains("/drain"));
+        (whole.status.books.in_hand, whole.status.unread) = (2, 1_000);
+        let asked = ask_drain(&frame(Role::Admin), &whole.status);
+        assert_strict(&asked);
+        let asked = asked.into_string();
+        assert!(asked.contains("1,002 events") && asked.contains("action=\"/destinations/splunk/drain\""), "{asked}");
+        whole.status.drain = Some(DrainStatus { in_hand: 2, unread: 1_000, bytes: None, is_over: false });
+        assert!(!text(Role::Admin, &whole).contains("/drain"));
     }
 
     #[test]

@@ -14,7 +14,7 @@ pub(in crate::control::page) fn page(frame: &Frame, status: &Status) -> Markup {
     let middle = html! {
         div #ready data-live aria-live="polite" { (ready(&status.intake)) }
         div #unusable data-live { (unusable(&status.misconfigured)) }
-        @if let Some(waits) = &agent.needs_restart { p.warning { (waits) } }
+        @for waits in agent.needs_restart.iter().chain(&agent.needs_reload) { p.warning { (waits) } }
         section aria-labelledby="agent" {
             h2 #agent { "Agent" }
             div #agent-live data-live { (facts(&[
@@ -155,6 +155,7 @@ pub(in crate::control::page) mod tests {
                 uptime_ms: 61_000,
                 config: "/etc/<b>".to_owned(),
                 needs_restart: Some("admin.listen waits".to_owned()),
+                needs_reload: None,
             },
             runtime: RuntimeStatus { backend: "epoll".to_owned(), why: "as set".to_owned() },
             intake: IntakeStatus {

@@ -51,6 +51,7 @@ pub(super) mod tests {
             next: "nothing is to be done".to_owned(),
             remedy: None,
             pause: None,
+            drain: None,
             redacted: Vec::new(),
             lag_ms: 0,
             window_ms: 1_800_000,

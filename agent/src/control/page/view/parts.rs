@@ -26,7 +26,9 @@ fn weight(state: &str) -> &'static str {
 /// Whether somebody should look: it is worse than active, and nobody wished it so.
 pub(in crate::control::page) fn wants_attention(status: &DestinationStatus) -> bool {
     let is_worse = badness(&status.state) > badness("active");
-    (is_worse && status.pause.is_none()) || status.books.difference > 0
+    // What keeps one from draining is nobody's wish.
+    let is_wished = status.pause.is_some() && badness(&status.state) <= badness("draining");
+    (is_worse && !is_wished) || status.books.difference > 0
 }
 
 /// How much of the time that the log holds events this destination has used up.
@@ -109,9 +111,11 @@ mod tests {
     #[test]
     fn a_pause_that_somebody_wished_wants_no_attention_and_books_that_are_out_do() {
         let mut paused = status("a", "paused");
-        paused.pause = Some(crate::node::Pause { who: "uid 0".to_owned(), since_ms: 0 });
+        paused.pause = Some(crate::node::Pause { who: "uid 0".to_owned(), since_ms: 0, drain: None });
         assert!(!wants_attention(&paused) && !wants_attention(&status("a", "active")));
         assert!(wants_attention(&status("a", "retrying")));
+        let stuck = DestinationStatus { state: "auth_hold".to_owned(), ..paused.clone() };
+        assert!(wants_attention(&stuck), "it drains, and can't");
         paused.books.difference = 1;
         assert!(wants_attention(&paused));
     }
