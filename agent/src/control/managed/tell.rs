@@ -90,10 +90,14 @@ impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Problem {
         match refusal {
             Refusal::Unknown(unknown) => Problem::from(unknown),
-            Refusal::Operators(path) => {
+            Refusal::Operators(Some(path)) => {
                 let detail = format!("it belongs to the file {}", path.display());
                 Problem::new(StatusCode::CONFLICT, detail)
                     .advise("change it in that file, and reload the configuration")
+            }
+            Refusal::Operators(None) => {
+                let detail = "it belongs to a file of the agent's machine".to_owned();
+                Problem::new(StatusCode::CONFLICT, detail).advise("ask whoever administers that machine to change it")
             }
             Refusal::Scoped => {
                 let detail = "the whole set is for those who administer all tenants".to_owned();
