@@ -12,6 +12,7 @@ use crate::config::{Config, Destination, nearest};
 use crate::control::access::Person;
 use crate::control::managed::tell::Editable;
 use crate::control::status::{DestinationStatus, ReplayStatus};
+use crate::control::whole;
 use crate::node::Pause;
 
 /// One destination with everything.
@@ -49,7 +50,7 @@ pub struct Paused {
 #[serde(deny_unknown_fields)]
 pub struct ReplayWish {
     /// What was accepted since then, ms since 1970; without it all that the log holds.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "whole::optional")]
     #[schema(example = 1_778_594_400_000_i64)]
     pub from_ms: Option<i64>,
 }

@@ -45,6 +45,7 @@ pub mod status;
 mod systemd;
 mod tail;
 mod watch;
+mod whole;
 
 use std::io;
 use std::path::{Path, PathBuf};
