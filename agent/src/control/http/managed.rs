@@ -316,7 +316,7 @@ fn gone(name: &str) -> Problem {
     operation_id = "testNewDestination",
     tag = "destinations",
     request_body(content = Object, description = "The keys of a destination's file; a secret as `{\"value\": …}`, or left as it is by leaving it out"),
-    responses((status = 200, description = "How far the event came, as `destination test --json` says it", body = Object))
+    responses((status = 200, description = "How far the event came, as `destination test --json` says it", body = Report))
 )]
 async fn test_new(State(panel): Shared, Admin(person): Admin, request: Request) -> Result<Response, Problem> {
     let value = json_of(&body(request, ONE_MAX).await?)?;
@@ -336,7 +336,7 @@ async fn test_new(State(panel): Shared, Admin(person): Admin, request: Request) 
         ("destination" = String, Path, description = "Its name")
     ),
     request_body(content = Option<Object>, description = "The keys of a destination's file; a secret as `{\"value\": …}`, or left as it is by leaving it out. Without a body what is saved is tested"),
-    responses((status = 200, description = "How far the event came, as `destination test --json` says it", body = Object))
+    responses((status = 200, description = "How far the event came, as `destination test --json` says it", body = Report))
 )]
 async fn test_saved(
     State(panel): Shared,
