@@ -87,7 +87,7 @@ fn selection(panel: &Panel, person: &Person, bytes: &[u8]) -> Result<Selection, 
     })?;
     match tried {
         Tried::Saved(saved) => Ok(Selection::of(&*find_for(person, &panel.view.config(), &saved.destination)?)),
-        Tried::Written(written) => Selection::read(&written).map_err(|problems| Problem::settings(&problems)),
+        Tried::Written(written) => Selection::read(&written).map_err(|problems| Problem::unusable(&problems)),
     }
 }
 

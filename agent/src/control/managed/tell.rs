@@ -104,21 +104,9 @@ impl From<Refusal> for Problem {
                 Problem::new(StatusCode::FORBIDDEN, detail)
                     .advise("make, change and delete your destinations one by one")
             }
-            Refusal::Invalid(found) => invalid(&found),
+            Refusal::Invalid(found) => Problem::unusable(&found),
         }
     }
-}
-
-fn invalid(found: &[Found]) -> Problem {
-    let errors: Vec<Error> = found.iter().map(Error::of).collect();
-    let (what, advice) = errors.first().map_or(("", ""), |first| (first.what.as_str(), first.advice.as_str()));
-    let more = match errors.len() {
-        0 | 1 => String::new(),
-        count => format!(", and {} more", count - 1),
-    };
-    let problem =
-        Problem::new(StatusCode::UNPROCESSABLE_ENTITY, format!("it can't be used: {what}{more}")).advise(advice);
-    problem.with_errors(&errors)
 }
 
 /// The destination and the key in the place of a problem: `destination "NAME" KEY`, or `destination number N KEY`.
