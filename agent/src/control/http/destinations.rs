@@ -55,10 +55,12 @@ pub(super) async fn list(State(panel): Shared, person: Person) -> Response {
     responses((status = 200, description = "How it is and what it is set to", body = DestinationWhole, headers(("ETag" = String, description = "The tag of it, to change it"))))
 )]
 pub(super) async fn show(State(panel): Shared, person: Person, Path(name): Path<String>) -> Result<Response, Problem> {
-    let destination = find_for(&person, &panel.view.config(), &name)?;
+    // One configuration for the settings and the tag of them.
+    let config = panel.view.config();
+    let destination = find_for(&person, &config, &name)?;
     let status = status_of(&panel, &name)?;
     off_the_thread(move || {
-        let (editable, tag) = editable_of(&panel.view.config(), &person, &name)?;
+        let (editable, tag) = editable_of(&config, &person, &name)?;
         let whole = DestinationWhole { settings: settings(&destination), editable, status };
         Ok(([(CACHE_CONTROL, "no-store".to_owned()), (ETAG, tag)], Json(whole)).into_response())
     })

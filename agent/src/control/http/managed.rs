@@ -63,14 +63,17 @@ fn beside(name: &'static str, posted: MethodRouter<Arc<Panel>>) -> MethodRouter<
     responses((status = 200, description = "Each that the caller may see", body = Vec<DestinationStatus>, headers(("ETag" = String, description = "The tag of the whole set, to replace it"))))
 )]
 async fn list_tagged(State(panel): Shared, person: Person) -> Result<Response, Problem> {
-    let mut response = list(State(Arc::clone(&panel)), person).await;
-    let tagged = off_the_thread(move || {
-        let files = known_files(&panel.view.config())?;
+    let config = panel.view.config();
+    // Read before what it is the tag of: who has seen less than there is now is told so, and not the other way round.
+    let tag = off_the_thread(move || {
+        let files = known_files(&config)?;
         let texts = files.iter().map(|file| (file.key.as_str(), file.text())).collect();
-        tag_header(&mut response, Some(tag_of_all(&texts)));
-        Ok(response)
+        Ok(tag_of_all(&texts))
     });
-    tagged.await
+    let tag = tag.await?;
+    let mut response = list(State(panel), person).await;
+    tag_header(&mut response, Some(tag));
+    Ok(response)
 }
 
 /// Makes a destination.
