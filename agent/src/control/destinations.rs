@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 
 use crate::config::{Config, Destination, nearest};
 use crate::control::access::Person;
+use crate::control::http::Panel;
 use crate::control::managed::tell::Editable;
 use crate::control::status::{DestinationStatus, ReplayStatus};
 use crate::control::whole;
@@ -146,6 +147,12 @@ pub(super) fn event(person: &Person, what: &str, target: &str, before: Value, af
         before,
         after,
     })
+}
+
+/// Tells what was done to a destination, filed under its only tenant if it has one: as whoever did it saw it, whatever the
+/// shards know of the name by the time that they hear of it.
+pub(super) fn tell_about(panel: &Panel, destination: &Destination, event: OwnEvent) {
+    panel.hands.tell_under(destination.scope.only_tenant().map(str::to_owned), event);
 }
 
 /// Somebody tested a destination, which need not be in the configuration that is in use.

@@ -19,7 +19,7 @@ use crate::config::OnFull;
 use crate::control::access::{Admin, Person, Reach};
 use crate::control::destinations::{
     DestinationWhole, Paused, ReplayWish, Replayed, Tested, event, find_for, pause_value, replay_value, settings,
-    tested_event,
+    tell_about, tested_event,
 };
 use crate::control::picture::Detail;
 use crate::control::status::{self, DestinationStatus, FROM_THE_OLDEST, ReplayStatus};
@@ -127,7 +127,7 @@ pub(in crate::control) async fn rest(
             let what = if rests { "destination.pause" } else { "destination.resume" };
             tracing::info!(destination = %name, "{}, as {who} wishes", if rests { "paused" } else { "no longer paused" });
             let values = (pause_value(before.as_ref()), pause_value(after.as_ref()));
-            panel.hands.tell(event(&person, what, &name, values.0, values.1));
+            tell_about(&panel, &destination, event(&person, what, &name, values.0, values.1));
         }
         let window_ms = config.buffer.window.0;
         let holds_producers = destination.required && config.buffer.on_full == OnFull::Block;
@@ -153,9 +153,10 @@ async fn tested(
     request: Request,
 ) -> Result<Response, Problem> {
     // Who is bound to tenants files nothing in the trail of another.
-    if person.reach != Reach::All {
-        find_for(&person, &panel.view.config(), &name)?;
-    }
+    let known = match find_for(&person, &panel.view.config(), &name) {
+        Err(_) if person.reach == Reach::All => None,
+        found => Some(found?),
+    };
     let bytes = body(request, WISH_MAX).await?;
     let tested: Tested = serde_json::from_slice(&bytes).map_err(|problem| {
         let detail = format!("the request does not say what came of the test: {problem}");
@@ -163,7 +164,11 @@ async fn tested(
     })?;
     let name = shown(&name);
     tracing::info!(destination = %name, "tested, by {}: {}", person.who, tested.code.as_deref().unwrap_or("all is well"));
-    panel.hands.tell(tested_event(&person, &name, &tested));
+    let told = tested_event(&person, &name, &tested);
+    match known {
+        Some(destination) => tell_about(&panel, &destination, told),
+        None => panel.hands.tell_under(None, told),
+    }
     Ok(Json(tested).into_response())
 }
 
@@ -221,7 +226,7 @@ pub(in crate::control) async fn begin_replay(
     tracing::info!(destination = %name, "a replay was asked for, as {} wishes", person.who);
     let value = |last: ReplayStatus| replay_value(&last.state, last.from_ms);
     let values = (last.map_or(Value::Null, value), replay_value("running", from_ms));
-    panel.hands.tell(event(person, "destination.replay", &name, values.0, values.1));
+    tell_about(panel, &destination, event(person, "destination.replay", &name, values.0, values.1));
     if !hear(panel, &name, &before).await {
         return Err(not_begun(&name));
     }

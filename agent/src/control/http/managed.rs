@@ -20,7 +20,7 @@ use super::{Panel, Path, Problem, Shared, body, off_the_thread, only_get, only_p
 use crate::config::managed::{self as files, ManagedFile, Misconfigured};
 use crate::config::{Config, Destination, Weight, editable, keys_of, table_of};
 use crate::control::access::{Admin, Person, Reach};
-use crate::control::destinations::{Tested, find_for, settings, tested_event};
+use crate::control::destinations::{Tested, find_for, settings, tell_about, tested_event};
 use crate::control::managed::tell::{Changed, Editable, Error, OriginTold};
 use crate::control::managed::{Condition, Wish, carry_out, made_by, name_of, not_known, plan, tag_of_all, tag_of_one};
 use crate::control::reload;
@@ -416,7 +416,7 @@ pub(in crate::control) async fn test(
         code: report.failure.as_ref().map(|failure| failure.code.to_owned()),
         event_id: report.event.as_ref().map(|event| event.event_id.clone()),
     };
-    panel.hands.tell(tested_event(&person, &destination.name, &tested));
+    tell_about(&panel, &destination, tested_event(&person, &destination.name, &tested));
     Ok(report)
 }
 
