@@ -10,7 +10,7 @@
 
 use std::sync::Arc;
 
-use axum::body::{Body, to_bytes};
+use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::http::header::{
@@ -24,7 +24,7 @@ use super::person::{Person, Reach};
 use super::source::{self, Names};
 use super::{Access, jwt};
 use crate::config::TrustedProxy;
-use crate::control::http::{Panel, Problem};
+use crate::control::http::{Panel, Problem, body};
 use crate::control::page;
 use crate::ingest::http::guard::is_same;
 use crate::runtime::clock;
@@ -200,15 +200,14 @@ async fn with_csrf(request: Request, csrf: &str) -> Result<Request, Problem> {
     if !is_form(request.headers()) {
         return Err(no_csrf());
     }
-    let (parts, body) = request.into_parts();
-    let body = to_bytes(body, FORM_MAX).await.map_err(|_| {
-        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, format!("a form of more than {FORM_MAX} bytes, or cut off"))
-    })?;
-    let given = field(&body, "_csrf").unwrap_or_default();
+    let (parts, sent) = request.into_parts();
+    let form = body(Request::new(sent), FORM_MAX).await?;
+    let given = field(&form, "_csrf").unwrap_or_default();
     if !is_same(given.as_bytes(), csrf.as_bytes()) {
         return Err(no_csrf());
     }
-    Ok(Request::from_parts(parts, Body::from(body)))
+    // It is wiped with whoever reads it last.
+    Ok(Request::from_parts(parts, Body::from(Bytes::from_owner(form))))
 }
 
 fn no_csrf() -> Problem {
@@ -253,6 +252,8 @@ const X_CSRF_TOKEN: HeaderName = HeaderName::from_static("x-csrf-token");
 
 #[cfg(test)]
 mod tests {
+    use axum::body::to_bytes;
+
     use super::*;
 
     fn headers(sent: &[(&'static str, &str)]) -> HeaderMap {

@@ -9,6 +9,7 @@ use axum::http::header::{HeaderMap, HeaderValue, ORIGIN, RETRY_AFTER, SET_COOKIE
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use maud::{Markup, html};
+use zeroize::Zeroizing;
 
 use super::door::{COOKIE_NAME, cookies, field, is_form};
 use super::secret_bytes;
@@ -48,7 +49,7 @@ async fn log_in(
             .advise("a program needs no login: it sends `Authorization: Bearer …` with each request"));
     }
     let form = body(request, FORM_MAX).await?;
-    let secret = field(&form, "token").unwrap_or_default();
+    let secret = Zeroizing::new(field(&form, "token").unwrap_or_default());
     let Some((token, person)) = access.tokens.of_secret(secret.trim(), clock::wall_ms()) else {
         access.throttle().failed(peer.ip(), clock::now());
         tracing::warn!("a login from {} failed: no such token", peer.ip());

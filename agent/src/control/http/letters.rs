@@ -173,7 +173,7 @@ async fn replace(
 ) -> Result<Response, Problem> {
     find_for(&person, &panel.view.config(), &name)?;
     let raw = body(request, EVENT_BYTES_MAX).await?;
-    Ok(Json(replace_event(panel, person, name, stream, n, raw).await?).into_response())
+    Ok(Json(replace_event(panel, person, name, stream, n, Bytes::from_owner(raw)).await?).into_response())
 }
 
 /// Puts another event in the place of a letter's.

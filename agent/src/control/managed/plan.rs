@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 use crate::config::managed::{ManagedFile, folder, secrets_folder};
 use crate::config::{
@@ -28,6 +28,26 @@ pub(in crate::control) enum Wish {
     Delete(String),
     /// These, and no others.
     Set(Vec<Value>),
+}
+
+impl Drop for Wish {
+    fn drop(&mut self) {
+        match self {
+            Wish::Create(value) | Wish::Change(_, value) => wipe(value),
+            Wish::Set(values) => values.iter_mut().for_each(wipe),
+            Wish::Delete(_) => {}
+        }
+    }
+}
+
+/// Wipes every text in a value: which of them are secret is known to the tables of keys, and not to what was misspelt.
+fn wipe(value: &mut Value) {
+    match value {
+        Value::String(text) => text.zeroize(),
+        Value::Array(items) => items.iter_mut().for_each(wipe),
+        Value::Object(entries) => entries.values_mut().for_each(wipe),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
 }
 
 /// What has to be written. Has no `Debug`: it holds secrets.
