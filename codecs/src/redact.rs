@@ -24,6 +24,7 @@
 use std::ops::Range;
 
 use ring::hmac;
+use zeroize::Zeroize;
 
 use crate::body::Body;
 use crate::event::{Event, Field};
@@ -163,14 +164,21 @@ impl Format for Redacted {
 }
 
 /// What stands in place of some values of one event. Used again from event to event.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Edits {
     /// Sorted, and none within another.
     list: Vec<Edit>,
     text: Vec<u8>,
     index: Option<Index>,
-    /// For keys and values with escapes.
+    /// For keys with escapes, and for values with escapes while they are hashed.
     unescaped: String,
+}
+
+/// Shows nothing of the event.
+impl std::fmt::Debug for Edits {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Edits").field("list", &self.list).finish_non_exhaustive()
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -526,7 +534,9 @@ fn write_hash(key: &hmac::Key, written: &[u8], text: &mut String, out: &mut Vec<
             if text.contains('@') {
                 text.make_ascii_lowercase();
             }
-            hmac::sign(key, text.as_bytes())
+            let tag = hmac::sign(key, text.as_bytes());
+            text.zeroize();
+            tag
         }
         None => hmac::sign(key, written),
     };
@@ -549,3 +559,25 @@ fn counts_as_written(inside: &[u8]) -> bool {
 const HEX: [u8; 16] = *b"0123456789abcdef";
 /// 128 bits: no two people share one.
 const HASH_BYTES: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_hashed_stays_nowhere_in_plain() {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, b"k");
+        let (mut text, mut out) = (String::new(), Vec::new());
+        write_hash(&key, br#""Alice\u0040example.com""#, &mut text, &mut out);
+        let mut expected = Vec::new();
+        write_hash(&key, br#""alice@example.com""#, &mut String::new(), &mut expected);
+        assert_eq!((text.as_str(), out), ("", expected), "it is hashed as what it stands for");
+        assert!(text.capacity() > 0, "its memory is used again");
+    }
+
+    #[test]
+    fn what_is_redacted_is_not_shown_by_debug() {
+        let edits = Edits { text: b"hush".to_vec(), unescaped: "hush".to_owned(), ..Edits::default() };
+        assert!(!format!("{edits:?}").contains("hush"));
+    }
+}

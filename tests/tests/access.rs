@@ -1,7 +1,7 @@
 //! Whoever asks over the network shows who they are and gets no further than they may: each test is an attempt that
 //! must fail, beside the one that must not.
 
-use std::io::{BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -81,6 +81,23 @@ fn csrf_of(agent: &Agent, cookie: &str) -> String {
     json_of(&reply)["csrf"].as_str().expect("a session has a CSRF token").to_owned()
 }
 
+/// A live tail, for whoever the header names, that has begun. Reading it fails where nothing ends it.
+#[track_caller]
+fn watch(agent: &Agent, header: &str) -> BufReader<TcpStream> {
+    let address = agent.config.admin;
+    let mut stream = TcpStream::connect(address).expect("the agent listens");
+    stream.set_read_timeout(Some(SOON)).expect("a socket has a timeout");
+    write!(stream, "GET /v1/tail HTTP/1.1\r\nHost: {address}\r\n{header}\r\nConnection: close\r\n\r\n")
+        .expect("it reads");
+    let mut tail = BufReader::new(stream);
+    let mut line = String::new();
+    while !line.starts_with(": watching") {
+        line.clear();
+        assert!(tail.read_line(&mut line).is_ok_and(|read| read > 0), "{header}");
+    }
+    tail
+}
+
 #[test]
 fn a_token_lets_in_whom_it_names_and_no_further_than_role_and_tenants() {
     let mut agent = two_tenants();
@@ -139,6 +156,27 @@ fn a_token_lets_in_whom_it_names_and_no_further_than_role_and_tenants() {
     }
     let paused = json_of(&with(&agent, &acme, "POST", "/v1/destinations/acme/pause", b""));
     assert_eq!(paused["after"]["who"], "token acme", "{paused}");
+    let tested = br#"{"is_saved": true, "ok": true, "stage": null, "code": null, "event_id": null}"#;
+    for destination in ["acme", "everybody"] {
+        let path = format!("/v1/destinations/{destination}/tested");
+        assert_eq!(with(&agent, &first, "POST", &path, tested).status, 200);
+    }
+    assert_eq!(with(&agent, &first, "POST", "/v1/destinations/everybody/replay", b"").status, 200);
+    let told = |token: &str| {
+        let page = with(&agent, token, "GET", "/v1/agent-events?limit=1000", b"");
+        let events = json_of(&page)["events"].as_array().cloned().unwrap_or_default();
+        events.iter().map(|event| event["event"].to_string()).collect::<Vec<_>>()
+    };
+    wait_until("the agent has told of everybody's destination", SOON, || {
+        let all = told(&first);
+        let of = |what: &str| all.iter().any(|event| event.contains(what) && event.contains("everybody"));
+        of("siem.destination_state") && of("destination.test") && of("destination.replay")
+    });
+    let of_acme = told(&acme);
+    for what in ["destination.pause", "destination.test"] {
+        assert!(of_acme.iter().any(|event| event.contains(what)), "{what} is filed under its tenant: {of_acme:?}");
+    }
+    assert!(of_acme.iter().all(|event| !event.contains("everybody")), "another's is told: {of_acme:?}");
 }
 
 #[test]
@@ -256,8 +294,18 @@ fn a_session_changes_nothing_without_its_csrf_token_and_ends_for_good() {
     }
 
     let again = log_in(&agent, &token);
+    let mut tails = [format!("Cookie: {again}"), format!("Authorization: Bearer {token}"), format!("Cookie: {bob}")]
+        .map(|header| {
+            let tail = watch(&agent, &header);
+            (header, tail)
+        });
     assert!(agent.command(&["token", "revoke", "alice"]).status.success());
     assert_eq!(sent(&again, "GET", "/v1/status", &[], "").status, 401, "a session ends with its token");
+    let out = sent(&bob, "POST", "/logout", &[("X-CSRF-Token", &csrf_of(&agent, &bob))], "");
+    assert_eq!(out.status, 303);
+    for (header, tail) in &mut tails {
+        assert!(tail.read_to_end(&mut Vec::new()).is_ok(), "a live tail ends with its token or session: {header}");
+    }
     assert_eq!(sent("siem_session=; siem_session=x", "GET", "/v1/status", &[], "").status, 401);
 }
 
@@ -509,10 +557,7 @@ fn over_tls_the_certificate_is_shown_and_renewed_and_plain_http_is_told_so() {
 
     let plain = ask(&agent, "GET", "/readyz", &[], b"");
     assert_eq!((plain.status, plain.text().contains("https://")), (400, true), "{}", plain.text());
-    let mut silent = TcpStream::connect(address).expect("the agent listens");
     assert!(get(1, "/readyz", "").is_err(), "the other authority has issued nothing yet");
     install(&agent, &issue(1));
     wait_until("the new certificate is shown", SOON, || get(1, "/readyz", "").is_ok());
-    silent.set_read_timeout(Some(SOON)).expect("a socket has a timeout");
-    assert!(matches!(silent.read(&mut [0]), Ok(0)), "who says nothing loses the seat");
 }

@@ -5,6 +5,9 @@
 //! events as it happens, and notices of losses too ([`crate::stream::announce::Announcer::overhear`]), which the log
 //! does not hold. Statements are not noted: they are about what a SIEM has.
 //!
+//! The first loss of an episode is noted at once, what follows once a minute. After a `kill -9` or a power cut the counts of
+//! that minute are missing here; the notices that the destination itself gets come from the cursor, and miss nothing.
+//!
 //! Always true:
 //! - Noting never waits for the disk. A thread of the chronicle's own writes what has gathered, and syncs it.
 //! - Nobody is shown what a power cut could take back, so a number is never given to two events.

@@ -14,7 +14,7 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use serde_json::Value;
+use serde_json::{Number, Value};
 use toml::{Table, Value as Toml};
 use zeroize::Zeroizing;
 
@@ -264,7 +264,7 @@ impl Conversion<'_, '_> {
                 return None;
             }
             Value::Bool(flag) => Toml::Boolean(*flag),
-            Value::Number(number) => match number.as_i64() {
+            Value::Number(number) => match whole(number) {
                 Some(number) => Toml::Integer(number),
                 None => Toml::Float(number.as_f64().unwrap_or(f64::MAX)),
             },
@@ -339,6 +339,13 @@ fn addresses<'t>(table: &'t Table, keys: &[&'static [Key]]) -> Vec<(&'t str, &'t
         _ => Vec::new(),
     };
     table.iter().flat_map(below).collect()
+}
+
+/// A whole number, which JSON may write as `5.0` (JSON Schema, section 6.1.1).
+pub(crate) fn whole(number: &Number) -> Option<i64> {
+    // Beyond that, what was written is not known any more.
+    let is_whole = |number: &f64| number.fract() == 0.0 && number.abs() < (1_i64 << f64::MANTISSA_DIGITS) as f64;
+    number.as_i64().or_else(|| number.as_f64().filter(is_whole).map(|number| number as i64))
 }
 
 fn without_secrets(table: &Table, keys: &[&'static [Key]], path: &str, secrets: &mut Vec<String>) -> Value {
@@ -515,6 +522,20 @@ mod tests {
         }
         let text = refused(json!({"bearer_token": "hush-hush"}), Trust::Network).unwrap();
         assert!(text.contains("bearer_token") && !text.contains("hush"), "{text}");
+    }
+
+    #[test]
+    fn a_whole_number_is_one_however_it_is_written() {
+        let made = |text: &str| whole(&serde_json::from_str(text).unwrap());
+        for (text, number) in [("5", 5), ("5.0", 5), ("-0.0", 0), ("1e3", 1_000), ("-7.0", -7)] {
+            assert_eq!(made(text), Some(number), "{text}");
+        }
+        for text in ["5.5", "1e300", "9007199254740992.0", "18446744073709551615"] {
+            assert_eq!(made(text), None, "{text}");
+        }
+        let mut value = splunk();
+        value["batch"]["max_events"] = json!(7.0);
+        assert!(make(&value, None, Trust::Network, &[]).unwrap().text.contains("max_events = 7\n"));
     }
 
     #[test]

@@ -55,7 +55,7 @@ pub use destination::{
     TlsSettings, TlsVersion,
 };
 pub use fingerprint::Fingerprint;
-pub(crate) use json::{Kept, SecretPlaces, Trust, Written, editable, secret_files_of, table_of, written};
+pub(crate) use json::{Kept, SecretPlaces, Trust, Written, editable, secret_files_of, table_of, whole, written};
 pub(crate) use keys::{
     ADMIN, AGENT, Alphabet, BUFFER, DESTINATION, Default as KeyDefault, INGEST_UNIX, Key, LOG, ROOT, SECRET, Shape,
 };

@@ -10,8 +10,10 @@ use utoipa::ToSchema;
 
 use crate::config::{Config, Destination, nearest};
 use crate::control::access::Person;
+use crate::control::http::Panel;
 use crate::control::managed::tell::Editable;
 use crate::control::status::{DestinationStatus, ReplayStatus};
+use crate::control::whole;
 use crate::node::Pause;
 
 /// One destination with everything.
@@ -49,7 +51,7 @@ pub struct Paused {
 #[serde(deny_unknown_fields)]
 pub struct ReplayWish {
     /// What was accepted since then, ms since 1970; without it all that the log holds.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "whole::optional")]
     #[schema(example = 1_778_594_400_000_i64)]
     pub from_ms: Option<i64>,
 }
@@ -145,6 +147,12 @@ pub(super) fn event(person: &Person, what: &str, target: &str, before: Value, af
         before,
         after,
     })
+}
+
+/// Tells what was done to a destination, filed under its only tenant if it has one: as whoever did it saw it, whatever the
+/// shards know of the name by the time that they hear of it.
+pub(super) fn tell_about(panel: &Panel, destination: &Destination, event: OwnEvent) {
+    panel.hands.tell_under(destination.scope.only_tenant().map(str::to_owned), event);
 }
 
 /// Somebody tested a destination, which need not be in the configuration that is in use.

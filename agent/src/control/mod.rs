@@ -43,6 +43,7 @@ pub mod status;
 mod systemd;
 mod tail;
 mod watch;
+mod whole;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -410,11 +411,11 @@ fn state_event(destination: String, from: &str, to: &str, cause: &Cause) -> OwnE
     })
 }
 
-/// Where each shard's log is, and the first record in it that is not durable, for those who read it from outside.
-fn watched_logs(view: &View) -> Vec<(PathBuf, Seq)> {
+/// Where each shard's log is, and the first record in it that is not durable, for those who read it from outside; `None`
+/// where the shard has not said so yet.
+fn watched_logs(view: &View) -> Vec<(PathBuf, Option<Seq>)> {
     let ends = view.published.iter().map(|shard| shard.with(|report| report.durable_end));
-    let log = |(number, end)| (log_directory(&view.state_dir, number), Seq::new(end).unwrap_or(Seq::FIRST));
-    ends.enumerate().map(log).collect()
+    ends.enumerate().map(|(number, end)| (log_directory(&view.state_dir, number), Seq::new(end))).collect()
 }
 
 /// A configuration that was read.
@@ -491,8 +492,8 @@ fn no_tls(problem: TlsError) -> Failure {
 
 /// How often the shards are looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(1_000);
-/// Threads for what waits for the disk: previews may hold two of them for their whole time.
-const BLOCKING_THREADS: usize = 4;
+/// Threads for what waits for the disk: previews may hold four of them for their whole time.
+const BLOCKING_THREADS: usize = 6;
 /// Orders that wait for the node's owner.
 const ORDERS_MAX: usize = 8;
 /// The admin socket is for root and the agent's user.

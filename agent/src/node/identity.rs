@@ -74,13 +74,16 @@ pub fn machine_id() -> String {
     read.map(|text| text.trim().to_owned()).unwrap_or_default()
 }
 
-/// Replaces the file at `path` as a whole, mode 0600. When this returns, content and name are durable.
+/// Replaces the file at `path` as a whole, mode 0600. When this returns, content and name are durable. What could not be
+/// written does not stay beside it: it may hold a secret.
 pub(crate) fn write_durably(directory: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
     let beside = path.with_extension("new");
     let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&beside, path)?;
+    let written = file.write_all(bytes).and_then(|()| file.sync_all()).and_then(|()| fs::rename(&beside, path));
+    if let Err(problem) = written {
+        let _ = fs::remove_file(&beside);
+        return Err(problem);
+    }
     fs::File::open(directory)?.sync_all()
 }
 
@@ -99,6 +102,16 @@ mod tests {
         let moved = establish(directory.path(), "machine-b", 0x5555_6666_7777_8888)?;
         assert_eq!(moved.text, "555566667777");
         assert_eq!(moved.replaces.map(|replaced| replaced.previous), Some("111122223333".into()));
+        Ok(())
+    }
+
+    #[test]
+    fn what_could_not_be_written_does_not_lie_beside_its_place() -> io::Result<()> {
+        let directory = tempfile::tempdir()?;
+        let path = directory.path().join("secret");
+        fs::create_dir(&path)?;
+        assert!(write_durably(directory.path(), &path, b"hush").is_err(), "a folder has its name");
+        assert!(!directory.path().join("secret.new").exists());
         Ok(())
     }
 

@@ -3,12 +3,14 @@
 //! A stage that was not looked at says so; nothing counts as well because nothing was heard of it.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::cause::Cause;
 use super::stage::Stage;
 
 /// What a test of one destination found.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = TestReport)]
 pub struct Report {
     /// The destination's name.
     pub destination: String,
@@ -32,7 +34,7 @@ pub struct Report {
 }
 
 /// How one stage went.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct StageReport {
     /// Which.
     pub stage: Stage,
@@ -45,7 +47,7 @@ pub struct StageReport {
 }
 
 /// How a stage ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum StageState {
     /// Well.
@@ -57,7 +59,8 @@ pub enum StageState {
 }
 
 /// What failed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = TestFailure)]
 pub struct Failure {
     /// At which stage.
     pub stage: Stage,
@@ -72,7 +75,8 @@ pub struct Failure {
 }
 
 /// What should be looked at although nothing failed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = TestWarning)]
 pub struct Warning {
     /// Its name, for machines.
     pub code: &'static str,
@@ -83,7 +87,7 @@ pub struct Warning {
 }
 
 /// The event of a test.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct TestEvent {
     /// Its `event_id`.
     pub event_id: String,

@@ -14,9 +14,10 @@
 //! | `found` | the event was found where it belongs |
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// A part of the way of an event, in order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Stage {
     /// What is written.

@@ -30,7 +30,7 @@ pub use http::{Exchanges, exchange};
 pub use proxy::Proxy;
 pub use relp::{Answers, RelpConnection};
 pub use syslog::SyslogConnection;
-pub use targets::{Allowed, Barred, Targets, is_allowed, is_here};
+pub use targets::{Allowed, Barred, Targets, is_allowed, is_here, known_address};
 pub use tls::{TlsClient, TlsError, TlsFault, TlsServer, Witness};
 pub use zstd::zstd;
 

@@ -90,6 +90,17 @@ pub fn is_allowed(ip: IpAddr, port: u16, targets: &Targets, is_here: fn(IpAddr) 
     if targets.own.iter().any(is_own) { Err(Barred::Own) } else { Ok(()) }
 }
 
+/// The address that a host is, as it is written: an address itself, this machine, or a name by which machines of a cloud ask
+/// for their secrets, wherever it would be looked up. `None` for every other name.
+pub fn known_address(host: &str) -> Option<IpAddr> {
+    let host = host.trim_matches(['[', ']']).trim_end_matches('.').to_ascii_lowercase();
+    if host == "localhost" || host.ends_with(".localhost") {
+        return Some(Ipv4Addr::LOCALHOST.into());
+    }
+    let named = METADATA_NAMES.iter().find(|name| **name == host).map(|_| METADATA[0]);
+    named.or_else(|| host.parse().ok())
+}
+
 /// Whether this machine has an address: nothing else can be bound to.
 pub fn is_here(ip: IpAddr) -> bool {
     UdpSocket::bind((ip, 0)).is_ok()
@@ -145,6 +156,21 @@ const METADATA: &[IpAddr] = &[
     IpAddr::V6(Ipv6Addr::new(0xfd00, 0x42, 0, 0, 0, 0, 0, 0x42)),
     IpAddr::V4(Ipv4Addr::new(169, 254, 0, 23)),
     IpAddr::V6(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0xa9fe, 0xa9fe)),
+];
+
+/// Names that lead there: of Google, AWS, Azure, IBM, Tencent and Equinix. Somebody's own name for it is seen by its address.
+const METADATA_NAMES: &[&str] = &[
+    "metadata",
+    "metadata.google.internal",
+    "metadata.goog",
+    "instance-data",
+    "instance-data.ec2.internal",
+    "metadata.azure.internal",
+    "metadata.azure.com",
+    "api.metadata.cloud.ibm.com",
+    "metadata.tencentyun.com",
+    "metadata.platformequinix.com",
+    "metadata.packet.net",
 ];
 
 /// Networks that are not the internet's, each with the length of its prefix.
@@ -276,6 +302,25 @@ mod tests {
             assert_eq!(Allowed::parse(text).unwrap().to_string(), text);
         }
         assert!(Allowed::parse("metadata.google.internal").is_none() && Allowed::parse("10.0.0.0/8").is_none());
+    }
+
+    #[test]
+    fn names_by_which_clouds_tell_their_secrets_are_judged_like_their_address() {
+        let any = Targets::default();
+        for name in ["metadata.google.internal", "Metadata.GOOGLE.internal.", "metadata", "instance-data"] {
+            let ip = known_address(name).unwrap();
+            assert_eq!(is_allowed(ip, 80, &any, |_| false), Err(Barred::Metadata), "{name}");
+            let allowed = Targets { allowed: vec![Allowed::parse("169.254.169.254").unwrap()], ..Targets::default() };
+            assert_eq!(is_allowed(ip, 80, &allowed, |_| false), Ok(()), "the operator allows it");
+        }
+        for (name, ip) in
+            [("localhost", "127.0.0.1"), ("a.localhost.", "127.0.0.1"), ("[::1]", "::1"), ("8.8.8.8", "8.8.8.8")]
+        {
+            assert_eq!(known_address(name), ip.parse().ok(), "{name}");
+        }
+        for name in ["siem.example", "metadata.google.internal.example", "notlocalhost", ""] {
+            assert_eq!(known_address(name), None, "{name}");
+        }
     }
 
     #[test]

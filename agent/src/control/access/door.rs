@@ -8,23 +8,26 @@
 //! latter two come from browsers, which send them unasked: what changes something must show the CSRF token of the
 //! [`Session`] as well, in the header `X-CSRF-Token` or the form field `_csrf`.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
-use axum::body::{Body, to_bytes};
-use axum::extract::{Request, State};
+use axum::body::{Body, Bytes};
+use axum::extract::{FromRequestParts, Request, State};
 use axum::http::StatusCode;
 use axum::http::header::{
     ACCEPT, AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, COOKIE, HeaderMap, HeaderName,
     HeaderValue, REFERRER_POLICY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
+use axum::http::request::Parts;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 
 use super::person::{Person, Reach};
 use super::source::{self, Names};
+use super::tokens::Digest;
 use super::{Access, jwt, login};
 use crate::config::TrustedProxy;
-use crate::control::http::{Panel, Problem};
+use crate::control::http::{Panel, Problem, body};
 use crate::control::page;
 use crate::ingest::http::guard::is_same;
 use crate::runtime::clock;
@@ -36,6 +39,31 @@ pub(in crate::control) struct Session {
     pub(in crate::control) csrf: String,
     /// Whether a login here began it, so that it can be ended here.
     pub(in crate::control) began_here: bool,
+}
+
+/// Whether whoever asked would be let in still, for answers that go on for long.
+pub(in crate::control) struct Standing {
+    panel: Arc<Panel>,
+    /// `None` for those whom the admin socket let in, which asks the system once.
+    proof: Option<Proof>,
+}
+
+/// By what somebody was let in. Has no `Debug`: a proxy's token is worth something for a while.
+#[derive(Clone)]
+enum Proof {
+    /// What is kept of their token.
+    Token(Digest),
+    /// What is kept of their session's cookie.
+    Session(Digest),
+    /// What a proxy has signed.
+    Proxy(Arc<str>),
+}
+
+/// Somebody whom a request's headers name.
+struct Known {
+    person: Person,
+    session: Option<Session>,
+    proof: Proof,
 }
 
 /// Before everything: refuses what a foreign page may have sent, and marks the answer.
@@ -103,7 +131,7 @@ impl IntoResponse for Turned {
 async fn admit(panel: &Panel, mut request: Request) -> Result<(Request, Reach), Turned> {
     let proxy = panel.view.config().admin.proxy.clone();
     let known = panel.access.identify(request.headers(), proxy.as_ref()).map_err(Turned::Away)?;
-    let Some((person, session)) = known else {
+    let Some(Known { person, session, proof }) = known else {
         let login = || Turned::ToTheLogin(panel.access.address.path(&login::leading_to(&request)));
         return Err(if wants_a_page(&request) { login() } else { Turned::Away(super::nobody()) });
     };
@@ -115,6 +143,7 @@ async fn admit(panel: &Panel, mut request: Request) -> Result<(Request, Reach), 
     }
     let reach = person.reach.clone();
     request.extensions_mut().insert(person);
+    request.extensions_mut().insert(proof);
     Ok((request, reach))
 }
 
@@ -123,16 +152,12 @@ impl Access {
     ///
     /// # Errors
     /// 401 when they name somebody and prove nothing.
-    fn identify(
-        &self,
-        headers: &HeaderMap,
-        proxy: Option<&TrustedProxy>,
-    ) -> Result<Option<(Person, Option<Session>)>, Problem> {
+    fn identify(&self, headers: &HeaderMap, proxy: Option<&TrustedProxy>) -> Result<Option<Known>, Problem> {
         let now_ms = clock::wall_ms();
         if let Some(secret) = one(headers, &AUTHORIZATION)? {
             let known = bearer(secret).and_then(|secret| self.tokens.of_secret(secret, now_ms));
-            let (_, person) = known.ok_or_else(unknown_token)?;
-            return Ok(Some((person, None)));
+            let (token, person) = known.ok_or_else(unknown_token)?;
+            return Ok(Some(Known { person, session: None, proof: Proof::Token(token) }));
         }
         if let Some(proxy) = proxy
             && let Ok(header) = HeaderName::from_bytes(proxy.header.as_bytes())
@@ -142,8 +167,8 @@ impl Access {
                 Problem::new(StatusCode::UNAUTHORIZED, format!("the proxy's {} is not valid: {problem}", proxy.header))
                     .advise("compare admin.proxy in agent.toml with what the proxy signs; both clocks must be right")
             })?;
-            let csrf = self.csrf_of(&person);
-            return Ok(Some((person, Some(Session { csrf, began_here: false }))));
+            let session = Some(Session { csrf: self.csrf_of(&person), began_here: false });
+            return Ok(Some(Known { person, session, proof: Proof::Proxy(token.into()) }));
         }
         Ok(cookies(headers).find_map(|cookie| {
             let found = self.sessions().find(cookie, clock::now())?;
@@ -152,8 +177,47 @@ impl Access {
                 self.sessions().end(cookie);
                 return None;
             };
-            Some((person, Some(Session { csrf: found.csrf, began_here: true })))
+            let session = Some(Session { csrf: found.csrf, began_here: true });
+            Some(Known { person, session, proof: Proof::Session(found.cookie) })
         }))
+    }
+
+    /// Whether this would let somebody in still. Who watches uses their session.
+    fn still_admits(&self, proof: &Proof, proxy: Option<&TrustedProxy>) -> bool {
+        let now_ms = clock::wall_ms();
+        match proof {
+            Proof::Token(token) => self.tokens.of_session(*token, now_ms).is_some(),
+            Proof::Session(cookie) => {
+                let found = self.sessions().find_kept(*cookie, clock::now());
+                found.is_some_and(|found| self.tokens.of_session(found.token, now_ms).is_some())
+            }
+            Proof::Proxy(token) => {
+                proxy.is_some_and(|proxy| jwt::person(token, proxy, now_ms.div_euclid(1_000)).is_ok())
+            }
+        }
+    }
+}
+
+impl Standing {
+    /// Whether they would.
+    pub(in crate::control) fn holds(&self) -> bool {
+        let config = self.panel.view.config();
+        let proof = self.proof.as_ref();
+        proof.is_none_or(|proof| self.panel.access.still_admits(proof, config.admin.proxy.as_ref()))
+    }
+
+    /// # Errors
+    /// 401 when they would not.
+    pub(in crate::control) fn check(&self) -> Result<(), Problem> {
+        if self.holds() { Ok(()) } else { Err(super::nobody()) }
+    }
+}
+
+impl FromRequestParts<Arc<Panel>> for Standing {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, panel: &Arc<Panel>) -> Result<Standing, Infallible> {
+        Ok(Standing { panel: Arc::clone(panel), proof: parts.extensions.get::<Proof>().cloned() })
     }
 }
 
@@ -200,15 +264,14 @@ async fn with_csrf(request: Request, csrf: &str) -> Result<Request, Problem> {
     if !is_form(request.headers()) {
         return Err(no_csrf());
     }
-    let (parts, body) = request.into_parts();
-    let body = to_bytes(body, FORM_MAX).await.map_err(|_| {
-        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, format!("a form of more than {FORM_MAX} bytes, or cut off"))
-    })?;
-    let given = field(&body, "_csrf").unwrap_or_default();
+    let (parts, sent) = request.into_parts();
+    let form = body(Request::new(sent), FORM_MAX).await?;
+    let given = field(&form, "_csrf").unwrap_or_default();
     if !is_same(given.as_bytes(), csrf.as_bytes()) {
         return Err(no_csrf());
     }
-    Ok(Request::from_parts(parts, Body::from(body)))
+    // It is wiped with whoever reads it last.
+    Ok(Request::from_parts(parts, Body::from(Bytes::from_owner(form))))
 }
 
 fn no_csrf() -> Problem {
@@ -253,6 +316,8 @@ const X_CSRF_TOKEN: HeaderName = HeaderName::from_static("x-csrf-token");
 
 #[cfg(test)]
 mod tests {
+    use axum::body::to_bytes;
+
     use super::*;
 
     fn headers(sent: &[(&'static str, &str)]) -> HeaderMap {

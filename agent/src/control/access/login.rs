@@ -12,6 +12,7 @@ use axum::http::{StatusCode, Uri};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use maud::{Markup, html};
+use zeroize::Zeroizing;
 
 use super::door::{COOKIE_NAME, cookies, field, is_form};
 use super::secret_bytes;
@@ -77,7 +78,7 @@ async fn log_in(
     if let Some(wait) = wait {
         return Ok(too_often(&panel, wait, next));
     }
-    let secret = field(&form, "token").unwrap_or_default();
+    let secret = Zeroizing::new(field(&form, "token").unwrap_or_default());
     let Some((token, person)) = access.tokens.of_secret(secret.trim(), clock::wall_ms()) else {
         access.throttle().failed(peer.ip(), clock::now());
         tracing::warn!("a login from {} failed: no such token", peer.ip());

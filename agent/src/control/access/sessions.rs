@@ -30,6 +30,8 @@ struct Open {
 /// What a cookie stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Found {
+    /// What is kept of the cookie.
+    pub(super) cookie: Digest,
     /// The token that the session began with.
     pub(super) token: Digest,
     /// What a request that changes something must show beside the cookie.
@@ -53,14 +55,18 @@ impl Sessions {
 
     /// The session of a cookie, which is thereby used.
     pub(super) fn find(&mut self, cookie: &str, now: Millis) -> Option<Found> {
-        let cookie = Digest::of(cookie);
+        self.find_kept(Digest::of(cookie), now)
+    }
+
+    /// The same by what is kept of the cookie.
+    pub(super) fn find_kept(&mut self, cookie: Digest, now: Millis) -> Option<Found> {
         let open = self.open.get_mut(&cookie)?;
         if open.is_over(now) {
             self.open.remove(&cookie);
             return None;
         }
         open.seen = now;
-        Some(Found { token: open.token, csrf: open.csrf.clone() })
+        Some(Found { cookie, token: open.token, csrf: open.csrf.clone() })
     }
 
     /// Ends the session of a cookie, if there is one.

@@ -56,7 +56,7 @@ impl TlsSeats {
         let acceptor = Arc::new(Mutex::new(TlsAcceptor::from(server.config())));
         let (agree, agreed) = mpsc::channel(AGREED_MAX);
         tokio::spawn(renew(Arc::clone(&acceptor), files, watched));
-        tokio::spawn(welcome(seats, acceptor, agree));
+        tokio::spawn(welcome(seats, acceptor, agree, HANDSHAKE_MAX));
         Ok(TlsSeats { agreed, address })
     }
 }
@@ -80,14 +80,19 @@ impl Listener for TlsSeats {
 
 type Shared = Arc<Mutex<TlsAcceptor>>;
 
-/// Shakes hands with everybody who takes a seat; the seats bound how many that are.
-async fn welcome(mut seats: Seats, acceptor: Shared, agree: mpsc::Sender<(TlsStream<Seated>, SocketAddr)>) {
+/// Shakes hands with everybody who takes a seat, each within `patience`; the seats bound how many that are.
+async fn welcome(
+    mut seats: Seats,
+    acceptor: Shared,
+    agree: mpsc::Sender<(TlsStream<Seated>, SocketAddr)>,
+    patience: Duration,
+) {
     loop {
         let (seated, peer) = seats.accept().await;
         let acceptor = acceptor.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let agree = agree.clone();
         tokio::spawn(async move {
-            if let Ok(Ok(stream)) = timeout(HANDSHAKE_MAX, shake_hands(seated, acceptor)).await {
+            if let Ok(Ok(stream)) = timeout(patience, shake_hands(seated, acceptor)).await {
                 // The other end is there for as long as the address is.
                 let _ = agree.send((stream, peer)).await;
             }
@@ -139,7 +144,7 @@ const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
 /// Connections that have agreed and wait to be served; the others wait for them.
 const AGREED_MAX: usize = 16;
 /// How often the certificate's files are looked at.
-const LOOK_EVERY: Duration = Duration::from_secs(5);
+const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// How a TLS connection begins (RFC 8446, section 5.1: a record of the type handshake).
 const HANDSHAKE: u8 = 22;
 /// Bytes of a plain request that are read before it is answered.
@@ -149,6 +154,8 @@ const PLAIN_ANSWER: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/pla
 
 #[cfg(test)]
 mod tests {
+    use tokio::net::{TcpListener, TcpStream};
+
     use super::*;
 
     #[test]
@@ -156,5 +163,22 @@ mod tests {
         let text = String::from_utf8(PLAIN_ANSWER.to_vec()).unwrap();
         let (head, body) = text.split_once("\r\n\r\n").unwrap();
         assert!(head.contains(&format!("Content-Length: {}\r\n", body.len())), "{text}");
+    }
+
+    #[tokio::test]
+    async fn who_says_nothing_loses_the_seat() {
+        let directory = tempfile::tempdir().unwrap();
+        let [certificate, key] = ["server.pem", "server.key"].map(|name| directory.path().join(name));
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        std::fs::write(&certificate, made.cert.pem()).unwrap();
+        std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+        let server = TlsServer::new(&certificate, &key).unwrap();
+        let acceptor = Arc::new(Mutex::new(TlsAcceptor::from(server.config())));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (agree, _agreed) = mpsc::channel(1);
+        tokio::spawn(welcome(Seats::new(listener), acceptor, agree, Duration::from_millis(20)));
+        let mut silent = TcpStream::connect(address).await.unwrap();
+        assert_eq!(silent.read(&mut [0]).await.unwrap(), 0);
     }
 }

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::person::{Person, Reach, Role, Via};
+use crate::control::whole;
 use crate::ingest::http::guard::is_same;
 
 /// All tokens, in the order in which they were made.
@@ -67,7 +68,7 @@ pub(crate) struct TokenWish {
     #[schema(min_items = 1)]
     pub(crate) tenants: Option<BTreeSet<String>>,
     /// As [`TokenLine::expires_ms`].
-    #[serde(default)]
+    #[serde(default, deserialize_with = "whole::optional")]
     pub(crate) expires_ms: Option<i64>,
 }
 

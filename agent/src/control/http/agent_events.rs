@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout_at};
 use super::{Panel, Problem, Shared, number, off_the_thread, only_get, query};
 use crate::chronicle::Cursor;
 use crate::config::span_of;
-use crate::control::access::Person;
+use crate::control::access::{Person, Standing};
 use crate::control::agent_events::{AgentEvents, page};
 
 /// Their route.
@@ -35,7 +35,7 @@ pub(super) fn routes() -> Router<Arc<Panel>> {
     ),
     responses((status = 200, description = "A page of them", body = AgentEvents))
 )]
-async fn read(State(panel): Shared, person: Person, request: Request) -> Result<Response, Problem> {
+async fn read(State(panel): Shared, person: Person, standing: Standing, request: Request) -> Result<Response, Problem> {
     let text = request.uri().query().unwrap_or_default();
     let limit = number(text, "limit")?.unwrap_or(PAGE_DEFAULT).clamp(1, PAGE_MAX) as usize;
     let pairs = query(text);
@@ -43,10 +43,12 @@ async fn read(State(panel): Shared, person: Person, request: Request) -> Result<
     let after = value("after").map(cursor).transpose()?;
     let wait = value("wait").map(wait).transpose()?.unwrap_or(Duration::ZERO);
     let deadline = Instant::now() + wait;
-    let seat = panel.desk.waiters.try_acquire();
+    let seat = panel.desk.waiters.take(&person);
     let mut changes = panel.view.chronicle.changes();
     loop {
         changes.mark_unchanged();
+        // Who waited may have lost the right to what came meanwhile.
+        standing.check()?;
         let (chronicle, reach) = (panel.view.chronicle.clone(), person.reach.clone());
         let page = off_the_thread(move || page(&chronicle, after, limit, &reach).map_err(|e| Problem::internal(&e)));
         let page = page.await?;

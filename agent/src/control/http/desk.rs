@@ -1,32 +1,193 @@
 //! How many may ask at once for what takes its time.
+//!
+//! Whoever administers the agent has seats that nobody else can take. Of the others', one person has a share, and those
+//! who are bound to the same tenants have one together: so no tenant keeps another one out, however many they are.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::Semaphore;
+use axum::http::StatusCode;
 
-use super::preview::PREVIEWS_MAX;
+use super::Problem;
+use crate::control::access::{Person, Reach, Role};
 use crate::control::tail::Tail;
 use crate::node::View;
 
 /// See the module.
 pub(in crate::control) struct Desk {
     /// Previews that may be made.
-    pub(super) previews: Arc<Semaphore>,
+    pub(super) previews: Seats,
     /// Those who may wait for the agent's next event.
-    pub(super) waiters: Semaphore,
-    /// Those who watch events.
+    pub(super) waiters: Seats,
+    /// Those who may watch events.
+    pub(super) viewers: Seats,
+    /// The events that they watch.
     pub(super) tail: Tail,
 }
 
 impl Desk {
     pub(in crate::control) fn new(view: &View) -> Desk {
         Desk {
-            previews: Arc::new(Semaphore::new(PREVIEWS_MAX)),
-            waiters: Semaphore::new(WAITERS_MAX),
+            previews: Seats::new("previews", PREVIEWS),
+            waiters: Seats::new("waiting requests", WAITERS),
+            viewers: Seats::new("live tails", VIEWERS),
             tail: Tail::new(view.clone()),
         }
     }
 }
 
+/// Seats for one thing.
+pub(super) struct Seats {
+    what: &'static str,
+    bounds: Bounds,
+    taken: Arc<Mutex<Vec<Holder>>>,
+}
+
+/// How many seats there are.
+#[derive(Clone, Copy)]
+struct Bounds {
+    operators: Room,
+    others: Room,
+}
+
+/// Seats for some people.
+#[derive(Clone, Copy)]
+struct Room {
+    all: usize,
+    /// For one of them.
+    each: usize,
+}
+
+/// Who has a seat.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Holder {
+    /// Somebody who administers the agent.
+    Operator(String),
+    /// Somebody else who sees all tenants.
+    Insider(String),
+    /// One of those who see these tenants.
+    Of(BTreeSet<String>),
+}
+
+/// A seat; whoever drops it gives it back.
+pub(super) struct Seat {
+    taken: Arc<Mutex<Vec<Holder>>>,
+    holder: Holder,
+}
+
+impl Seats {
+    fn new(what: &'static str, bounds: Bounds) -> Seats {
+        Seats { what, bounds, taken: Arc::default() }
+    }
+
+    /// A seat for this person.
+    ///
+    /// # Errors
+    /// 429 when there is none for them.
+    pub(super) fn take(&self, person: &Person) -> Result<Seat, Problem> {
+        let holder = Holder::of(person);
+        let room = if holder.is_operator() { self.bounds.operators } else { self.bounds.others };
+        let mut taken = lock(&self.taken);
+        if taken.iter().filter(|other| **other == holder).count() >= room.each {
+            return Err(self.share_is_taken(&holder, room.each));
+        }
+        if taken.iter().filter(|other| other.is_operator() == holder.is_operator()).count() >= room.all {
+            let detail = format!("all {} {} that there may be at once are in use", room.all, self.what);
+            return Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, detail).advise("try again in some seconds"));
+        }
+        taken.push(holder.clone());
+        Ok(Seat { taken: Arc::clone(&self.taken), holder })
+    }
+
+    fn share_is_taken(&self, holder: &Holder, each: usize) -> Problem {
+        let whose = match holder {
+            Holder::Operator(_) | Holder::Insider(_) => "you have",
+            Holder::Of(_) => "those who see your tenants have",
+        };
+        let detail = format!("{whose} as many {} as they may have at once: {each}", self.what);
+        Problem::new(StatusCode::TOO_MANY_REQUESTS, detail).advise("end one of those, or try again when it has ended")
+    }
+}
+
+impl Holder {
+    fn of(person: &Person) -> Holder {
+        match (&person.reach, person.role) {
+            (Reach::Tenants(tenants), _) => Holder::Of(tenants.clone()),
+            (Reach::All, Role::Admin) => Holder::Operator(person.who.clone()),
+            (Reach::All, Role::Viewer) => Holder::Insider(person.who.clone()),
+        }
+    }
+
+    fn is_operator(&self) -> bool {
+        matches!(self, Holder::Operator(_))
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut taken = lock(&self.taken);
+        if let Some(at) = taken.iter().position(|holder| *holder == self.holder) {
+            taken.swap_remove(at);
+        }
+    }
+}
+
+// Nothing panics while it is held.
+fn lock(taken: &Mutex<Vec<Holder>>) -> MutexGuard<'_, Vec<Holder>> {
+    taken.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Each of them holds a thread for the disk.
+const PREVIEWS: Bounds = Bounds { operators: Room { all: 2, each: 2 }, others: Room { all: 2, each: 1 } };
 /// Each of them holds a connection.
-const WAITERS_MAX: usize = 16;
+const WAITERS: Bounds = Bounds { operators: Room { all: 16, each: 8 }, others: Room { all: 16, each: 4 } };
+/// Each of them holds a connection, and events that wait for it.
+const VIEWERS: Bounds = Bounds { operators: Room { all: 8, each: 4 }, others: Room { all: 16, each: 2 } };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::access::Via;
+
+    fn person(who: &str, role: Role, tenants: Option<&[&str]>) -> Person {
+        let tenants = tenants.map(|tenants| tenants.iter().map(|name| (*name).to_owned()).collect());
+        let reach = tenants.map_or(Reach::All, Reach::Tenants);
+        Person { who: who.to_owned(), via: Via::Api, role, reach }
+    }
+
+    fn seats() -> Seats {
+        Seats::new("live tails", VIEWERS)
+    }
+
+    #[test]
+    fn one_tenants_people_have_a_share_together_and_keep_nobody_else_out() {
+        let seats = seats();
+        let of = |who: &str, tenant: &str| person(who, Role::Admin, Some(&[tenant]));
+        let held: Vec<_> = (0..99).filter_map(|at| seats.take(&of(&format!("person {at}"), "acme")).ok()).collect();
+        assert_eq!(held.len(), VIEWERS.others.each);
+        let refused = seats.take(&of("one more", "acme")).err().unwrap();
+        assert!(refused.detail.contains("those who see your tenants have"), "{}", refused.detail);
+        assert_eq!((refused.status, refused.advice.is_some()), (StatusCode::TOO_MANY_REQUESTS, true));
+        assert!(seats.take(&of("other", "globex")).is_ok());
+        assert!(seats.take(&person("watcher", Role::Viewer, None)).is_ok());
+        drop(held);
+        assert!(seats.take(&of("one more", "acme")).is_ok(), "who goes makes room");
+    }
+
+    #[test]
+    fn operators_have_seats_that_nobody_else_can_take() {
+        let seats = seats();
+        let tenants: Vec<String> = (0..99).map(|at| format!("tenant {at}")).collect();
+        let all = tenants.iter().flat_map(|tenant| {
+            let of = person("a", Role::Viewer, Some(&[tenant]));
+            [seats.take(&of), seats.take(&of)]
+        });
+        let held: Vec<_> = all.filter_map(Result::ok).collect();
+        assert_eq!(held.len(), VIEWERS.others.all);
+        let refused = seats.take(&person("a", Role::Viewer, Some(&["late"]))).err().unwrap();
+        assert!(refused.detail.starts_with("all 16 live tails"), "{}", refused.detail);
+        let of_one: Vec<_> = (0..99).filter_map(|_| seats.take(&person("one", Role::Admin, None)).ok()).collect();
+        assert_eq!(of_one.len(), VIEWERS.operators.each);
+        assert!(seats.take(&person("another", Role::Admin, None)).is_ok(), "nor does one operator keep out another");
+    }
+}

@@ -19,7 +19,7 @@ use crate::config::OnFull;
 use crate::control::access::{Admin, Person, Reach};
 use crate::control::destinations::{
     DestinationWhole, Paused, ReplayWish, Replayed, Tested, event, find_for, pause_value, replay_value, settings,
-    tested_event,
+    tell_about, tested_event,
 };
 use crate::control::picture::Detail;
 use crate::control::status::{self, DestinationStatus, FROM_THE_OLDEST, ReplayStatus};
@@ -56,10 +56,12 @@ pub(super) async fn list(State(panel): Shared, person: Person) -> Response {
     responses((status = 200, description = "How it is and what it is set to", body = DestinationWhole, headers(("ETag" = String, description = "The tag of it, to change it"))))
 )]
 pub(super) async fn show(State(panel): Shared, person: Person, Path(name): Path<String>) -> Result<Response, Problem> {
-    let destination = find_for(&person, &panel.view.config(), &name)?;
+    // One configuration for the settings and the tag of them.
+    let config = panel.view.config();
+    let destination = find_for(&person, &config, &name)?;
     let status = status_of(&panel, &name)?;
     off_the_thread(move || {
-        let (editable, tag) = editable_of(&panel.view.config(), &person, &name)?;
+        let (editable, tag) = editable_of(&config, &person, &name)?;
         let whole = DestinationWhole { settings: settings(&destination), editable, status };
         Ok(([(CACHE_CONTROL, "no-store".to_owned()), (ETAG, tag)], Json(whole)).into_response())
     })
@@ -161,7 +163,7 @@ pub(in crate::control) async fn rest(
             };
             tracing::info!(destination = %name, "{words}, as {who} wishes");
             let values = (pause_value(before.as_ref()), pause_value(after.as_ref()));
-            panel.hands.tell(event(&person, what, &name, values.0, values.1));
+            tell_about(&panel, &destination, event(&person, what, &name, values.0, values.1));
         }
         let window_ms = config.buffer.window.0;
         let holds_producers = destination.required && config.buffer.on_full == OnFull::Block;
@@ -187,9 +189,10 @@ async fn tested(
     request: Request,
 ) -> Result<Response, Problem> {
     // Who is bound to tenants files nothing in the trail of another.
-    if person.reach != Reach::All {
-        find_for(&person, &panel.view.config(), &name)?;
-    }
+    let known = match find_for(&person, &panel.view.config(), &name) {
+        Err(_) if person.reach == Reach::All => None,
+        found => Some(found?),
+    };
     let bytes = body(request, WISH_MAX).await?;
     let tested: Tested = serde_json::from_slice(&bytes).map_err(|problem| {
         let detail = format!("the request does not say what came of the test: {problem}");
@@ -197,7 +200,11 @@ async fn tested(
     })?;
     let name = shown(&name);
     tracing::info!(destination = %name, "tested, by {}: {}", person.who, tested.code.as_deref().unwrap_or("all is well"));
-    panel.hands.tell(tested_event(&person, &name, &tested));
+    let told = tested_event(&person, &name, &tested);
+    match known {
+        Some(destination) => tell_about(&panel, &destination, told),
+        None => panel.hands.tell_under(None, told),
+    }
     Ok(Json(tested).into_response())
 }
 
@@ -266,7 +273,7 @@ pub(in crate::control) async fn begin_replay(
     tracing::info!(destination = %name, "a replay was asked for, as {} wishes", person.who);
     let value = |last: ReplayStatus| replay_value(&last.state, last.from_ms);
     let values = (last.map_or(Value::Null, value), replay_value("running", from_ms));
-    panel.hands.tell(event(person, "destination.replay", &name, values.0, values.1));
+    tell_about(panel, &destination, event(person, "destination.replay", &name, values.0, values.1));
     if !hear(panel, &name, &before).await {
         return Err(not_begun(&name));
     }

@@ -15,7 +15,7 @@ use serde_json::Value;
 use super::{Panel, Path, Problem, Shared, body, number, off_the_thread, only_get, only_post};
 use crate::config::Destination;
 use crate::control::access::{Admin, Person};
-use crate::control::destinations::{event, find_for};
+use crate::control::destinations::{event, find_for, tell_about};
 use crate::control::letters::change::{
     Chosen, Dropped, EditError, Resent, by_shard, edit, letter_value, letters_value, within,
 };
@@ -174,7 +174,7 @@ async fn replace(
 ) -> Result<Response, Problem> {
     find_for(&person, &panel.view.config(), &name)?;
     let raw = body(request, EVENT_BYTES_MAX).await?;
-    Ok(Json(replace_event(panel, person, name, stream, n, raw).await?).into_response())
+    Ok(Json(replace_event(panel, person, name, stream, n, Bytes::from_owner(raw)).await?).into_response())
 }
 
 /// Puts another event in the place of a letter's.
@@ -199,7 +199,7 @@ pub(in crate::control) async fn replace_event(
         let stream = prefix.stream(after.shard, &after.key);
         tracing::info!(destination = %name, "dead letter {n} of stream {stream} edited, as {} wishes", person.who);
         let values = (letter_value(&stream, &before), letter_value(&stream, &after));
-        panel.hands.tell(event(&person, "deadletter.edit", &name, values.0, values.1));
+        tell_about(&panel, &destination, event(&person, "deadletter.edit", &name, values.0, values.1));
         Ok(prefix.line(&after))
     })
     .await
@@ -245,7 +245,7 @@ pub(in crate::control) async fn drop_for_good(
         let letters = store.drop_letters(&ids)? as u64;
         if letters > 0 {
             tracing::warn!(destination = %name, "dead letters dropped for good, as {} wishes: {letters}", person.who);
-            panel.hands.tell(event(&person, "deadletter.drop", &name, named, Value::Null));
+            tell_about(&panel, &destination, event(&person, "deadletter.drop", &name, named, Value::Null));
         }
         Ok(Dropped { destination: name, letters })
     })
@@ -295,7 +295,7 @@ pub(in crate::control) async fn send_again(
         let count = letters.values().map(|letters| letters.len() as u64).sum();
         if count > 0 {
             tracing::info!(destination = %name, "dead letters are sent again, as {} wishes: {count}", person.who);
-            panel.hands.tell(event(&person, "deadletter.replay", &name, Value::Null, named));
+            tell_about(&panel, &destination, event(&person, "deadletter.replay", &name, Value::Null, named));
         }
         for (shard, letters) in letters {
             panel.hands.resend(destination.id, shard, letters);

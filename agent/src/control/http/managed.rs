@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::thread;
 
-use axum::body::Bytes;
 use axum::extract::{Request, State};
 use axum::http::header::{CACHE_CONTROL, ETAG, HeaderMap, IF_MATCH, LOCATION};
 use axum::http::{HeaderValue, StatusCode};
@@ -20,7 +19,7 @@ use super::{Panel, Path, Problem, Shared, body, off_the_thread, only_get, only_p
 use crate::config::managed::{self as files, ManagedFile, Misconfigured};
 use crate::config::{Config, Destination, Weight, editable, keys_of, table_of};
 use crate::control::access::{Admin, Person, Reach};
-use crate::control::destinations::{Tested, find_for, settings, tested_event};
+use crate::control::destinations::{Tested, find_for, settings, tell_about, tested_event};
 use crate::control::managed::tell::{Changed, Editable, Error, OriginTold};
 use crate::control::managed::{Condition, Wish, carry_out, made_by, name_of, not_known, plan, tag_of_all, tag_of_one};
 use crate::control::reload;
@@ -63,14 +62,17 @@ fn beside(name: &'static str, posted: MethodRouter<Arc<Panel>>) -> MethodRouter<
     responses((status = 200, description = "Each that the caller may see", body = Vec<DestinationStatus>, headers(("ETag" = String, description = "The tag of the whole set, to replace it"))))
 )]
 async fn list_tagged(State(panel): Shared, person: Person) -> Result<Response, Problem> {
-    let mut response = list(State(Arc::clone(&panel)), person).await;
-    let tagged = off_the_thread(move || {
-        let files = known_files(&panel.view.config())?;
+    let config = panel.view.config();
+    // Read before what it is the tag of: who has seen less than there is now is told so, and not the other way round.
+    let tag = off_the_thread(move || {
+        let files = known_files(&config)?;
         let texts = files.iter().map(|file| (file.key.as_str(), file.text())).collect();
-        tag_header(&mut response, Some(tag_of_all(&texts)));
-        Ok(response)
+        Ok(tag_of_all(&texts))
     });
-    tagged.await
+    let tag = tag.await?;
+    let mut response = list(State(panel), person).await;
+    tag_header(&mut response, Some(tag));
+    Ok(response)
 }
 
 /// Makes a destination.
@@ -316,7 +318,7 @@ fn gone(name: &str) -> Problem {
     operation_id = "testNewDestination",
     tag = "destinations",
     request_body(content = Object, description = "The keys of a destination's file; a secret as `{\"value\": …}`, or left as it is by leaving it out"),
-    responses((status = 200, description = "How far the event came, as `destination test --json` says it", body = Object))
+    responses((status = 200, description = "How far the event came, as `destination test --json` says it", body = Report))
 )]
 async fn test_new(State(panel): Shared, Admin(person): Admin, request: Request) -> Result<Response, Problem> {
     let value = json_of(&body(request, ONE_MAX).await?)?;
@@ -336,7 +338,7 @@ async fn test_new(State(panel): Shared, Admin(person): Admin, request: Request) 
         ("destination" = String, Path, description = "Its name")
     ),
     request_body(content = Option<Object>, description = "The keys of a destination's file; a secret as `{\"value\": …}`, or left as it is by leaving it out. Without a body what is saved is tested"),
-    responses((status = 200, description = "How far the event came, as `destination test --json` says it", body = Object))
+    responses((status = 200, description = "How far the event came, as `destination test --json` says it", body = Report))
 )]
 async fn test_saved(
     State(panel): Shared,
@@ -413,7 +415,7 @@ pub(in crate::control) async fn test(
         code: report.failure.as_ref().map(|failure| failure.code.to_owned()),
         event_id: report.event.as_ref().map(|event| event.event_id.clone()),
     };
-    panel.hands.tell(tested_event(&person, &destination.name, &tested));
+    tell_about(&panel, &destination, tested_event(&person, &destination.name, &tested));
     Ok(report)
 }
 
@@ -512,7 +514,7 @@ fn is_dry(request: &Request) -> Result<bool, Problem> {
     Ok(is_dry)
 }
 
-fn json_of(bytes: &Bytes) -> Result<Value, Problem> {
+fn json_of(bytes: &[u8]) -> Result<Value, Problem> {
     serde_json::from_slice(bytes).map_err(|problem| not_json(&problem))
 }
 
@@ -574,7 +576,7 @@ mod tests {
 
     #[test]
     fn a_body_that_is_not_json_is_not_repeated() {
-        let refused = json_of(&Bytes::from_static(b"{\"token\": hush}")).err().unwrap();
+        let refused = json_of(b"{\"token\": hush}").err().unwrap();
         assert_eq!(refused.status, StatusCode::BAD_REQUEST);
     }
 }

@@ -53,7 +53,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use axum::body::{Bytes, to_bytes};
+use axum::body::HttpBody;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
@@ -61,7 +61,9 @@ use axum::middleware;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{MethodRouter, get, post};
 use axum::{Json, Router};
+use futures_lite::StreamExt;
 use tokio::sync::{mpsc, oneshot};
+use zeroize::Zeroizing;
 
 pub(super) use self::desk::Desk;
 pub(super) use self::path::Path;
@@ -341,10 +343,33 @@ pub(super) async fn off_the_thread<T: Send + 'static>(
     tokio::task::spawn_blocking(work).await.map_err(failed)?
 }
 
-/// What a request carries, `max` bytes at most.
-pub(super) async fn body(request: Request, max: usize) -> Result<Bytes, Problem> {
-    let too_long = |_| Problem::new(StatusCode::PAYLOAD_TOO_LARGE, format!("more than {max} bytes, or cut off"));
-    to_bytes(request.into_body(), max).await.map_err(too_long)
+/// What a request carries, `max` bytes at most. It may hold a secret, so it is wiped when it is dropped; what the
+/// connection has read it through is not ours to wipe.
+pub(super) async fn body(request: Request, max: usize) -> Result<Zeroizing<Vec<u8>>, Problem> {
+    let too_long = || Problem::new(StatusCode::PAYLOAD_TOO_LARGE, format!("more than {max} bytes, or cut off"));
+    let body = request.into_body();
+    let expected = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+    let mut whole = Zeroizing::new(Vec::with_capacity(expected.min(max)));
+    let mut pieces = body.into_data_stream();
+    while let Some(piece) = pieces.next().await {
+        let piece = piece.map_err(|_| too_long())?;
+        if whole.len() + piece.len() > max {
+            return Err(too_long());
+        }
+        append(&mut whole, &piece);
+    }
+    Ok(whole)
+}
+
+/// Adds to bytes that are wiped, and leaves no copy of them where they were when there was less room.
+fn append(whole: &mut Zeroizing<Vec<u8>>, piece: &[u8]) {
+    let length = whole.len() + piece.len();
+    if length > whole.capacity() {
+        let mut larger = Zeroizing::new(Vec::with_capacity(length.next_power_of_two()));
+        larger.extend_from_slice(whole);
+        *whole = larger;
+    }
+    whole.extend_from_slice(piece);
 }
 
 /// The parameters of a query, decoded as forms are (WHATWG URL, section 5.1).
@@ -401,6 +426,18 @@ mod tests {
         );
         assert_eq!(query("a=%&b=%4&c=%+1&d=%C3%A9"), owned(&[("a", "%"), ("b", "%4"), ("c", "% 1"), ("d", "é")]));
         assert_eq!(query(""), []);
+    }
+
+    #[tokio::test]
+    async fn a_body_is_read_whole_to_its_bound_in_however_many_pieces_it_comes() {
+        let pieces = |count: usize| {
+            let pieces = futures_lite::stream::iter((0..count).map(|_| Ok::<_, std::io::Error>("piece")));
+            Request::new(axum::body::Body::from_stream(pieces))
+        };
+        assert_eq!(body(pieces(40), 200).await.ok().unwrap().as_slice(), "piece".repeat(40).as_bytes());
+        assert_eq!(body(pieces(41), 200).await.err().unwrap().status, StatusCode::PAYLOAD_TOO_LARGE);
+        assert_eq!(body(Request::new("whole".into()), 5).await.ok().unwrap().as_slice(), b"whole");
+        assert!(body(Request::new("whole".into()), 4).await.is_err() && body(Request::default(), 0).await.is_ok());
     }
 
     #[test]

@@ -67,10 +67,7 @@ pub(in crate::control) async fn preview_of(
     selection: Selection,
 ) -> Result<Preview, Problem> {
     let reach = person.reach.clone();
-    let Ok(seat) = panel.desk.previews.clone().try_acquire_owned() else {
-        let detail = format!("{PREVIEWS_MAX} previews are being made already");
-        return Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, detail).advise("ask again in some seconds"));
-    };
+    let seat = panel.desk.previews.take(person)?;
     off_the_thread(move || {
         let preview = preview::of(&panel.view, &selection, &reach, clock::wall_ms());
         // Held by the work and not by the request, which may be given up before.
@@ -87,11 +84,9 @@ fn selection(panel: &Panel, person: &Person, bytes: &[u8]) -> Result<Selection, 
     })?;
     match tried {
         Tried::Saved(saved) => Ok(Selection::of(&*find_for(person, &panel.view.config(), &saved.destination)?)),
-        Tried::Written(written) => Selection::read(&written).map_err(|problems| Problem::settings(&problems)),
+        Tried::Written(written) => Selection::read(&written).map_err(|problems| Problem::unusable(&problems)),
     }
 }
 
 /// Bytes of a selection at most: five lists of a thousand entries each.
 const SELECTION_MAX: usize = 8 << 20;
-/// Previews that are made at once.
-pub(super) const PREVIEWS_MAX: usize = 2;

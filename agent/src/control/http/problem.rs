@@ -53,20 +53,16 @@ impl Problem {
         Problem { advice: Some(advice.to_owned()), ..self }
     }
 
-    /// Settings that can't be used, each problem in its own words.
-    pub(in crate::control) fn settings(problems: &[config::Problem]) -> Problem {
-        let words = problems.iter().map(|problem| match problem.place.key.as_str() {
-            "" => problem.what.clone(),
-            key => format!("{key}: {}", problem.what),
-        });
-        let detail = words.collect::<Vec<_>>().join("; ");
-        let advice = problems.iter().map(|problem| problem.advice.as_str()).collect::<Vec<_>>().join("; ");
-        Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail).advise(&advice)
-    }
-
-    /// The same with everything that is wrong with what was sent, key by key.
-    pub(in crate::control) fn with_errors(self, errors: &[Error]) -> Problem {
-        Problem { errors: errors.to_vec(), ..self }
+    /// Settings that can't be used: the first problem in words, and each with its key.
+    pub(in crate::control) fn unusable(found: &[config::Problem]) -> Problem {
+        let errors: Vec<Error> = found.iter().map(Error::of).collect();
+        let (what, advice) = found.first().map_or(("", ""), |first| (first.what.as_str(), first.advice.as_str()));
+        let more = match found.len() {
+            0 | 1 => String::new(),
+            count => format!(", and {} more", count - 1),
+        };
+        let problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, format!("it can't be used: {what}{more}"));
+        Problem { errors, ..problem.advise(advice) }
     }
 
     pub(in crate::control) fn method(allow: &'static str) -> Problem {

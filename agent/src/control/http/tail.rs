@@ -1,5 +1,5 @@
-//! Live tail as server-sent events: `event` with an event, `skipped` and `unread` with a count,
-//! which is empty for who may not know it.
+//! Live tail as server-sent events: `event` with an event, `skipped` and `unread` with a count, which is empty for who may
+//! not know it. It ends when whoever watches would not be let in any more.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -12,11 +12,12 @@ use axum::http::header::CACHE_CONTROL;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use futures_lite::{StreamExt, stream};
+use futures_lite::{Stream, StreamExt, stream};
+use tokio::time::{Instant, timeout_at};
 
 use super::{Panel, Problem, Shared, only_get, query};
-use crate::control::access::Person;
-use crate::control::tail::{NoWish, Shown, VIEWERS_MAX, Wish};
+use crate::control::access::{Person, Standing};
+use crate::control::tail::{NoWish, Shown, Waiting, Wish};
 
 /// Its route.
 pub(super) fn routes() -> Router<Arc<Panel>> {
@@ -43,22 +44,49 @@ pub(super) fn routes() -> Router<Arc<Panel>> {
         content_type = "text/event-stream"
     ))
 )]
-async fn watch(State(panel): Shared, person: Person, request: Request) -> Result<Response, Problem> {
+async fn watch(
+    State(panel): Shared,
+    person: Person,
+    standing: Standing,
+    request: Request,
+) -> Result<Response, Problem> {
     let parameters = query(request.uri().query().unwrap_or_default());
-    let wish = Wish::read(&parameters, person.reach).map_err(refused)?;
-    let Some(shown) = panel.desk.tail.watch(wish) else {
-        let detail = format!("{VIEWERS_MAX} are watching already");
-        return Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, detail).advise("end one of those, or try again later"));
-    };
+    let wish = Wish::read(&parameters, person.reach.clone()).map_err(refused)?;
+    let seat = panel.desk.viewers.take(&person)?;
+    let waiting = panel.desk.tail.watch(wish).map_err(|problem| Problem::internal(&problem))?;
     // Said at once, so that whoever watches knows that they do.
     let hello = stream::once(Ok::<_, Infallible>(Event::default().comment("watching")));
-    let events = stream::unfold(shown, |mut shown| async move {
-        let event = sse(shown.recv().await?);
-        Some((Ok(event), shown))
+    let events = while_let_in(waiting, LET_IN_EVERY, move || {
+        // Held as long as the stream is.
+        let _ = &seat;
+        standing.holds()
     });
-    let events = Sse::new(hello.chain(events)).keep_alive(KeepAlive::new().interval(HEARTBEAT_EVERY));
+    let events = Sse::new(hello.chain(events.map(|shown| Ok(sse(shown))))).keep_alive(heartbeat());
     // `X-Accel-Buffering` tells proxies to pass on each piece as it comes.
     Ok(([(CACHE_CONTROL.as_str(), "no-store"), ("x-accel-buffering", "no")], events).into_response())
+}
+
+/// What is shown, for as long as whoever watches is let in, which is asked again after each span of `every`.
+fn while_let_in(waiting: Waiting, every: Duration, is_let_in: impl Fn() -> bool) -> impl Stream<Item = Shown> {
+    let again = Instant::now() + every;
+    stream::unfold((waiting, is_let_in, again), move |(mut waiting, is_let_in, mut again)| async move {
+        loop {
+            // Asked when it is time although there is always something to show.
+            if Instant::now() >= again {
+                again = Instant::now() + every;
+                if !is_let_in() {
+                    return None;
+                }
+            }
+            if let Ok(shown) = timeout_at(again, waiting.next()).await {
+                return Some((shown?, (waiting, is_let_in, again)));
+            }
+        }
+    })
+}
+
+fn heartbeat() -> KeepAlive {
+    KeepAlive::new().interval(HEARTBEAT_EVERY)
 }
 
 fn sse(shown: Shown) -> Event {
@@ -88,3 +116,38 @@ fn refused(no_wish: NoWish) -> Problem {
 
 /// A connection on which nothing moves is closed, here after 90 s and sooner by many a proxy.
 const HEARTBEAT_EVERY: Duration = Duration::from_secs(15);
+/// How long somebody may go on watching who has logged out, or whose token is worth nothing any more.
+const LET_IN_EVERY: Duration = Duration::from_secs(2);
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+    use crate::control::tail::shown_for_ever;
+
+    const EVERY: Duration = Duration::from_millis(20);
+    const LONG: Duration = Duration::from_secs(600);
+
+    #[tokio::test]
+    async fn who_watches_is_asked_for_again_and_again_and_goes_on_watching() {
+        let asked = Cell::new(0);
+        let is_let_in = || {
+            asked.set(asked.get() + 1);
+            true
+        };
+        let mut events = Box::pin(while_let_in(shown_for_ever(EVERY / 4), EVERY, is_let_in));
+        while asked.get() < 3 {
+            assert!(events.next().await.is_some());
+        }
+    }
+
+    #[tokio::test]
+    async fn who_is_not_let_in_any_more_is_shown_nothing_more_however_much_or_little_there_is() {
+        for pause in [LONG, Duration::ZERO] {
+            let mut events = Box::pin(while_let_in(shown_for_ever(pause), EVERY, || false));
+            assert!(events.next().await.is_some());
+            while events.next().await.is_some() {}
+        }
+    }
+}

@@ -16,6 +16,7 @@ use utoipa::ToSchema;
 
 use super::{StreamPrefix, epoch_text};
 use crate::control::access::Reach;
+use crate::control::whole;
 use crate::deadletter::{DeadLetters, Key, Letter, StoreError};
 use crate::ingest::index_line;
 use crate::node::Pause;
@@ -25,7 +26,7 @@ use crate::node::Pause;
 #[serde(rename_all = "snake_case")]
 pub enum Chosen {
     /// Every one up to this id: what was there when somebody looked, and nothing that came later.
-    UpTo(u64),
+    UpTo(#[serde(deserialize_with = "whole::count")] u64),
     /// These.
     Letters(Vec<LetterName>),
 }
@@ -36,6 +37,7 @@ pub struct LetterName {
     /// The stream, or its last part.
     pub stream: String,
     /// The event's number in it.
+    #[serde(deserialize_with = "whole::count")]
     pub n: u64,
 }
 

@@ -4,22 +4,21 @@
 //! refused here, in its words. Nothing is written.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 use crate::config::managed::{ManagedFile, folder, secrets_folder};
 use crate::config::{
-    About, Auth, AwsSource, Config, Destination, DestinationId, EntraIdentity, Given, Kept, Kind, Origin, Place,
-    Problem, SecretPlaces, Surroundings, Trust, Weight, Written, table_of, written,
+    About, Auth, AwsSource, Config, Destination, DestinationId, EntraIdentity, Given, HttpUrl, Kept, Kind, Origin,
+    Place, Problem, SecretPlaces, Surroundings, Trust, Weight, Written, table_of, written,
 };
 use crate::control::access::{Person, Reach, Via};
 use crate::control::destinations::{Unknown, find_for};
-use crate::transport::{is_allowed, is_here};
+use crate::transport::{is_allowed, is_here, known_address};
 
-/// What somebody wishes. Has no `Debug`: it holds secrets.
+/// What somebody wishes. Has no `Debug`: it holds secrets, which are wiped when it is dropped.
 pub(in crate::control) enum Wish {
     /// Another destination.
     Create(Value),
@@ -29,6 +28,26 @@ pub(in crate::control) enum Wish {
     Delete(String),
     /// These, and no others.
     Set(Vec<Value>),
+}
+
+impl Drop for Wish {
+    fn drop(&mut self) {
+        match self {
+            Wish::Create(value) | Wish::Change(_, value) => wipe(value),
+            Wish::Set(values) => values.iter_mut().for_each(wipe),
+            Wish::Delete(_) => {}
+        }
+    }
+}
+
+/// Wipes every text in a value: which of them are secret is known to the tables of keys, and not to what was misspelt.
+fn wipe(value: &mut Value) {
+    match value {
+        Value::String(text) => text.zeroize(),
+        Value::Array(items) => items.iter_mut().for_each(wipe),
+        Value::Object(entries) => entries.values_mut().for_each(wipe),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
 }
 
 /// What has to be written. Has no `Debug`: it holds secrets.
@@ -54,8 +73,8 @@ pub(in crate::control) struct Plan {
 pub(in crate::control) enum Refusal {
     /// There is no such destination, for this person.
     Unknown(Unknown),
-    /// It stands in a file of the operator.
-    Operators(PathBuf),
+    /// It stands in a file of the operator; which one is for those who administer all tenants.
+    Operators(Option<PathBuf>),
     /// What was sent can't be used.
     Invalid(Vec<Problem>),
     /// Only those who administer all tenants may do this.
@@ -200,7 +219,10 @@ impl<'d> Draft<'d, '_> {
     fn find(&self, name: &str) -> Result<&'d ManagedFile, Refusal> {
         let unknown = || match find_for(self.person, self.config, name) {
             Ok(known) => match self.config.origins.get(&known.id) {
-                Some(Origin::File(path)) => Refusal::Operators(path.clone()),
+                Some(Origin::File(path)) => {
+                    let may_know = self.person.reach == Reach::All;
+                    Refusal::Operators(may_know.then(|| path.clone()))
+                }
                 // Its file is gone, and nobody has told the agent.
                 _ => {
                     Refusal::Unknown(Unknown { what: format!("the file of \"{name}\" is gone"), advice: RELOAD.into() })
@@ -286,22 +308,32 @@ fn beyond_reach(destination: &Destination) -> Problem {
     problem(&destination.name, "tenants", what, "name tenants that you administer")
 }
 
-/// An address, written as such, that may not be connected to. What a name leads to is looked at by each connection.
+/// An address, written as such or by a name that everybody knows, that may not be connected to. What any other name leads to
+/// is looked at by each connection; behind a proxy by the proxy alone.
 fn barred(destination: &Destination) -> Option<Problem> {
-    let urls = destination.kind.urls().iter().map(|url| (url.host.as_str(), url.port, "url"));
-    let host = match &destination.kind {
-        Kind::Syslog(syslog) => Some((syslog.host.as_str(), syslog.port, "host")),
-        _ => None,
-    };
-    urls.chain(host).find_map(|(host, port, key)| {
-        let ip = match host.trim_matches(['[', ']']) {
-            "localhost" => Ipv4Addr::LOCALHOST.into(),
-            host => host.parse().ok()?,
-        };
+    written_hosts(destination).into_iter().find_map(|(host, port, key)| {
+        let ip = known_address(&host)?;
         let why = is_allowed(ip, port, &destination.targets, is_here).err()?;
-        let what = format!("`{key}` is at {ip}, which may not be connected to: {why}");
+        let at = if host.trim_matches(['[', ']']).parse() == Ok(ip) { String::new() } else { format!("{host}, ") };
+        let what = format!("`{key}` is at {at}{ip}, which may not be connected to: {why}");
         Some(problem(&destination.name, key, what, "name another address, or ask the operator for agent.allow_targets"))
     })
+}
+
+/// Every host that a destination names on the way of its events or of what lets it in: with its port and its key.
+fn written_hosts(destination: &Destination) -> Vec<(String, u16, &'static str)> {
+    let of = |url: &HttpUrl, key| (url.host.clone(), url.port, key);
+    let mut hosts: Vec<_> = destination.kind.urls().iter().map(|url| of(url, "url")).collect();
+    if let Kind::Syslog(syslog) = &destination.kind {
+        hosts.push((syslog.host.clone(), syslog.port, "host"));
+    }
+    hosts.extend(destination.proxy.iter().map(|proxy| of(&proxy.url, "proxy.url")));
+    hosts.extend(destination.auth.iter().filter_map(|auth| match auth {
+        Auth::OAuth(oauth) => Some(of(&HttpUrl::parse(&oauth.token_url).ok()?, "oauth.token_url")),
+        Auth::Entra(entra) => Some(of(entra.authority.as_ref()?, "authority")),
+        _ => None,
+    }));
+    hosts
 }
 
 /// Whether it is let in for what the machine is, rather than for what its owner knows.

@@ -90,31 +90,23 @@ impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Problem {
         match refusal {
             Refusal::Unknown(unknown) => Problem::from(unknown),
-            Refusal::Operators(path) => {
+            Refusal::Operators(Some(path)) => {
                 let detail = format!("it belongs to the file {}", path.display());
                 Problem::new(StatusCode::CONFLICT, detail)
                     .advise("change it in that file, and reload the configuration")
+            }
+            Refusal::Operators(None) => {
+                let detail = "it belongs to a file of the agent's machine".to_owned();
+                Problem::new(StatusCode::CONFLICT, detail).advise("ask whoever administers that machine to change it")
             }
             Refusal::Scoped => {
                 let detail = "the whole set is for those who administer all tenants".to_owned();
                 Problem::new(StatusCode::FORBIDDEN, detail)
                     .advise("make, change and delete your destinations one by one")
             }
-            Refusal::Invalid(found) => invalid(&found),
+            Refusal::Invalid(found) => Problem::unusable(&found),
         }
     }
-}
-
-fn invalid(found: &[Found]) -> Problem {
-    let errors: Vec<Error> = found.iter().map(Error::of).collect();
-    let (what, advice) = errors.first().map_or(("", ""), |first| (first.what.as_str(), first.advice.as_str()));
-    let more = match errors.len() {
-        0 | 1 => String::new(),
-        count => format!(", and {} more", count - 1),
-    };
-    let problem =
-        Problem::new(StatusCode::UNPROCESSABLE_ENTITY, format!("it can't be used: {what}{more}")).advise(advice);
-    problem.with_errors(&errors)
 }
 
 /// The destination and the key in the place of a problem: `destination "NAME" KEY`, or `destination number N KEY`.

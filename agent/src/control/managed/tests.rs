@@ -541,3 +541,49 @@ fn a_scoped_person_makes_and_sees_what_goes_to_their_tenants_alone() {
     world.wish_as(&acme, &Wish::Delete("own".to_owned())).unwrap();
     assert!(matches!(world.wish(&Wish::Delete("operators".to_owned())), Err(Refusal::Operators(_))));
 }
+
+#[test]
+fn which_file_the_operator_has_is_for_those_who_administer_all_tenants() {
+    let path = PathBuf::from("/etc/scaidrive-siem/agent.toml");
+    let told = |known| crate::control::http::Problem::from(Refusal::Operators(known));
+    assert!(told(Some(path)).detail.contains("agent.toml"));
+    let scoped = told(None);
+    assert_eq!((scoped.status.as_u16(), scoped.detail.contains('/')), (409, false), "{}", scoped.detail);
+
+    let mut world = World::new();
+    let is_told = |refused| match refused {
+        Err(Refusal::Operators(path)) => path.is_some(),
+        _ => panic!("it is the operator's"),
+    };
+    assert!(is_told(world.wish(&Wish::Delete("operators".to_owned()))));
+    let file = world.directory.path().join("agent.toml");
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, format!("{text}tenants = [\"acme\"]\n")).unwrap();
+    world.restart();
+    let acme = person(Reach::Tenants(["acme".to_owned()].into()));
+    assert!(!is_told(world.wish_as(&acme, &Wish::Delete("operators".to_owned()))));
+}
+
+#[test]
+fn where_clouds_tell_their_secrets_is_refused_by_name_too_wherever_it_is_named() {
+    let mut world = World::new();
+    let mut refused = |more: Value| {
+        let mut value = https("a");
+        value.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        problems(world.wish(&Wish::Create(value)))
+    };
+    let behind = json!({"url": "http://proxy.example:3128"});
+    for (key, more) in [
+        ("url", json!({"url": "https://metadata.google.internal/x", "proxy": behind})),
+        ("url", json!({"url": "https://METADATA.google.internal./x", "proxy": behind})),
+        ("proxy.url", json!({"proxy": {"url": "http://instance-data:3128"}})),
+        (
+            "oauth.token_url",
+            json!({"proxy": behind, "oauth": {"token_url": "https://metadata.google.internal/t", "client_id": "c",
+                                              "client_secret": {"value": "hush"}}}),
+        ),
+    ] {
+        let said = refused(more);
+        assert!(said.contains(key) && said.contains("169.254.169.254"), "{key}: {said}");
+    }
+}

@@ -6,6 +6,7 @@ use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{Extensions, HeaderMap, StatusCode, Uri};
 use serde::Deserialize;
+use zeroize::Zeroizing;
 
 use super::note::Note;
 use super::view::frame::Frame;
@@ -73,8 +74,8 @@ impl FromRequestParts<Arc<Panel>> for Asked {
 /// What stands behind the question mark.
 pub(super) struct Query(String);
 
-/// The fields of a form that was sent.
-pub(super) struct Form(Vec<u8>);
+/// The fields of a form that was sent. It may hold a secret, so it is wiped when it is dropped.
+pub(super) struct Form(Zeroizing<Vec<u8>>);
 
 impl Query {
     /// The first value of this name.
@@ -108,7 +109,7 @@ impl<S: Send + Sync> FromRequest<S> for Form {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _state: &S) -> Result<Form, Problem> {
-        Ok(Form(body(request, FORM_MAX).await?.to_vec()))
+        Ok(Form(body(request, FORM_MAX).await?))
     }
 }
 
@@ -127,7 +128,7 @@ mod tests {
 
     #[test]
     fn a_form_is_read_as_browsers_write_it() {
-        let form = Form(b"letter=a%3A1&letter=b%3A2&event=%7B%22a%22+%3A1%7D&up_to=".to_vec());
+        let form = Form(Zeroizing::new(b"letter=a%3A1&letter=b%3A2&event=%7B%22a%22+%3A1%7D&up_to=".to_vec()));
         assert_eq!(form.all("letter"), ["a:1", "b:2"]);
         assert_eq!(form.field("event").as_deref(), Some("{\"a\" :1}"));
         assert_eq!((form.field("up_to").as_deref(), form.field("none")), (Some(""), None));

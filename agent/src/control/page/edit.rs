@@ -133,7 +133,7 @@ async fn attempt(panel: Arc<Panel>, frame: &Frame, person: Person, attempt: Atte
         });
     }
     if form.field("_do").as_deref() == Some("preview") {
-        let selection = Selection::read(&draft.selection()).map_err(|problems| Problem::settings(&problems));
+        let selection = Selection::read(&draft.selection()).map_err(|problems| Problem::unusable(&problems));
         let selection = match selection {
             Ok(selection) => selection,
             Err(problem) => return Ok(refused(problem)),

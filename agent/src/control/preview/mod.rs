@@ -35,7 +35,8 @@ use self::reading::{Bounds, read};
 /// # Errors
 /// When a log can't be read.
 pub(super) fn of(view: &View, selection: &Selection, reach: &Reach, now_ms: i64) -> io::Result<Preview> {
-    read(&watched_logs(view), selection, reach, BOUNDS, now_ms)
+    let logs: Vec<_> = watched_logs(view).into_iter().filter_map(|(directory, end)| Some((directory, end?))).collect();
+    read(&logs, selection, reach, BOUNDS, now_ms)
 }
 
 /// What would have been sent.

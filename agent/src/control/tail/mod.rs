@@ -9,7 +9,9 @@
 //! | `mod.rs` | who watches, and the thread that reads for them |
 //! | `wish.rs` | which events somebody wants to see |
 //! | `pace.rs` | how many they are shown |
+//! | `queue.rs` | what waits for their connection |
 
+use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -19,16 +21,18 @@ use scaidrive_codecs::time::write_rfc3339;
 use scaidrive_codecs::{Event, Index};
 use scaidrive_wal::Seq;
 use scaidrive_wal::inspect::{Follow, OwnedRecord};
-use tokio::sync::mpsc;
 
 use self::pace::Pace;
+use self::queue::{Giver, queue};
 use self::wish::Eyes;
 use super::watched_logs;
 use crate::node::View;
 
 mod pace;
+mod queue;
 mod wish;
 
+pub(super) use self::queue::Waiting;
 pub(super) use self::wish::{NoWish, Wish};
 
 /// What somebody who watches is shown.
@@ -63,7 +67,23 @@ struct Watched {
 struct Viewer {
     eyes: Eyes,
     pace: Pace,
-    to: mpsc::Sender<Shown>,
+    /// Records that were not looked at, and that they have not been told of yet.
+    unread: u64,
+    to: Giver,
+}
+
+impl Viewer {
+    /// Tells what was left out, as far as there is room for that; the rest later.
+    fn tell_left_out(&mut self, elapsed: Duration) {
+        let skipped = self.pace.window(elapsed);
+        if skipped > 0 && !self.to.give(Shown::Skipped(skipped)) {
+            self.pace.skip(skipped);
+        }
+        let unread = Shown::Unread(self.eyes.sees_all().then_some(self.unread));
+        if self.unread > 0 && self.to.give(unread) {
+            self.unread = 0;
+        }
+    }
 }
 
 impl Tail {
@@ -72,36 +92,36 @@ impl Tail {
         Tail { view, watched: Arc::default() }
     }
 
-    /// Shows what `wish` is about from now on, until the receiver is dropped. `None` when [`VIEWERS_MAX`] watch already.
-    pub(super) fn watch(&self, wish: Wish) -> Option<mpsc::Receiver<Shown>> {
-        let (to, from) = mpsc::channel(SHOWN_WAITING_MAX);
+    /// Shows what `wish` is about from now on, until the other end is dropped.
+    ///
+    /// # Errors
+    /// When the system has no thread for it.
+    pub(super) fn watch(&self, wish: Wish) -> io::Result<Waiting> {
+        let (to, waiting) = queue();
         let mut watched = self.lock();
-        watched.viewers.retain(|viewer| !viewer.to.is_closed());
-        if watched.viewers.len() >= VIEWERS_MAX {
-            return None;
-        }
         if !watched.is_read {
             let tail = self.clone();
             // Where it begins is settled before anybody is told that they watch.
-            let logs = tail.logs();
-            thread::Builder::new().name("tail".to_owned()).spawn(move || tail.read(logs)).ok()?;
+            let logs = watched_logs(&self.view);
+            let mut places: Vec<Option<Follow>> = logs.iter().map(|_| None).collect();
+            for (place, (directory, end)) in places.iter_mut().zip(&logs) {
+                follow(place, directory, *end);
+            }
+            thread::Builder::new().name("tail".to_owned()).spawn(move || tail.read(places))?;
             watched.is_read = true;
         }
-        watched.viewers.push(Viewer { eyes: Eyes::new(wish), pace: Pace::default(), to });
-        Some(from)
+        watched.viewers.push(Viewer { eyes: Eyes::new(wish), pace: Pace::default(), unread: 0, to });
+        Ok(waiting)
     }
 
-    /// Each log, followed from where it is durable.
-    fn logs(&self) -> Vec<Follow> {
-        watched_logs(&self.view).iter().map(|(directory, end)| Follow::new(directory, *end)).collect()
-    }
-
-    fn read(&self, mut logs: Vec<Follow>) {
+    fn read(&self, mut places: Vec<Option<Follow>>) {
         let started = Instant::now();
         loop {
-            let ends = watched_logs(&self.view);
-            for (log, (follow, (directory, end))) in logs.iter_mut().zip(&ends).enumerate() {
-                self.read_log(log, follow, directory, *end);
+            let logs = watched_logs(&self.view);
+            for (log, (place, (directory, end))) in places.iter_mut().zip(&logs).enumerate() {
+                if let Some((follow, end)) = follow(place, directory, *end) {
+                    self.read_log(log, follow, directory, end);
+                }
             }
             if !self.go_on(started.elapsed()) {
                 return;
@@ -113,13 +133,8 @@ impl Tail {
     /// Those who watch no more leave. False when nobody is left.
     fn go_on(&self, elapsed: Duration) -> bool {
         let mut watched = self.lock();
-        for viewer in &mut watched.viewers {
-            let skipped = viewer.pace.window(elapsed);
-            if skipped > 0 && viewer.to.try_send(Shown::Skipped(skipped)).is_err() {
-                viewer.pace.skip(skipped);
-            }
-        }
-        watched.viewers.retain(|viewer| !viewer.to.is_closed());
+        watched.viewers.retain(|viewer| !viewer.to.is_left());
+        watched.viewers.iter_mut().for_each(|viewer| viewer.tell_left_out(elapsed));
         watched.is_read = !watched.viewers.is_empty();
         watched.is_read
     }
@@ -139,7 +154,8 @@ impl Tail {
             if Instant::now() >= deadline {
                 let unread = end.get().saturating_sub(follow.position().get());
                 *follow = Follow::new(directory, end);
-                return self.tell_unread(unread);
+                self.lock().viewers.iter_mut().for_each(|viewer| viewer.unread += unread);
+                return;
             }
         }
     }
@@ -156,16 +172,9 @@ impl Tail {
                 true => named.get_or_insert_with(|| shown(Some(log), record)),
                 false => nameless.get_or_insert_with(|| shown(None, record)),
             };
-            if viewer.to.try_send(shown.clone()).is_err() {
+            if !viewer.to.give(shown.clone()) {
                 viewer.pace.skip(1);
             }
-        }
-    }
-
-    fn tell_unread(&self, records: u64) {
-        for viewer in &self.lock().viewers {
-            // Who has no room for it has been told of worse.
-            let _ = viewer.to.try_send(Shown::Unread(viewer.eyes.sees_all().then_some(records)));
         }
     }
 
@@ -173,6 +182,13 @@ impl Tail {
     fn lock(&self) -> MutexGuard<'_, Watched> {
         self.watched.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Where reading a log has come to, and where it ends. It begins at the end that its shard says first: what was durable
+/// before is not what anybody waits for.
+fn follow<'p>(place: &'p mut Option<Follow>, directory: &Path, end: Option<Seq>) -> Option<(&'p mut Follow, Seq)> {
+    let end = end?;
+    Some((place.get_or_insert_with(|| Follow::new(directory, end)), end))
 }
 
 /// An event as `log export --meta` writes it; where its log is not to be named, without its number too.
@@ -187,19 +203,76 @@ fn shown(log: Option<usize>, record: &OwnedRecord) -> Shown {
     Shown::Event { id: log.map(|log| format!("{log:02}:{seq}")), line }
 }
 
-/// How many may watch at once.
-pub(super) const VIEWERS_MAX: usize = 8;
-/// What waits for somebody's connection.
-const SHOWN_WAITING_MAX: usize = 512;
 /// How often the logs are looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// How long a look at one log may take: what it leaves to others is more than it takes.
 const LOOK_MAX: Duration = Duration::from_millis(60);
 
+/// For tests: a count at once, and the next one after each pause.
+#[cfg(test)]
+pub(super) fn shown_for_ever(pause: Duration) -> Waiting {
+    let (to, waiting) = queue();
+    tokio::spawn(async move {
+        while !to.is_left() {
+            to.give(Shown::Skipped(1));
+            tokio::time::sleep(pause).await;
+        }
+    });
+    waiting
+}
+
 #[cfg(test)]
 mod tests {
-    use super::*;
     use scaidrive_wal::{LogTime, WallTime};
+
+    use super::*;
+    use crate::control::access::Reach;
+
+    #[test]
+    fn a_log_whose_shard_has_said_nothing_yet_is_followed_from_the_end_that_it_says_first() {
+        let (directory, at) = (Path::new("nowhere"), |seq| Some(Seq::from_raw(seq)));
+        let mut place = None;
+        let mut position =
+            |end| follow(&mut place, directory, end).map(|(follow, end)| (follow.position().get(), end.get()));
+        assert_eq!(position(None), None, "not from the oldest event on");
+        assert_eq!(position(at(500)), Some((500, 500)));
+        assert_eq!(position(at(510)), Some((500, 510)));
+    }
+
+    fn viewer(reach: Reach) -> (Viewer, Waiting) {
+        let (to, waiting) = queue();
+        let wish = Wish::read(&[], reach).unwrap();
+        (Viewer { eyes: Eyes::new(wish), pace: Pace::default(), unread: 0, to }, waiting)
+    }
+
+    #[tokio::test]
+    async fn what_is_left_out_is_told_as_soon_as_there_is_room_for_it() {
+        let (mut viewer, mut waiting) = viewer(Reach::All);
+        let line = "x".repeat(1 << 10);
+        let event = || Shown::Event { id: None, line: line.clone() };
+        let mut given = 0;
+        while viewer.to.give(event()) {
+            given += 1;
+        }
+        viewer.pace.skip(3);
+        viewer.unread = 40;
+        viewer.tell_left_out(Duration::from_secs(1));
+        assert_eq!(viewer.unread, 40, "there is no room, and nothing is forgotten");
+        for _ in 0..given {
+            assert_eq!(waiting.next().await, Some(event()));
+        }
+        viewer.tell_left_out(Duration::from_secs(2));
+        assert_eq!(waiting.next().await, Some(Shown::Skipped(3)));
+        assert_eq!(waiting.next().await, Some(Shown::Unread(Some(40))));
+    }
+
+    #[tokio::test]
+    async fn whoever_is_bound_to_tenants_is_not_told_how_much_others_do() {
+        let (mut viewer, mut waiting) = viewer(Reach::Tenants(["a".to_owned()].into()));
+        viewer.unread = 40;
+        viewer.tell_left_out(Duration::ZERO);
+        assert_eq!(waiting.next().await, Some(Shown::Unread(None)));
+    }
 
     #[test]
     fn an_event_is_shown_as_it_is_exported_and_under_its_own_name() {

@@ -533,7 +533,8 @@ mod tests {
             advice: "write another".to_owned(),
         };
         let errors = [error("batch.linger", "<b>too long</b>"), error("nowhere", "odd")];
-        let problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "x".to_owned()).with_errors(&errors);
+        let mut problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "x".to_owned());
+        problem.errors = errors.to_vec();
         let shown = text(&new("splunk_hec"), Outcome { problem: Some(&problem), ..Outcome::default() });
         assert!(shown.contains("href=\"#f-batch.linger\"") && shown.contains("id=\"p-batch.linger\""), "{shown}");
         assert!(shown.contains("&lt;b&gt;too long&lt;/b&gt;. write another.") && shown.contains("<details open>"));
