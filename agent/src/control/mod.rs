@@ -492,8 +492,8 @@ fn no_tls(problem: TlsError) -> Failure {
 
 /// How often the shards are looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(1_000);
-/// Threads for what waits for the disk: previews may hold four of them for their whole time.
-const BLOCKING_THREADS: usize = 6;
+/// Threads for what waits for the disk: previews may hold eight of them for their whole time.
+const BLOCKING_THREADS: usize = 10;
 /// Orders that wait for the node's owner.
 const ORDERS_MAX: usize = 8;
 /// The admin socket is for root and the agent's user.

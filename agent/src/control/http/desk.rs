@@ -1,9 +1,15 @@
 //! How many may ask at once for what takes its time.
 //!
-//! Whoever administers the agent has seats that nobody else can take. Of the others', one person has a share, and those
-//! who are bound to the same tenants have one together: so no tenant keeps another one out, however many they are.
+//! There are seats for those who administer the agent, for others who see all tenants, and for those who are bound to
+//! some, and none of the three can take another's. Of theirs one person has a share, and those who are bound to the same
+//! tenants have one together, however many they are.
+//!
+//! So one tenant keeps nobody else out; many together can: when as many tenants as there is room for sit at the same time,
+//! the next one is told to try again, and only the other two kinds of people are still seated. Who is bound to several
+//! tenants counts for that very set, and leaves each of the tenants its own share.
 
 use std::collections::BTreeSet;
+use std::mem::discriminant;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::http::StatusCode;
@@ -47,7 +53,8 @@ pub(super) struct Seats {
 #[derive(Clone, Copy)]
 struct Bounds {
     operators: Room,
-    others: Room,
+    insiders: Room,
+    tenants: Room,
 }
 
 /// Seats for some people.
@@ -86,12 +93,12 @@ impl Seats {
     /// 429 when there is none for them.
     pub(super) fn take(&self, person: &Person) -> Result<Seat, Problem> {
         let holder = Holder::of(person);
-        let room = if holder.is_operator() { self.bounds.operators } else { self.bounds.others };
+        let room = self.bounds.room(&holder);
         let mut taken = lock(&self.taken);
         if taken.iter().filter(|other| **other == holder).count() >= room.each {
             return Err(self.share_is_taken(&holder, room.each));
         }
-        if taken.iter().filter(|other| other.is_operator() == holder.is_operator()).count() >= room.all {
+        if taken.iter().filter(|other| discriminant(*other) == discriminant(&holder)).count() >= room.all {
             let detail = format!("all {} {} that there may be at once are in use", room.all, self.what);
             return Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, detail).advise("try again in some seconds"));
         }
@@ -109,6 +116,16 @@ impl Seats {
     }
 }
 
+impl Bounds {
+    fn room(&self, holder: &Holder) -> Room {
+        match holder {
+            Holder::Operator(_) => self.operators,
+            Holder::Insider(_) => self.insiders,
+            Holder::Of(_) => self.tenants,
+        }
+    }
+}
+
 impl Holder {
     fn of(person: &Person) -> Holder {
         match (&person.reach, person.role) {
@@ -116,10 +133,6 @@ impl Holder {
             (Reach::All, Role::Admin) => Holder::Operator(person.who.clone()),
             (Reach::All, Role::Viewer) => Holder::Insider(person.who.clone()),
         }
-    }
-
-    fn is_operator(&self) -> bool {
-        matches!(self, Holder::Operator(_))
     }
 }
 
@@ -137,12 +150,24 @@ fn lock(taken: &Mutex<Vec<Holder>>) -> MutexGuard<'_, Vec<Holder>> {
     taken.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Each of them holds a thread for the disk.
-const PREVIEWS: Bounds = Bounds { operators: Room { all: 2, each: 2 }, others: Room { all: 2, each: 1 } };
-/// Each of them holds a connection.
-const WAITERS: Bounds = Bounds { operators: Room { all: 16, each: 8 }, others: Room { all: 16, each: 4 } };
-/// Each of them holds a connection, and events that wait for it.
-const VIEWERS: Bounds = Bounds { operators: Room { all: 8, each: 4 }, others: Room { all: 16, each: 2 } };
+/// Each of them holds a thread for the disk, for two seconds at most.
+const PREVIEWS: Bounds = Bounds {
+    operators: Room { all: 2, each: 2 },
+    insiders: Room { all: 2, each: 1 },
+    tenants: Room { all: 4, each: 1 },
+};
+/// Each of them holds a connection, of which they and those who watch leave some to others.
+const WAITERS: Bounds = Bounds {
+    operators: Room { all: 16, each: 8 },
+    insiders: Room { all: 8, each: 4 },
+    tenants: Room { all: 32, each: 4 },
+};
+/// Each of them holds a connection, and half a megabyte of events at most that wait for it.
+const VIEWERS: Bounds = Bounds {
+    operators: Room { all: 8, each: 4 },
+    insiders: Room { all: 8, each: 2 },
+    tenants: Room { all: 32, each: 2 },
+};
 
 #[cfg(test)]
 mod tests {
@@ -164,7 +189,7 @@ mod tests {
         let seats = seats();
         let of = |who: &str, tenant: &str| person(who, Role::Admin, Some(&[tenant]));
         let held: Vec<_> = (0..99).filter_map(|at| seats.take(&of(&format!("person {at}"), "acme")).ok()).collect();
-        assert_eq!(held.len(), VIEWERS.others.each);
+        assert_eq!(held.len(), VIEWERS.tenants.each);
         let refused = seats.take(&of("one more", "acme")).err().unwrap();
         assert!(refused.detail.contains("those who see your tenants have"), "{}", refused.detail);
         assert_eq!((refused.status, refused.advice.is_some()), (StatusCode::TOO_MANY_REQUESTS, true));
@@ -175,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn operators_have_seats_that_nobody_else_can_take() {
+    fn operators_and_insiders_have_seats_that_nobody_else_can_take() {
         let seats = seats();
         let tenants: Vec<String> = (0..99).map(|at| format!("tenant {at}")).collect();
         let all = tenants.iter().flat_map(|tenant| {
@@ -183,11 +208,26 @@ mod tests {
             [seats.take(&of), seats.take(&of)]
         });
         let held: Vec<_> = all.filter_map(Result::ok).collect();
-        assert_eq!(held.len(), VIEWERS.others.all);
+        assert_eq!(held.len(), VIEWERS.tenants.all);
         let refused = seats.take(&person("a", Role::Viewer, Some(&["late"]))).err().unwrap();
-        assert!(refused.detail.starts_with("all 16 live tails"), "{}", refused.detail);
+        assert!(refused.detail.starts_with("all 32 live tails"), "{}", refused.detail);
+        assert!(seats.take(&person("watcher", Role::Viewer, None)).is_ok());
+        let insiders = tenants.iter().map(|who| seats.take(&person(who, Role::Viewer, None)));
+        let insiders: Vec<_> = insiders.filter_map(Result::ok).collect();
+        assert_eq!(insiders.len(), VIEWERS.insiders.all);
         let of_one: Vec<_> = (0..99).filter_map(|_| seats.take(&person("one", Role::Admin, None)).ok()).collect();
         assert_eq!(of_one.len(), VIEWERS.operators.each);
         assert!(seats.take(&person("another", Role::Admin, None)).is_ok(), "nor does one operator keep out another");
+    }
+
+    #[test]
+    fn a_few_tenants_keep_nobody_else_out_whatever_they_ask_for() {
+        for bounds in [PREVIEWS, WAITERS, VIEWERS] {
+            let seats = Seats::new("seats", bounds);
+            let of = |at: usize| person("a", Role::Viewer, Some(&[&format!("tenant {at}")]));
+            let held: Vec<_> = (0..3).flat_map(|at| (0..99).map(move |_| at)).map(|at| seats.take(&of(at))).collect();
+            assert_eq!(held.iter().filter(|seat| seat.is_ok()).count(), 3 * bounds.tenants.each);
+            assert!(seats.take(&of(3)).is_ok());
+        }
     }
 }
