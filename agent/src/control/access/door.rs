@@ -10,6 +10,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequestParts, Request, State};
@@ -204,6 +205,13 @@ impl Standing {
         let config = self.panel.view.config();
         let proof = self.proof.as_ref();
         proof.is_none_or(|proof| self.panel.access.still_admits(proof, config.admin.proxy.as_ref()))
+    }
+
+    /// How long they would be, where they come with another proof each time: what a proxy signs says when it ends.
+    pub(in crate::control) fn ends_in(&self) -> Option<Duration> {
+        let Some(Proof::Proxy(token)) = &self.proof else { return None };
+        let left_ms = jwt::end_ms(token)?.saturating_sub(clock::wall_ms());
+        Some(Duration::from_millis(u64::try_from(left_ms).unwrap_or_default()))
     }
 
     /// # Errors

@@ -55,6 +55,12 @@ pub(super) fn person(token: &str, proxy: &TrustedProxy, now_s: i64) -> Result<Pe
     claims.person()
 }
 
+/// When a token that was taken is taken no longer, in milliseconds since 1970.
+pub(super) fn end_ms(token: &str) -> Option<i64> {
+    let claims: Claims = json_in(token.split('.').nth(1)?)?;
+    Some(((claims.exp + LEEWAY_S) * 1_000.0) as i64)
+}
+
 /// The name of the algorithm (RFC 7518, section 3.1; RFC 8037, section 3.1).
 fn algorithm(key: &ProxyKey) -> &'static str {
     match key {
@@ -242,6 +248,17 @@ pub(super) mod tests {
             assert_eq!(said(&with(key, value.clone())), Err(error), "{key}: {value}");
         }
         assert!(said(&with("exp", json!(NOW - 29))).is_ok() && said(&with("nbf", json!(NOW + 30))).is_ok());
+    }
+
+    #[test]
+    fn a_token_is_taken_until_its_end_and_no_longer() {
+        let (header, proxy) = (json!({"alg": "HS256"}), shared());
+        let token = signed(&header, &claims(), hs256);
+        let end_ms = end_ms(&token).unwrap();
+        assert_eq!(end_ms, (NOW + 90) * 1_000);
+        assert!(person(&token, &proxy, (end_ms - 1).div_euclid(1_000)).is_ok());
+        assert_eq!(person(&token, &proxy, end_ms.div_euclid(1_000)), Err(JwtError::Time));
+        assert_eq!(super::end_ms("x"), None);
     }
 
     #[test]

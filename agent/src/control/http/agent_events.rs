@@ -31,7 +31,7 @@ pub(super) fn routes() -> Router<Arc<Panel>> {
     params(
         ("after" = Option<String>, Query, description = "What `next` of the answer before said; without it from the oldest on"),
         ("limit" = Option<u64>, Query, description = "Events at most: 100 if not given, 1 to 1,000 whatever is given"),
-        ("wait" = Option<String>, Query, description = "How long to wait for the next event, like `30s`; 60 s at most")
+        ("wait" = Option<String>, Query, description = "How long to wait for the next event, like `30s`; 60 s at most, and 1 s where as many wait already as may")
     ),
     responses((status = 200, description = "A page of them", body = AgentEvents))
 )]
@@ -42,8 +42,8 @@ async fn read(State(panel): Shared, person: Person, standing: Standing, request:
     let value = |key: &str| pairs.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str());
     let after = value("after").map(cursor).transpose()?;
     let wait = value("wait").map(wait).transpose()?.unwrap_or(Duration::ZERO);
-    let deadline = Instant::now() + wait;
     let seat = panel.desk.waiters.take(&person);
+    let deadline = Instant::now() + patience(wait, seat.is_ok(), standing.ends_in());
     let mut changes = panel.view.chronicle.changes();
     loop {
         changes.mark_unchanged();
@@ -53,11 +53,18 @@ async fn read(State(panel): Shared, person: Person, standing: Standing, request:
         let page = off_the_thread(move || page(&chronicle, after, limit, &reach).map_err(|e| Problem::internal(&e)));
         let page = page.await?;
         let is_told = !page.events.is_empty() || page.lost || page.has_more;
-        // Beyond so many who wait, others are answered at once: they ask again.
-        if is_told || seat.is_err() || timeout_at(deadline, changes.changed()).await.is_err() {
+        if is_told || timeout_at(deadline, changes.changed()).await.is_err() {
             return Ok(([(CACHE_CONTROL, "no-store")], Json(page)).into_response());
         }
     }
+}
+
+/// How long somebody is kept waiting who wishes to wait for `wait`. Beyond so many who wait, others are answered soon and
+/// not at once: they ask again at once. Whom a proxy names comes back with another proof, and so before theirs ends.
+fn patience(wait: Duration, has_seat: bool, proof_ends_in: Option<Duration>) -> Duration {
+    let most = if has_seat { WAIT_MAX } else { STANDING_MAX };
+    let proven = proof_ends_in.map_or(WAIT_MAX, |left| left.saturating_sub(PROOF_MARGIN));
+    wait.min(most).min(proven)
 }
 
 fn cursor(text: &str) -> Result<Cursor, Problem> {
@@ -71,7 +78,7 @@ fn cursor(text: &str) -> Result<Cursor, Problem> {
 }
 
 fn wait(text: &str) -> Result<Duration, Problem> {
-    let span = span_of(text).map(|span| Duration::from_millis(span.0).min(WAIT_MAX));
+    let span = span_of(text).map(|span| Duration::from_millis(span.0));
     span.ok_or_else(|| {
         Problem::new(StatusCode::BAD_REQUEST, format!("wait is \"{text}\", which is no span of time"))
             .advise("write it like 30s")
@@ -84,3 +91,31 @@ const PAGE_DEFAULT: u64 = 100;
 const PAGE_MAX: u64 = 1_000;
 /// Nobody is kept waiting for longer; an idle connection is closed after 90 s.
 const WAIT_MAX: Duration = Duration::from_secs(60);
+/// Nobody without a seat is.
+const STANDING_MAX: Duration = Duration::from_secs(1);
+/// So long before a proof ends the answer is on its way.
+const PROOF_MARGIN: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn seconds(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn who_has_no_seat_is_not_answered_at_once_but_soon() {
+        assert_eq!(patience(seconds(30), true, None), seconds(30));
+        assert_eq!(patience(seconds(600), true, None), WAIT_MAX);
+        assert_eq!(patience(seconds(30), false, None), STANDING_MAX);
+        assert_eq!(patience(Duration::ZERO, false, None), Duration::ZERO, "who does not wait does not");
+    }
+
+    #[test]
+    fn who_waits_is_answered_before_their_proof_ends() {
+        assert_eq!(patience(seconds(30), true, Some(seconds(10))), seconds(9));
+        assert_eq!(patience(seconds(30), true, Some(seconds(90))), seconds(30));
+        assert_eq!(patience(seconds(30), true, Some(Duration::ZERO)), Duration::ZERO);
+    }
+}
