@@ -54,8 +54,7 @@ async fn watch(
     let wish = Wish::read(&parameters, person.reach.clone()).map_err(refused)?;
     let seat = panel.desk.viewers.take(&person)?;
     let waiting = panel.desk.tail.watch(wish).map_err(|problem| Problem::internal(&problem))?;
-    // Said at once, so that whoever watches knows that they do.
-    let hello = stream::once(Ok::<_, Infallible>(Event::default().comment("watching")));
+    let hello = stream::once(Ok::<_, Infallible>(hello()));
     let events = while_let_in(waiting, LET_IN_EVERY, move || {
         // Held as long as the stream is.
         let _ = &seat;
@@ -83,6 +82,12 @@ fn while_let_in(waiting: Waiting, every: Duration, is_let_in: impl Fn() -> bool)
             }
         }
     })
+}
+
+/// Said at once, so that whoever watches knows that they do. A tail ends with what a proxy has signed for a minute; a
+/// browser comes back by itself, with what is signed anew, and by this sooner than after its own few seconds.
+fn hello() -> Event {
+    Event::default().retry(COME_BACK_AFTER).comment("watching")
 }
 
 fn heartbeat() -> KeepAlive {
@@ -116,6 +121,8 @@ fn refused(no_wish: NoWish) -> Problem {
 
 /// A connection on which nothing moves is closed, here after 90 s and sooner by many a proxy.
 const HEARTBEAT_EVERY: Duration = Duration::from_secs(15);
+/// How soon a browser comes back whose tail has ended.
+const COME_BACK_AFTER: Duration = Duration::from_millis(300);
 /// How long somebody may go on watching who has logged out, or whose token is worth nothing any more.
 const LET_IN_EVERY: Duration = Duration::from_secs(2);
 
@@ -143,10 +150,21 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn whose_tail_has_ended_is_told_to_come_back_soon() {
+        let stream = Sse::new(stream::once(Ok::<_, Infallible>(hello()))).into_response();
+        let bytes = axum::body::to_bytes(stream.into_body(), 1_000).await.unwrap();
+        let text = String::from_utf8(bytes.to_vec()).unwrap();
+        let lines: Vec<_> = text.lines().filter(|line| !line.is_empty()).map(|line| line.replace(' ', "")).collect();
+        assert_eq!(lines, ["retry:300", ":watching"]);
+    }
+
+    #[tokio::test]
     async fn who_is_not_let_in_any_more_is_shown_nothing_more_however_much_or_little_there_is() {
         for pause in [LONG, Duration::ZERO] {
-            let mut events = Box::pin(while_let_in(shown_for_ever(pause), EVERY, || false));
+            let is_let_in = Cell::new(true);
+            let mut events = Box::pin(while_let_in(shown_for_ever(pause), EVERY, || is_let_in.get()));
             assert!(events.next().await.is_some());
+            is_let_in.set(false);
             while events.next().await.is_some() {}
         }
     }
