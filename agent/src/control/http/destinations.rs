@@ -1,5 +1,6 @@
 //! Destinations: how they are, and what an operator wishes of them.
 
+use std::collections::HashSet;
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,7 +16,7 @@ use serde_json::Value;
 
 use super::managed::editable_of;
 use super::{Panel, Path, Problem, Shared, body, off_the_thread, only_post};
-use crate::config::OnFull;
+use crate::config::{Config, OnFull};
 use crate::control::access::{Admin, Person, Reach};
 use crate::control::destinations::{
     DestinationWhole, Paused, ReplayWish, Replayed, Tested, event, find_for, pause_value, replay_value, settings,
@@ -37,13 +38,15 @@ pub(super) fn routes() -> Router<Arc<Panel>> {
         .route("/v1/destinations/{destination}/tested", only_post(post(tested)))
 }
 
-pub(super) async fn list(State(panel): Shared, person: Person) -> Response {
+/// How each is of a configuration's destinations that `person` may see, and whether these are all: while shards start, not
+/// all are known. They may still tell of one that is gone.
+pub(super) fn list(panel: &Panel, person: &Person, config: &Config) -> (Vec<DestinationStatus>, bool) {
+    let seen = config.destinations.iter().filter(|known| person.sees(known));
+    let seen: HashSet<&str> = seen.map(|known| known.name.as_str()).collect();
     let mut destinations = status::destinations(&panel.view, &panel.watch(), clock::now(), Detail::Full);
-    if person.reach != Reach::All {
-        let config = panel.view.config();
-        destinations.retain(|status| find_for(&person, &config, &status.name).is_ok());
-    }
-    ([(CACHE_CONTROL, "no-store")], Json(destinations)).into_response()
+    destinations.retain(|status| seen.contains(status.name.as_str()));
+    let is_whole = destinations.len() == seen.len();
+    (destinations, is_whole)
 }
 
 /// One destination with its settings; where a secret is kept stands in place of the secret.

@@ -1,5 +1,6 @@
 //! Destinations over the API: made, changed, deleted, given as a whole set, checked and tested.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::thread;
 
@@ -17,7 +18,7 @@ use utoipa::ToSchema;
 use super::destinations::{list, show};
 use super::{Panel, Path, Problem, Shared, body, off_the_thread, only_get, only_post, query};
 use crate::config::managed::{self as files, ManagedFile, Misconfigured};
-use crate::config::{Config, Destination, Weight, editable, keys_of, table_of};
+use crate::config::{Config, Destination, DestinationId, Weight, editable, keys_of, table_of};
 use crate::control::access::{Admin, Person, Reach};
 use crate::control::destinations::{Tested, find_for, settings, tell_about, tested_event};
 use crate::control::managed::tell::{Changed, Editable, Error, OriginTold};
@@ -53,26 +54,34 @@ fn beside(name: &'static str, posted: MethodRouter<Arc<Panel>>) -> MethodRouter<
         .fallback(|| async { Problem::method(METHODS_OF_BOTH) })
 }
 
-/// The destinations: how each is.
+/// The destinations: how each is. Without a tag where the files are not, or not yet, what is in force: then ask again.
 #[utoipa::path(
     get,
     path = "/v1/destinations",
     operation_id = "listDestinations",
     tag = "destinations",
-    responses((status = 200, description = "Each that the caller may see", body = Vec<DestinationStatus>, headers(("ETag" = String, description = "The tag of the whole set, to replace it"))))
+    responses((status = 200, description = "Each that the caller may see", body = Vec<DestinationStatus>, headers(("ETag" = String, description = "The tag of the whole set, to replace it; not there while a change of it is on its way"))))
 )]
 async fn list_tagged(State(panel): Shared, person: Person) -> Result<Response, Problem> {
     let config = panel.view.config();
-    // Read before what it is the tag of: who has seen less than there is now is told so, and not the other way round.
-    let tag = off_the_thread(move || {
-        let files = known_files(&config)?;
-        let texts = files.iter().map(|file| (file.key.as_str(), file.text())).collect();
-        Ok(tag_of_all(&texts))
-    });
-    let tag = tag.await?;
-    let mut response = list(State(panel), person).await;
-    tag_header(&mut response, Some(tag));
+    let in_force = Arc::clone(&config);
+    let tag = off_the_thread(move || Ok(tag_in_force(&known_files(&in_force)?, &in_force))).await?;
+    let (listed, is_whole) = list(&panel, &person, &config);
+    // A change is in force before it is done: while none is on its way and none has come, the files are these still.
+    let is_settled = !panel.managed.is_changing() && Arc::ptr_eq(&config, &panel.view.config());
+    let tag = tag.filter(|_| is_settled && is_whole);
+    let mut response = ([(CACHE_CONTROL, "no-store")], Json(listed)).into_response();
+    tag_header(&mut response, tag);
     Ok(response)
+}
+
+/// The tag of all files, if they are those of the destinations that this configuration has.
+fn tag_in_force(files: &[ManagedFile], config: &Config) -> Option<String> {
+    let managed = config.destinations.iter().map(|known| known.id).filter(|id| config.is_managed(*id));
+    let in_force: HashSet<DestinationId> = managed.chain(config.misconfigured.iter().map(Misconfigured::id)).collect();
+    let on_disk: HashSet<DestinationId> = files.iter().map(|file| DestinationId::from_text(&file.key)).collect();
+    let texts = files.iter().map(|file| (file.key.as_str(), file.text())).collect();
+    (in_force == on_disk).then(|| tag_of_all(&texts))
 }
 
 /// Makes a destination.
@@ -544,6 +553,7 @@ const ALL_MAX: usize = 16 << 20;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Surroundings;
 
     #[test]
     fn who_changes_something_says_what_they_have_seen() {
@@ -558,6 +568,34 @@ mod tests {
         assert_eq!(with(&["*"]), Ok(Condition::Tags(vec!["*".to_owned()])));
         let three = ["\"a\"", "\"b\"", "\"c\""].map(str::to_owned).to_vec();
         assert_eq!(with(&["\"a\", \"b\"", "\"c\""]), Ok(Condition::Tags(three)));
+    }
+
+    #[test]
+    fn a_list_has_a_tag_only_while_the_files_are_those_in_force() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("agent.toml");
+        let state_dir = directory.path().join("state");
+        let folder = files::folder(&state_dir);
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(&path, format!("[agent]\nstate_dir = {:?}\n", state_dir.display().to_string())).unwrap();
+        let write = |name: &str| {
+            let text = format!("[[destination]]\nname = \"{name}\"\ntype = \"syslog\"\nhost = \"siem.example\"\n");
+            std::fs::write(folder.join(format!("{name}.toml")), text).unwrap();
+        };
+        let here = Surroundings { host_name: "n".to_owned(), cpus: 1, credentials: None, lookup: |_| None };
+        let load = || Config::load(&path, &here).unwrap().0;
+        write("one");
+        std::fs::write(folder.join("unusable.toml"), "x").unwrap();
+        let before = load();
+        let tag = tag_in_force(&known_files(&before).unwrap(), &before).unwrap();
+        write("two");
+        assert_eq!(tag_in_force(&known_files(&before).unwrap(), &before), None, "somebody has made another");
+        let after = load();
+        let changed = tag_in_force(&known_files(&after).unwrap(), &after).unwrap();
+        assert_ne!(changed, tag);
+        std::fs::remove_file(folder.join("two.toml")).unwrap();
+        assert_eq!(tag_in_force(&known_files(&after).unwrap(), &after), None, "somebody has deleted one");
+        assert_eq!(tag_in_force(&known_files(&before).unwrap(), &before), Some(tag));
     }
 
     #[test]

@@ -53,6 +53,11 @@ impl Managed {
         let tests = Arc::new(tokio::sync::Semaphore::new(TESTS_MAX));
         Managed { surroundings, turn: tokio::sync::Mutex::default(), tests }
     }
+
+    /// Whether a change is on its way.
+    pub(super) fn is_changing(&self) -> bool {
+        self.turn.try_lock().is_err()
+    }
 }
 
 /// What must be so before a change is made.
