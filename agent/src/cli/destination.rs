@@ -11,6 +11,7 @@ use super::args::{
     DestinationShowArgs,
 };
 use super::client::{Client, Sockets, path_segment};
+use super::output::one_line;
 use super::status::{last_word, needs_words, progress, room, span_sent, trouble};
 use super::words::{count, moment, size, span, table};
 use super::{Exit, Failure, Output, probe, template};
@@ -184,7 +185,7 @@ fn lines(whole: &DestinationWhole, now_ms: i64) -> Vec<String> {
     });
     lines.push(String::new());
     let set = settings.iter().filter_map(|(key, value)| Some((key, value.as_str()?)));
-    lines.extend(set.map(|(key, value)| format!("{key:<24} {value}").trim_end().to_owned()));
+    lines.extend(set.map(|(key, value)| format!("{key:<24} {}", one_line(value)).trim_end().to_owned()));
     lines
 }
 
@@ -338,7 +339,7 @@ mod tests {
 
     #[test]
     fn one_destination_is_shown_with_state_numbers_streams_and_settings() {
-        let settings = json!({"name": "splunk", "token": "file /etc/x", "proxy.url": null});
+        let settings = json!({"name": "splunk", "token": "file /etc/x\n", "proxy.url": null});
         let Value::Object(settings) = settings else { panic!("an object") };
         let status = sample("circuit_open").destinations.remove(0);
         let origin = OriginTold::File { path: Some("/etc/a.toml".to_owned()) };
@@ -361,7 +362,7 @@ mod tests {
              from      /etc/a.toml\n\
              \n\
              name                     splunk\n\
-             token                    file /etc/x"
+             token                    file /etc/x\u{fffd}"
         );
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::auth::Auth;
 use super::kind::Kind;
-use super::{Admin, Fingerprint, HttpUrl, Ingest, Secret};
+use super::{Admin, Authorities, Fingerprint, HttpUrl, Ingest, Secret};
 use crate::time::Millis;
 use crate::transport::{Allowed, Targets};
 use scaidrive_codecs::{Filter, FilterSpec, Redaction, RedactionSpec, Scope};
@@ -229,8 +229,8 @@ pub struct Timeouts {
 pub struct TlsSettings {
     /// Certificates of the authorities to trust; the system's when `None`.
     pub ca_file: Option<PathBuf>,
-    /// The same in PEM, as text; never beside `ca_file`.
-    pub ca: Option<String>,
+    /// The same themselves; never beside `ca_file`.
+    pub ca: Option<Authorities>,
     /// When there are any, its certificate must have one of these. Authorities, name and dates then count only where
     /// `ca_file` or `ca` is set.
     pub fingerprints: Vec<Fingerprint>,

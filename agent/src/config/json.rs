@@ -18,7 +18,8 @@ use serde_json::{Number, Value};
 use toml::{Table, Value as Toml};
 use zeroize::Zeroizing;
 
-use super::keys::{DESTINATION, Key, Shape};
+use super::authorities::Authorities;
+use super::keys::{Alphabet, DESTINATION, Key, Shape};
 use super::kind::KINDS;
 use super::problems::{About, Place, Problem, Weight};
 use super::secret::Given;
@@ -183,6 +184,7 @@ impl Conversion<'_, '_> {
                     Some(Toml::Table(self.table(value, &[below], &format!("{at}."), before)))
                 }
                 (Some(Shape::Tables(below)), Value::Array(items)) => Some(self.tables(items, below, &at, before)),
+                (Some(Shape::Text { alphabet: Alphabet::Lines, .. }), Value::String(text)) => Some(certificates(text)),
                 _ => self.plain(value, &at),
             };
             if let Some(made) = made {
@@ -304,7 +306,7 @@ impl Conversion<'_, '_> {
     /// Whoever may change where a secret is sent must not learn it by that.
     fn want_secrets_again(&mut self) {
         for key in std::mem::take(&mut self.kept) {
-            let what = format!("`{key}` is left out, and it would be sent to another address than before");
+            let what = format!("`{key}` is left out, and somebody else than before could get it by this change");
             self.problem(&key, what, "give it again: {\"value\": \"…\"}");
         }
     }
@@ -330,11 +332,18 @@ impl Conversion<'_, '_> {
     }
 }
 
-/// Everything in a table that says where something is sent.
+/// Certificates as a file has them, whoever wrote them: in one way. What is none stays, and the parser says so.
+fn certificates(text: &str) -> Toml {
+    Toml::String(Authorities::parse(text).map_or_else(|_| text.to_owned(), |certificates| certificates.pem()))
+}
+
+/// Everything in a table that says where something is sent, and by what the right receiver is known.
 fn addresses<'t>(table: &'t Table, keys: &[&'static [Key]]) -> Vec<(&'t str, &'t Toml)> {
     let below = |(name, entry): (&'t String, &'t Toml)| match (shape(keys, name), entry) {
         (Some(Shape::Url | Shape::Host), entry) => vec![(name.as_str(), entry)],
-        (_, entry) if ["urls", "port"].contains(&name.as_str()) => vec![(name.as_str(), entry)],
+        (_, entry) if ["urls", "port", "ca_file", "ca", "fingerprints"].contains(&name.as_str()) => {
+            vec![(name.as_str(), entry)]
+        }
         (Some(Shape::Table(below)), Toml::Table(table)) => addresses(table, &[below]),
         _ => Vec::new(),
     };
@@ -465,6 +474,30 @@ mod tests {
         value["url"] = json!("https://siem.example");
         value["proxy"] = json!({"url": "http://elsewhere.example:3128"});
         assert!(make(&value, Some(&first), Trust::Network, &[]).is_err(), "a proxy is on its way");
+        value.as_object_mut().unwrap().remove("proxy");
+        assert!(make(&value, Some(&first), Trust::Tenants, &[]).is_ok());
+        for tls in [json!({"ca": "x"}), json!({"ca_file": "/etc/x"}), json!({"fingerprints": ["sha-256:00"]})] {
+            value["tls"] = tls;
+            let refused = make(&value, Some(&first), Trust::Network, &[]).err().unwrap();
+            assert!(refused.contains("destination \"a\" token"), "who proves to be the receiver gets it: {value}");
+            value["token"] = json!({"value": "hush"});
+            let knows = make(&value, Some(&first), Trust::Network, &[]).unwrap();
+            value.as_object_mut().unwrap().remove("token");
+            assert!(make(&value, Some(&kept(&knows)), Trust::Network, &[]).is_ok(), "nothing changes: {value}");
+            value["tls"] = Value::Null;
+            assert!(make(&value, Some(&kept(&knows)), Trust::Network, &[]).is_err(), "everybody's authorities count");
+        }
+    }
+
+    #[test]
+    fn certificates_are_kept_in_one_way_however_they_were_written() {
+        let pem = rcgen::generate_simple_self_signed(vec!["authority".to_owned()]).unwrap().cert.pem();
+        let text = |ca: String| {
+            let value = json!({"name": "a", "type": "splunk_hec", "url": "https://siem.example", "tls": {"ca": ca}});
+            make(&value, None, Trust::Tenants, &[]).unwrap().text
+        };
+        assert_eq!(text(pem.replace('\n', "\r\n\r\n")), text(pem.trim().to_owned()));
+        assert!(text("corp".to_owned()).contains("ca = \"corp\""), "the parser says what is wrong with it");
     }
 
     #[test]

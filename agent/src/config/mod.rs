@@ -13,7 +13,7 @@
 //! | `parse.rs`, `parse_admin.rs`, `parse_destination.rs`, `parse_secret.rs` | the rules that no single key can know |
 //! | `managed.rs`, `json.rs` | destinations of the API: on the disk, and as JSON |
 //! | `kind/` | the kinds of destination, a file for each |
-//! | `destination.rs`, `admin.rs`, `auth.rs`, `url.rs`, `secret.rs`, `fingerprint.rs`, `text.rs` | the types that settings become |
+//! | `destination.rs`, `admin.rs`, `auth.rs`, `authorities.rs`, `url.rs`, `secret.rs`, `fingerprint.rs`, `text.rs` | the types that settings become |
 //! | `settings.rs` | a configuration as a list of keys and values: what changed, what may be shown |
 //! | `selection.rs` | which events a destination gets, read by itself |
 //! | `schema.rs` | the JSON Schema |
@@ -28,6 +28,7 @@ use crate::transport::Allowed;
 
 mod admin;
 mod auth;
+mod authorities;
 mod destination;
 mod files;
 mod fingerprint;
@@ -50,6 +51,8 @@ mod walk;
 
 pub use admin::{Admin, ProxyKey, ServerTls, TrustedProxy};
 pub use auth::{Auth, Aws, AwsSource, Entra, EntraIdentity, OAuth};
+pub use authorities::Authorities;
+pub(crate) use authorities::holds_private_key;
 pub use destination::{
     BatchSettings, Compression, Destination, DestinationId, ProxySettings, RateLimit, RedactSettings, Timeouts,
     TlsSettings, TlsVersion,

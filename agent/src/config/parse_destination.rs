@@ -8,6 +8,7 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use scaidrive_codecs::{Filter, FilterSpec, Redaction, RedactionSpec, Scope};
 
 use super::Surroundings;
+use super::authorities::Authorities;
 use super::destination::{
     BatchSettings, Compression, Destination, DestinationId, ProxySettings, RateLimit, RedactSettings, Timeouts,
     TlsSettings, TlsVersion,
@@ -288,7 +289,7 @@ fn tls(section: &Section<'_>) -> Option<TlsSettings> {
     let fingerprints = fingerprints(section);
     let min_version = section.choice("min_version").map(|position| [TlsVersion::Tls12, TlsVersion::Tls13][position]);
     let (ca_file, ca, cert_file, key_file) = (ca_file?, ca?, cert_file?, key_file?);
-    let authorities = check_authorities(section, ca_file.as_deref(), ca.as_deref());
+    let authorities = authorities(section, ca_file.as_deref(), ca.as_deref());
     let cert = cert_file.as_deref().map_or(Some(()), |path| check_certificates(section, "cert_file", path));
     let key = key_file.as_deref().map_or(Some(()), |path| check_key(section, path));
     let identity = match (cert_file, key_file) {
@@ -305,7 +306,7 @@ fn tls(section: &Section<'_>) -> Option<TlsSettings> {
         }
     };
     // Each was looked at, whatever was wrong with the others.
-    authorities.and(cert).and(key)?;
+    let (ca, (), ()) = (authorities?, cert?, key?);
     Some(TlsSettings {
         ca_file,
         ca,
@@ -316,23 +317,14 @@ fn tls(section: &Section<'_>) -> Option<TlsSettings> {
     })
 }
 
-/// Certificates of authorities, from a file or as they are.
-fn check_authorities(section: &Section<'_>, file: Option<&Path>, pem: Option<&str>) -> Option<()> {
-    let (what, advice) = match (file, pem) {
-        (None, None) => return Some(()),
-        (Some(path), None) => return check_certificates(section, "ca_file", path),
-        (Some(_), Some(_)) => ("`ca` is set beside `ca_file`", "take one of them out"),
-        // It would be shown, and goes to nobody here.
-        (None, Some(pem)) if pem.contains("PRIVATE KEY") => {
-            ("`ca` holds a private key", "leave certificates alone in it")
-        }
-        (None, Some(pem)) => match CertificateDer::pem_slice_iter(pem.as_bytes()).collect::<Result<Vec<_>, _>>() {
-            Ok(found) if !found.is_empty() => return Some(()),
-            _ => {
-                let advice = "write certificates, each from -----BEGIN CERTIFICATE----- to -----END CERTIFICATE-----";
-                ("`ca` holds no certificate in PEM, or one that is cut", advice)
-            }
-        },
+/// Looks at the certificates of authorities in a file, and reads those that are given as text.
+fn authorities(section: &Section<'_>, file: Option<&Path>, pem: Option<&str>) -> Option<Option<Authorities>> {
+    let (what, advice) = match (file, pem.map(Authorities::parse)) {
+        (None, None) => return Some(None),
+        (Some(path), None) => return check_certificates(section, "ca_file", path).map(|()| None),
+        (Some(_), Some(_)) => ("`ca` is set beside `ca_file`".to_owned(), "take one of them out"),
+        (None, Some(Ok(authorities))) => return Some(Some(authorities)),
+        (None, Some(Err(unfit))) => unfit,
     };
     section.problems().error_about(About::Certificates, section.place("ca"), what, advice);
     None

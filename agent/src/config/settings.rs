@@ -1,7 +1,7 @@
 //! A configuration as a list of keys and values: what may be shown, and what changed between two.
 //!
 //! Values are as people write them. A secret's value is where it is kept; that its content changed is said, the
-//! content is not.
+//! content is not. Nor are certificates, which may be long: their digest is.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -113,7 +113,7 @@ impl Destination {
             some("timeouts.connect", span_text(self.timeouts.connect)),
             some("timeouts.request", span_text(self.timeouts.request)),
             ("tls.ca_file", tls.ca_file.as_ref().map(|path| path.display().to_string())),
-            ("tls.ca", tls.ca.clone()),
+            ("tls.ca", tls.ca.as_ref().map(ToString::to_string)),
             ("tls.server_name", tls.server_name.clone()),
             ("tls.cert_file", identity.map(|(cert, _)| cert.display().to_string())),
             ("tls.key_file", identity.map(|(_, key)| key.display().to_string())),

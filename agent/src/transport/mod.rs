@@ -31,6 +31,7 @@ pub use proxy::Proxy;
 pub use relp::{Answers, RelpConnection};
 pub use syslog::SyslogConnection;
 pub use targets::{Allowed, Barred, Targets, is_allowed, is_here, known_address};
+pub(crate) use tls::can_be_trusted;
 pub use tls::{TlsClient, TlsError, TlsFault, TlsServer, Witness};
 pub use zstd::zstd;
 

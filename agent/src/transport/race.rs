@@ -28,7 +28,7 @@ pub(super) async fn connect_to_any(
     let count = waiting.len();
     let attempt = |address: SocketAddr| -> Attempt<'_> {
         Box::pin(async move {
-            let what = format!("cannot connect to {endpoint} ({address})");
+            let what = attempted(endpoint, address);
             runtime.connect(address).await.map_err(|error| TransportError::of_io(Stage::Connect, &what, &error))
         })
     };
@@ -89,6 +89,16 @@ fn in_turn(addresses: &[SocketAddr]) -> VecDeque<SocketAddr> {
     pairs.flatten().map(|address| **address).take(ADDRESSES_MAX).collect()
 }
 
+/// What failed: the endpoint, with the address that its name leads to.
+fn attempted(endpoint: &Endpoint, address: SocketAddr) -> String {
+    let host = endpoint.host.trim_matches(['[', ']']);
+    if host.parse() == Ok(address.ip()) {
+        format!("cannot connect to {address}")
+    } else {
+        format!("cannot connect to {endpoint} ({address})")
+    }
+}
+
 /// Between two attempts (RFC 8305, section 5: 250 ms is recommended).
 const STAGGER: Millis = Millis(250);
 /// Addresses of one name that are tried.
@@ -97,6 +107,21 @@ const ADDRESSES_MAX: usize = 8;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::transport::testbed::endpoint;
+
+    #[test]
+    fn an_endpoint_is_named_with_its_address_and_an_address_once() {
+        for (host, address, expected) in [
+            ("siem.example", "192.0.2.1:1", "cannot connect to siem.example:1 (192.0.2.1:1)"),
+            ("192.0.2.1", "192.0.2.1:1", "cannot connect to 192.0.2.1:1"),
+            ("2001:db8::1", "[2001:db8::1]:1", "cannot connect to [2001:db8::1]:1"),
+            ("[2001:db8::1]", "[2001:db8::1]:1", "cannot connect to [2001:db8::1]:1"),
+        ] {
+            let address: SocketAddr = address.parse().unwrap();
+            let endpoint = Endpoint { host: host.into(), ..endpoint(address) };
+            assert_eq!(attempted(&endpoint, address), expected);
+        }
+    }
 
     #[test]
     fn families_take_turns_beginning_with_that_of_the_first_address() {

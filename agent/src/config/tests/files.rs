@@ -150,7 +150,11 @@ fn certificates_are_looked_at_when_the_configuration_is_read() {
     };
     let pem = made.cert.pem().replace('\n', "\\r\\n");
     let (config, _) = load(&format!("ca = \"{pem}\"")).unwrap();
-    assert!(config.destinations[0].tls.ca.as_ref().is_some_and(|ca| ca.contains("BEGIN CERTIFICATE")));
+    let shown = config.destinations[0].settings().into_iter().find(|(key, _)| *key == "tls.ca").unwrap().1.unwrap();
+    assert!(shown.starts_with("1 certificate, sha-256:") && shown.len() < 128, "a digest in place of it all: {shown}");
+    let (other, _) = load("").unwrap();
+    let changes = Config::differences(&other, &config);
+    assert_eq!((changes.changed[0].settings[0].key, &changes.changed[0].settings[0].after), ("tls.ca", &Some(shown)));
     let (config, _) = load("cert_file = \"cert.pem\", key_file = \"key.pem\"").unwrap();
     assert!(config.destinations[0].tls.identity.is_some());
     for (tls, said) in [
@@ -158,6 +162,7 @@ fn certificates_are_looked_at_when_the_configuration_is_read() {
         ("ca_file = \"nope.pem\"", "cannot be read"),
         ("ca = \"corp\"", "holds no certificate in PEM"),
         ("ca = \"-----BEGIN PRIVATE KEY-----\"", "holds a private key"),
+        ("ca = \"-----BEGIN CERTIFICATE-----\\nAAAA\\n-----END CERTIFICATE-----\"", "number 1 in it is cut"),
         ("ca = \"corp\", ca_file = \"cert.pem\"", "is set beside `ca_file`"),
         ("cert_file = \"cert.pem\"", "`cert_file` is set without `key_file`"),
         ("key_file = \"key.pem\"", "`key_file` is set without `cert_file`"),

@@ -38,7 +38,7 @@ async fn changes(State(panel): Shared, frame: Frame, query: Query) -> Result<Res
                 panel.view.chronicle.page(after, PAGE, is_wanted).map_err(|problem| Problem::internal(&problem))?;
             after = Some(page.next);
             let changes = page.events.iter().filter_map(|kept| serde_json::from_slice::<Change>(&kept.line).ok());
-            newest.extend(changes.filter(|change| wanted.as_ref().is_none_or(|of| change.target() == of)));
+            newest.extend(changes.filter(|change| wanted.as_ref().is_none_or(|of| change.is_of(of))));
             newest.drain(..newest.len().saturating_sub(SHOWN_MAX));
             if !page.has_more {
                 return Ok(Vec::from(newest));

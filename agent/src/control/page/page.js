@@ -1,13 +1,14 @@
-// What makes the page live: what has changed is put in place. All works without it.
+// Puts what has changed in place. All works without it.
 const EVERY_MS = 2000;
 const GIVE_UP_MS = 10000;
+const AGAIN_MS = 5000;
 const ROWS_MAX = 200;
-const WATCHING = "Watching: each event appears as soon as it is safe on the disk.";
 const byId = (id) => document.getElementById(id);
 const made = (name) => document.createElement(name);
 const parsed = async (reply) => new DOMParser().parseFromString(await reply.text(), "text/html");
 const places = [...document.querySelectorAll("[data-live]")];
 const dates = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
+const headers = { "X-Fragment": "1" };
 let lastAt = new Date();
 
 // Moments in the reader's zone; UTC stays as the title.
@@ -20,16 +21,13 @@ const localise = (root) => {
   }
 };
 
-// What finds an element again in what takes its place.
+// Finds an element again in what takes its place.
 const mark = ({ id, attributes: { href } }) =>
   id ? "#" + CSS.escape(id) : href && `[href="${CSS.escape(href.value)}"]`;
 
-const isSelected = (place) => {
-  const selection = getSelection();
-  return !selection.isCollapsed && selection.containsNode(place, true);
-};
+const isSelected = (place) => !getSelection().isCollapsed && getSelection().containsNode(place, true);
 
-// The server's text of each place, by which a change is seen.
+// The server's text of each place.
 const shown = new Map(places.map((place) => [place, place.innerHTML]));
 
 const replace = (place, fresh) => {
@@ -43,13 +41,9 @@ const replace = (place, fresh) => {
 };
 
 const refresh = async () => {
-  const reply = await fetch(location.href, {
-    headers: { "X-Fragment": "1" },
-      redirect: "manual",
-    signal: AbortSignal.timeout(GIVE_UP_MS),
-  });
-  // The session is over, or what was shown is gone: the page itself says so.
-  if (reply.type === "opaqueredirect" || (reply.status >= 400 && reply.status < 500)) return location.reload();
+  const reply = await fetch("", { headers, redirect: "manual", signal: AbortSignal.timeout(GIVE_UP_MS) });
+  // The session is over, or it is gone: the page says so.
+  if (!reply.ok && reply.status < 500) return location.reload();
   if (!reply.ok) throw new Error();
   const fresh = await parsed(reply);
   // A place came or went.
@@ -59,9 +53,8 @@ const refresh = async () => {
   say("");
 };
 
-// What is said already is not said again.
-const say = (words) => {
-  const place = byId("connection");
+// Nothing is said twice.
+const say = (words, place = byId("connection")) => {
   if (place.textContent !== words) place.textContent = words;
 };
 
@@ -77,9 +70,9 @@ const turn = async () => {
   isUnderWay = false;
 };
 
-// A test leaves what is filled in, secrets too: what was found is put above it.
+// A test leaves what is filled in, secrets too.
 const result = document.querySelector("[data-result]");
-document.addEventListener("submit", async (event) => {
+addEventListener("submit", async (event) => {
   const { target: form, submitter } = event;
   if (!result || submitter?.name !== "_do" || submitter.value === "save") return;
   event.preventDefault();
@@ -88,7 +81,7 @@ document.addEventListener("submit", async (event) => {
   try {
     const body = new URLSearchParams(new FormData(form));
     body.set(submitter.name, submitter.value);
-    const reply = await fetch(form.action, { method: "POST", body, headers: { "X-Fragment": "1" } });
+    const reply = await fetch(form.action, { method: "POST", body, headers });
     if (reply.headers.get("Content-Type")?.startsWith("text/html")) {
       const fresh = await parsed(reply);
       const found = fresh.querySelector("[data-result]") ?? fresh.body;
@@ -106,10 +99,8 @@ document.addEventListener("submit", async (event) => {
 const tail = byId("tail");
 if (tail) {
   const [state, waiting, pause] = ["tail-state", "tail-waiting", "tail-pause"].map(byId);
-  const source = new EventSource(tail.dataset.from);
-  // Rows that wait while it is paused, and events that came.
-  let held = null;
-  let arrived = 0;
+  // Rows that wait while paused, and counts.
+  let [held, arrived, opens] = [null, 0, 0];
   const show = (row) => {
     tail.prepend(row);
     if (tail.children.length > ROWS_MAX) tail.lastChild.remove();
@@ -122,7 +113,7 @@ if (tail) {
     arrived += events;
     waiting.textContent = `${arrived} arrived since.`;
   };
-  const tell = () => { state.textContent = held ? "Paused." : WATCHING; };
+  const tell = () => say(held ? "Paused." : "Watching: events appear once they are safe on the disk.", state);
   pause.hidden = false;
   pause.onclick = () => {
     held?.forEach(show);
@@ -132,27 +123,37 @@ if (tail) {
     pause.textContent = held ? "Go on" : "Pause";
     tell();
   };
-  source.onopen = tell;
-  source.onerror = () => {
-    const isOver = source.readyState === EventSource.CLOSED;
-    state.textContent = isOver ? "Not shown: a value is wrong or too many watch." : "Connection lost; trying again.";
-    // Without a session it leads to the door.
-    if (isOver) refresh().catch(() => {});
+  // Why there is no stream, if that is said.
+  const refusal = () =>
+    fetch(tail.dataset.from, { signal: AbortSignal.timeout(EVERY_MS) })
+      .then(async (reply) => (reply.status === 401 ? location.reload() : (await reply.json()).detail))
+      .catch(() => {});
+  const watch = () => {
+    const source = new EventSource(tail.dataset.from);
+    source.onopen = () => {
+      tell();
+      if (opens++) add(0, "Some events may be missing here.");
+    };
+    source.onerror = async () => {
+      if (source.readyState === EventSource.CLOSED) setTimeout(watch, AGAIN_MS);
+      say(`${(await refusal()) ?? "Connection lost"}; trying again.`, state);
+    };
+    source.addEventListener("event", ({ data }) => {
+      const { received, event } = JSON.parse(data);
+      const [whole, head, text] = ["details", "summary", "pre"].map(made);
+      head.textContent = [dates.format(new Date(received)), event.action, event.severity, event.tenant_id].join(" · ");
+      text.textContent = JSON.stringify(event, null, 2);
+      whole.append(head, text);
+      add(1, whole);
+    });
+    source.addEventListener("skipped", ({ data }) => add(+data, `${data} more came too fast to show.`));
+    source.addEventListener("unread", () => add(0, "Some came too fast to look at."));
   };
-  source.addEventListener("event", ({ data }) => {
-    const { received, event } = JSON.parse(data);
-    const [whole, head, text] = ["details", "summary", "pre"].map(made);
-    head.textContent = [dates.format(new Date(received)), event.action, event.severity, event.tenant_id].join(" · ");
-    text.textContent = JSON.stringify(event, null, 2);
-    whole.append(head, text);
-    add(1, whole);
-  });
-  source.addEventListener("skipped", ({ data }) => add(+data, `${data} more came too fast to show.`));
-  source.addEventListener("unread", () => add(0, "Some came too fast to look at."));
+  watch();
 }
 
 localise(document);
 if (places.length > 0) {
   setInterval(turn, EVERY_MS);
-  document.addEventListener("visibilitychange", turn);
+  addEventListener("visibilitychange", turn);
 }

@@ -1,3 +1,6 @@
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
+
 use scaidrive_tests::agent_process::Agent;
 use scaidrive_tests::generator::{Key, Workload};
 use scaidrive_tests::scenario::{write, write_one};
@@ -62,3 +65,36 @@ fn a_tail_tells_of_an_agent_that_is_gone_and_after_the_next_login_goes_on_where_
     write(&agent, Workload::new(1, 5, 50));
     visit.wait_words(&["info · tnt-"]);
 }
+
+#[test]
+fn a_tail_without_room_says_so_begins_when_there_is_some_and_after_a_gap_says_that_events_may_be_missing() {
+    let mut agent = Agent::new();
+    agent.start();
+    let others: Vec<UnixStream> = (0..VIEWERS_MAX).map(|_| watcher(&agent)).collect();
+    let Some(visit) = Visit::begin(&agent, "full tail") else { return };
+    visit.visit("/events");
+    visit.log_in_here(&first_token(&agent));
+    visit.wait_words(&["8 are watching already; trying again."]);
+    visit.run(
+        "const Source = EventSource;
+         window.EventSource = class extends Source { constructor(from) { super(from); window.source = this; } };",
+    );
+    drop(others);
+    visit.wait_words(&["Watching: "]);
+    assert_eq!(visit.count("#tail li"), 0, "nothing is missing yet");
+    // As a browser opens it again by itself.
+    visit.run("source.dispatchEvent(new Event('open'))");
+    visit.wait_words(&["Some events may be missing here."]);
+}
+
+/// Somebody else who watches.
+fn watcher(agent: &Agent) -> UnixStream {
+    let mut stream = UnixStream::connect(&agent.config.admin_socket).expect("the agent listens");
+    stream.write_all(b"GET /v1/tail HTTP/1.1\r\nHost: localhost\r\n\r\n").expect("the agent reads");
+    let mut lines = BufReader::new(&stream).lines();
+    assert!(lines.any(|line| line.is_ok_and(|line| line.starts_with(": watching"))), "no stream");
+    stream
+}
+
+/// How many the agent lets watch at once.
+const VIEWERS_MAX: usize = 8;

@@ -58,9 +58,16 @@ pub(in crate::control::page) struct Change {
 }
 
 impl Change {
-    /// What was changed.
-    pub(in crate::control::page) fn target(&self) -> &str {
-        &self.payload.target
+    /// Whether it is one of `name`, alone or among others: a set that is put whole and a reload tell of each destination
+    /// in a member of its own, and one that was given another name had this one before.
+    pub(in crate::control::page) fn is_of(&self, name: &str) -> bool {
+        let Made { what, target, before, after, .. } = &self.payload;
+        let (whole, head) = (format!("destination \"{name}\""), format!("destination \"{name}\" "));
+        let is_called = |value: &Value| value.get("name").and_then(Value::as_str) == Some(name);
+        let is_member = |(key, value): (&String, &Value)| *key == whole || key.starts_with(&head) || is_called(value);
+        let tells = |side: &Value| is_called(side) || side.as_object().is_some_and(|all| all.iter().any(is_member));
+        let is_of_destinations = what.starts_with("destination.") || what == "config.reload";
+        target == name || is_of_destinations && (tells(before) || tells(after))
     }
 }
 
@@ -81,8 +88,10 @@ pub(in crate::control::page) fn changes(frame: &Frame, changes: &[Change], of: O
     let middle = html! {
         p { "Who did what, as the audit trail has it; every destination gets the same as events of the action " code { "siem.config_changed" } "." }
         @if of.is_some() { p { a href=(frame.link("/changes")) { "All changes" } } }
-        @if changes.is_empty() { p { "Nobody has changed anything yet. Whatever is made, changed, tested or sent again is listed here." } }
-        @else { table.cards role="table" {
+        @if let (true, Some(of)) = (changes.is_empty(), of) { p { "No change of " (of) " is kept." } }
+        @else if changes.is_empty() {
+            p { "Nobody has changed anything yet. Whatever is made, changed, tested or sent again is listed here." }
+        } @else { table.cards role="table" {
             caption { "The last changes, the newest first" }
             thead role="rowgroup" { tr role="row" {
                 @for head in ["What", "Of", "Who", "When", "Tenant", "Before and after"] {
@@ -197,6 +206,33 @@ mod tests {
         );
         assert!(text.contains("<h1>Changes of a</h1>") && text.contains(">acme</td>"), "{text}");
         assert!(changes(&frame(Role::Viewer), &[], None).into_string().contains("Nobody has changed anything yet"));
+        let none = changes(&frame(Role::Viewer), &[], Some("<b>")).into_string();
+        assert!(none.contains("No change of &lt;b&gt; is kept.") && !none.contains("Nobody"), "{none}");
+    }
+
+    #[test]
+    fn a_change_among_others_is_one_of_each_that_it_touches_under_either_name() {
+        let of = |name: &str, what: &str, target: &str, before: Value, after: Value| {
+            let payload =
+                json!({"who": "x", "via": "api", "what": what, "target": target, "before": before, "after": after});
+            let change: Change = serde_json::from_value(json!({"timestamp": "", "payload": payload})).unwrap();
+            change.is_of(name)
+        };
+        let one = |name: &str| json!({"name": name, "url": "b"});
+        let set =
+            |name| of(name, "destination.set", "destinations", json!({"id-a": one("a")}), json!({"id-a": one("c")}));
+        assert!(set("a") && set("c") && set("destinations") && !set("b") && !set("id-a"));
+        let renamed = |name| of(name, "destination.change", "c", one("a"), one("c"));
+        assert!(renamed("a") && renamed("c") && !renamed("b"));
+        let reload = |name| {
+            let before = json!({"destination \"a\" url": "x", "log.level": "info"});
+            let after = json!({"destination \"a\" url": "y", "log.level": "warn", "destination \"new\"": one("new")});
+            of(name, "config.reload", "agent.toml", before, after)
+        };
+        assert!(reload("a") && reload("new") && reload("agent.toml"));
+        assert!(!reload("url") && !reload("log.level") && !reload("ne"));
+        let token = |name| of(name, "token.create", "ci", Value::Null, json!({"name": "a"}));
+        assert!(token("ci") && !token("a"), "a token of the same name is another thing");
     }
 
     #[test]

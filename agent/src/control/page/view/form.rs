@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use super::frame::{Frame, Place};
 use super::words::ticked;
 use super::{preview, problem, tested};
-use crate::config::{Alphabet, DESTINATION, Key, KeyDefault, Shape, keys_of};
+use crate::config::{Alphabet, DESTINATION, Key, KeyDefault, Shape, holds_private_key, keys_of};
 use crate::control::http::Problem;
 use crate::control::managed::tell::Error;
 use crate::control::preview::Preview;
@@ -331,7 +331,10 @@ impl Form<'_> {
                     aria-describedby=(described) aria-invalid=[wrong] { (value) }
             },
             Shape::Text { alphabet: Alphabet::Lines, .. } => {
-                textarea id=(id) name=(path) rows="4" spellcheck="false" aria-describedby=(described) aria-invalid=[wrong] { (value) }
+                textarea id=(id) name=(path) rows="4" spellcheck="false" aria-describedby=(described) aria-invalid=[wrong] {
+                    // Pasted in error: it was refused, and is not to be seen again.
+                    @if !holds_private_key(value) { (value) }
+                }
             },
             Shape::Secret => { (self.secret(&id, path, &described, wrong)) },
             _ => {
@@ -501,6 +504,17 @@ mod tests {
         assert_eq!(draft.json(&field, &|_| false), expected);
         let shown = text(&draft, Outcome::default());
         assert!(!shown.contains("hush") && shown.contains("value=\"2s\""), "{shown}");
+    }
+
+    #[test]
+    fn certificates_are_shown_again_and_a_private_key_among_them_is_not() {
+        let shown = |ca: &str| {
+            let values = Values::from([("tls.ca".to_owned(), ca.to_owned())]);
+            text(&Draft { values, ..new("splunk_hec") }, Outcome::default())
+        };
+        assert!(shown("-----BEGIN CERTIFICATE-----\nhush").contains("hush"));
+        let pasted = shown("-----BEGIN EC PRIVATE KEY-----\nhush");
+        assert!(!pasted.contains("hush") && pasted.contains("name=\"tls.ca\""), "{pasted}");
     }
 
     #[test]
