@@ -62,7 +62,8 @@ pub enum Command {
         flow: Flow,
     },
     /// Let a destination have what is in the log now and no more, and say where that ends: at the record that is appended
-    /// next. In force at once, so that nothing behind that point is taken while the wish is written down.
+    /// next. In force at once, so that nothing behind that point is taken while the wish is written down; one that is
+    /// paused is sent nothing before it is. The answer comes when everything before the point may be acknowledged.
     Drain {
         /// Which.
         destination: DestinationId,

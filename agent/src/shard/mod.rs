@@ -29,7 +29,7 @@ use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 
 use futures_lite::future::{or, yield_now};
 use scaidrive_codecs::own::{LogDamaged, OwnEvent, SyncFailed};
@@ -146,6 +146,10 @@ pub struct Shard {
     touched: RefCell<Vec<Rc<Place>>>,
     /// What operators let through, where that is not everything.
     flows: RefCell<HashMap<DestinationId, Flow>>,
+    /// Points that were taken in an earlier life and stand beyond the log as it was found, and where it ended.
+    lost_points: RefCell<HashMap<DestinationId, LostPoint>>,
+    /// Points that nobody is told before everything before them is durable.
+    untold_points: RefCell<Vec<UntoldPoint>>,
     /// Dead letters that are to be sent again and have not been tried yet.
     resending: RefCell<HashSet<(DestinationId, Key)>>,
     tenants: Rc<RefCell<TenantBooks>>,
@@ -181,6 +185,20 @@ pub struct Shard {
     unreadable: Cell<u64>,
     /// Own events that wait for room in the log.
     own_waiting: RefCell<Vec<Vec<u8>>>,
+}
+
+/// Where a drain ends whose point the log has lost.
+struct LostPoint {
+    /// As it was wished.
+    point: Seq,
+    /// Where the log ended when it was found.
+    end: Seq,
+}
+
+/// A point that somebody waits to be told.
+struct UntoldPoint {
+    point: Seq,
+    answer: mpsc::Sender<(ShardId, Seq)>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -228,6 +246,8 @@ impl Shard {
             places: RefCell::new(Vec::new()),
             touched: RefCell::new(Vec::new()),
             flows: RefCell::default(),
+            lost_points: RefCell::default(),
+            untold_points: RefCell::default(),
             resending: RefCell::default(),
             tenants: Rc::new(RefCell::new(TenantBooks::default())),
             plan: RefCell::new(Arc::clone(&plan)),
@@ -289,12 +309,7 @@ impl Shard {
                     Command::Replay { destination, from_wall_ms } => self.replay(destination, from_wall_ms),
                     Command::Resend { destination, letters } => self.resend(destination, letters),
                     Command::Flow { destination, flow } => self.set_flow(destination, flow),
-                    Command::Drain { destination, answer } => {
-                        let point = self.log.borrow().next_seq();
-                        self.set_flow(destination, Flow::Until(point));
-                        // Who asked may have lost patience.
-                        let _ = answer.send((self.id, point));
-                    }
+                    Command::Drain { destination, answer } => self.begin_drain(destination, answer),
                     Command::Stop { grace } => self.begin_stop(grace),
                 }
             }
@@ -314,6 +329,24 @@ impl Shard {
         }
     }
 
+    /// A destination gets what is in the log and no more; one that rests gets it when the wish is written down.
+    fn begin_drain(self: &Rc<Self>, id: DestinationId, answer: mpsc::Sender<(ShardId, Seq)>) {
+        let point = self.log.borrow().next_seq();
+        let flow = if self.flow(id).is_shut() { Flow::Held(point) } else { Flow::Until(point) };
+        self.set_flow(id, flow);
+        self.log.borrow().request_sync();
+        self.untold_points.borrow_mut().push(UntoldPoint { point, answer });
+    }
+
+    /// Says where drains end, once a restart would find everything before. What acknowledgements may promise is enough.
+    fn tell_points(&self) {
+        let end = self.log.borrow().ack_end();
+        for told in self.untold_points.borrow_mut().extract_if(.., |untold| untold.point <= end) {
+            // Who asked may have lost patience.
+            let _ = told.answer.send((self.id, told.point));
+        }
+    }
+
     /// Lets this through to a destination, its replay included.
     fn set_flow(self: &Rc<Self>, id: DestinationId, flow: Flow) {
         // It stands, and reads on; what it has in hand by now is from behind its point.
@@ -325,8 +358,11 @@ impl Shard {
             Flow::Free => flows.remove(&id),
             flow => flows.insert(id, flow),
         };
+        drop(flows);
+        self.mind_the_end(id, flow);
+        let bound = self.bound(id, flow);
         for place in self.places().iter().filter(|place| place.destination.id == id) {
-            place.outlet.borrow_mut().set_flow(flow);
+            place.outlet.borrow_mut().set_flow(flow, bound);
             self.touch_and_ring(place);
         }
     }
@@ -336,9 +372,39 @@ impl Shard {
         self.flows.borrow().get(&id).copied().unwrap_or_default()
     }
 
+    /// A point that comes before the first turn was taken in an earlier life. If the log that was found ends before it, what
+    /// is appended from now on stands behind it all the same.
+    fn mind_the_end(&self, id: DestinationId, flow: Flow) {
+        let mut lost_points = self.lost_points.borrow_mut();
+        let end = self.log.borrow().next_seq();
+        match flow {
+            Flow::Until(point) if self.turns.get() == 0 && point > end => {
+                lost_points.insert(id, LostPoint { point, end });
+            }
+            Flow::Until(point) | Flow::Drained(point)
+                if lost_points.get(&id).is_some_and(|lost| lost.point == point) => {}
+            _ => drop(lost_points.remove(&id)),
+        }
+    }
+
+    /// The first record that a destination with this flow does not take.
+    fn bound(&self, id: DestinationId, flow: Flow) -> Option<Seq> {
+        let point = flow.point()?;
+        let lost_points = self.lost_points.borrow();
+        Some(lost_points.get(&id).filter(|lost| lost.point == point).map_or(point, |lost| lost.end))
+    }
+
     /// A destination that has drained stands from now on; one that is sent something again first gets the rest of that.
-    fn end_drain(self: &Rc<Self>, id: DestinationId, point: Seq) {
-        if !self.places.borrow().iter().any(|place| place.destination.id == id && place.is_replay()) {
+    /// What a place that is gone has come to says nothing of the one that may be there by now.
+    fn end_drain(self: &Rc<Self>, place: &Rc<Place>, point: Seq) {
+        let id = place.destination.id;
+        let is_live = self.live(id).is_some_and(|live| Rc::ptr_eq(&live, place));
+        if !is_live || self.flow(id) != Flow::Until(point) {
+            return;
+        }
+        let is_replayed = self.places.borrow().iter().any(|place| place.destination.id == id && place.is_replay());
+        let is_resent = self.resending.borrow().iter().any(|(destination, _)| *destination == id);
+        if !is_replayed && !is_resent {
             self.set_flow(id, Flow::Drained(point));
         }
     }
@@ -406,6 +472,7 @@ impl Shard {
         self.tenants.borrow_mut().begin_turn();
         self.log.borrow().rearm_waker();
         self.take_in();
+        self.tell_points();
         let is_time = now >= self.next_housekeeping.get();
         if is_time {
             self.next_housekeeping.set(now.plus(HOUSEKEEPING));
@@ -503,7 +570,7 @@ impl Shard {
             if outlet.has_replayed() {
                 replayed.push(Rc::clone(place));
             }
-            drained.extend(outlet.has_drained().map(|point| (place.destination.id, point)));
+            drained.extend(outlet.has_drained().map(|point| (Rc::clone(place), point)));
             drop(outlet);
             if all {
                 self.overhear(place, false);
@@ -511,7 +578,7 @@ impl Shard {
             self.tend(place);
         }
         self.end_replays(&replayed);
-        drained.into_iter().for_each(|(id, point)| self.end_drain(id, point));
+        drained.into_iter().for_each(|(place, point)| self.end_drain(&place, point));
         list
     }
 

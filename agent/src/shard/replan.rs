@@ -83,7 +83,8 @@ impl Shard {
             pool: &self.pool,
         };
         let mut outlet = Outlet::open(Arc::clone(&planned.destination), encoder, &start, &mut Chance(&*self.runtime));
-        outlet.set_flow(self.flow(planned.destination.id));
+        let id = planned.destination.id;
+        outlet.set_flow(self.flow(id), self.bound(id, self.flow(id)));
         Some(place_for(planned, outlet))
     }
 

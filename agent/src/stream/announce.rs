@@ -179,14 +179,15 @@ impl Announcer {
         made
     }
 
-    /// What is settled is to be stated now, rather than when it is due.
-    pub fn hurry(&mut self, now: Millis) {
-        self.statements.hurry(now);
+    /// What is settled is to be stated now, rather than when it is due, until every number before `n` is.
+    pub fn hurry(&mut self, n: u64, now: Millis) {
+        self.statements.hurry(n, now);
     }
 
-    /// Whether every number that is settled was stated, or told as lost, and the destination has accepted that.
-    pub fn has_said_all(&self) -> bool {
-        self.episodes.is_told() && self.episodes.front().is_none() && self.statements.have_said_all()
+    /// Whether every number before `n` was stated, or told as lost, and the destination has accepted that. What it has yet
+    /// to be told of later numbers does not count.
+    pub fn has_said(&self, n: u64) -> bool {
+        self.episodes.have_told(n) && self.statements.have_said(n)
     }
 
     /// What has been made so far: a cursor body taken now holds it.
@@ -577,6 +578,33 @@ mod tests {
         assert_eq!(told.iter().map(|notice| notice.losses.count).sum::<u64>(), 100);
         assert!(told.last().unwrap().is_final && told.iter().all(|notice| notice.episode == told[0].episode));
         assert_eq!(announcer.notices_waiting(), 0, "what the destination is told is another matter");
+    }
+
+    #[test]
+    fn what_is_lost_later_has_no_part_in_whether_all_before_a_number_was_said() {
+        let mut announcer = Announcer::new([1; 16], Previous::None, Millis(0));
+        let loss = Loss { tenant: "t".into(), event_id: "e".into(), bytes: 1, wall_ms: 0, reason: "".into() };
+        let lose = |announcer: &mut Announcer, n| {
+            announcer.pass_over(Lost::Overflowed, n, &loss, Millis(0)).unwrap();
+            let books = crate::stream::books::Books { overflowed: n, ..Default::default() };
+            announcer.settled(&Checkpoint { next_seq: n + 1, next_n: n + 1, books }, Millis(0));
+        };
+        assert!(announcer.has_said(1), "there is no number before the first");
+        lose(&mut announcer, 1);
+        announcer.hurry(2, Millis(0));
+        assert!(announcer.make_due(Millis(0), &mut Count(0)));
+        announcer.durable(announcer.revision());
+        for _ in 0..2 {
+            assert!(!announcer.has_said(2));
+            let id = announcer.front().unwrap().id();
+            let later = if announcer.is_statement(id) { 3 } else { 2 };
+            lose(&mut announcer, later);
+            assert!(announcer.accepted(id));
+        }
+        assert!(announcer.has_said(2) && !announcer.has_said(3));
+        announcer.hurry(2, Millis(0));
+        announcer.make_due(Millis(0), &mut Count(9));
+        assert!(!announcer.front().is_some_and(|front| announcer.is_statement(front.id())), "it is not due again");
     }
 
     #[test]

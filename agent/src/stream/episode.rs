@@ -233,6 +233,16 @@ impl Episodes {
         self.overflow.untold.is_empty() && self.refused.untold.is_empty()
     }
 
+    /// Whether the destination has accepted a notice of every number before `n` that was passed over, and all that an
+    /// earlier epoch had to tell.
+    pub fn have_told(&self, n: u64) -> bool {
+        let is_later = |notice: &GapNotice| {
+            notice.epoch == self.epoch && notice.losses.ranges.span().is_some_and(|span| span.start >= n)
+        };
+        let is_untold = |episode: &Episode| episode.untold.begins_before(n);
+        !is_untold(&self.overflow) && !is_untold(&self.refused) && self.pending.iter().all(is_later)
+    }
+
     /// Whether an overflow episode is running.
     pub fn is_overflowing(&self) -> bool {
         self.overflow.phase != Phase::Quiet

@@ -214,6 +214,10 @@ impl Untold {
         self.count_tenant(cut_to(&loss.tenant, TENANT_ID_MAX), 1);
     }
 
+    pub(super) fn begins_before(&self, n: u64) -> bool {
+        self.losses.ranges.span().is_some_and(|span| span.start < n)
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.losses.count == 0
     }

@@ -156,16 +156,19 @@ impl Statements {
         self.state.waiting.is_empty() && (has_news || now.since(self.last_made) >= SIGN_OF_LIFE)
     }
 
-    /// What is settled and not stated is due now.
-    pub fn hurry(&mut self, now: Millis) {
-        if let Some(due) = &mut self.state_at {
+    /// What is settled is due now, while a number before `n` is not stated.
+    pub fn hurry(&mut self, n: u64, now: Millis) {
+        if let Some(due) = &mut self.state_at
+            && self.state.stated.end < n
+        {
             *due = now.min(*due);
         }
     }
 
-    /// Whether all that is settled was stated and accepted.
-    pub fn have_said_all(&self) -> bool {
-        self.state.waiting.is_empty() && self.settled.end <= self.state.stated.end
+    /// Whether every number before `n`, and every earlier epoch, was stated and accepted.
+    pub fn have_said(&self, n: u64) -> bool {
+        let is_later = |statement: &Statement| statement.epoch == self.state.epoch && statement.from >= n;
+        self.state.stated.end >= n && self.state.waiting.iter().all(is_later)
     }
 
     /// Makes the statement over all that is settled and not stated. It must be in a durable cursor before it is sent.

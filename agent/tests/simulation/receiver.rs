@@ -62,6 +62,8 @@ pub struct Siem {
     names_poison: Option<usize>,
     /// It keeps what stood before the poison in the same request.
     keeps_before_poison: bool,
+    /// While it drains, the events that producers had sent when it was to: no others may come here.
+    pub drains: RefCell<Option<BTreeSet<String>>>,
     pub held: RefCell<Held>,
     /// What was found wrong as it arrived.
     pub broken: RefCell<Option<String>>,
@@ -96,6 +98,7 @@ impl Siem {
             was_removed: Cell::new(false),
             names_poison: if dice.happens(60) { Some(dice.within(0, 2) as usize) } else { None },
             keeps_before_poison: dice.happens(50),
+            drains: RefCell::default(),
             held: RefCell::default(),
             broken: RefCell::default(),
             is_ordered: Cell::new(spec.is_ordered || spec.is_syslog),
@@ -321,6 +324,10 @@ impl Siem {
             return;
         };
         *held.ids.entry(id.clone()).or_default() += 1;
+        let is_beyond = self.drains.borrow().as_ref().is_some_and(|sent| id.starts_with("e-") && !sent.contains(&id));
+        if is_beyond {
+            self.complain(format!("{id} arrived, which came after it was to drain"));
+        }
         let numbers = held.streams.entry(stream.to_owned()).or_default();
         let highest = numbers.last_key_value().map_or(0, |(n, _)| *n);
         let is_late = n < highest && !numbers.contains_key(&n);

@@ -1,6 +1,6 @@
 //! One run from one seed: what is set up, what happens to it, and how it is left to settle.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::mpsc;
 
@@ -8,10 +8,11 @@ use scaidrive_siem::config::DestinationId;
 use scaidrive_siem::delivery::outlet::Flow;
 use scaidrive_siem::runtime::virtual_time::{Network, Weather, World};
 use scaidrive_siem::shard::Command;
+use scaidrive_siem::shard::door::ShardId;
 use scaidrive_siem::time::Millis;
-use scaidrive_wal::Disk;
+use scaidrive_wal::{Disk, Seq};
 
-use crate::agent::{Machine, Setup};
+use crate::agent::{Life, Machine, Setup};
 use crate::chance::Dice;
 use crate::oracle::{self, Verdict};
 use crate::producer::{self, Habit, Produced};
@@ -49,6 +50,32 @@ struct Run {
     removed: Vec<Spec>,
     trouble: Trouble,
     steps: Cell<u64>,
+    /// Drains that were wished, while nobody has wished anything else.
+    drains: RefCell<Vec<Drained>>,
+}
+
+/// What the node knows of a drain, which it says again after a restart.
+struct Drained {
+    siem: Rc<Siem>,
+    answers: mpsc::Receiver<(ShardId, Seq)>,
+    /// By shard, as far as it has answered.
+    points: Vec<Option<Seq>>,
+}
+
+impl Drained {
+    fn id(&self) -> DestinationId {
+        DestinationId::from_text(&self.siem.name)
+    }
+
+    /// Says it to every shard, when all have answered.
+    fn let_through(&self, life: &Life) {
+        if self.points.iter().any(Option::is_none) {
+            return;
+        }
+        for (mailbox, point) in life.mailboxes.iter().zip(self.points.iter().flatten()) {
+            mailbox.command(Command::Flow { destination: self.id(), flow: Flow::Until(*point) });
+        }
+    }
 }
 
 /// Runs `seed` to its end.
@@ -99,6 +126,7 @@ pub fn run(seed: u64) -> Result<Ran, String> {
         removed: Vec::new(),
         trouble,
         steps: Cell::new(0),
+        drains: RefCell::default(),
     };
     run.network
         .set_weather(Weather { latency: (Millis(0), Millis(run.dice.pick(&[2, 20, 80]))), ..Weather::default() });
@@ -138,7 +166,44 @@ impl Run {
                 return Err(problem.clone());
             }
         }
-        self.machine.life().map_or(Ok(()), |life| oracle::check_books(&life))
+        let Some(life) = self.machine.life() else { return Ok(()) };
+        self.hear_points(&life)?;
+        oracle::check_books(&life)
+    }
+
+    /// What the shards say of where drains end is kept, and once all have said it nothing later may arrive.
+    fn hear_points(&self, life: &Life) -> Verdict {
+        for drained in self.drains.borrow_mut().iter_mut() {
+            let was_known = drained.points.iter().all(Option::is_some);
+            while let Ok((shard, point)) = drained.answers.try_recv() {
+                let shard = usize::from(shard.0);
+                let durable = life.shards[shard].log().borrow().durable_end();
+                if point > durable {
+                    return Err(format!("{} drains to {point}, and {durable} is durable", drained.siem.name));
+                }
+                drained.points[shard] = Some(point);
+            }
+            if !was_known && drained.points.iter().all(Option::is_some) {
+                *drained.siem.drains.borrow_mut() = Some(self.produced.sent.borrow().keys().cloned().collect());
+                drained.let_through(life);
+            }
+        }
+        Ok(())
+    }
+
+    /// Somebody wishes something else of it.
+    fn forget_drain(&self, siem: &Siem) {
+        *siem.drains.borrow_mut() = None;
+        self.drains.borrow_mut().retain(|drained| drained.siem.name != siem.name);
+    }
+
+    fn start(&self) {
+        self.machine.start(&self.world, &self.specs);
+        // A wish that was not answered was not written down.
+        self.drains.borrow_mut().retain(|drained| drained.points.iter().all(Option::is_some));
+        if let Some(life) = self.machine.life() {
+            self.drains.borrow().iter().for_each(|drained| drained.let_through(&life));
+        }
     }
 
     /// Everything that may happen happens.
@@ -204,11 +269,11 @@ impl Run {
         self.pass(self.world.now().plus(Millis(self.dice.within(0, 3_000))))?;
         // A crash loop now and then.
         if self.dice.happens(15) {
-            self.machine.start(&self.world, &self.specs);
+            self.start();
             self.pass_steps(Millis(u64::MAX), self.dice.within(1, 60))?;
             self.machine.cut_power(&self.world);
         }
-        self.machine.start(&self.world, &self.specs);
+        self.start();
         Ok(())
     }
 
@@ -268,14 +333,13 @@ impl Run {
         let destination = DestinationId::from_text(&spec.name);
         match self.dice.within(0, 4) {
             0 => match self.dice.within(0, 3) {
-                0 => {
-                    let (answer, _) = mpsc::channel();
-                    self.machine.command(&life, || Command::Drain { destination, answer: answer.clone() });
-                }
-                1 => self.machine.command(&life, || Command::Flow { destination, flow: Flow::Paused }),
-                _ => self.machine.command(&life, || Command::Flow { destination, flow: Flow::Free }),
+                0 => self.drain(&life, siem),
+                1 => self.rest(&life, siem, Flow::Paused),
+                _ => self.rest(&life, siem, Flow::Free),
             },
             1..=2 => {
+                // What was given up behind the point is sent again too.
+                *siem.drains.borrow_mut() = None;
                 // What was told as lost may come after all.
                 siem.is_inexact.set(true);
                 siem.is_ordered.set(false);
@@ -295,6 +359,24 @@ impl Run {
                 }
             }
         }
+    }
+
+    fn rest(&self, life: &Life, siem: &Siem, flow: Flow) {
+        self.forget_drain(siem);
+        let destination = DestinationId::from_text(&siem.name);
+        self.machine.command(life, || Command::Flow { destination, flow });
+    }
+
+    /// One that drains keeps its point.
+    fn drain(&self, life: &Life, siem: &Rc<Siem>) {
+        if self.drains.borrow().iter().any(|drained| drained.siem.name == siem.name) {
+            return;
+        }
+        let (answer, answers) = mpsc::channel();
+        let drained = Drained { siem: Rc::clone(siem), answers, points: vec![None; life.shards.len()] };
+        let destination = drained.id();
+        self.drains.borrow_mut().push(drained);
+        self.machine.command(life, || Command::Drain { destination, answer: answer.clone() });
     }
 
     /// A destination is removed, or one that was removed is there again.
@@ -318,13 +400,10 @@ impl Run {
         });
         self.siems.iter().for_each(|siem| siem.mend(&self.world));
         if self.machine.life().is_none() {
-            self.machine.start(&self.world, &self.specs);
+            self.start();
         }
         let life = self.machine.life().expect("it was started");
-        for spec in &self.specs {
-            let destination = DestinationId::from_text(&spec.name);
-            self.machine.command(&life, || Command::Flow { destination, flow: Flow::Free });
-        }
+        self.siems.iter().for_each(|siem| self.rest(&life, siem, Flow::Free));
         let has_syslog = self.specs.iter().any(|spec| spec.is_syslog);
         // Nothing answers for syslog, so what is written last is taken as read after half the window, and not given up
         // before, whoever waits for its room. An epoch that ends, and a second notice, wait for that one after another.

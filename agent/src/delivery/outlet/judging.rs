@@ -45,6 +45,7 @@ impl Outlet {
         if self.passes_over(record, is_selected) {
             return None;
         }
+        self.note_point(record.seq());
         self.books.judged += 1;
         self.cursor.is_dirty = true;
         if !self.is_replay() {

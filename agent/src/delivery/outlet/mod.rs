@@ -104,6 +104,10 @@ pub struct Outlet {
     is_resting: bool,
     /// What an operator lets through.
     flow: Flow,
+    /// The first record that it does not take, while there is one.
+    bound: Option<Seq>,
+    /// The first number from behind the bound, once its reader has come there.
+    point_n: Option<u64>,
     letters: Letters,
     /// Where the numbers of the present epoch stand in the log.
     marks: Marks,
@@ -267,6 +271,8 @@ impl Outlet {
             has_walked: false,
             is_resting: false,
             flow: Flow::Free,
+            bound: None,
+            point_n: None,
             letters: Letters::default(),
             marks: Marks::at(&checkpoint, clock.wall_ms),
             replay: None,
@@ -437,7 +443,7 @@ impl Outlet {
         // What is still in requests is written off too: its outcome changes nothing any more.
         self.settled = Settled::at(self.settled.checkpoint());
         self.reading = Reading::Draining(Drain::Replaced);
-        self.set_flow(Flow::Free);
+        self.set_flow(Flow::Free, None);
         self.rest(false);
     }
 
@@ -461,7 +467,7 @@ impl Outlet {
             return (state_while(closed), reason.saying(closed.cause.clone()));
         }
         match (&self.halted, &self.own_refused) {
-            _ if self.flow == Flow::Paused => ("paused", Reason::Paused.into()),
+            _ if matches!(self.flow, Flow::Paused | Flow::Held(_)) => ("paused", Reason::Paused.into()),
             _ if self.flow.is_shut() => ("paused", Reason::Drained.into()),
             _ if self.is_resting => ("draining", Reason::Ending.into()),
             (Some(why), _) => ("throttled", Reason::LimitUsedUp.saying(why)),
@@ -490,6 +496,7 @@ impl Outlet {
         self.marks = Marks::at(&beginning, self.clock.wall_ms(now));
         self.ahead.clear();
         self.given_up_end = 0;
+        self.point_n = None;
         self.books = Books::default();
         self.cursor.is_dirty = true;
         self.cursor.is_urgent = true;
