@@ -161,8 +161,9 @@ async fn apply(panel: &Arc<Panel>, person: &Person, planned: Planned) -> Result<
     let view = panel.view.clone();
     tokio::spawn(async move { untold::forget_when_told(&view, vec![note]).await });
     // What is left over takes room and nothing else; the next change tries again.
+    let running = panel.view.config();
     let _ = blocking(move || {
-        store.sweep();
+        store.sweep(&running);
         Ok(())
     })
     .await;

@@ -117,7 +117,7 @@ impl World {
         let (after, _) = self.config.with_managed(&files(self), &here());
         self.hands.forget_pauses(&Config::differences(&self.config, &after).removed);
         self.config = after;
-        store.sweep();
+        store.sweep(&self.config);
         Ok(plan)
     }
 
@@ -482,6 +482,34 @@ fn the_same_set_again_changes_nothing() {
     assert!(world.wish(&set).unwrap().changes.is_empty());
     let changes = Config::differences(&Config { destinations: before, ..world.config.clone() }, &world.config);
     assert!(changes.is_empty());
+}
+
+#[test]
+fn what_runs_on_although_its_file_was_edited_or_moved_away_keeps_its_secrets() {
+    let mut world = World::new();
+    let with_secret = |name: &str| {
+        let mut value = https(name);
+        value["bearer_token"] = json!({"value": "hush"});
+        value
+    };
+    world.wish(&Wish::Set(["edited", "moved", "other"].map(with_secret).into())).unwrap();
+    let running = world.config.clone();
+    let path = |name: &str| folder(&world.state_dir()).join(format!("{name}.toml"));
+    let text = fs::read_to_string(path("edited")).unwrap();
+    let edited = "[[destination]]\nname = \"edited\"\ntype = \"https\"\nurl = \"https://other.example\"\n";
+    fs::write(path("edited"), edited).unwrap();
+    fs::rename(path("moved"), world.directory.path().join("moved.toml")).unwrap();
+
+    let store = Store::new(&world.state_dir());
+    store.commit(&[("other".to_owned(), None)].into(), &crate::config::Given::new()).unwrap();
+    let (mut after, _) = running.with_managed(&files(&world), &here());
+    assert_eq!(after.keep_all_but(&["other".to_owned()], &running), ["edited", "moved"]);
+    store.sweep(&after);
+    assert_eq!(world.secret_files(), 2, "of the one that is gone, the secret is gone");
+    fs::rename(world.directory.path().join("moved.toml"), path("moved")).unwrap();
+    fs::write(path("edited"), text).unwrap();
+    world.restart();
+    assert_eq!(world.there().values().filter(|(_, secret)| secret.as_deref() == Some("hush")).count(), 2);
 }
 
 #[test]
