@@ -26,8 +26,8 @@ use super::{Config, Surroundings};
 pub enum Origin {
     /// In a file of the operator, which the agent only reads.
     File(PathBuf),
-    /// Over the API, in a file of the agent.
-    Managed,
+    /// Over the API, in a file of the agent that is named after this.
+    Managed(String),
 }
 
 /// A destination of the API that can't be used as it lies on the disk.
@@ -109,7 +109,7 @@ pub(crate) fn add(config: &mut Config, files: &[ManagedFile], surroundings: &Sur
         match destination(file, &taken, &config.agent.node, surroundings, problems) {
             Ok(destination) => {
                 taken.note(&destination);
-                config.origins.insert(destination.id, Origin::Managed);
+                config.origins.insert(destination.id, Origin::Managed(file.key.clone()));
                 config.destinations.push(Arc::new(destination.within(&bounds)));
             }
             Err(found) => {

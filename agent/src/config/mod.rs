@@ -137,7 +137,7 @@ impl Config {
     ) -> (Config, Vec<Problem>) {
         let mut config = Config { misconfigured: Vec::new(), are_managed_known: true, ..self.clone() };
         config.destinations.retain(|destination| !self.is_managed(destination.id));
-        config.origins.retain(|_, origin| origin != &Origin::Managed);
+        config.origins.retain(|_, origin| !matches!(origin, Origin::Managed(_)));
         let problems = problems::Problems::default();
         managed::add(&mut config, files, surroundings, &problems);
         (config, problems.into_vec())
@@ -167,7 +167,7 @@ impl Config {
                 edited.push(known.name.clone());
             }
             self.destinations.push(Arc::clone(known));
-            self.origins.insert(known.id, Origin::Managed);
+            self.origins.extend(running.origins.get(&known.id).map(|origin| (known.id, origin.clone())));
         }
         edited
     }
@@ -181,7 +181,7 @@ impl Config {
             let is_free = || self.destinations.iter().all(|other| other.id != known.id && other.name != known.name);
             if is_lost && is_free() {
                 self.destinations.push(Arc::clone(known));
-                self.origins.insert(known.id, Origin::Managed);
+                self.origins.extend(running.origins.get(&known.id).map(|origin| (known.id, origin.clone())));
             }
         }
     }
@@ -189,7 +189,15 @@ impl Config {
     /// Whether a destination was made over the API.
     #[must_use]
     pub fn is_managed(&self, id: DestinationId) -> bool {
-        self.origins.get(&id) == Some(&Origin::Managed)
+        self.managed_key(id).is_some()
+    }
+
+    /// What the file of a destination is named after that was made over the API.
+    pub(crate) fn managed_key(&self, id: DestinationId) -> Option<&str> {
+        match self.origins.get(&id) {
+            Some(Origin::Managed(key)) => Some(key),
+            Some(Origin::File(_)) | None => None,
+        }
     }
 }
 

@@ -170,8 +170,7 @@ impl Control {
         // Before anybody can make another change.
         let untold = managed::untold::found(&self.panel.view.config().agent.state_dir);
         self.open().await?;
-        let (view, hands) = (self.panel.view.clone(), self.panel.hands.clone());
-        tokio::spawn(managed::untold::tell_late(view, hands, untold));
+        tokio::spawn(managed::untold::tell_late(self.panel.hands.clone(), untold));
         let config = self.panel.view.config();
         let (node, runtime) = (&config.agent.node, &self.panel.view.choice);
         tracing::info!(

@@ -12,6 +12,7 @@ use super::pauses::{Drain, Pause, Pauses, Rested};
 use crate::config::{Destination, DestinationId};
 use crate::deadletter::Key;
 use crate::delivery::outlet::Flow;
+use crate::shard::door::Done;
 use crate::shard::{Command, Mailbox};
 
 /// See the module.
@@ -33,6 +34,9 @@ pub enum DrainError {
         /// The first that is silent.
         shard: usize,
     },
+    /// It went while somebody wished it.
+    #[error("it is gone by now")]
+    Gone,
 }
 
 impl Hands {
@@ -59,13 +63,29 @@ impl Hands {
         }
     }
 
-    /// Pauses a destination, also one that drains. One that rests already stays as it is. Blocks on the disk.
+    /// The same, for somebody who has to know when it is durable in the log: `done` hears that once, or is dropped where it
+    /// does not get there.
+    pub fn tell_durably(&self, tenant: Option<String>, event: OwnEvent, done: Done) {
+        if let Some(mailbox) = self.mailboxes.first() {
+            mailbox.command(Command::TellDurably(tenant, event, done));
+        }
+    }
+
+    /// Pauses a destination, also one that drains, if `is_there` still lets it, which is asked when whoever forgets the
+    /// pauses of those that are gone has to wait. One that rests already stays as it is. Blocks on the disk.
     ///
     /// # Errors
-    /// When the disk refuses; nothing is changed then.
-    pub fn pause(&self, destination: DestinationId, who: &str, now_ms: i64) -> io::Result<Rested> {
+    /// When the disk refuses or `is_there` does; nothing is changed then.
+    pub fn pause(
+        &self,
+        destination: DestinationId,
+        who: &str,
+        now_ms: i64,
+        is_there: impl FnOnce() -> Result<(), DrainError>,
+    ) -> Result<Rested, DrainError> {
         let pause = || Pause { who: who.to_owned(), since_ms: now_ms, drain: None };
         self.change(destination, |before| {
+            is_there()?;
             let stays = before.filter(|before| before.is_at_rest()).cloned();
             Ok(Some(stays.unwrap_or_else(pause)))
         })
@@ -75,13 +95,20 @@ impl Hands {
     /// drained keeps its point. Blocks on the shards, 3 s at most, and on the disk.
     ///
     /// # Errors
-    /// When the disk refuses or a shard is silent; nothing is changed then.
-    pub fn drain(&self, destination: DestinationId, who: &str, now_ms: i64) -> Result<Rested, DrainError> {
+    /// When the disk refuses, a shard is silent or `is_there` (see [`Hands::pause`]) refuses; nothing is changed then.
+    pub fn drain(
+        &self,
+        destination: DestinationId,
+        who: &str,
+        now_ms: i64,
+        is_there: impl FnOnce() -> Result<(), DrainError>,
+    ) -> Result<Rested, DrainError> {
         self.change(destination, |before| {
             if let Some(drains) = before.filter(|before| before.drain.is_some()) {
                 return Ok(Some(drains.clone()));
             }
             let drain = Drain { points: self.points(destination)?, ended_ms: None };
+            is_there()?;
             Ok(Some(Pause { who: who.to_owned(), since_ms: now_ms, drain: Some(drain) }))
         })
     }

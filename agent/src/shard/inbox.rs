@@ -7,7 +7,7 @@ use scaidrive_codecs::own::OwnEvent;
 use scaidrive_wal::Seq;
 
 use super::Plan;
-use super::door::{Batch, Inbox, Job, ShardId};
+use super::door::{Batch, Done, Inbox, Job, ShardId};
 use crate::config::DestinationId;
 use crate::deadletter::Key;
 use crate::delivery::outlet::Flow;
@@ -40,6 +40,8 @@ pub enum Command {
     Tell(OwnEvent),
     /// Say this in the log, filed under this tenant, or under the agent's own.
     TellUnder(Option<String>, OwnEvent),
+    /// The same, for somebody who has to know when it is durable there. Dropped unanswered where it does not get there.
+    TellDurably(Option<String>, OwnEvent, Done),
     /// Send a destination again what the log still holds of the time since `from_wall_ms` (ms since 1970).
     Replay {
         /// Which.

@@ -41,7 +41,7 @@ pub use report::{DestinationReport, Published, ReplayReport, ShardReport};
 pub use retention::Holdings;
 
 use self::cursors::CursorQueue;
-use self::door::{Doors, LocalDoor, ShardId, Shelf};
+use self::door::{Done, Doors, LocalDoor, ShardId, Shelf};
 use self::intake::{Intake, Moment};
 use self::pass::Passes;
 use self::shelf::ShardShelf;
@@ -184,7 +184,7 @@ pub struct Shard {
     turns: Cell<u64>,
     unreadable: Cell<u64>,
     /// Own events that wait for room in the log.
-    own_waiting: RefCell<Vec<Vec<u8>>>,
+    own_waiting: RefCell<Vec<(Vec<u8>, Option<Done>)>>,
 }
 
 /// Where a drain ends whose point the log has lost.
@@ -306,6 +306,7 @@ impl Shard {
                     Command::Replan(plan) => self.replan(plan),
                     Command::Tell(event) => self.tell(event),
                     Command::TellUnder(tenant, event) => self.tell_under(tenant.as_deref(), &event),
+                    Command::TellDurably(tenant, event, done) => self.tell_durably(tenant.as_deref(), &event, done),
                     Command::Replay { destination, from_wall_ms } => self.replay(destination, from_wall_ms),
                     Command::Resend { destination, letters } => self.resend(destination, letters),
                     Command::Flow { destination, flow } => self.set_flow(destination, flow),

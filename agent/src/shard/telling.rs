@@ -10,7 +10,7 @@ use scaidrive_codecs::own::{Envelope, IntakeChanged, LogDamaged, OwnEvent};
 use scaidrive_codecs::{Event, Index};
 use scaidrive_wal::{Log, Seq};
 
-use super::door::NoRoom;
+use super::door::{Done, NoRoom};
 use super::intake::{Intake, Moment};
 use super::{Chance, Place, Shard};
 use crate::delivery::outlet::FLAG_OWN;
@@ -29,18 +29,24 @@ impl Shard {
     /// The same, filed under this tenant or the agent's own, whatever the plan says of the destination.
     pub(super) fn tell_under(&self, tenant: Option<&str>, event: &OwnEvent) {
         let line = self.line(tenant, event, &self.own_id());
-        self.say(line);
+        self.say(line, None);
+    }
+
+    /// The same, for somebody who has to know when it is durable in the log.
+    pub(super) fn tell_durably(&self, tenant: Option<&str>, event: &OwnEvent, done: Done) {
+        let line = self.line(tenant, event, &self.own_id());
+        self.say(line, Some(done));
     }
 
     fn own_id(&self) -> String {
         format!("siem_{:016x}{:016x}", self.runtime.entropy(), self.runtime.entropy())
     }
 
-    fn say(&self, line: Vec<u8>) {
+    fn say(&self, line: Vec<u8>, done: Option<Done>) {
         self.chronicle.note(line.clone());
         let mut waiting = self.own_waiting.borrow_mut();
         if waiting.len() < OWN_WAITING_MAX {
-            waiting.push(line);
+            waiting.push((line, done));
         }
     }
 
@@ -56,15 +62,16 @@ impl Shard {
     /// Appends what waits for room in the log.
     pub(super) fn append_own(&self, log: &mut Log, intake: &mut Intake, moment: Moment) {
         let mut lines = self.own_waiting.take().into_iter();
-        while let Some(line) = lines.next() {
+        while let Some((line, done)) = lines.next() {
             let Ok(index) = scaidrive_codecs::index(&line) else { continue };
             if self.append_one(log, intake, moment, &line, &index).is_err() {
                 // Where this one has no room, no other is looked at.
                 let mut waiting = self.own_waiting.borrow_mut();
-                waiting.push(line);
+                waiting.push((line, done));
                 waiting.extend(lines);
                 return;
             }
+            intake.end_group(log, done.unwrap_or_else(|| Box::new(|_| {})));
         }
     }
 
@@ -77,9 +84,7 @@ impl Shard {
         index: &Index,
     ) -> Result<(), NoRoom> {
         let hash = Event::new(raw, index).tenant_hash();
-        intake.append(log, moment, raw, index, hash, FLAG_OWN)?;
-        intake.end_group(log, Box::new(|_| {}));
-        Ok(())
+        intake.append(log, moment, raw, index, hash, FLAG_OWN)
     }
 
     /// Notes what a stream has lost, when it is time to; `is_last` says that nobody will ask again.

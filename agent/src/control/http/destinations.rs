@@ -150,9 +150,14 @@ pub(in crate::control) async fn rest(
     off_the_thread(move || {
         let who = &person.who;
         let (hands, now_ms) = (&panel.hands, clock::wall_ms());
+        // It may go, or pass to another tenant, until it is this wish's turn.
+        let is_there = || match find_for(&person, &panel.view.config(), &name) {
+            Ok(now) if now.id == destination.id => Ok(()),
+            _ => Err(DrainError::Gone),
+        };
         let rested = match wish {
-            Rest::Pause => hands.pause(destination.id, who, now_ms).map_err(DrainError::Disk),
-            Rest::Drain => hands.drain(destination.id, who, now_ms),
+            Rest::Pause => hands.pause(destination.id, who, now_ms, is_there),
+            Rest::Drain => hands.drain(destination.id, who, now_ms, is_there),
             Rest::Resume => hands.resume(destination.id).map_err(DrainError::Disk),
         };
         let rested = rested.map_err(|problem| not_rested(&problem))?;
@@ -214,6 +219,8 @@ async fn tested(
 fn not_rested(problem: &DrainError) -> Problem {
     match problem {
         DrainError::Disk(problem) => not_kept(problem),
+        DrainError::Gone => Problem::new(StatusCode::NOT_FOUND, problem.to_string())
+            .advise("`scaidrive-siem destination list` shows which there are"),
         DrainError::Silent { .. } => {
             let detail = format!("it stays as it was, because {problem}");
             let advice = "try again; `scaidrive-siem status` says what holds the shard up, if it lasts";

@@ -36,7 +36,6 @@ use crate::config::{Config, Surroundings};
 use crate::control::access::Person;
 use crate::control::destinations::settings;
 use crate::control::http::{Order, Panel, Part, Problem};
-use crate::runtime::clock;
 
 /// What all changes share.
 pub(super) struct Managed {
@@ -162,12 +161,11 @@ async fn apply(panel: &Arc<Panel>, person: &Person, planned: Planned) -> Result<
         return Err(restored.await.err().unwrap_or(problem));
     }
     let changed = told(&before, &plan, tag_after);
-    change.tell(&panel.hands);
-    let view = panel.view.clone();
-    tokio::spawn(async move { untold::forget_when_told(&view, vec![note]).await });
+    tokio::spawn(untold::forget_when_durable(change.tell(&panel.hands), note));
     // What is left over takes room and nothing else; the next change tries again.
+    let running = panel.view.config();
     let _ = blocking(move || {
-        store.sweep();
+        store.sweep(&running);
         Ok(())
     })
     .await;
@@ -176,7 +174,7 @@ async fn apply(panel: &Arc<Panel>, person: &Person, planned: Planned) -> Result<
 
 /// Writes a change, noted before. Blocks on the disk.
 fn written(store: &Store, plan: &Plan, state_dir: &Path, change: &Change) -> io::Result<(Undo, PathBuf)> {
-    let note = untold::note(state_dir, change, clock::entropy())?;
+    let note = untold::note(state_dir, change)?;
     match store.commit(&plan.changes, &plan.given) {
         Ok(undo) => Ok((undo, note)),
         Err(problem) => {

@@ -132,13 +132,11 @@ fn not_in_force(config: &Config, after: &Config, files: &[ManagedFile]) -> BTree
         let id = DestinationId::from_text(&file.key);
         named(after, id).is_some_and(|found| named(config, id).is_none_or(|running| running != found))
     });
-    let removed = config.destinations.iter().filter(|known| {
-        let is_named_so = DestinationId::from_text(&known.name) == known.id;
-        is_named_so && config.is_managed(known.id) && named(after, known.id).is_none()
-    });
-    let removed = removed.filter(|known| files.iter().all(|file| file.key != known.name));
+    let gone = config.destinations.iter().filter(|known| named(after, known.id).is_none());
+    let removed = gone.filter_map(|known| config.managed_key(known.id));
+    let removed = removed.filter(|key| files.iter().all(|file| file.key != *key));
     let edited = edited.map(|file| (file.key.clone(), Some(file.text().to_owned())));
-    removed.map(|known| (known.name.clone(), None)).chain(edited).collect()
+    removed.map(|key| (key.to_owned(), None)).chain(edited).collect()
 }
 
 /// The destination that a plan makes of its subject.

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use ring::digest::{SHA256, digest};
 
 use crate::config::managed::{self, folder, secrets_folder};
-use crate::config::{Given, secret_files_of};
+use crate::config::{Config, Given, secret_files_of};
 use crate::node::write_durably;
 
 /// See the module.
@@ -95,10 +95,11 @@ impl Store {
         outcome
     }
 
-    /// Removes secrets that no destination names. Where a destination's file can't be read, everything that may be its own
-    /// stays. Blocks on the disk.
-    pub(in crate::control) fn sweep(&self) {
-        let (mut named, mut unclear) = (HashSet::new(), Vec::new());
+    /// Removes secrets that no destination names, neither in its file nor as it runs by `running`: one whose file somebody
+    /// has edited or moved away may be put back as it was. Where a destination's file can't be read, everything that may be
+    /// its own stays. Blocks on the disk.
+    pub(in crate::control) fn sweep(&self, running: &Config) {
+        let (mut named, mut unclear) = (secret_files_by(running), Vec::new());
         let Ok(files) = managed::files(&self.state_dir) else { return };
         for file in files {
             match secret_files_of(file.text()) {
@@ -117,6 +118,14 @@ impl Store {
             }
         }
     }
+}
+
+/// The names of the files that destinations have their secrets from, as they run.
+fn secret_files_by(running: &Config) -> HashSet<String> {
+    let secrets = running.destinations.iter().flat_map(|known| known.secrets());
+    let names =
+        secrets.filter_map(|(_, secret)| Some(secret.source().path()?.file_name()?.to_string_lossy().into_owned()));
+    names.collect()
 }
 
 /// What stands for a destination's settings in `ETag`: a hash of its file, which names secrets' files and no secrets.
@@ -170,31 +179,39 @@ mod tests {
     use zeroize::Zeroizing;
 
     use super::*;
+    use crate::config::Surroundings;
 
     fn text(name: &str, secret: Option<&str>) -> String {
         let token = secret.map(|name| format!("token = {{ file = \"../secrets/{name}\" }}\n"));
         format!("[[destination]]\nname = \"{name}\"\n{}", token.unwrap_or_default())
     }
 
+    /// What runs without any destination.
+    fn running(directory: &Path) -> Config {
+        let here = Surroundings { host_name: "n".to_owned(), cpus: 1, credentials: None, lookup: |_| None };
+        Config::unsaved(String::new(), &directory.join("d.toml"), &here).0.unwrap()
+    }
+
     #[test]
     fn files_are_for_nobody_else_and_secrets_go_with_the_last_file_that_names_them() {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::new(directory.path());
+        let nothing = running(directory.path());
         let secret = secrets_folder(directory.path()).join("a.token.1");
         let given = Given::from([(secret.clone(), Zeroizing::new("hush".to_owned()))]);
         let changes = BTreeMap::from([("a".to_owned(), Some(text("a", Some("a.token.1"))))]);
         store.commit(&changes, &given).unwrap();
-        store.sweep();
+        store.sweep(&nothing);
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         let file = folder(directory.path()).join("a.toml");
         assert_eq!((mode(&file), mode(&secret)), (0o600, 0o600));
         assert_eq!((mode(&folder(directory.path())), mode(&secrets_folder(directory.path()))), (0o700, 0o700));
         assert_eq!(fs::read_to_string(&secret).unwrap(), "hush");
         fs::write(&file, "{ torn").unwrap();
-        store.sweep();
+        store.sweep(&nothing);
         assert!(secret.exists(), "whose file can't be read keeps its secrets");
         store.commit(&BTreeMap::from([("a".to_owned(), None)]), &Given::new()).unwrap();
-        store.sweep();
+        store.sweep(&nothing);
         assert!(!secret.exists() && !file.exists());
     }
 

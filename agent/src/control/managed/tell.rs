@@ -81,7 +81,7 @@ impl OriginTold {
     pub(in crate::control) fn of(origin: Option<&Origin>, shows_paths: bool) -> OriginTold {
         match origin {
             Some(Origin::File(path)) => OriginTold::File { path: shows_paths.then(|| path.display().to_string()) },
-            Some(Origin::Managed) | None => OriginTold::Managed,
+            Some(Origin::Managed(_)) | None => OriginTold::Managed,
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::config::DestinationId;
 use crate::config::managed::{folder, secrets_folder};
 use crate::control::access::{Reach, Role, Via};
 use crate::delivery::outlet::Flow;
-use crate::node::{Hands, Pauses};
+use crate::node::{DrainError, Hands, Pauses};
 use crate::shard::door::ShardId;
 use crate::shard::{Command, Mail, Mailbox};
 
@@ -117,7 +117,7 @@ impl World {
         let (after, _) = self.config.with_managed(&files(self), &here());
         self.hands.forget_pauses(&Config::differences(&self.config, &after).removed);
         self.config = after;
-        store.sweep();
+        store.sweep(&self.config);
         Ok(plan)
     }
 
@@ -136,8 +136,8 @@ impl World {
         };
         let (hands, who) = (&self.hands, "uid 0");
         self.shard.turns_during(|| match wish {
-            RestWish::Pause => drop(hands.pause(id, who, 7).unwrap()),
-            RestWish::Drain => drop(hands.drain(id, who, 7).unwrap()),
+            RestWish::Pause => drop(hands.pause(id, who, 7, || Ok(())).unwrap()),
+            RestWish::Drain => drop(hands.drain(id, who, 7, || Ok(())).unwrap()),
             RestWish::Resume => drop(hands.resume(id).unwrap()),
             RestWish::IsDrained => {
                 let drain = self.pauses.of(id).and_then(|pause| pause.drain);
@@ -482,6 +482,73 @@ fn the_same_set_again_changes_nothing() {
     assert!(world.wish(&set).unwrap().changes.is_empty());
     let changes = Config::differences(&Config { destinations: before, ..world.config.clone() }, &world.config);
     assert!(changes.is_empty());
+}
+
+#[test]
+fn what_runs_on_although_its_file_was_edited_or_moved_away_keeps_its_secrets() {
+    let mut world = World::new();
+    let with_secret = |name: &str| {
+        let mut value = https(name);
+        value["bearer_token"] = json!({"value": "hush"});
+        value
+    };
+    world.wish(&Wish::Set(["edited", "moved", "other"].map(with_secret).into())).unwrap();
+    let running = world.config.clone();
+    let path = |name: &str| folder(&world.state_dir()).join(format!("{name}.toml"));
+    let text = fs::read_to_string(path("edited")).unwrap();
+    let edited = "[[destination]]\nname = \"edited\"\ntype = \"https\"\nurl = \"https://other.example\"\n";
+    fs::write(path("edited"), edited).unwrap();
+    fs::rename(path("moved"), world.directory.path().join("moved.toml")).unwrap();
+
+    let store = Store::new(&world.state_dir());
+    store.commit(&[("other".to_owned(), None)].into(), &crate::config::Given::new()).unwrap();
+    let (mut after, _) = running.with_managed(&files(&world), &here());
+    assert_eq!(after.keep_all_but(&["other".to_owned()], &running), ["edited", "moved"]);
+    store.sweep(&after);
+    assert_eq!(world.secret_files(), 2, "of the one that is gone, the secret is gone");
+    fs::rename(world.directory.path().join("moved.toml"), path("moved")).unwrap();
+    fs::write(path("edited"), text).unwrap();
+    world.restart();
+    assert_eq!(world.there().values().filter(|(_, secret)| secret.as_deref() == Some("hush")).count(), 2);
+}
+
+#[test]
+fn what_can_not_be_noted_is_not_written() {
+    let world = World::new();
+    let person = person(Reach::All);
+    let plan = plan(&world.config, &[], &person, &Wish::Create(https("a")), &here()).unwrap();
+    let change = change(&person, &plan, &world.config);
+    let (store, state_dir) = (Store::new(&world.state_dir()), world.state_dir());
+    // A file stands where the notes' folder should.
+    fs::write(state_dir.join("untold"), "").unwrap();
+    assert!(written(&store, &plan, &state_dir, &change).is_err());
+    assert!(files(&world).is_empty());
+    fs::remove_file(state_dir.join("untold")).unwrap();
+    let (_, note) = written(&store, &plan, &state_dir, &change).unwrap();
+    assert!(note.exists() && files(&world).len() == 1);
+}
+
+#[test]
+fn a_set_without_it_ends_what_runs_under_another_name_than_the_file_that_somebody_removed() {
+    let mut world = World::new();
+    world.wish(&Wish::Create(https("a"))).unwrap();
+    world.wish(&Wish::Change("a".to_owned(), https("renamed"))).unwrap();
+    fs::remove_file(folder(&world.state_dir()).join("a.toml")).unwrap();
+    let plan = world.wish(&Wish::Set(Vec::new())).unwrap();
+    assert_eq!(plan.changes, [("a".to_owned(), None)].into());
+    assert!(world.there().is_empty());
+}
+
+#[test]
+fn what_is_gone_by_the_time_is_neither_paused_nor_drained() {
+    let world = World::new();
+    let (id, gone) = (DestinationId::from_text("a"), || Err(DrainError::Gone));
+    world.shard.turns_during(|| {
+        assert!(matches!(world.hands.pause(id, "uid 0", 7, gone), Err(DrainError::Gone)));
+        assert!(matches!(world.hands.drain(id, "uid 0", 7, gone), Err(DrainError::Gone)));
+    });
+    assert_eq!(world.pauses.of(id), None);
+    assert_eq!(world.shard.flows.lock().unwrap().get(&id), Some(&Flow::Free), "what the drain has begun is undone");
 }
 
 #[test]

@@ -1,12 +1,14 @@
 //! Changes that are written and may not have been told: what makes a change that a crash cut off known at the next start.
 //!
 //! A note is a file in `untold/` in the state directory, mode 0600: the audit event of the change, and the files that it
-//! writes. It is there before any of these files, and goes when the event is durable in the log. What the next start finds has
-//! happened as far as its files are there; so much of it is told then. It may be told twice, but not go untold.
+//! writes. It is there before any of these files, and goes when the shard says that the event is durable in the log. What the
+//! next start finds has happened as far as its files are there, or a later note is of the same files; so much of it is told
+//! then. It may be told twice, but not go untold. The log counts: the chronicle is written by a thread of its own, and an event
+//! that is in the log may be missing there after a crash.
 //!
 //! Neither the event nor the files hold secrets.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -14,10 +16,15 @@ use std::path::{Path, PathBuf};
 use scaidrive_codecs::own::{ConfigChanged, OwnEvent};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use tokio::sync::oneshot;
 
 use super::store::{make_folder, remove};
 use crate::config::managed;
-use crate::node::{Hands, View, write_durably};
+use crate::node::{Hands, write_durably};
+use crate::shard::door::Outcome;
+
+/// Hears what became of an event in the log.
+pub(super) type Durable = oneshot::Receiver<Outcome>;
 
 /// A change, as it is told.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -37,15 +44,19 @@ pub(in crate::control) struct Change {
 }
 
 impl Change {
-    /// Tells of it.
-    pub(super) fn tell(self, hands: &Hands) {
+    /// Tells of it, and says when that is durable.
+    pub(super) fn tell(self, hands: &Hands) -> Durable {
+        let (done, durable) = oneshot::channel();
         let Change { tenant, who, via, what, target, before, after, .. } = self;
-        hands.tell_under(tenant, OwnEvent::ConfigChanged(ConfigChanged { who, via, what, target, before, after }));
+        let event = OwnEvent::ConfigChanged(ConfigChanged { who, via, what, target, before, after });
+        // Who waited for it may be gone.
+        hands.tell_durably(tenant, event, Box::new(move |outcome| drop(done.send(outcome))));
+        durable
     }
 
-    /// As much of it as the files on the disk show, if any.
-    fn happened_by(mut self, found: &BTreeMap<String, String>) -> Option<Change> {
-        self.files.retain(|key, text| text.as_ref() == found.get(key));
+    /// As much of it as has happened, if any: what the files on the disk show, and what a `later` change has changed again.
+    fn happened_by(mut self, found: &BTreeMap<String, String>, later: &BTreeSet<String>) -> Option<Change> {
+        self.files.retain(|key, text| later.contains(key) || text.as_ref() == found.get(key));
         if self.is_of_several {
             for side in [&mut self.before, &mut self.after] {
                 side.as_object_mut()?.retain(|key, _| self.files.contains_key(key));
@@ -55,90 +66,97 @@ impl Change {
     }
 }
 
-/// Notes a change before it is written. Durable on return. Blocks on the disk.
+/// Notes a change before it is written, behind all that are noted. Durable on return. Blocks on the disk.
 ///
 /// # Errors
 /// When the disk refuses.
-pub(super) fn note(state_dir: &Path, change: &Change, salt: u64) -> io::Result<PathBuf> {
+pub(super) fn note(state_dir: &Path, change: &Change) -> io::Result<PathBuf> {
     let folder = state_dir.join(FOLDER);
     make_folder(&folder)?;
     fs::File::open(state_dir)?.sync_all()?;
-    let path = folder.join(format!("{salt:016x}.json"));
+    let last = notes(state_dir).last_key_value().map_or(0, |(number, _)| *number);
+    let path = folder.join(format!("{:016x}.json", last.saturating_add(1)));
     write_durably(&folder, &path, &serde_json::to_vec(change)?)?;
     Ok(path)
 }
 
-/// Forgets a note: its change was told, or has not happened. Blocks on the disk.
+/// The notes by their numbers.
+fn notes(state_dir: &Path) -> BTreeMap<u64, PathBuf> {
+    let paths = fs::read_dir(state_dir.join(FOLDER)).into_iter().flatten().flatten().map(|entry| entry.path());
+    let number = |path: &Path| u64::from_str_radix(path.file_stem()?.to_str()?, 16).ok();
+    paths.filter_map(|path| Some((number(&path)?, path))).collect()
+}
+
+/// Forgets a note: its change was told, or has not happened. Durable on return, as far as the disk allows. Blocks on it.
 pub(super) fn forget(note: &Path) {
-    if let Err(problem) = remove(note) {
+    let synced = || note.parent().map_or(Ok(()), |folder| fs::File::open(folder)?.sync_all());
+    if let Err(problem) = remove(note).and_then(|()| synced()) {
         tracing::warn!("a change is told again at the next start, because its note can't be removed: {problem}");
     }
 }
 
-/// The changes that an earlier life has noted and may not have told, as far as they have happened, with their notes. Blocks
-/// on the disk.
-pub(in crate::control) fn found(state_dir: &Path) -> Vec<(PathBuf, Option<Change>)> {
-    let notes: Vec<PathBuf> =
-        fs::read_dir(state_dir.join(FOLDER)).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+/// The changes that an earlier life has noted and may not have told, in their order and as far as they have happened, with
+/// their notes. What has not happened is forgotten. Blocks on the disk.
+pub(in crate::control) fn found(state_dir: &Path) -> Vec<(PathBuf, Change)> {
     // Where nobody can read which files there are, the next start is asked once more.
     let Ok(files) = managed::files(state_dir) else { return Vec::new() };
     let files: BTreeMap<String, String> = files.iter().map(|file| (file.key.clone(), file.text().to_owned())).collect();
-    let read = |note: &PathBuf| {
-        let bytes = fs::read(note).ok()?;
-        serde_json::from_slice::<Change>(&bytes).ok()?.happened_by(&files)
-    };
-    notes.into_iter().map(|note| (note.clone(), read(&note))).collect()
+    let read = |note: &Path| serde_json::from_slice::<Change>(&fs::read(note).ok()?).ok();
+    // Nobody makes a change before the one before is in force, so what has another one behind it has happened.
+    let (mut happened, mut later) = (Vec::new(), BTreeSet::new());
+    for note in notes(state_dir).into_values().rev() {
+        let Some(change) = read(&note) else {
+            forget(&note);
+            continue;
+        };
+        let keys: Vec<String> = change.files.keys().cloned().collect();
+        match change.happened_by(&files, &later) {
+            Some(change) => happened.push((note, change)),
+            None => forget(&note),
+        }
+        later.extend(keys);
+    }
+    happened.reverse();
+    happened
 }
 
 /// Tells what an earlier life has not, and forgets it when it is durable.
-pub(in crate::control) async fn tell_late(view: View, hands: Hands, found: Vec<(PathBuf, Option<Change>)>) {
-    let mut notes = Vec::new();
-    for (note, change) in found {
-        notes.push(note);
-        let Some(change) = change else { continue };
+pub(in crate::control) async fn tell_late(hands: Hands, found: Vec<(PathBuf, Change)>) {
+    let tell = |(note, change): (PathBuf, Change)| {
         let Change { who, what, target, .. } = &change;
         tracing::warn!("the agent ended before it told of a change: {what} of {target} by {who}; it is told now");
-        change.tell(&hands);
+        (change.tell(&hands), note)
+    };
+    let told: Vec<_> = found.into_iter().map(tell).collect();
+    for (durable, note) in told {
+        forget_when_durable(durable, note).await;
     }
-    forget_when_told(&view, notes).await;
 }
 
-/// Forgets the notes of changes that were told just now, as soon as that is durable. Where it is not for long, the next start
-/// tells of them once more.
-pub(super) async fn forget_when_told(view: &View, notes: Vec<PathBuf>) {
-    let Some(first) = view.published.first().filter(|_| !notes.is_empty()) else { return };
-    let turns = first.with(|report| report.turns);
-    let mut end = None;
-    for _ in 0..LOOKS_MAX {
-        tokio::time::sleep(LOOK_EVERY).await;
-        let is_durable = first.with(|report| {
-            if end.is_none() && report.turns >= turns + TURNS {
-                end = Some(report.next_seq);
-            }
-            end.is_some_and(|end| report.durable_end >= end)
-        });
-        if is_durable {
-            let _ = tokio::task::spawn_blocking(move || notes.iter().for_each(|note| forget(note))).await;
-            return;
-        }
+/// Forgets the note of a change that was told, when the event is durable in the log, however long that takes. Where it does
+/// not get there, because the disk fails or the agent ends before, the next start tells it once more.
+pub(super) async fn forget_when_durable(durable: Durable, note: PathBuf) {
+    if durable.await == Ok(Outcome::Durable) {
+        let _ = tokio::task::spawn_blocking(move || forget(&note)).await;
+    } else {
+        tracing::warn!("a change may not have got into the log, so the next start tells it again: {}", note.display());
     }
 }
 
 /// Where the notes are, in the state directory.
 const FOLDER: &str = "untold";
-/// So many turns after it was told a shard has appended an event: one may have been under way, and in the next it is taken.
-const TURNS: u64 = 3;
-/// How often is looked whether what was told is durable, and how often at most. A shard turns once a second at least.
-const LOOK_EVERY: std::time::Duration = std::time::Duration::from_millis(100);
-const LOOKS_MAX: u32 = 100;
-
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use serde_json::json;
 
     use super::*;
     use crate::config::Given;
     use crate::control::managed::Store;
+    use crate::node::Pauses;
+    use crate::shard::door::Done;
+    use crate::shard::{Command, Mail, Mailbox};
 
     fn change(files: &[(&str, Option<&str>)]) -> Change {
         let sides = |value: &str| {
@@ -167,9 +185,11 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let whole = [("a", Some("a = 1")), ("b", Some("b = 1")), ("c", None)];
         commit(directory.path(), &[("c", Some("c = 1"))]);
-        note(directory.path(), &change(&whole), 7).unwrap();
-        let happened = || found(directory.path()).remove(0).1;
+        let happened = || found(directory.path()).into_iter().map(|(_, change)| change).next();
+        note(directory.path(), &change(&whole)).unwrap();
         assert_eq!(happened(), None, "cut off before anything was written");
+        assert!(notes(directory.path()).is_empty(), "and nobody asks again");
+        note(directory.path(), &change(&whole)).unwrap();
         commit(directory.path(), &whole[..1]);
         let part = happened().unwrap();
         assert_eq!((&part.before, &part.after), (&json!({"a": "old"}), &json!({"a": "new"})), "cut off in the middle");
@@ -185,6 +205,59 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         fs::create_dir(directory.path().join(FOLDER)).unwrap();
         fs::write(directory.path().join(FOLDER).join("1.json"), "{ torn").unwrap();
-        assert!(matches!(found(directory.path()).as_slice(), [(_, None)]));
+        assert_eq!(found(directory.path()), []);
+        assert!(notes(directory.path()).is_empty());
+    }
+
+    #[test]
+    fn a_change_of_the_same_file_does_not_hide_the_one_before() {
+        let directory = tempfile::tempdir().unwrap();
+        let [first, second] = [[("a", Some("a = 1"))], [("a", Some("a = 2"))]];
+        let mut noted = Vec::new();
+        for files in [&first, &second] {
+            noted.push((note(directory.path(), &change(files)).unwrap(), change(files)));
+            commit(directory.path(), files);
+        }
+        assert_eq!(found(directory.path()), noted, "in their order");
+    }
+
+    /// A shard that has a change told, and what it has to say of it.
+    fn telling(directory: &Path) -> (PathBuf, Durable, Done) {
+        let mailbox = Arc::new(Mailbox::default());
+        let hands = Hands::new(vec![Arc::clone(&mailbox)], Arc::new(Pauses::open(directory, &[])));
+        let noted = note(directory, &change(&[("a", None)])).unwrap();
+        let durable = change(&[("a", None)]).tell(&hands);
+        let mut mail = Mail::default();
+        mailbox.take(&mut mail);
+        match mail.commands.pop() {
+            Some(Command::TellDurably(None, OwnEvent::ConfigChanged(_), done)) => (noted, durable, done),
+            _ => panic!("nothing is told"),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_note_stays_until_the_event_is_durable_however_long_that_takes() {
+        let directory = tempfile::tempdir().unwrap();
+        let (noted, durable, done) = telling(directory.path());
+        let forgets = tokio::spawn(forget_when_durable(durable, noted.clone()));
+        for _ in 0..8 {
+            tokio::task::yield_now().await;
+        }
+        assert!(noted.exists() && !forgets.is_finished(), "a log without room has not taken it");
+        done(Outcome::Durable);
+        forgets.await.unwrap();
+        assert!(!noted.exists());
+    }
+
+    #[tokio::test]
+    async fn a_note_stays_for_the_next_start_where_the_event_does_not_get_into_the_log() {
+        let directory = tempfile::tempdir().unwrap();
+        let (noted, durable, done) = telling(directory.path());
+        done(Outcome::Failed { why: "the disk did not keep it".to_owned() });
+        forget_when_durable(durable, noted.clone()).await;
+        let (_, durable, done) = telling(directory.path());
+        drop(done);
+        forget_when_durable(durable, noted.clone()).await;
+        assert!(noted.exists());
     }
 }

@@ -104,7 +104,7 @@ fn settings(destination: &Destination) -> Vec<(String, String)> {
 /// Where it is configured. Who sees some tenants only is not told what files the machine has.
 fn origin(config: &Config, destination: &Destination, sees_all: bool) -> String {
     match config.origins.get(&destination.id) {
-        Some(Origin::Managed) => "Made and changed here.".to_owned(),
+        Some(Origin::Managed(_)) => "Made and changed here.".to_owned(),
         Some(Origin::File(path)) if sees_all => {
             format!("Configured in {}. It is changed there, and taken over by `scaidrive-siem reload`.", path.display())
         }
