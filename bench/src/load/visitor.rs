@@ -181,7 +181,7 @@ impl Open {
     }
 }
 
-/// A page that fetches itself, first after `until_first` and then every two seconds.
+/// A page that fetches itself, first after `until_first` and then every [`FETCHED_EVERY`].
 fn stay(
     visitor: &Visitor,
     path: &str,
@@ -231,7 +231,7 @@ fn watch(visitor: &Visitor, is_over: &AtomicBool, shown: &AtomicUsize) -> Result
 }
 
 /// As in `page.js`.
-const FETCHED_EVERY: Duration = Duration::from_secs(2);
+const FETCHED_EVERY: Duration = Duration::from_millis(900);
 const REPLY_WITHIN: Duration = Duration::from_secs(20);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 const BROWSER: &str =

@@ -206,7 +206,7 @@ pub(crate) struct Visited {
 /// A page that somebody has open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum OpenPage {
-    /// One that fetches itself every two seconds.
+    /// One that fetches itself again and again.
     Live(&'static str),
     /// The live tail of all events.
     Tail,

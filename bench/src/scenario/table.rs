@@ -717,7 +717,7 @@ const PAIRS: Load = Load::Visited(Visited { warm_up: 500_000, events: 1_000_000,
 const PAGE_OPEN: Scenario = Scenario {
     name: "page-open",
     question: "What do ten people who have the page open cost the data plane?",
-    method: "As in `cost`, but one agent and floods in pairs, A B B A: in one of each pair ten pages are open, fetched as a browser does, each by somebody who has logged in and then every two seconds; two of them are the live tail. The goal is about the data plane, which is the threads of shards, syncers and keepers by their names: it is what an event waits for. Pages are answered by a thread of their own at a cost that depends on the time that they are open and not on events, and so is the live tail, which gives up what it can't read in its share of the time; both stand in the whole agent's rise and in the processor's share beside.",
+    method: "As in `cost`, but one agent and floods in pairs, A B B A: in one of each pair ten pages are open, fetched as a browser does, each by somebody who has logged in and then every 900 ms; two of them are the live tail. The goal is about the data plane, which is the threads of shards, syncers and keepers by their names: it is what an event waits for. Pages are answered by a thread of their own at a cost that depends on the time that they are open and not on events, and so is the live tail, which gives up what it can't read in its share of the time; both stand in the whole agent's rise and in the processor's share beside.",
     wire: Wire::HEC,
     tenants: Tenants::even(200),
     cases: &[&[

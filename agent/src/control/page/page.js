@@ -1,5 +1,6 @@
 // Puts what has changed in place. All works without it.
-const EVERY_MS = 2000;
+// With what a status is old when it is answered, a second at most, under two.
+const EVERY_MS = 900;
 const GIVE_UP_MS = 10000;
 const AGAIN_MS = 5000;
 const ROWS_MAX = 200;
