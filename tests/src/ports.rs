@@ -1,7 +1,6 @@
 //! Loopback ports for servers that come and go during a test.
 
 use std::fs;
-use std::net::TcpListener;
 use std::process;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -22,12 +21,28 @@ pub fn free_port() -> u16 {
         let step = NEXT.fetch_add(1, Ordering::Relaxed);
         let candidate = FIRST + (process::id().wrapping_mul(7_919).wrapping_add(step)) % COUNT;
         let port = u16::try_from(candidate).expect("the range ends below 65536");
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+        if !is_listened_on(port) {
             return port;
         }
     }
     panic!("no free port between {FIRST} and {}", FIRST + COUNT);
 }
+
+/// True when somebody listens on the TCP `port` of any address. Asks the kernel: a socket to try with would be held open by
+/// whatever another test's thread starts at that moment.
+fn is_listened_on(port: u16) -> bool {
+    let local = format!(":{port:04X}");
+    ["/proc/net/tcp", "/proc/net/tcp6"].into_iter().any(|list| {
+        fs::read_to_string(list).unwrap_or_default().lines().any(|line| {
+            let mut fields = line.split_ascii_whitespace().skip(1);
+            let (here, state) = (fields.next(), fields.nth(1));
+            here.is_some_and(|here| here.ends_with(&local)) && state == Some(LISTENS)
+        })
+    })
+}
+
+/// As the kernel's list has the state of a socket that listens.
+const LISTENS: &str = "0A";
 
 /// True when a program receives datagrams on `port` of 127.0.0.1. Asks the kernel, because a datagram gets no answer.
 pub fn is_udp_open(port: u16) -> bool {
@@ -55,9 +70,16 @@ fn udp_socket(port: u16) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use std::net::UdpSocket;
+    use std::net::{TcpListener, UdpSocket};
 
     use super::*;
+
+    #[test]
+    fn a_port_that_somebody_listens_on_is_seen() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        assert!(is_listened_on(listener.local_addr().unwrap().port()));
+        assert!(!is_listened_on(0));
+    }
 
     #[test]
     fn an_open_datagram_port_is_seen() {

@@ -1,5 +1,4 @@
 // Puts what has changed in place. All works without it.
-// With what a status is old when it is answered, a second at most, under two.
 const EVERY_MS = 900;
 const GIVE_UP_MS = 10000;
 const AGAIN_MS = 5000;
