@@ -107,11 +107,11 @@ impl Seats {
     }
 
     fn share_is_taken(&self, holder: &Holder, each: usize) -> Problem {
-        let whose = match holder {
-            Holder::Operator(_) | Holder::Insider(_) => "you have",
-            Holder::Of(_) => "those who see your tenants have",
+        let (who, they) = match holder {
+            Holder::Operator(_) | Holder::Insider(_) => ("you", "you"),
+            Holder::Of(_) => ("those who see your tenants", "they"),
         };
-        let detail = format!("{whose} as many {} as they may have at once: {each}", self.what);
+        let detail = format!("{who} have as many {} as {they} may have at once: {each}", self.what);
         Problem::new(StatusCode::TOO_MANY_REQUESTS, detail).advise("end one of those, or try again when it has ended")
     }
 }

@@ -1,5 +1,6 @@
 use std::io::{BufRead, BufReader, Write};
-use std::os::unix::net::UnixStream;
+use std::net::TcpStream;
+use std::time::Duration;
 
 use scaidrive_tests::agent_process::Agent;
 use scaidrive_tests::generator::{Key, Workload};
@@ -70,11 +71,11 @@ fn a_tail_tells_of_an_agent_that_is_gone_and_after_the_next_login_goes_on_where_
 fn a_tail_without_room_says_so_begins_when_there_is_some_and_after_a_gap_says_that_events_may_be_missing() {
     let mut agent = Agent::new();
     agent.start();
-    let others: Vec<UnixStream> = (0..VIEWERS_MAX).map(|_| watcher(&agent)).collect();
+    let others: Vec<TcpStream> = (0..SHARE).map(|_| watcher(&agent)).collect();
     let Some(visit) = Visit::begin(&agent, "full tail") else { return };
     visit.visit("/events");
     visit.log_in_here(&first_token(&agent));
-    visit.wait_words(&["8 are watching already; trying again."]);
+    visit.wait_words(&["you have as many live tails as you may have at once: 4; trying again."]);
     visit.run(
         "const Source = EventSource;
          window.EventSource = class extends Source { constructor(from) { super(from); window.source = this; } };",
@@ -87,14 +88,17 @@ fn a_tail_without_room_says_so_begins_when_there_is_some_and_after_a_gap_says_th
     visit.wait_words(&["Some events may be missing here."]);
 }
 
-/// Somebody else who watches.
-fn watcher(agent: &Agent) -> UnixStream {
-    let mut stream = UnixStream::connect(&agent.config.admin_socket).expect("the agent listens");
-    stream.write_all(b"GET /v1/tail HTTP/1.1\r\nHost: localhost\r\n\r\n").expect("the agent reads");
+/// The same person, who watches from elsewhere.
+fn watcher(agent: &Agent) -> TcpStream {
+    let (address, token) = (agent.config.admin, first_token(agent));
+    let mut stream = TcpStream::connect(address).expect("the agent listens");
+    let head = format!("GET /v1/tail HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {token}\r\n\r\n");
+    stream.set_read_timeout(Some(Duration::from_secs(10))).expect("the system knows timeouts");
+    stream.write_all(head.as_bytes()).expect("the agent reads");
     let mut lines = BufReader::new(&stream).lines();
-    assert!(lines.any(|line| line.is_ok_and(|line| line.starts_with(": watching"))), "no stream");
+    assert!(lines.any(|line| line.expect("an answer in time").starts_with(": watching")), "no stream");
     stream
 }
 
-/// How many the agent lets watch at once.
-const VIEWERS_MAX: usize = 8;
+/// How many live tails one person may have.
+const SHARE: usize = 4;
