@@ -63,7 +63,7 @@ impl Shard {
         for place in self.places.borrow().iter() {
             let mut outlet = place.outlet.borrow_mut();
             self.note_passed(&mut outlet);
-            outlet.advance(self.must_go.get(), self.runtime.now(), &mut Chance(&*self.runtime));
+            outlet.advance(self.frontier.must_go.get(), self.runtime.now(), &mut Chance(&*self.runtime));
             drop(outlet);
             self.overhear(place, true);
         }

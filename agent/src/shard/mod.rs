@@ -11,6 +11,7 @@ mod burial;
 mod cursors;
 pub mod door;
 mod ending;
+mod flows;
 mod inbox;
 mod intake;
 mod pass;
@@ -25,11 +26,11 @@ mod telling;
 mod tenants;
 
 use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::ops::Range;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Arc, Mutex};
 
 use futures_lite::future::{or, yield_now};
 use scaidrive_codecs::own::{LogDamaged, OwnEvent, SyncFailed};
@@ -42,8 +43,10 @@ pub use retention::Holdings;
 
 use self::cursors::CursorQueue;
 use self::door::{Done, Doors, LocalDoor, ShardId, Shelf};
+use self::flows::Flows;
 use self::intake::{Intake, Moment};
 use self::pass::Passes;
+use self::retention::Frontier;
 use self::shelf::ShardShelf;
 use crate::alarm::Alarm;
 use crate::chronicle::Chronicle;
@@ -52,7 +55,7 @@ use crate::credentials::Credentials;
 use crate::deadletter::{DeadLetters, Key};
 use crate::delivery::allowance::Allowance;
 use crate::delivery::carrier;
-use crate::delivery::outlet::{Flow, Reading};
+use crate::delivery::outlet::Reading;
 use crate::delivery::pace::Pace;
 use crate::delivery::pool::Pool;
 use crate::notify::Notify;
@@ -144,12 +147,7 @@ pub struct Shard {
     passes: RefCell<Passes>,
     places: RefCell<Vec<Rc<Place>>>,
     touched: RefCell<Vec<Rc<Place>>>,
-    /// What operators let through, where that is not everything.
-    flows: RefCell<HashMap<DestinationId, Flow>>,
-    /// Points that were taken in an earlier life and stand beyond the log as it was found, and where it ended.
-    lost_points: RefCell<HashMap<DestinationId, LostPoint>>,
-    /// Points that nobody is told before everything before them is durable.
-    untold_points: RefCell<Vec<UntoldPoint>>,
+    flows: Flows,
     /// Dead letters that are to be sent again and have not been tried yet.
     resending: RefCell<HashSet<(DestinationId, Key)>>,
     tenants: Rc<RefCell<TenantBooks>>,
@@ -168,37 +166,17 @@ pub struct Shard {
     now: Cell<Millis>,
     /// The time at which the group that is being put together is appended: a slice of lines, a fraction of a turn.
     group_moment: Cell<Option<Moment>>,
-    /// Log time before which events are too old, in milliseconds.
-    logged_before: Cell<u64>,
-    /// Records before this one make room.
-    squeezed_before: Cell<Seq>,
-    /// Records before this one are walked even by an outlet that is full.
-    must_go: Cell<Seq>,
+    frontier: Frontier,
     stop: Cell<Stop>,
     next_housekeeping: Cell<Millis>,
     /// When a batch that waits for company must be looked at, if any.
     next_look: Cell<Option<Millis>>,
     next_cursors: Cell<Millis>,
-    next_squeeze: Cell<Millis>,
     next_publish: Cell<Millis>,
     turns: Cell<u64>,
     unreadable: Cell<u64>,
     /// Own events that wait for room in the log.
     own_waiting: RefCell<Vec<(Vec<u8>, Option<Done>)>>,
-}
-
-/// Where a drain ends whose point the log has lost.
-struct LostPoint {
-    /// As it was wished.
-    point: Seq,
-    /// Where the log ended when it was found.
-    end: Seq,
-}
-
-/// A point that somebody waits to be told.
-struct UntoldPoint {
-    point: Seq,
-    answer: mpsc::Sender<(ShardId, Seq)>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -245,9 +223,7 @@ impl Shard {
             intake: RefCell::new(Intake::default()),
             places: RefCell::new(Vec::new()),
             touched: RefCell::new(Vec::new()),
-            flows: RefCell::default(),
-            lost_points: RefCell::default(),
-            untold_points: RefCell::default(),
+            flows: Flows::default(),
             resending: RefCell::default(),
             tenants: Rc::new(RefCell::new(TenantBooks::default())),
             plan: RefCell::new(Arc::clone(&plan)),
@@ -261,14 +237,11 @@ impl Shard {
             is_accepting: Cell::new(true),
             now: Cell::new(now),
             group_moment: Cell::new(None),
-            logged_before: Cell::new(0),
-            squeezed_before: Cell::new(Seq::FIRST),
-            must_go: Cell::new(Seq::FIRST),
+            frontier: Frontier::new(now),
             stop: Cell::new(Stop::No),
             next_housekeeping: Cell::new(now),
             next_look: Cell::new(None),
             next_cursors: Cell::new(now),
-            next_squeeze: Cell::new(now),
             next_publish: Cell::new(now),
             turns: Cell::new(0),
             unreadable: Cell::new(0),
@@ -327,86 +300,6 @@ impl Shard {
                 let moment = self.next_look.get().map_or(latest, |look| look.min(latest));
                 or(bell.changed(), alarm.at(moment)).await;
             }
-        }
-    }
-
-    /// A destination gets what is in the log and no more; one that rests gets it when the wish is written down.
-    fn begin_drain(self: &Rc<Self>, id: DestinationId, answer: mpsc::Sender<(ShardId, Seq)>) {
-        let point = self.log.borrow().next_seq();
-        let flow = if self.flow(id).is_shut() { Flow::Held(point) } else { Flow::Until(point) };
-        self.set_flow(id, flow);
-        self.log.borrow().request_sync();
-        self.untold_points.borrow_mut().push(UntoldPoint { point, answer });
-    }
-
-    /// Says where drains end, once a restart would find everything before. What acknowledgements may promise is enough.
-    fn tell_points(&self) {
-        let end = self.log.borrow().ack_end();
-        for told in self.untold_points.borrow_mut().extract_if(.., |untold| untold.point <= end) {
-            // Who asked may have lost patience.
-            let _ = told.answer.send((self.id, told.point));
-        }
-    }
-
-    /// Lets this through to a destination, its replay included.
-    fn set_flow(self: &Rc<Self>, id: DestinationId, flow: Flow) {
-        // It stands, and reads on; what it has in hand by now is from behind its point.
-        if matches!((flow, self.flow(id)), (Flow::Until(point), Flow::Drained(same)) if point == same) {
-            return;
-        }
-        let mut flows = self.flows.borrow_mut();
-        match flow {
-            Flow::Free => flows.remove(&id),
-            flow => flows.insert(id, flow),
-        };
-        drop(flows);
-        self.mind_the_end(id, flow);
-        let bound = self.bound(id, flow);
-        for place in self.places().iter().filter(|place| place.destination.id == id) {
-            place.outlet.borrow_mut().set_flow(flow, bound);
-            self.touch_and_ring(place);
-        }
-    }
-
-    /// What an operator lets through to a destination.
-    fn flow(&self, id: DestinationId) -> Flow {
-        self.flows.borrow().get(&id).copied().unwrap_or_default()
-    }
-
-    /// A point that comes before the first turn was taken in an earlier life. If the log that was found ends before it, what
-    /// is appended from now on stands behind it all the same.
-    fn mind_the_end(&self, id: DestinationId, flow: Flow) {
-        let mut lost_points = self.lost_points.borrow_mut();
-        let end = self.log.borrow().next_seq();
-        match flow {
-            Flow::Until(point) if self.turns.get() == 0 && point > end => {
-                lost_points.insert(id, LostPoint { point, end });
-            }
-            Flow::Until(point) | Flow::Drained(point)
-                if lost_points.get(&id).is_some_and(|lost| lost.point == point) => {}
-            _ => drop(lost_points.remove(&id)),
-        }
-    }
-
-    /// The first record that a destination with this flow does not take.
-    fn bound(&self, id: DestinationId, flow: Flow) -> Option<Seq> {
-        let point = flow.point()?;
-        let lost_points = self.lost_points.borrow();
-        Some(lost_points.get(&id).filter(|lost| lost.point == point).map_or(point, |lost| lost.end))
-    }
-
-    /// A destination that has drained stands from now on; one that is sent something again first gets the rest of that.
-    /// What a place that is gone has come to says nothing of the one that may be there by now.
-    fn end_drain(self: &Rc<Self>, place: &Rc<Place>, point: Seq) {
-        let id = place.destination.id;
-        let is_live = self.live(id).is_some_and(|live| Rc::ptr_eq(&live, place));
-        if !is_live || self.flow(id) != Flow::Until(point) {
-            return;
-        }
-        let is_replayed = self.places.borrow().iter().any(|place| place.destination.id == id && place.is_replay());
-        let is_resent = self.resending.borrow().iter().any(|(destination, _)| *destination == id);
-        if !is_replayed && !is_resent {
-            self.set_flow(id, Flow::Drained(point));
         }
     }
 
@@ -560,7 +453,7 @@ impl Shard {
             let mut outlet = place.outlet.borrow_mut();
             self.note_passed(&mut outlet);
             let was_draining = matches!(outlet.reading, Reading::Draining(_));
-            outlet.advance(self.must_go.get(), self.now.get(), &mut Chance(&*self.runtime));
+            outlet.advance(self.frontier.must_go.get(), self.now.get(), &mut Chance(&*self.runtime));
             if was_draining
                 && outlet.reading == Reading::Waiting
                 && let Some(at) = self.places.borrow().iter().position(|other| Rc::ptr_eq(other, place))

@@ -141,7 +141,7 @@ impl Shard {
     /// The oldest place whose outlet may be taken along.
     fn first_joiner(&self, passes: &Passes) -> Option<Seq> {
         let places = self.places.borrow();
-        let must_go = self.must_go.get();
+        let must_go = self.frontier.must_go.get();
         let may_join = |at: u32, seq: Seq| {
             places.get(at as usize).is_some_and(|place| {
                 let outlet = place.outlet.borrow();
@@ -217,7 +217,7 @@ impl Shard {
         if stretch.is_empty() || passes.waiting.is_empty() {
             return;
         }
-        let must_go = self.must_go.get();
+        let must_go = self.frontier.must_go.get();
         let places = self.places.borrow();
         let comes_along = |(seq, at): &(Seq, u32)| {
             let Some(place) = places.get(*at as usize) else { return true };
@@ -253,8 +253,8 @@ impl Shard {
         let tenant = event.text(Field::TenantId, tenant).unwrap_or_default();
         let scopes = places.iter().map(|place| &place.destination.scope);
         let in_scope = tenants.places(record.tenant_hash(), tenant, scopes);
-        let is_old = record.log_time().as_ms() < self.logged_before.get();
-        let must_go = is_old || record.seq() < self.squeezed_before.get();
+        let is_old = record.log_time().as_ms() < self.frontier.logged_before.get();
+        let must_go = is_old || record.seq() < self.frontier.squeezed_before.get();
         let mut books = self.tenants.borrow_mut();
         for at in in_scope.iter() {
             let place = &places[*at as usize];

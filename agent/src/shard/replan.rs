@@ -84,7 +84,7 @@ impl Shard {
         };
         let mut outlet = Outlet::open(Arc::clone(&planned.destination), encoder, &start, &mut Chance(&*self.runtime));
         let id = planned.destination.id;
-        outlet.set_flow(self.flow(id), self.bound(id, self.flow(id)));
+        outlet.set_flow(self.flow(id), self.bound(id));
         Some(place_for(planned, outlet))
     }
 
@@ -117,7 +117,7 @@ impl Shard {
         let Some(planned) = planned.filter(|_| is_here) else { return };
         let body = {
             let mut outlet = old.outlet.borrow_mut();
-            outlet.advance(self.must_go.get(), self.runtime.now(), &mut Chance(&*self.runtime));
+            outlet.advance(self.frontier.must_go.get(), self.runtime.now(), &mut Chance(&*self.runtime));
             outlet.cursor_body_now()
         };
         self.overhear(old, true);

@@ -4,12 +4,14 @@
 //! oldest delivered history goes first. Only when the *budget* is used up and the oldest segment is still needed do the
 //! streams behind it give its events up; a full *disk* never costs an acknowledged event: producers are told instead.
 
+use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use scaidrive_wal::{Budget, LogTime, SegmentInfo, Seq};
 
 use super::Shard;
 use super::door::ShardId;
+use crate::time::Millis;
 
 /// How much of the agent's budget each shard's log holds, so that the largest gives way first.
 #[derive(Debug)]
@@ -49,14 +51,37 @@ impl Holdings {
     }
 }
 
+/// Up to where a shard's events are given up.
+pub(super) struct Frontier {
+    /// Log time before which events are too old, in milliseconds.
+    pub(super) logged_before: Cell<u64>,
+    /// Records before this one make room.
+    pub(super) squeezed_before: Cell<Seq>,
+    /// Records before this one are walked even by an outlet that is full.
+    pub(super) must_go: Cell<Seq>,
+    next_squeeze: Cell<Millis>,
+}
+
+impl Frontier {
+    /// Nothing is given up yet.
+    pub(super) fn new(now: Millis) -> Frontier {
+        Frontier {
+            logged_before: Cell::new(0),
+            squeezed_before: Cell::new(Seq::FIRST),
+            must_go: Cell::new(Seq::FIRST),
+            next_squeeze: Cell::new(now),
+        }
+    }
+}
+
 impl Shard {
     /// Ages: what is too old is given up, and segments of which nothing is young enough are given back.
     pub(super) fn keep_house(&self) {
         let window = self.plan.borrow().window;
         let logged_before = self.log_now().as_ms().saturating_sub(window.0);
-        self.logged_before.set(logged_before);
+        self.frontier.logged_before.set(logged_before);
         let too_old = self.log.borrow().seek_time(LogTime::from_ms(logged_before));
-        self.must_go.set(too_old.max(self.squeezed_before.get()));
+        self.frontier.must_go.set(too_old.max(self.frontier.squeezed_before.get()));
         self.give_up();
         let needed = self.needed_from();
         let mut log = self.log.borrow_mut();
@@ -81,17 +106,17 @@ impl Shard {
         // A full disk is answered with delivered history only.
         let gives_way = must_give_way || (has_no_spare && !is_out_of_budget);
         let now = self.now.get();
-        if !gives_way || now < self.next_squeeze.get() {
+        if !gives_way || now < self.frontier.next_squeeze.get() {
             return;
         }
         let Some(oldest) = self.log.borrow().segments().next().filter(|info| !info.is_active) else { return };
         if oldest.end <= self.needed_from() {
             self.log.borrow_mut().trim(oldest.end);
             // The keeper turns it into a spare; until it has, there is nothing more to learn.
-            self.next_squeeze.set(now.plus(SQUEEZE_EVERY));
-        } else if must_give_way && self.squeezed_before.get() < oldest.end {
-            self.squeezed_before.set(oldest.end);
-            self.must_go.set(self.must_go.get().max(oldest.end));
+            self.frontier.next_squeeze.set(now.plus(SQUEEZE_EVERY));
+        } else if must_give_way && self.frontier.squeezed_before.get() < oldest.end {
+            self.frontier.squeezed_before.set(oldest.end);
+            self.frontier.must_go.set(self.frontier.must_go.get().max(oldest.end));
             self.give_up();
             self.ring();
         }
@@ -99,7 +124,7 @@ impl Shard {
 
     /// Lets every outlet give up what waits in its hands and must go.
     fn give_up(&self) {
-        let (logged_before, squeezed) = (self.logged_before.get(), self.squeezed_before.get());
+        let (logged_before, squeezed) = (self.frontier.logged_before.get(), self.frontier.squeezed_before.get());
         let places = self.places.borrow().clone();
         for place in places {
             if self.holds_producers(&place) {
@@ -121,4 +146,4 @@ impl Shard {
 }
 
 /// Segments are given back for room at most this often.
-const SQUEEZE_EVERY: crate::time::Millis = crate::time::Millis(20);
+const SQUEEZE_EVERY: Millis = Millis(20);

@@ -98,7 +98,7 @@ impl Outlet {
     pub fn has_drained(&self) -> Option<Seq> {
         let Flow::Until(point) = self.flow else { return None };
         let n = self.settled_to_the_point()?;
-        let has_said_all = self.announcer.has_said(n) || self.own_refused.is_some();
+        let has_said_all = self.announcer.has_said(n) || self.own.refusal().is_some();
         let has_events = self.sender.under_way() + self.sender.parked() > 0;
         let has_letters = self.has_letters() || self.letters.is_busy();
         (has_said_all && !has_events && !has_letters).then_some(point)

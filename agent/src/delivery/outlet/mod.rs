@@ -7,6 +7,7 @@
 //! |---|---|
 //! | `judging.rs` | what becomes of an event: selected or not, delivered, given up, lost |
 //! | `sending.rs` | what goes next, and what an answer means for events and announcements |
+//! | `own.rs` | how far its announcements have come on their way |
 //! | `letters.rs` | dead letters that are sent again |
 //! | `flow.rs` | what an operator lets through: pauses and draining |
 //! | `replay.rs` | what an outlet is that reads again what was settled before |
@@ -19,6 +20,7 @@ mod cursor;
 mod flow;
 mod judging;
 mod letters;
+mod own;
 mod replay;
 mod sending;
 mod tally;
@@ -39,6 +41,7 @@ pub use self::tally::Tally;
 
 use self::cursor::{CursorBody, CursorWrites};
 use self::letters::Letters;
+use self::own::Own;
 use self::replay::Replay;
 use super::cause::{Cause, Reason};
 use super::encoder::Encoder;
@@ -86,14 +89,7 @@ pub struct Outlet {
     given_up_end: u64,
     /// Records that are missing from the log; told when the epoch behind them begins.
     missing: Vec<Damage>,
-    own_under_way: bool,
-    /// Announcements in a pipe without answers: written, and settled by time as everything there. What is written after
-    /// them arrives after them, so they hold nothing back any more.
-    own_written: Vec<[u8; 16]>,
-    /// An announcement that may have arrived although no answer said so: it must stay as it is.
-    own_in_doubt: Option<[u8; 16]>,
-    /// An announcement was refused, in these words: events have the way to themselves until then.
-    own_refused: Option<(Millis, String)>,
+    own: Own,
     /// A notice has been made and has not been tried yet. Until then nothing more is given up, so that it tells all.
     is_telling: bool,
     /// Numbers delivered before a restart, ahead of the cursor it found: they are not sent again.
@@ -262,10 +258,7 @@ impl Outlet {
             announcer,
             given_up_end: 0,
             missing: Vec::new(),
-            own_under_way: false,
-            own_written: Vec::new(),
-            own_in_doubt: None,
-            own_refused: None,
+            own: Own::default(),
             is_telling: false,
             ahead: Vec::new(),
             has_walked: false,
@@ -344,10 +337,7 @@ impl Outlet {
 
     /// Whether requests are under way.
     pub fn is_busy(&self) -> bool {
-        self.sender.under_way() + self.sender.parked() > 0
-            || self.own_under_way
-            || !self.own_written.is_empty()
-            || self.letters.is_busy()
+        self.sender.under_way() + self.sender.parked() > 0 || self.own.is_busy() || self.letters.is_busy()
     }
 
     /// The settled prefix moves; what is due to be said is made. Call once a turn. `must_go` is the first record that
@@ -466,13 +456,13 @@ impl Outlet {
             let reason = Reason::from(closed.hold);
             return (state_while(closed), reason.saying(closed.cause.clone()));
         }
-        match (&self.halted, &self.own_refused) {
+        match (&self.halted, self.own.refusal()) {
             _ if matches!(self.flow, Flow::Paused | Flow::Held(_)) => ("paused", Reason::Paused.into()),
             _ if self.flow.is_shut() => ("paused", Reason::Drained.into()),
             _ if self.is_resting => ("draining", Reason::Ending.into()),
             (Some(why), _) => ("throttled", Reason::LimitUsedUp.saying(why)),
             _ if matches!(self.flow, Flow::Until(_)) => ("draining", Reason::Draining.into()),
-            (None, Some((_, why))) => {
+            (None, Some(why)) => {
                 let reason = Reason::RefusesAnnouncements;
                 ("active_with_errors", reason.saying(format!("{}: {why}", reason.words())))
             }

@@ -70,10 +70,10 @@ impl Outlet {
             return Wish::Wait;
         }
         self.announce(now, entropy);
-        let mut until = self.own_waits(now);
+        let mut until = self.own.waits(now);
         if until.is_none()
-            && !self.own_under_way
-            && let Some(announcement) = self.announcer.front_beyond(&self.own_written)
+            && !self.own.is_under_way()
+            && let Some(announcement) = self.announcer.front_beyond(self.own.written())
         {
             let id = announcement.id();
             match self.sender.may_send_lone(now) {
@@ -83,7 +83,7 @@ impl Outlet {
                 Pass::AwaitProbe => {}
             }
         }
-        if self.announcer.holds_back(&self.own_written) || self.is_giving_up() {
+        if self.announcer.holds_back(self.own.written()) || self.is_giving_up() {
             if let Pass::NotBefore(moment) = self.sender.may_send_lone(now) {
                 until = until.max(Some(moment));
             }
@@ -125,7 +125,7 @@ impl Outlet {
 
     /// The announcement with this id, if it is still the one to send.
     pub fn announcement(&self, id: [u8; 16]) -> Option<Announcement<'_>> {
-        self.announcer.front_beyond(&self.own_written).filter(|announcement| announcement.id() == id)
+        self.announcer.front_beyond(self.own.written()).filter(|announcement| announcement.id() == id)
     }
 
     /// How a request with events ended.
@@ -182,8 +182,7 @@ impl Outlet {
     /// One event alone was written to a pipe that does not answer; it is settled later.
     pub fn lone_written(&mut self, job: &LoneJob, wall_ms: i64) {
         if let Lone::Own(id) = job.what {
-            self.own_written.push(id);
-            self.own_in_doubt = Some(id);
+            self.own.wrote(id);
             self.is_telling = false;
         }
         self.lone_left(job);
@@ -194,9 +193,7 @@ impl Outlet {
     /// The next one may go, though how this one ends is heard later.
     fn lone_left(&mut self, job: &LoneJob) {
         match &job.what {
-            Lone::Own(id) if self.own_written.contains(id) => self.own_under_way = false,
-            // Until an announcement is acknowledged, no other may overtake it.
-            Lone::Own(_) => {}
+            Lone::Own(id) => self.own.left(*id),
             Lone::Letter(_) => self.letters.left(),
         }
     }
@@ -239,25 +236,11 @@ impl Outlet {
     }
 
     fn own_settled(&mut self, id: [u8; 16], outcome: &Outcome, may_have_arrived: bool, now: Millis) {
-        match self.own_written.iter().position(|written| *written == id) {
-            Some(at) => drop(self.own_written.remove(at)),
-            None => self.own_under_way = false,
-        }
+        let is_unseen = self.own.settled(id, outcome, may_have_arrived, now);
         self.is_telling = false;
-        if may_have_arrived {
-            self.own_in_doubt = Some(id);
-        }
-        self.own_refused = match outcome {
-            Outcome::Refused { why, .. } | Outcome::TooLarge { why } | Outcome::Apart { why, .. } => {
-                Some((now.plus(OWN_AGAIN), why.clone()))
-            }
-            Outcome::Accepted { .. } => None,
-            Outcome::AcceptedBut { .. } | Outcome::Retry { .. } => self.own_refused.take(),
-        };
         self.cursor.is_dirty |= match outcome {
             Outcome::Accepted { .. } => self.announcer.accepted(id),
-            // However this try ended, an earlier one may have arrived.
-            _ => self.own_in_doubt != Some(id) && self.announcer.recall(id),
+            _ => is_unseen && self.announcer.recall(id),
         };
     }
 
@@ -276,7 +259,7 @@ impl Outlet {
 
     /// Whether one more carrier would find something to send at `now` while all others are busy.
     pub fn has_more(&self, now: Millis) -> bool {
-        let has_lone = self.has_letters() || (self.announcer.front().is_some() && !self.own_under_way);
+        let has_lone = self.has_letters() || (self.announcer.front().is_some() && !self.own.is_under_way());
         has_lone || self.sender.has_more(now)
     }
 
@@ -289,7 +272,7 @@ impl Outlet {
     pub(super) fn announce(&mut self, now: Millis, entropy: &mut dyn Entropy) {
         // A notice that is not sent would only keep more from being given up, and so told.
         let may_send = !self.is_at_rest()
-            && self.own_waits(now).is_none()
+            && self.own.waits(now).is_none()
             && matches!(self.sender.may_send_lone(now), Pass::Free | Pass::AsProbe(_));
         if may_send && !self.is_mute() && self.has_walked && self.announcer.make_due(now, entropy) {
             self.is_telling = true;
@@ -302,11 +285,6 @@ impl Outlet {
         }
     }
 
-    /// Until when announcements wait, because one was refused.
-    fn own_waits(&self, now: Millis) -> Option<Millis> {
-        self.own_refused.as_ref().map(|(until, _)| *until).filter(|until| now < *until)
-    }
-
     /// Whether the cursor has yet to pass what was given up.
     fn is_giving_up(&self) -> bool {
         self.settled.checkpoint().next_n < self.given_up_end
@@ -314,7 +292,7 @@ impl Outlet {
 
     fn send_lone(&mut self, what: Lone, was_probe: bool) -> Wish {
         match what {
-            Lone::Own(_) => self.own_under_way = true,
+            Lone::Own(_) => self.own.go(),
             Lone::Letter(_) => self.letters.go(),
         }
         if was_probe {
@@ -344,6 +322,3 @@ impl Outlet {
         self.effects = effects;
     }
 }
-
-/// After an announcement was refused, events have the way to themselves for so long, their probes above all.
-const OWN_AGAIN: Millis = Millis::from_secs(60);
