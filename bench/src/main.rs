@@ -23,7 +23,7 @@ mod runner;
 mod scenario;
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::{Args, Parser, Subcommand};
@@ -200,13 +200,11 @@ fn provide_agent() -> Result<(), Problem> {
 }
 
 fn build() -> Result<PathBuf, String> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let this = std::env::current_exe().map_err(|problem| problem.to_string())?;
     let target = this.ancestors().nth(2).ok_or("this program lies in no target folder")?;
-    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let mut command = Command::new(cargo);
+    let mut command = scaidrive_tests::cargo::command();
     command.args(["build", "--release", "--quiet", "-p", "scaidrive-siem", "--target-dir"]).arg(target);
-    let status = command.current_dir(workspace).status().map_err(|problem| problem.to_string())?;
+    let status = command.status().map_err(|problem| problem.to_string())?;
     if !status.success() {
         return Err(status.to_string());
     }

@@ -17,6 +17,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::agent_config::{AgentConfig, Destination, quoted};
+use crate::cargo;
 use crate::generator::Session;
 use crate::hec::{Hec, TOKEN};
 use crate::http;
@@ -412,12 +413,9 @@ fn build() -> PathBuf {
     // …/target/debug/deps/this_test-0123456789abcdef
     let this = std::env::current_exe().expect("a process knows its own file");
     let target = this.ancestors().nth(3).expect("a test lies three folders below the target directory");
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("this crate lies in the workspace");
-    let built = Command::new(cargo)
+    let built = cargo::command()
         .args(["build", "--quiet", "--package", "scaidrive-siem", "--bin", "scaidrive-siem", "--target-dir"])
         .arg(target)
-        .current_dir(workspace)
         .stdin(Stdio::null())
         .output()
         .expect("cargo can be started");

@@ -16,6 +16,7 @@
 //! | [`chromium`] | a real browser, for the page as people see it |
 //! | [`scenario`], [`stalls`] | steps that many tests share; which task held a shard's loop for too long |
 //! | [`slow_sync`], [`small_disk`], [`seccomp`] | the machine, misbehaving |
+//! | [`cargo`] | builds what is tested |
 //!
 //! A test that needs what this machine does not have says so through [`skip`].
 
@@ -24,6 +25,7 @@ pub mod agent_process;
 pub mod arrival;
 pub mod browser;
 pub mod c_source;
+pub mod cargo;
 pub mod certificates;
 pub mod chromium;
 pub mod daemon;
