@@ -15,7 +15,7 @@
 //! | [`http`], [`tls`], [`metrics`], [`browser`] | plain clients of HTTP and TLS, what a scrape says, the page without scripts |
 //! | [`chromium`] | a real browser, for the page as people see it |
 //! | [`scenario`], [`stalls`] | steps that many tests share; which task held a shard's loop for too long |
-//! | [`slow_sync`], [`small_disk`], [`seccomp`] | the machine, misbehaving |
+//! | [`slow_sync`], [`small_disk`], [`seccomp`], [`told_name`] | the machine and its network, misbehaving |
 //! | [`cargo`] | builds what is tested |
 //!
 //! A test that needs what this machine does not have says so through [`skip`].
@@ -56,4 +56,5 @@ pub mod stalls;
 pub mod sumo;
 pub mod syslog;
 pub mod tls;
+pub mod told_name;
 pub mod wait;

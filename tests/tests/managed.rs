@@ -35,6 +35,29 @@ fn hec(name: &str, hec: &Hec, token: &str) -> Value {
     json!({"name": name, "type": "splunk_hec", "url": hec.url(), "token": {"value": token}})
 }
 
+/// What may be asked of a destination named `planted`, and of the agent that has it.
+const ASKED: [&str; 19] = [
+    "/v1/destinations",
+    "/v1/destinations/planted",
+    "/v1/destinations/planted/settings",
+    "/v1/destinations/planted/history",
+    "/v1/destinations/planted/episodes",
+    "/v1/status",
+    "/v1/history",
+    "/v1/deadletters",
+    "/v1/agent-events",
+    "/v1/tokens",
+    "/metrics",
+    "/status",
+    "/",
+    "/destinations/planted",
+    "/destinations/planted/edit",
+    "/events",
+    "/deadletters",
+    "/changes",
+    "/health",
+];
+
 /// Destinations of the test below, and how many of them have something to send.
 const MANY: usize = 200;
 const BUSY: usize = 6;
@@ -231,8 +254,10 @@ fn no_secret_of_the_api_is_ever_written_or_answered() {
     said(ask(&agent, "PUT", "/v1/destinations/planted", ANY, &bad));
     write(&agent, Workload::new(1, 5, 100));
     wait_until("the wrong token is noticed", PATIENCE, || agent.state_of("planted") == "auth_hold");
-    for path in ["/v1/destinations", "/v1/destinations/planted", "/v1/destinations/planted/settings", "/v1/status"] {
-        said(ask(&agent, "GET", path, &[], &Value::Null));
+    for path in ASKED {
+        let reply = ask(&agent, "GET", path, &[], &Value::Null);
+        assert_eq!(reply.status, 200, "{path}: {}", reply.text());
+        said(reply);
     }
     said(ask(&agent, "POST", "/v1/check", &[], &Value::Null));
     said(ask(&agent, "POST", "/v1/destinations/planted/test", &[], &Value::Null));
