@@ -80,9 +80,9 @@ enum Call {
 impl Body {
     fn any(rng: &mut Rng) -> Body {
         Body {
-            name: *rng.pick(&NAMES),
+            name: rng.pick::<&str>(&NAMES),
             port: 8_000 + rng.below(3),
-            tenant: *rng.pick(&[ALL, ACME, ACME, OTHER]),
+            tenant: rng.pick::<&str>(&[ALL, ACME, ACME, OTHER]),
             is_ordered: rng.one_in(2),
             is_usable: !rng.one_in(8),
         }
