@@ -10,6 +10,7 @@
 //! | `status.rs`, `metrics.rs` | that, in JSON and in Prometheus' words; `metrics/` has their syntax and what `/proc` says |
 //! | `destinations.rs`, `letters.rs` | one destination and its dead letters, and what an operator does to them |
 //! | `managed/` | destinations that are made, changed and deleted over the API |
+//! | `untold/` | what is told of a change although a crash cut it off |
 //! | `episodes.rs`, `agent_events.rs` | what a destination has missed; what the agent says of itself |
 //! | `preview/`, `tail/` | the events of the log, looked at from outside |
 //! | `watch.rs`, `minute.rs` | what changed since the last look and is worth saying; rates |
@@ -42,6 +43,7 @@ mod states;
 pub mod status;
 mod systemd;
 mod tail;
+mod untold;
 mod watch;
 mod whole;
 
@@ -67,6 +69,7 @@ use self::reload::Reloaded;
 use self::socket::{AdminSocket, Caller};
 pub(crate) use self::states::badness;
 use self::systemd::Manager;
+use self::untold::Untold;
 use self::watch::{News, Watch};
 use crate::cli::{Exit, Failure, chain};
 use crate::config::{Config, Problem, Surroundings};
@@ -116,6 +119,7 @@ pub fn serve(node: Node, journal: Journal, path: &Path, surroundings: &Surroundi
         replays: tokio::sync::Mutex::default(),
         desk: Desk::new(node.view()),
         managed: Managed::new(surroundings.clone()),
+        untold: Untold::new(&node.view().state_dir),
         orders,
     });
     let mut control = Control {
@@ -168,9 +172,9 @@ impl Control {
         let mut interrupt = signal(SignalKind::interrupt()).map_err(refused)?;
         let mut hangup = signal(SignalKind::hangup()).map_err(refused)?;
         // Before anybody can make another change.
-        let untold = managed::untold::found(&self.panel.view.config().agent.state_dir);
+        let untold = self.panel.untold.found();
         self.open().await?;
-        tokio::spawn(managed::untold::tell_late(self.panel.hands.clone(), untold));
+        untold.into_iter().for_each(|happened| happened.tell_late(&self.panel.hands));
         let config = self.panel.view.config();
         let (node, runtime) = (&config.agent.node, &self.panel.view.choice);
         tracing::info!(
