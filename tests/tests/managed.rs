@@ -250,6 +250,30 @@ fn what_somebody_did_while_the_log_had_no_room_is_told_at_the_next_start_althoug
 }
 
 #[test]
+fn another_state_directory_waits_for_a_restart_and_what_is_made_until_then_lies_in_the_one_in_use() {
+    let receiver = Hec::plain();
+    let mut agent = Agent::new();
+    agent.start();
+    done(&ask(&agent, "POST", "/v1/destinations", &[], &hec("before", &receiver, TOKEN)), 201);
+    let (in_use, other) = (agent.config.state_dir.clone(), agent.dir().join("other"));
+    agent.config.state_dir.clone_from(&other);
+    assert!(agent.command(&["reload"]).status.success());
+    let again = done(&ask(&agent, "POST", "/v1/reload", &[], &Value::Null), 200);
+    assert_eq!(again["changes"], json!([]), "{again}");
+    assert!(again["needs_restart"].to_string().contains("agent.state_dir from "), "it still waits: {again}");
+    let checked = done(&ask(&agent, "POST", "/v1/check", &[], &Value::Null), 200);
+    assert_eq!((&checked["changes"], &checked["needs_restart"]), (&again["changes"], &again["needs_restart"]));
+    done(&ask(&agent, "POST", "/v1/destinations", &[], &hec("after", &receiver, TOKEN)), 201);
+    done(&ask(&agent, "POST", "/v1/destinations/before/pause", &[], &Value::Null), 200);
+    assert_eq!((files_below(&in_use.join("destinations")), other.exists()), (2, false));
+    agent.config.state_dir = in_use;
+    agent.restart();
+    assert_eq!(agent.state_of("before"), "paused");
+    let ledger = write(&agent, Workload::new(1, 5, 100));
+    receiver.wait_distinct(ledger.acked.len(), PATIENCE);
+}
+
+#[test]
 fn no_secret_of_the_api_is_ever_written_or_answered() {
     let receiver = Hec::plain();
     let mut agent = Agent::with_hec(&receiver);

@@ -433,7 +433,7 @@ struct Loaded {
 fn load(path: &Path, surroundings: &Surroundings, running: &Config, part: &Part) -> Result<Loaded, Vec<Problem>> {
     let mut edited = Vec::new();
     let (mut config, warnings) = match part {
-        Part::Everything => Config::load(path, surroundings)?,
+        Part::Everything => Config::load_again(path, surroundings, running)?,
         Part::Managed { written } => {
             let files = crate::config::managed::files(&running.agent.state_dir)?;
             let (mut config, _) = running.with_managed(&files, surroundings);
@@ -515,6 +515,28 @@ mod tests {
     use crate::config::Destination;
     use crate::delivery::cause::Reason;
     use crate::stream::books::Books;
+
+    #[test]
+    fn a_reload_that_names_another_state_directory_keeps_to_the_one_that_the_agent_runs_with() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("agent.toml");
+        let name = |state_dir: &str| {
+            let state_dir = directory.path().join(state_dir);
+            std::fs::write(&path, format!("[agent]\nstate_dir = {:?}\n", state_dir.display().to_string())).unwrap();
+        };
+        let made = crate::config::managed::folder(&directory.path().join("one"));
+        std::fs::create_dir_all(&made).unwrap();
+        let text = "[[destination]]\nname = \"a\"\ntype = \"syslog\"\nhost = \"siem.example\"\n";
+        std::fs::write(made.join("a.toml"), text).unwrap();
+        let here = Surroundings { host_name: "n".to_owned(), cpus: 1, credentials: None, lookup: |_| None };
+        name("one");
+        let running = Config::load(&path, &here).unwrap().0;
+        name("two");
+        let loaded = load(&path, &here, &running, &Part::Everything).unwrap();
+        let changes = Config::differences(&running, &loaded.config);
+        assert_eq!((changes.unchanged.len(), changes.removed.len()), (1, 0), "what was made over the API is there");
+        assert!(changes.restart_in_words().unwrap().contains("agent.state_dir from "));
+    }
 
     /// A configured destination that speaks HEC.
     pub(super) fn hec(name: &str) -> Arc<Destination> {

@@ -289,6 +289,8 @@ impl View {
     /// When a new destination's store can't be opened.
     pub fn prepare(&self, mut config: Config, chance: &mut dyn FnMut() -> u64) -> Result<Prepared, StartError> {
         let changes = Config::differences(&self.config(), &config);
+        // Another one waits for the next start, and everything that is kept stays in this one until then.
+        config.agent.state_dir.clone_from(&self.state_dir);
         for destination in &mut config.destinations {
             // The same value, not only an equal one, is what tells a shard that nothing changed.
             if let Some(same) = changes.unchanged.iter().find(|same| same.id == destination.id) {

@@ -458,7 +458,7 @@ async fn check_files(State(panel): Shared, Admin(person): Admin) -> Result<Respo
     }
     off_the_thread(move || {
         let running = panel.view.config();
-        let (config, problems) = match Config::load(&running.file, &panel.managed.surroundings) {
+        let (config, problems) = match Config::load_again(&running.file, &panel.managed.surroundings, &running) {
             Ok((config, warnings)) => (Some(config), warnings),
             Err(problems) => (None, problems),
         };
