@@ -517,6 +517,16 @@ fn what_runs_on_although_its_file_was_edited_or_moved_away_keeps_its_secrets() {
     assert_eq!(world.there().values().filter(|(_, secret)| secret.as_deref() == Some("hush")).count(), 2);
 }
 
+#[tokio::test]
+async fn a_change_is_on_its_way_until_it_is_in_force() {
+    let managed = Managed::new(here());
+    assert!(!managed.is_changing());
+    let turn = managed.turn.lock().await;
+    assert!(managed.is_changing());
+    drop(turn);
+    assert!(!managed.is_changing());
+}
+
 #[test]
 fn what_can_not_be_noted_is_not_written() {
     let world = World::new();
