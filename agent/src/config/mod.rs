@@ -123,6 +123,19 @@ impl Config {
         parse::load_what_is_usable(path, surroundings)
     }
 
+    /// As [`Config::load`] for an agent that runs: the destinations of the API are those of the state directory that it runs with, also
+    /// where the files name another one by now. That waits for the next start.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub(crate) fn load_again(
+        path: &Path,
+        surroundings: &Surroundings,
+        running: &Config,
+    ) -> Result<(Config, Vec<Problem>), Vec<Problem>> {
+        parse::load_again(path, surroundings, running)
+    }
+
     /// What can be used of a file of destinations that belongs to no configuration yet, as if it lay beside one that says
     /// nothing else. `path` is where relative paths in `text` start, and what problems are told with.
     pub fn unsaved(text: String, path: &Path, surroundings: &Surroundings) -> (Option<Config>, Vec<Problem>) {

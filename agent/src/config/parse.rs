@@ -31,15 +31,31 @@ pub(crate) fn load(path: &Path, surroundings: &Surroundings) -> Result<(Config, 
     finish(config, problems)
 }
 
+/// See [`Config::load_again`].
+pub(crate) fn load_again(
+    path: &Path,
+    surroundings: &Surroundings,
+    running: &Config,
+) -> Result<(Config, Vec<Problem>), Vec<Problem>> {
+    let (config, problems) = load_beside(path, surroundings, Some(&running.agent.state_dir));
+    finish(config, problems)
+}
+
 /// See [`Config::load_what_is_usable`].
 pub(crate) fn load_what_is_usable(path: &Path, surroundings: &Surroundings) -> (Option<Config>, Vec<Problem>) {
+    load_beside(path, surroundings, None)
+}
+
+/// With the destinations of the API in `in_use`, or in the state directory that the files name.
+fn load_beside(path: &Path, surroundings: &Surroundings, in_use: Option<&Path>) -> (Option<Config>, Vec<Problem>) {
     let problems = Problems::default();
     let main = read_source(path, &problems);
     let beside = path.parent().unwrap_or(Path::new("")).join("destinations.d");
     let others: Vec<Source> =
         toml_files(&beside, &problems).iter().filter_map(|path| read_source(path, &problems)).collect();
     let config = main.and_then(|main| {
-        let managed = state_dir(&main).map_or(Ok(Vec::new()), |state_dir| managed::files(&state_dir));
+        let state_dir = in_use.map(Path::to_owned).or_else(|| state_dir(&main));
+        let managed = state_dir.map_or(Ok(Vec::new()), |state_dir| managed::files(&state_dir));
         let are_managed_known = managed.is_ok();
         let managed = managed.unwrap_or_else(|found| {
             found.into_iter().for_each(|problem| problems.note(managed::as_warning(problem)));

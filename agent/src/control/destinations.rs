@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use scaidrive_codecs::own::{ConfigChanged, OwnEvent};
+use scaidrive_codecs::own::OwnEvent;
 use scaidrive_codecs::time::write_rfc3339;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -13,6 +13,7 @@ use crate::control::access::Person;
 use crate::control::http::Panel;
 use crate::control::managed::tell::Editable;
 use crate::control::status::{DestinationStatus, ReplayStatus};
+use crate::control::untold::Change;
 use crate::control::whole;
 use crate::node::Pause;
 
@@ -137,27 +138,16 @@ pub(super) fn settings(destination: &Destination) -> Map<String, Value> {
     destination.settings().into_iter().map(|(key, value)| (key.to_owned(), json!(value))).collect()
 }
 
-/// Somebody did something to `target`, a destination for example.
-pub(super) fn event(person: &Person, what: &str, target: &str, before: Value, after: Value) -> OwnEvent {
-    OwnEvent::ConfigChanged(ConfigChanged {
-        who: person.who.clone(),
-        via: person.via.name().to_owned(),
-        what: what.to_owned(),
-        target: target.to_owned(),
-        before,
-        after,
-    })
-}
-
 /// Tells what was done to a destination, filed under its only tenant if it has one: as whoever did it saw it, whatever the
 /// shards know of the name by the time that they hear of it.
 pub(super) fn tell_about(panel: &Panel, destination: &Destination, event: OwnEvent) {
     panel.hands.tell_under(destination.scope.only_tenant().map(str::to_owned), event);
 }
 
-/// Somebody tested a destination, which need not be in the configuration that is in use.
+/// Somebody tested a destination, which need not be in the configuration that is in use. It changes nothing, so it is told
+/// without a note; see `untold/` for what does.
 pub(super) fn tested_event(person: &Person, name: &str, tested: &Tested) -> OwnEvent {
-    event(person, "destination.test", name, Value::Null, json!(tested))
+    Change::by(person, "destination.test", name, Value::Null, json!(tested)).event()
 }
 
 /// A pause in an audit event.

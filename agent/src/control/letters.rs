@@ -166,6 +166,6 @@ pub(crate) fn agent_id_of(state_dir: &Path) -> String {
 }
 
 /// As in a stream's name: the first half of the epoch.
-fn epoch_text(key: &Key) -> String {
+pub(super) fn epoch_text(key: &Key) -> String {
     format!("{:016x}", u128::from_be_bytes(key.epoch) >> 64)
 }

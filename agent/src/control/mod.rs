@@ -10,6 +10,7 @@
 //! | `status.rs`, `metrics.rs` | that, in JSON and in Prometheus' words; `metrics/` has their syntax and what `/proc` says |
 //! | `destinations.rs`, `letters.rs` | one destination and its dead letters, and what an operator does to them |
 //! | `managed/` | destinations that are made, changed and deleted over the API |
+//! | `untold/` | what is told of a change although a crash cut it off |
 //! | `episodes.rs`, `agent_events.rs` | what a destination has missed; what the agent says of itself |
 //! | `preview/`, `tail/` | the events of the log, looked at from outside |
 //! | `watch.rs`, `minute.rs` | what changed since the last look and is worth saying; rates |
@@ -42,6 +43,7 @@ mod states;
 pub mod status;
 mod systemd;
 mod tail;
+mod untold;
 mod watch;
 mod whole;
 
@@ -67,6 +69,7 @@ use self::reload::Reloaded;
 use self::socket::{AdminSocket, Caller};
 pub(crate) use self::states::badness;
 use self::systemd::Manager;
+use self::untold::Untold;
 use self::watch::{News, Watch};
 use crate::cli::{Exit, Failure, chain};
 use crate::config::{Config, Problem, Surroundings};
@@ -116,6 +119,7 @@ pub fn serve(node: Node, journal: Journal, path: &Path, surroundings: &Surroundi
         replays: tokio::sync::Mutex::default(),
         desk: Desk::new(node.view()),
         managed: Managed::new(surroundings.clone()),
+        untold: Untold::new(&node.view().state_dir),
         orders,
     });
     let mut control = Control {
@@ -168,9 +172,9 @@ impl Control {
         let mut interrupt = signal(SignalKind::interrupt()).map_err(refused)?;
         let mut hangup = signal(SignalKind::hangup()).map_err(refused)?;
         // Before anybody can make another change.
-        let untold = managed::untold::found(&self.panel.view.config().agent.state_dir);
+        let untold = self.panel.untold.found();
         self.open().await?;
-        tokio::spawn(managed::untold::tell_late(self.panel.hands.clone(), untold));
+        untold.into_iter().for_each(|happened| happened.tell_late(&self.panel.hands));
         let config = self.panel.view.config();
         let (node, runtime) = (&config.agent.node, &self.panel.view.choice);
         tracing::info!(
@@ -429,7 +433,7 @@ struct Loaded {
 fn load(path: &Path, surroundings: &Surroundings, running: &Config, part: &Part) -> Result<Loaded, Vec<Problem>> {
     let mut edited = Vec::new();
     let (mut config, warnings) = match part {
-        Part::Everything => Config::load(path, surroundings)?,
+        Part::Everything => Config::load_again(path, surroundings, running)?,
         Part::Managed { written } => {
             let files = crate::config::managed::files(&running.agent.state_dir)?;
             let (mut config, _) = running.with_managed(&files, surroundings);
@@ -511,6 +515,28 @@ mod tests {
     use crate::config::Destination;
     use crate::delivery::cause::Reason;
     use crate::stream::books::Books;
+
+    #[test]
+    fn a_reload_that_names_another_state_directory_keeps_to_the_one_that_the_agent_runs_with() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("agent.toml");
+        let name = |state_dir: &str| {
+            let state_dir = directory.path().join(state_dir);
+            std::fs::write(&path, format!("[agent]\nstate_dir = {:?}\n", state_dir.display().to_string())).unwrap();
+        };
+        let made = crate::config::managed::folder(&directory.path().join("one"));
+        std::fs::create_dir_all(&made).unwrap();
+        let text = "[[destination]]\nname = \"a\"\ntype = \"syslog\"\nhost = \"siem.example\"\n";
+        std::fs::write(made.join("a.toml"), text).unwrap();
+        let here = Surroundings { host_name: "n".to_owned(), cpus: 1, credentials: None, lookup: |_| None };
+        name("one");
+        let running = Config::load(&path, &here).unwrap().0;
+        name("two");
+        let loaded = load(&path, &here, &running, &Part::Everything).unwrap();
+        let changes = Config::differences(&running, &loaded.config);
+        assert_eq!((changes.unchanged.len(), changes.removed.len()), (1, 0), "what was made over the API is there");
+        assert!(changes.restart_in_words().unwrap().contains("agent.state_dir from "));
+    }
 
     /// A configured destination that speaks HEC.
     pub(super) fn hec(name: &str) -> Arc<Destination> {

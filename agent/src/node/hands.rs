@@ -22,7 +22,28 @@ pub struct Hands {
     pauses: Arc<Pauses>,
 }
 
-/// Why a destination is not drained.
+/// What somebody wishes of the sending to a destination.
+pub struct FlowWish<'w> {
+    /// Which.
+    pub destination: DestinationId,
+    /// Who.
+    pub who: &'w str,
+    /// When, ms since 1970.
+    pub now_ms: i64,
+    /// Whether it is still there for them. Asked in the wish's turn: whoever forgets the pauses of those that are gone has
+    /// to wait then.
+    pub is_there: &'w dyn Fn() -> Result<(), DrainError>,
+    /// What is done around the write of a change; see [`Pauses::change`].
+    pub keep: &'w dyn Fn(&Rested, &dyn Fn() -> io::Result<()>) -> io::Result<()>,
+}
+
+impl FlowWish<'_> {
+    fn pause(&self, drain: Option<Drain>) -> Pause {
+        Pause { who: self.who.to_owned(), since_ms: self.now_ms, drain }
+    }
+}
+
+/// Why what somebody wishes of the sending to a destination is not done.
 #[derive(Debug, thiserror::Error)]
 pub enum DrainError {
     /// The wish can't be kept.
@@ -71,23 +92,15 @@ impl Hands {
         }
     }
 
-    /// Pauses a destination, also one that drains, if `is_there` still lets it, which is asked when whoever forgets the
-    /// pauses of those that are gone has to wait. One that rests already stays as it is. Blocks on the disk.
+    /// Pauses a destination, also one that drains. One that rests already stays as it is. Blocks on the disk.
     ///
     /// # Errors
-    /// When the disk refuses or `is_there` does; nothing is changed then.
-    pub fn pause(
-        &self,
-        destination: DestinationId,
-        who: &str,
-        now_ms: i64,
-        is_there: impl FnOnce() -> Result<(), DrainError>,
-    ) -> Result<Rested, DrainError> {
-        let pause = || Pause { who: who.to_owned(), since_ms: now_ms, drain: None };
-        self.change(destination, |before| {
-            is_there()?;
+    /// When the wish finds nobody there or the disk refuses; nothing is changed then.
+    pub fn pause(&self, wish: &FlowWish<'_>) -> Result<Rested, DrainError> {
+        self.carry_out(wish, |before| {
+            (wish.is_there)()?;
             let stays = before.filter(|before| before.is_at_rest()).cloned();
-            Ok(Some(stays.unwrap_or_else(pause)))
+            Ok(Some(stays.unwrap_or_else(|| wish.pause(None))))
         })
     }
 
@@ -95,22 +108,24 @@ impl Hands {
     /// drained keeps its point. Blocks on the shards, 3 s at most, and on the disk.
     ///
     /// # Errors
-    /// When the disk refuses, a shard is silent or `is_there` (see [`Hands::pause`]) refuses; nothing is changed then.
-    pub fn drain(
-        &self,
-        destination: DestinationId,
-        who: &str,
-        now_ms: i64,
-        is_there: impl FnOnce() -> Result<(), DrainError>,
-    ) -> Result<Rested, DrainError> {
-        self.change(destination, |before| {
+    /// As [`Hands::pause`], and when a shard is silent; nothing is changed then.
+    pub fn drain(&self, wish: &FlowWish<'_>) -> Result<Rested, DrainError> {
+        self.carry_out(wish, |before| {
             if let Some(drains) = before.filter(|before| before.drain.is_some()) {
                 return Ok(Some(drains.clone()));
             }
-            let drain = Drain { points: self.points(destination)?, ended_ms: None };
-            is_there()?;
-            Ok(Some(Pause { who: who.to_owned(), since_ms: now_ms, drain: Some(drain) }))
+            let points = self.points(wish.destination)?;
+            (wish.is_there)()?;
+            Ok(Some(wish.pause(Some(Drain { points, ended_ms: None }))))
         })
+    }
+
+    /// Lets a destination that was paused or drains go on. Blocks on the disk.
+    ///
+    /// # Errors
+    /// As [`Hands::pause`].
+    pub fn resume(&self, wish: &FlowWish<'_>) -> Result<Rested, DrainError> {
+        self.carry_out(wish, |_| (wish.is_there)().map(|()| None))
     }
 
     /// Notes that a destination has everything before these points. Blocks on the disk.
@@ -118,7 +133,7 @@ impl Hands {
     /// # Errors
     /// When the disk refuses: after a restart it is found out once more.
     pub fn has_drained(&self, destination: DestinationId, points: &[u64], now_ms: i64) -> io::Result<()> {
-        let noted = self.change(destination, |before| {
+        self.change(destination, |before| {
             let mut after = before.cloned();
             // It may have been resumed meanwhile, and drained anew.
             if let Some(Pause { drain: Some(drain), .. }) = &mut after
@@ -126,35 +141,34 @@ impl Hands {
             {
                 drain.ended_ms.get_or_insert(now_ms);
             }
-            Ok(after)
-        });
-        noted.map(drop)
+            after
+        })
     }
 
     /// Forgets that destinations which are gone were paused or drained: should one come back one day, nobody remembers why
     /// it rested. Blocks on the disk.
     pub fn forget_pauses(&self, gone: &[Arc<Destination>]) {
         for removed in gone {
-            if let Err(problem) = self.resume(removed.id) {
+            if let Err(problem) = self.change(removed.id, |_| None) {
                 tracing::error!(destination = %removed.name, "that it was paused can't be forgotten: {problem}");
             }
         }
     }
 
-    /// Lets a destination that was paused or drains go on. Blocks on the disk.
-    ///
-    /// # Errors
-    /// When the disk refuses; nothing is changed then.
-    pub fn resume(&self, destination: DestinationId) -> io::Result<Rested> {
-        self.change(destination, |_| Ok(None))
+    /// What somebody wishes, kept as they say.
+    fn carry_out(
+        &self,
+        wish: &FlowWish<'_>,
+        after: impl FnOnce(Option<&Pause>) -> Result<Option<Pause>, DrainError>,
+    ) -> Result<Rested, DrainError> {
+        let tell = |pause: Option<&Pause>| self.let_through(wish.destination, pause);
+        self.pauses.change(wish.destination, after, wish.keep, tell)
     }
 
-    fn change<E: From<io::Error>>(
-        &self,
-        destination: DestinationId,
-        wish: impl FnOnce(Option<&Pause>) -> Result<Option<Pause>, E>,
-    ) -> Result<Rested, E> {
-        self.pauses.change(destination, wish, |pause| self.let_through(destination, pause))
+    /// What nobody in particular wishes.
+    fn change(&self, id: DestinationId, after: impl FnOnce(Option<&Pause>) -> Option<Pause>) -> io::Result<()> {
+        let tell = |pause: Option<&Pause>| self.let_through(id, pause);
+        self.pauses.change(id, |before| Ok(after(before)), |_, write| write(), tell).map(drop)
     }
 
     fn let_through(&self, destination: DestinationId, pause: Option<&Pause>) {

@@ -28,9 +28,10 @@ use crate::time::Millis;
 
 use self::identity::AgentId;
 
-pub use self::hands::{DrainError, Hands};
+pub use self::hands::{DrainError, FlowWish, Hands};
 pub(crate) use self::identity::write_durably;
 pub use self::pauses::{Drain, Pause, Pauses, Rested};
+pub(crate) use self::stores::DEAD_LETTERS;
 pub use self::stores::Stores;
 
 /// A running agent.
@@ -157,7 +158,11 @@ impl Node {
         let published: Arc<[Arc<Published>]> = (0..log_count).map(|_| Arc::new(Published::default())).collect();
         let misconfigured = config.misconfigured.iter().map(Misconfigured::id);
         let configured = config.destinations.iter().map(|destination| destination.id);
-        let ids: Vec<DestinationId> = configured.chain(misconfigured).collect();
+        let mut ids: Vec<DestinationId> = configured.chain(misconfigured).collect();
+        if !config.are_managed_known {
+            // Nobody knows which of the API's are gone.
+            ids.extend(Pauses::kept(state_dir).unwrap_or_default().into_keys());
+        }
         let pauses = Arc::new(Pauses::open(state_dir, &ids));
         let hands = Hands::new(mailboxes.clone(), Arc::clone(&pauses));
 
@@ -284,6 +289,8 @@ impl View {
     /// When a new destination's store can't be opened.
     pub fn prepare(&self, mut config: Config, chance: &mut dyn FnMut() -> u64) -> Result<Prepared, StartError> {
         let changes = Config::differences(&self.config(), &config);
+        // Another one waits for the next start, and everything that is kept stays in this one until then.
+        config.agent.state_dir.clone_from(&self.state_dir);
         for destination in &mut config.destinations {
             // The same value, not only an equal one, is what tells a shard that nothing changed.
             if let Some(same) = changes.unchanged.iter().find(|same| same.id == destination.id) {

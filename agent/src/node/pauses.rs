@@ -2,7 +2,8 @@
 //!
 //! One small file, `paused.json` in the state directory, mode 0600, replaced as a whole by each change. One that can't
 //! be read is kept aside, and nothing is paused then: that is said, and a pause is wished again more easily than a gap
-//! is filled. A destination that is no longer configured is forgotten.
+//! is filled. A destination that is no longer configured is forgotten, in the file as well: whoever makes one under its name
+//! later makes another one.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -97,7 +98,7 @@ struct Stored {
 }
 
 impl Pauses {
-    /// Reads what was paused of the destinations that are still `configured`. Blocks on the disk.
+    /// Reads what was paused of the destinations that are still `configured`, and forgets the others. Blocks on the disk.
     pub fn open(state_dir: &Path, configured: &[DestinationId]) -> Pauses {
         let path = state_dir.join(FILE);
         let mut paused = read(&path).unwrap_or_else(|why| {
@@ -109,8 +110,20 @@ impl Pauses {
             tracing::warn!("{} can't be read, so no destination is paused: {why}; {kept}", path.display());
             BTreeMap::new()
         });
-        paused.retain(|id, _| configured.contains(id));
-        Pauses { state_dir: state_dir.to_owned(), paused: Mutex::new(Arc::new(paused)), changing: Mutex::new(()) }
+        let gone = paused.extract_if(.., |id, _| !configured.contains(id)).count();
+        let pauses =
+            Pauses { state_dir: state_dir.to_owned(), paused: Mutex::new(Arc::new(paused)), changing: Mutex::new(()) };
+        if gone > 0
+            && let Err(problem) = pauses.write(&pauses.all())
+        {
+            tracing::error!("that destinations which are gone were paused can't be forgotten: {problem}");
+        }
+        pauses
+    }
+
+    /// What is paused as the file says, if it can be read. Changes nothing; blocks on the disk.
+    pub fn kept(state_dir: &Path) -> Option<BTreeMap<DestinationId, Pause>> {
+        read(&state_dir.join(FILE)).ok()
     }
 
     /// Who has paused or drains this destination and since when, if somebody has.
@@ -125,31 +138,34 @@ impl Pauses {
 
     /// Makes of a destination's pause what `wish` says; `None` lets it go on.
     ///
-    /// When that changes anything, the change is durable before `tell` is called, and those of several callers are told in
-    /// their order. Blocks on the disk, and on what `wish` waits for.
+    /// When that changes anything, `keep` is called with how it was and will be, and with what writes it: so others can do
+    /// what belongs before that and after it. The change is durable before `tell` is called, and those of several callers
+    /// are told in their order. Blocks on the disk, and on what `wish` waits for.
     ///
     /// # Errors
-    /// When the disk refuses, or `wish` does: nothing is changed then, and `tell` hears what stays in force.
+    /// When the disk refuses, or `wish` or `keep` does: nothing is changed then, and `tell` hears what stays in force.
     pub fn change<E: From<io::Error>>(
         &self,
         id: DestinationId,
         wish: impl FnOnce(Option<&Pause>) -> Result<Option<Pause>, E>,
+        keep: impl FnOnce(&Rested, &dyn Fn() -> io::Result<()>) -> io::Result<()>,
         tell: impl FnOnce(Option<&Pause>),
     ) -> Result<Rested, E> {
         let _turn = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let before = self.of(id);
-        let after = wish(before.as_ref()).and_then(|after| {
-            if after != before {
-                self.put(id, after.clone())?;
+        let rested = wish(before.as_ref()).and_then(|after| {
+            let rested = Rested { before: before.clone(), after };
+            if rested.is_changed() {
+                keep(&rested, &|| self.put(id, rested.after.clone()))?;
             }
-            Ok(after)
+            Ok(rested)
         });
-        match &after {
-            Ok(after) if *after == before => {}
-            Ok(after) => tell(after.as_ref()),
+        match &rested {
+            Ok(rested) if !rested.is_changed() => {}
+            Ok(rested) => tell(rested.after.as_ref()),
             Err(_) => tell(before.as_ref()),
         }
-        Ok(Rested { before, after: after? })
+        rested
     }
 
     fn put(&self, id: DestinationId, pause: Option<Pause>) -> io::Result<()> {
@@ -207,7 +223,7 @@ mod tests {
     }
 
     fn change(pauses: &Pauses, id: DestinationId, to: Option<Pause>, tell: impl FnOnce()) -> io::Result<Option<Pause>> {
-        pauses.change(id, |_| Ok(to), |_| tell()).map(|rested: Rested| rested.before)
+        pauses.change(id, |_| Ok(to), |_, write| write(), |_| tell()).map(|rested: Rested| rested.before)
     }
 
     #[test]
@@ -227,6 +243,7 @@ mod tests {
         let mode = fs::metadata(directory.path().join(FILE)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         assert!(Pauses::open(directory.path(), &[a]).all().is_empty(), "what is not configured is forgotten");
+        assert!(open().all().is_empty(), "also when it is configured anew");
     }
 
     #[test]
@@ -272,8 +289,13 @@ mod tests {
         // A folder has the name that the new file needs.
         fs::create_dir(directory.path().join("paused.new")).unwrap();
         let mut told = Vec::new();
-        let outcome = pauses.change(a, |_| Ok::<_, io::Error>(pause("uid 0")), |now| told.push(now.cloned()));
+        let wish = |_: Option<&Pause>| Ok::<_, io::Error>(pause("uid 0"));
+        let outcome = pauses.change(a, wish, |_, write| write(), |now| told.push(now.cloned()));
         assert!(outcome.is_err());
         assert_eq!((pauses.of(a), told), (None, vec![None]), "what stays in force is told");
+        fs::remove_dir(directory.path().join("paused.new")).unwrap();
+        let refuses = |_: &Rested, _: &dyn Fn() -> io::Result<()>| Err(io::Error::other("it can't be noted"));
+        assert!(pauses.change(a, wish, refuses, |_| {}).is_err());
+        assert_eq!((pauses.of(a), Pauses::open(directory.path(), &[a]).of(a)), (None, None), "nor is it written");
     }
 }

@@ -40,7 +40,7 @@ impl Stores {
         chance: &mut dyn FnMut() -> u64,
     ) -> Result<Plan, StartError> {
         let _turn = lock(&self.changing);
-        let directory = state_dir.join(FOLDER);
+        let directory = state_dir.join(DEAD_LETTERS);
         let mut destinations = Vec::new();
         for destination in &config.destinations {
             let dead_letters = self.store(&directory, destination, chance())?;
@@ -69,7 +69,7 @@ impl Stores {
         let gone: Vec<DestinationId> =
             lock(&self.open).extract_if(|_, store| is_unused(store)).map(|(id, _)| id).collect();
         for id in gone {
-            if let Err(problem) = DeadLetters::remove_if_empty(&state_dir.join(FOLDER), &id.bytes()) {
+            if let Err(problem) = DeadLetters::remove_if_empty(&state_dir.join(DEAD_LETTERS), &id.bytes()) {
                 tracing::warn!("the empty store of a destination that is gone can't be removed: {problem}");
             }
         }
@@ -115,7 +115,7 @@ fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// Where the stores are, in the state directory.
-const FOLDER: &str = "deadletters";
+pub(crate) const DEAD_LETTERS: &str = "deadletters";
 /// What the store of one destination's dead letters may take on the disk.
 const DEAD_LETTERS_MAX: u64 = 64 << 20;
 
@@ -164,7 +164,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let stores = Stores::default();
         let plan = |names: &[&str]| stores.plan(&config(directory.path(), names), directory.path(), &mut || 7).unwrap();
-        let files = || fs::read_dir(directory.path().join(FOLDER)).unwrap().count();
+        let files = || fs::read_dir(directory.path().join(DEAD_LETTERS)).unwrap().count();
         let all = plan(&["a", "b", "c"]);
         lock(&all.destinations[1].dead_letters).put(&[letter()]).unwrap();
         let of_b = all.destinations[1].clone();

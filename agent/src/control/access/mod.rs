@@ -47,8 +47,8 @@ pub(super) use self::person::{Person, Reach, Via};
 use self::sessions::Sessions;
 use self::throttle::Throttle;
 pub(super) use self::tls::{Peer, TlsSeats};
-pub(super) use self::token_file::ChangeError;
 use self::token_file::TokenFile;
+pub(super) use self::token_file::{ChangeError, kept as kept_tokens};
 pub(super) use self::tokens::Refused;
 pub(crate) use self::tokens::{TokenLine, TokenMade, TokenWish};
 use crate::config::Config;
@@ -109,23 +109,24 @@ impl Access {
         self.tokens.lines()
     }
 
-    /// Makes a token, as `who` wishes; it is durable before `tell` is called. Blocks on the disk.
+    /// Makes a token, as `who` wishes; `keep` is called with it and with what writes it. Blocks on the disk.
     pub(super) fn create_token(
         &self,
         wish: TokenWish,
         who: &str,
-        tell: impl FnOnce(&TokenLine),
+        keep: impl FnOnce(&TokenLine, &dyn Fn() -> io::Result<()>) -> io::Result<()>,
     ) -> Result<TokenMade, ChangeError> {
-        self.tokens.create(wish, who, clock::wall_ms(), &secret_bytes()?, tell)
+        self.tokens.create(wish, who, clock::wall_ms(), &secret_bytes()?, keep)
     }
 
-    /// Takes a token away, and with it its sessions; `None` when there is none of this name. Blocks on the disk.
+    /// Takes a token away, and with it its sessions; `None` when there is none of this name. `keep` is called with it and
+    /// with what writes that it is gone. Blocks on the disk.
     pub(super) fn revoke_token(
         &self,
         name: &str,
-        tell: impl FnOnce(&TokenLine),
+        keep: impl FnOnce(&TokenLine, &dyn Fn() -> io::Result<()>) -> io::Result<()>,
     ) -> Result<Option<TokenLine>, ChangeError> {
-        self.tokens.revoke(name, tell)
+        self.tokens.revoke(name, keep)
     }
 
     fn sessions(&self) -> MutexGuard<'_, Sessions> {

@@ -71,34 +71,44 @@ impl TokenFile {
         let mut tokens = Tokens::default();
         let made = tokens.add(wish, "the first start", now_ms, chance)?;
         write_durably(&self.state_dir, secret_file, format!("{}\n", made.secret).as_bytes())?;
-        self.keep(tokens)?;
+        self.put(&tokens)?;
         Ok(())
     }
 
-    /// Makes a token. It is durable before `tell` is called. Blocks on the disk.
+    /// Makes a token. `keep` is called with it and with what writes it, so that others can do what belongs before that and
+    /// after it. Blocks on the disk.
+    ///
+    /// # Errors
+    /// When it may not be, or the disk or `keep` refuses; nothing is changed then.
     pub(super) fn create(
         &self,
         wish: TokenWish,
         who: &str,
         now_ms: i64,
         chance: &[u8; 32],
-        tell: impl FnOnce(&TokenLine),
+        keep: impl FnOnce(&TokenLine, &dyn Fn() -> io::Result<()>) -> io::Result<()>,
     ) -> Result<TokenMade, ChangeError> {
         let _turn = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut tokens = self.lock().clone();
         let made = tokens.add(wish, who, now_ms, chance)?;
-        self.keep(tokens)?;
-        tell(&made.token);
+        keep(&made.token, &|| self.put(&tokens))?;
         Ok(made)
     }
 
-    /// Takes a token away; `None` when there is none of this name. Blocks on the disk.
-    pub(super) fn revoke(&self, name: &str, tell: impl FnOnce(&TokenLine)) -> Result<Option<TokenLine>, ChangeError> {
+    /// Takes a token away; `None` when there is none of this name. `keep` is as for [`TokenFile::create`]. Blocks on the
+    /// disk.
+    ///
+    /// # Errors
+    /// When the disk or `keep` refuses; nothing is changed then.
+    pub(super) fn revoke(
+        &self,
+        name: &str,
+        keep: impl FnOnce(&TokenLine, &dyn Fn() -> io::Result<()>) -> io::Result<()>,
+    ) -> Result<Option<TokenLine>, ChangeError> {
         let _turn = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut tokens = self.lock().clone();
         let Some(gone) = tokens.remove(name) else { return Ok(None) };
-        self.keep(tokens)?;
-        tell(&gone);
+        keep(&gone, &|| self.put(&tokens))?;
         Ok(Some(gone))
     }
 
@@ -117,15 +127,22 @@ impl TokenFile {
         self.lock().lines().cloned().collect()
     }
 
-    fn keep(&self, tokens: Tokens) -> io::Result<()> {
+    fn put(&self, tokens: &Tokens) -> io::Result<()> {
         write_durably(&self.state_dir, &self.state_dir.join(FILE), &tokens.to_bytes()?)?;
-        *self.lock() = tokens;
+        *self.lock() = tokens.clone();
         Ok(())
     }
 
     fn lock(&self) -> MutexGuard<'_, Tokens> {
         self.tokens.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Name of each token that is kept in `state_dir`, and when it was made, ms since 1970; `None` where nobody can read that.
+/// Blocks on the disk.
+pub(in crate::control) fn kept(state_dir: &Path) -> Option<Vec<(String, i64)>> {
+    let tokens = read(&state_dir.join(FILE)).ok()?.unwrap_or_default();
+    Some(tokens.lines().map(|line| (line.name.clone(), line.created_ms)).collect())
 }
 
 /// What the file says; `None` when there is none, or in words why it says nothing.
@@ -173,7 +190,7 @@ mod tests {
         let again = open(directory.path(), 2);
         assert!(again.of_secret(&secret, 2_000).is_some());
         assert_eq!(first_secret(directory.path()), secret);
-        again.revoke(FIRST, |_| {}).unwrap();
+        again.revoke(FIRST, |_, write| write()).unwrap();
         let empty = open(directory.path(), 3);
         assert_eq!((empty.lines(), empty.of_secret(&secret, 2_000)), (Vec::new(), None));
     }
@@ -182,17 +199,26 @@ mod tests {
     fn a_token_outlives_the_agent_until_it_is_revoked() {
         let directory = tempfile::tempdir().unwrap();
         let mut told = Vec::new();
-        let made = open(directory.path(), 1).create(wish("a"), "uid 0", 5, &[7; 32], |line| told.push(line.clone()));
+        let made = open(directory.path(), 1).create(wish("a"), "uid 0", 5, &[7; 32], |line, write| {
+            assert_eq!(kept(directory.path()).unwrap().len(), 1, "nothing is written before");
+            write()?;
+            told.push(line.clone());
+            Ok(())
+        });
         let made = made.unwrap();
         assert_eq!(told, [made.token]);
+        assert_eq!(kept(directory.path()).unwrap()[1], ("a".to_owned(), 5));
         let again = open(directory.path(), 1);
         assert!(again.of_secret(&made.secret, 2_000).is_some());
         assert!(matches!(
-            again.create(wish("a"), "uid 0", 5, &[8; 32], |_| panic!("told of what was refused")),
+            again.create(wish("a"), "uid 0", 5, &[8; 32], |_, _| panic!("told of what was refused")),
             Err(ChangeError::Refused(Refused::Taken(_)))
         ));
-        assert_eq!(again.revoke("b", |_| panic!("told of nothing")).unwrap(), None);
-        assert!(again.revoke("a", |_| {}).unwrap().is_some());
+        assert_eq!(again.revoke("b", |_, _| panic!("told of nothing")).unwrap(), None);
+        let not_noted = again.revoke("a", |_, _| Err(io::Error::other("it can't be noted")));
+        assert!(matches!(not_noted, Err(ChangeError::Disk(_))));
+        assert!(again.of_secret(&made.secret, 2_000).is_some(), "what can't be noted is not done");
+        assert!(again.revoke("a", |_, write| write()).unwrap().is_some());
         assert!(open(directory.path(), 1).of_secret(&made.secret, 2_000).is_none());
     }
 
@@ -216,7 +242,7 @@ mod tests {
         let tokens = open(directory.path(), 1);
         assert_eq!(tokens.lines(), []);
         assert!(tokens.of_secret(&first_secret(directory.path()), 2_000).is_none());
-        let made = tokens.create(wish("a"), "uid 0", 5, &[7; 32], |_| panic!("told before it is durable"));
+        let made = tokens.create(wish("a"), "uid 0", 5, &[7; 32], |_, write| write());
         assert!(matches!(made, Err(ChangeError::Disk(_))));
         assert_eq!(tokens.lines(), []);
     }

@@ -19,12 +19,13 @@ use super::{Panel, Path, Problem, Shared, body, off_the_thread, only_post};
 use crate::config::{Config, OnFull};
 use crate::control::access::{Admin, Person, Reach};
 use crate::control::destinations::{
-    DestinationWhole, Paused, ReplayWish, Replayed, Tested, event, find_for, pause_value, replay_value, settings,
-    tell_about, tested_event,
+    DestinationWhole, Paused, ReplayWish, Replayed, Tested, find_for, pause_value, replay_value, settings, tell_about,
+    tested_event,
 };
 use crate::control::picture::Detail;
 use crate::control::status::{self, DestinationStatus, FROM_THE_OLDEST, ReplayStatus};
-use crate::node::{DrainError, Pause, Rested};
+use crate::control::untold::{Change, Trace, not_noted};
+use crate::node::{DrainError, FlowWish, Pause, Rested};
 use crate::runtime::clock;
 use crate::shard::ShardReport;
 
@@ -135,6 +136,17 @@ pub(in crate::control) enum Rest {
     Resume,
 }
 
+impl Rest {
+    /// In the audit trail and in the log.
+    fn words(self) -> (&'static str, &'static str) {
+        match self {
+            Rest::Pause => ("destination.pause", "paused"),
+            Rest::Drain => ("destination.drain", "drains"),
+            Rest::Resume => ("destination.resume", "no longer paused"),
+        }
+    }
+}
+
 /// Pauses or drains a destination, or lets it go on.
 ///
 /// # Errors
@@ -148,31 +160,32 @@ pub(in crate::control) async fn rest(
     let config = panel.view.config();
     let destination = find_for(&person, &config, &name)?;
     off_the_thread(move || {
-        let who = &person.who;
-        let (hands, now_ms) = (&panel.hands, clock::wall_ms());
+        let (id, who, (what, words)) = (destination.id, &person.who, wish.words());
         // It may go, or pass to another tenant, until it is this wish's turn.
         let is_there = || match find_for(&person, &panel.view.config(), &name) {
-            Ok(now) if now.id == destination.id => Ok(()),
+            Ok(now) if now.id == id => Ok(()),
             _ => Err(DrainError::Gone),
         };
+        let keep = |rested: &Rested, write: &dyn Fn() -> io::Result<()>| {
+            let (before, after) = (pause_value(rested.before.as_ref()), pause_value(rested.after.as_ref()));
+            let change = Change::by(&person, what, &name, before, after).about(&destination);
+            let note = panel.untold.note(change, Trace::rest(id, rested.after.as_ref()))?;
+            let ((), done) = note.after(write())?;
+            done.tell(&panel.hands);
+            Ok(())
+        };
+        let flow = FlowWish { destination: id, who, now_ms: clock::wall_ms(), is_there: &is_there, keep: &keep };
         let rested = match wish {
-            Rest::Pause => hands.pause(destination.id, who, now_ms, is_there),
-            Rest::Drain => hands.drain(destination.id, who, now_ms, is_there),
-            Rest::Resume => hands.resume(destination.id).map_err(DrainError::Disk),
+            Rest::Pause => panel.hands.pause(&flow),
+            Rest::Drain => panel.hands.drain(&flow),
+            Rest::Resume => panel.hands.resume(&flow),
         };
         let rested = rested.map_err(|problem| not_rested(&problem))?;
         let is_changed = rested.is_changed();
-        let Rested { before, after } = rested;
         if is_changed {
-            let (what, words) = match wish {
-                Rest::Pause => ("destination.pause", "paused"),
-                Rest::Drain => ("destination.drain", "drains"),
-                Rest::Resume => ("destination.resume", "no longer paused"),
-            };
             tracing::info!(destination = %name, "{words}, as {who} wishes");
-            let values = (pause_value(before.as_ref()), pause_value(after.as_ref()));
-            tell_about(&panel, &destination, event(&person, what, &name, values.0, values.1));
         }
+        let Rested { before, after } = rested;
         let window_ms = config.buffer.window.0;
         let holds_producers = destination.required && config.buffer.on_full == OnFull::Block;
         Ok(Paused { destination: name, is_changed, before, after, window_ms, holds_producers })
@@ -279,11 +292,14 @@ pub(in crate::control) async fn begin_replay(
         return Err(runs_already(&name));
     }
     let before = begun(panel, &name);
+    let value = |last: ReplayStatus| replay_value(&last.state, last.from_ms);
+    let (last, next) = (last.map_or(Value::Null, value), replay_value("running", from_ms));
+    let change = Change::by(person, "destination.replay", &name, last, next).about(&destination);
+    let untold = panel.untold.clone();
+    let asked = off_the_thread(move || untold.note_asked(change).map_err(|problem| not_noted(&problem))).await?;
     panel.hands.replay(destination.id, from_ms.unwrap_or(FROM_THE_OLDEST));
     tracing::info!(destination = %name, "a replay was asked for, as {} wishes", person.who);
-    let value = |last: ReplayStatus| replay_value(&last.state, last.from_ms);
-    let values = (last.map_or(Value::Null, value), replay_value("running", from_ms));
-    tell_about(panel, &destination, event(person, "destination.replay", &name, values.0, values.1));
+    asked.tell(&panel.hands);
     if !hear(panel, &name, &before).await {
         return Err(not_begun(&name));
     }

@@ -15,11 +15,12 @@ use serde_json::Value;
 use super::{Panel, Path, Problem, Shared, body, number, off_the_thread, only_get, only_post};
 use crate::config::Destination;
 use crate::control::access::{Admin, Person};
-use crate::control::destinations::{event, find_for, tell_about};
+use crate::control::destinations::find_for;
 use crate::control::letters::change::{
-    Chosen, Dropped, EditError, Resent, by_shard, edit, letter_value, letters_value, within,
+    Chosen, Dropped, EditError, Resent, by_shard, edited, letter_value, letters_value, within,
 };
 use crate::control::letters::{self, LetterLine, LetterPage, LetterWhole, StoreLine, StreamPrefix};
+use crate::control::untold::{Change, Place, Trace, not_noted};
 use crate::deadletter::{DeadLetters, StoreError};
 use crate::node::Pause;
 use crate::runtime::clock;
@@ -195,12 +196,17 @@ pub(in crate::control) async fn replace_event(
         let mut store = store.lock().unwrap_or_else(PoisonError::into_inner);
         let prefix = StreamPrefix::new(&panel.view.agent_id, &destination);
         let before = prefix.letter(&store, &stream, n)?.ok_or_else(|| missing(&name, &stream, n))?;
-        let after = edit(&mut store, &before, &raw, panel.view.intake.max_event_size, clock::wall_ms())?;
+        let edited_ms = clock::wall_ms();
+        let after = edited(&before, &raw, panel.view.intake.max_event_size, edited_ms)?;
         let stream = prefix.stream(after.shard, &after.key);
-        tracing::info!(destination = %name, "dead letter {n} of stream {stream} edited, as {} wishes", person.who);
         let values = (letter_value(&stream, &before), letter_value(&stream, &after));
-        tell_about(&panel, &destination, event(&person, "deadletter.edit", &name, values.0, values.1));
-        Ok(prefix.line(&after))
+        let change = Change::by(&person, "deadletter.edit", &name, values.0, values.1).about(&destination);
+        let trace = Trace::Edited { letter: Place::new(destination.id, &after.key), edited_ms };
+        let note = panel.untold.note(change, trace).map_err(|problem| not_noted(&problem))?;
+        let (after, edited) = note.after(store.edit(before.id, after.raw, edited_ms))?;
+        edited.tell(&panel.hands);
+        tracing::info!(destination = %name, "dead letter {n} of stream {stream} edited, as {} wishes", person.who);
+        after.map(|after| prefix.line(&after)).ok_or_else(|| missing(&name, &stream, n))
     })
     .await
 }
@@ -241,13 +247,17 @@ pub(in crate::control) async fn drop_for_good(
         let store = open(&panel, &person, &destination)?;
         let mut store = store.lock().unwrap_or_else(PoisonError::into_inner);
         let ids = ids(&chosen, &name, &store)?;
+        let Some((_, first)) = store.keys().find(|(id, _)| ids.contains(id)) else {
+            return Ok(Dropped { destination: name, letters: 0 });
+        };
         let named = letters_value(&StreamPrefix::new(&panel.view.agent_id, &destination), &store, &ids)?;
-        let letters = store.drop_letters(&ids)? as u64;
-        if letters > 0 {
-            tracing::warn!(destination = %name, "dead letters dropped for good, as {} wishes: {letters}", person.who);
-            tell_about(&panel, &destination, event(&person, "deadletter.drop", &name, named, Value::Null));
-        }
-        Ok(Dropped { destination: name, letters })
+        let change = Change::by(&person, "deadletter.drop", &name, named, Value::Null).about(&destination);
+        let trace = Trace::Dropped(Place::new(destination.id, &first));
+        let note = panel.untold.note(change, trace).map_err(|problem| not_noted(&problem))?;
+        let (letters, dropped) = note.after(store.drop_letters(&ids))?;
+        dropped.tell(&panel.hands);
+        tracing::warn!(destination = %name, "dead letters dropped for good, as {} wishes: {letters}", person.who);
+        Ok(Dropped { destination: name, letters: letters as u64 })
     })
     .await
 }
@@ -294,8 +304,9 @@ pub(in crate::control) async fn send_again(
         };
         let count = letters.values().map(|letters| letters.len() as u64).sum();
         if count > 0 {
+            let change = Change::by(&person, "deadletter.replay", &name, Value::Null, named).about(&destination);
+            panel.untold.note_asked(change).map_err(|problem| not_noted(&problem))?.tell(&panel.hands);
             tracing::info!(destination = %name, "dead letters are sent again, as {} wishes: {count}", person.who);
-            tell_about(&panel, &destination, event(&person, "deadletter.replay", &name, Value::Null, named));
         }
         for (shard, letters) in letters {
             panel.hands.resend(destination.id, shard, letters);
@@ -351,7 +362,6 @@ impl From<EditError> for Problem {
     fn from(problem: EditError) -> Problem {
         let detail = problem.to_string();
         let advice = match problem {
-            EditError::Store(problem) => return problem.into(),
             EditError::Invalid(_) => "correct it: it must be what a producer could send",
             EditError::Other { .. } => "leave that as it is: the number is that event's, and stays with it",
             EditError::Unreadable => "drop it, or replay it as it is",

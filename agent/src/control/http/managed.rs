@@ -63,16 +63,27 @@ fn beside(name: &'static str, posted: MethodRouter<Arc<Panel>>) -> MethodRouter<
     responses((status = 200, description = "Each that the caller may see", body = Vec<DestinationStatus>, headers(("ETag" = String, description = "The tag of the whole set, to replace it; not there while a change of it is on its way"))))
 )]
 async fn list_tagged(State(panel): Shared, person: Person) -> Result<Response, Problem> {
-    let config = panel.view.config();
-    let in_force = Arc::clone(&config);
-    let tag = off_the_thread(move || Ok(tag_in_force(&known_files(&in_force)?, &in_force))).await?;
-    let (listed, is_whole) = list(&panel, &person, &config);
-    // A change is in force before it is done: while none is on its way and none has come, the files are these still.
-    let is_settled = !panel.managed.is_changing() && Arc::ptr_eq(&config, &panel.view.config());
-    let tag = tag.filter(|_| is_settled && is_whole);
+    let list = |config: &Config| list(&panel, &person, config);
+    let (listed, tag) = tagged(|| panel.view.config(), || panel.managed.is_changing(), list).await?;
     let mut response = ([(CACHE_CONTROL, "no-store")], Json(listed)).into_response();
     tag_header(&mut response, tag);
     Ok(response)
+}
+
+/// What `list` says of the configuration in force, and the tag of that: not where it says that this is not the whole, nor
+/// where the files may be others than those of that configuration.
+async fn tagged<T>(
+    config: impl Fn() -> Arc<Config>,
+    is_changing: impl Fn() -> bool,
+    list: impl FnOnce(&Config) -> (T, bool),
+) -> Result<(T, Option<String>), Problem> {
+    let listed_by = config();
+    let in_force = Arc::clone(&listed_by);
+    let tag = off_the_thread(move || Ok(tag_in_force(&known_files(&in_force)?, &in_force))).await?;
+    let (listed, is_whole) = list(&listed_by);
+    // A change is in force before it is done: while none is on its way and none has come, the files are these still.
+    let is_settled = !is_changing() && Arc::ptr_eq(&listed_by, &config());
+    Ok((listed, tag.filter(|_| is_settled && is_whole)))
 }
 
 /// The tag of all files, if they are those of the destinations that this configuration has.
@@ -458,7 +469,7 @@ async fn check_files(State(panel): Shared, Admin(person): Admin) -> Result<Respo
     }
     off_the_thread(move || {
         let running = panel.view.config();
-        let (config, problems) = match Config::load(&running.file, &panel.managed.surroundings) {
+        let (config, problems) = match Config::load_again(&running.file, &panel.managed.surroundings, &running) {
             Ok((config, warnings)) => (Some(config), warnings),
             Err(problems) => (None, problems),
         };
@@ -552,6 +563,8 @@ const ALL_MAX: usize = 16 << 20;
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
     use crate::config::Surroundings;
 
@@ -596,6 +609,31 @@ mod tests {
         std::fs::remove_file(folder.join("two.toml")).unwrap();
         assert_eq!(tag_in_force(&known_files(&after).unwrap(), &after), None, "somebody has deleted one");
         assert_eq!(tag_in_force(&known_files(&before).unwrap(), &before), Some(tag));
+    }
+
+    #[tokio::test]
+    async fn a_list_has_no_tag_while_a_change_is_on_its_way_after_a_reload_or_before_all_is_known() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("agent.toml");
+        std::fs::write(&path, format!("[agent]\nstate_dir = {:?}\n", directory.path().display().to_string())).unwrap();
+        let here = Surroundings { host_name: "n".to_owned(), cpus: 1, credentials: None, lookup: |_| None };
+        let load = || Arc::new(Config::load(&path, &here).unwrap().0);
+        let (before, after) = (load(), load());
+        let names = |config: &Config| config.destinations.len();
+        let has_tag = async |is_changing: bool, is_reloaded: bool, is_whole: bool| {
+            let looks = Cell::new(0);
+            let config = || {
+                let is_first = looks.replace(1) == 0;
+                Arc::clone(if is_first || !is_reloaded { &before } else { &after })
+            };
+            let (listed, tag) = tagged(config, || is_changing, |config| (names(config), is_whole)).await.ok().unwrap();
+            assert_eq!(listed, 0, "it is told what there is all the same");
+            tag.is_some()
+        };
+        assert!(has_tag(false, false, true).await);
+        assert!(!has_tag(true, false, true).await, "a change is on its way");
+        assert!(!has_tag(false, true, true).await, "another configuration came into force meanwhile, the same or not");
+        assert!(!has_tag(false, false, false).await, "not every shard has said what it knows");
     }
 
     #[test]

@@ -74,6 +74,7 @@ use crate::control::managed::Managed;
 use crate::control::picture::{Detail, Picture};
 use crate::control::reload::Reloaded;
 use crate::control::status::{self, Status};
+use crate::control::untold::Untold;
 use crate::control::watch::Watch;
 use crate::control::{metrics, page};
 use crate::node::{Hands, View};
@@ -112,6 +113,8 @@ pub(super) struct Panel {
     pub(super) desk: Desk,
     /// What changes of destinations share.
     pub(super) managed: Managed,
+    /// What is changed and may not have been told.
+    pub(super) untold: Untold,
     /// Leads to whoever owns the node.
     pub(super) orders: mpsc::Sender<Order>,
 }

@@ -11,7 +11,8 @@ use serde_json::{Value, json};
 
 use super::{Panel, Path, Problem, Shared, body, off_the_thread};
 use crate::control::access::{ChangeError, Operator, Refused, TokenLine, TokenMade, TokenWish};
-use crate::control::destinations::{event, moment};
+use crate::control::destinations::moment;
+use crate::control::untold::{Change, Trace};
 
 /// Their routes.
 pub(super) fn routes() -> Router<Arc<Panel>> {
@@ -49,11 +50,13 @@ async fn create(State(panel): Shared, Operator(person): Operator, request: Reque
             )
     })?;
     off_the_thread(move || {
-        let tell = |line: &TokenLine| {
-            tracing::info!("token {} made, as {} wishes", line.name, person.who);
-            panel.hands.tell(event(&person, "token.create", &line.name, Value::Null, value(line)));
-        };
-        let made = panel.access.create_token(wish, &person.who, tell)?;
+        let made = panel.access.create_token(wish, &person.who, |line, write| {
+            let change = Change::by(&person, "token.create", &line.name, Value::Null, value(line));
+            let ((), made) = panel.untold.note(change, trace(line, true))?.after(write())?;
+            made.tell(&panel.hands);
+            Ok(())
+        })?;
+        tracing::info!("token {} made, as {} wishes", made.token.name, person.who);
         Ok((StatusCode::CREATED, Json(made)).into_response())
     })
     .await
@@ -74,17 +77,24 @@ async fn revoke(
     Operator(person): Operator,
 ) -> Result<Response, Problem> {
     off_the_thread(move || {
-        let tell = |line: &TokenLine| {
-            tracing::info!("token {} revoked, as {} wishes", line.name, person.who);
-            panel.hands.tell(event(&person, "token.revoke", &line.name, value(line), Value::Null));
-        };
-        let gone = panel.access.revoke_token(&name, tell)?.ok_or_else(|| {
+        let gone = panel.access.revoke_token(&name, |line, write| {
+            let change = Change::by(&person, "token.revoke", &line.name, value(line), Value::Null);
+            let ((), revoked) = panel.untold.note(change, trace(line, false))?.after(write())?;
+            revoked.tell(&panel.hands);
+            Ok(())
+        })?;
+        let gone = gone.ok_or_else(|| {
             Problem::new(StatusCode::NOT_FOUND, format!("there is no token {name:?}"))
                 .advise("`scaidrive-siem token list` shows those there are")
         })?;
+        tracing::info!("token {} revoked, as {} wishes", gone.name, person.who);
         Ok(Json(gone).into_response())
     })
     .await
+}
+
+fn trace(line: &TokenLine, is_there: bool) -> Trace {
+    Trace::Token { name: line.name.clone(), created_ms: line.created_ms, is_there }
 }
 
 /// A token in an audit event.

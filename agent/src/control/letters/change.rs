@@ -80,9 +80,6 @@ pub(crate) enum EditError {
     /// What is kept is no event, so nothing says which one it is.
     #[error("the event that is kept can't be read")]
     Unreadable,
-    /// The store.
-    #[error(transparent)]
-    Store(#[from] StoreError),
 }
 
 impl Chosen {
@@ -106,20 +103,13 @@ impl Chosen {
     }
 }
 
-/// Puts `raw` in the place of the event of the letter with this id. Answers with the letter before and after.
+/// A letter with `raw` in the place of its event. Nothing is changed yet.
 ///
 /// # Errors
-/// When it is no event, or another one, or the store refuses; the letter is as it was then.
-pub(crate) fn edit(
-    store: &mut DeadLetters,
-    letter: &Letter,
-    raw: &[u8],
-    max_event_size: usize,
-    wall_ms: i64,
-) -> Result<Letter, EditError> {
+/// When it is no event, or another one.
+pub(crate) fn edited(letter: &Letter, raw: &[u8], max_event_size: usize, wall_ms: i64) -> Result<Letter, EditError> {
     let raw = judged(&letter.raw, raw, max_event_size)?;
-    let edited = Letter { raw: raw.clone(), edited_ms: Some(wall_ms), ..letter.clone() };
-    Ok(store.edit(letter.id, raw, wall_ms)?.unwrap_or(edited))
+    Ok(Letter { raw, edited_ms: Some(wall_ms), ..letter.clone() })
 }
 
 /// The event to keep in place of `old`.

@@ -5,21 +5,18 @@
 //! | `plan.rs` | from a wish to what has to be written, or why not; pure but for reading secrets' files |
 //! | `store.rs` | the files: written durably, and put back when the agent refuses them |
 //! | `tell.rs` | what is answered |
-//! | `untold.rs` | what is told of a change although a crash cut it off |
 //!
 //! Always true: one change at a time; a change is refused whole, by the rules and in the words of the file parser; it is
 //! durable before it is in force; destinations that it does not name are not touched, not even read by their shards. A set of
 //! several is not one write: a power cut in the middle leaves some of it, each destination whole, and the same set again
-//! completes it.
+//! completes it. A change is noted before it is written (`untold/`), so a crash leaves none untold.
 
 mod plan;
 mod store;
 pub mod tell;
-pub(super) mod untold;
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use axum::http::StatusCode;
@@ -28,14 +25,14 @@ use tokio::sync::oneshot;
 
 pub(super) use self::plan::{Plan, Refusal, Wish, made_by, name_of, plan};
 use self::store::Undo;
-pub(super) use self::store::{Store, tag_of_all, tag_of_one};
+pub(super) use self::store::{Store, make_folder, remove, tag_of_all, tag_of_one};
 use self::tell::{Changed, Error};
-use self::untold::Change;
 use crate::config::managed::{self, ManagedFile};
 use crate::config::{Config, Surroundings};
 use crate::control::access::Person;
 use crate::control::destinations::settings;
 use crate::control::http::{Order, Panel, Part, Problem};
+use crate::control::untold::{Change, Note, Trace, Untold};
 
 /// What all changes share.
 pub(super) struct Managed {
@@ -148,23 +145,22 @@ async fn apply(panel: &Arc<Panel>, person: &Person, planned: Planned) -> Result<
     let change = change(person, &plan, &before);
     let plan = Arc::new(plan);
     let (undo, note) = {
-        let (store, plan, change) = (store.clone(), Arc::clone(&plan), change.clone());
-        let state_dir = before.agent.state_dir.clone();
-        blocking(move || written(&store, &plan, &state_dir, &change).map_err(|problem| not_kept(&problem))).await?
+        let (store, plan, untold) = (store.clone(), Arc::clone(&plan), panel.untold.clone());
+        blocking(move || written(&store, &plan, &untold, change).map_err(|problem| not_kept(&problem))).await?
     };
     if let Err(problem) = bring_into_force(panel, person, &plan).await {
         let restored = blocking(move || {
-            store.restore(undo).map_err(|problem| not_kept(&problem))?;
-            untold::forget(&note);
-            Ok(())
+            let restored = store.restore(undo).map_err(|problem| not_kept(&problem));
+            note.undone();
+            restored
         });
         return Err(restored.await.err().unwrap_or(problem));
     }
     let changed = told(&before, &plan, tag_after);
-    tokio::spawn(untold::forget_when_durable(change.tell(&panel.hands), note));
-    // What is left over takes room and nothing else; the next change tries again.
-    let running = panel.view.config();
+    let (hands, running) = (panel.hands.clone(), panel.view.config());
     let _ = blocking(move || {
+        note.happened().tell(&hands);
+        // What is left over takes room and nothing else; the next change tries again.
         store.sweep(&running);
         Ok(())
     })
@@ -173,12 +169,12 @@ async fn apply(panel: &Arc<Panel>, person: &Person, planned: Planned) -> Result<
 }
 
 /// Writes a change, noted before. Blocks on the disk.
-fn written(store: &Store, plan: &Plan, state_dir: &Path, change: &Change) -> io::Result<(Undo, PathBuf)> {
-    let note = untold::note(state_dir, change)?;
+fn written(store: &Store, plan: &Plan, untold: &Untold, change: Change) -> io::Result<(Undo, Note)> {
+    let note = untold.note(change, Trace::Files(plan.changes.clone()))?;
     match store.commit(&plan.changes, &plan.given) {
         Ok(undo) => Ok((undo, note)),
         Err(problem) => {
-            untold::forget(&note);
+            note.undone();
             Err(problem)
         }
     }
@@ -242,17 +238,8 @@ fn change(person: &Person, plan: &Plan, before: &Config) -> Change {
             ("destination.set", "destinations", side(|one| one.1.1.clone()), side(|one| one.2.1.clone()))
         }
     };
-    Change {
-        tenant: only_tenant(before, after, plan.changes.keys()),
-        who: person.who.clone(),
-        via: person.via.name().to_owned(),
-        what: what.to_owned(),
-        target: target.to_owned(),
-        before: before_it,
-        after: after_it,
-        files: plan.changes.clone(),
-        is_of_several,
-    }
+    let tenant = only_tenant(before, after, plan.changes.keys());
+    Change { tenant, ..Change::by(person, what, target, before_it, after_it) }
 }
 
 /// The tenant that a change belongs to: the only one of all that it touches, as they were and as they are.

@@ -145,7 +145,8 @@ fn tag(bytes: &[u8]) -> String {
     format!("\"{hex}\"")
 }
 
-pub(super) fn make_folder(path: &Path) -> io::Result<()> {
+/// A folder for the agent's user alone, unless it is there.
+pub(in crate::control) fn make_folder(path: &Path) -> io::Result<()> {
     match fs::DirBuilder::new().mode(0o700).create(path) {
         Err(problem) if problem.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         made => made,
@@ -162,7 +163,8 @@ fn put(folder: &Path, path: &Path, bytes: Option<&[u8]>) -> io::Result<()> {
     }
 }
 
-pub(super) fn remove(path: &Path) -> io::Result<()> {
+/// Removes a file, unless it is gone.
+pub(in crate::control) fn remove(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(problem) if problem.kind() == io::ErrorKind::NotFound => Ok(()),
         removed => removed,

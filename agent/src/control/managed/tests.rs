@@ -14,7 +14,7 @@ use crate::config::DestinationId;
 use crate::config::managed::{folder, secrets_folder};
 use crate::control::access::{Reach, Role, Via};
 use crate::delivery::outlet::Flow;
-use crate::node::{DrainError, Hands, Pauses};
+use crate::node::{DrainError, FlowWish, Hands, Pauses};
 use crate::shard::door::ShardId;
 use crate::shard::{Command, Mail, Mailbox};
 
@@ -70,6 +70,11 @@ impl Shard {
         self.turn();
         done
     }
+}
+
+/// Of somebody, at some time, kept without a note.
+fn flow_wish(destination: DestinationId, is_there: &dyn Fn() -> Result<(), DrainError>) -> FlowWish<'_> {
+    FlowWish { destination, who: "uid 0", now_ms: 7, is_there, keep: &|_, write| write() }
 }
 
 fn open(config: &Config) -> (Hands, Arc<Pauses>, Arc<Shard>) {
@@ -134,11 +139,11 @@ impl World {
         let Some(id) = self.config.destinations.iter().find(|known| known.name == name).map(|known| known.id) else {
             return false;
         };
-        let (hands, who) = (&self.hands, "uid 0");
+        let (hands, flow) = (&self.hands, flow_wish(id, &|| Ok(())));
         self.shard.turns_during(|| match wish {
-            RestWish::Pause => drop(hands.pause(id, who, 7, || Ok(())).unwrap()),
-            RestWish::Drain => drop(hands.drain(id, who, 7, || Ok(())).unwrap()),
-            RestWish::Resume => drop(hands.resume(id).unwrap()),
+            RestWish::Pause => drop(hands.pause(&flow).unwrap()),
+            RestWish::Drain => drop(hands.drain(&flow).unwrap()),
+            RestWish::Resume => drop(hands.resume(&flow).unwrap()),
             RestWish::IsDrained => {
                 let drain = self.pauses.of(id).and_then(|pause| pause.drain);
                 hands.has_drained(id, &drain.map(|drain| drain.points).unwrap_or_default(), 8).unwrap();
@@ -512,6 +517,16 @@ fn what_runs_on_although_its_file_was_edited_or_moved_away_keeps_its_secrets() {
     assert_eq!(world.there().values().filter(|(_, secret)| secret.as_deref() == Some("hush")).count(), 2);
 }
 
+#[tokio::test]
+async fn a_change_is_on_its_way_until_it_is_in_force() {
+    let managed = Managed::new(here());
+    assert!(!managed.is_changing());
+    let turn = managed.turn.lock().await;
+    assert!(managed.is_changing());
+    drop(turn);
+    assert!(!managed.is_changing());
+}
+
 #[test]
 fn what_can_not_be_noted_is_not_written() {
     let world = World::new();
@@ -519,13 +534,14 @@ fn what_can_not_be_noted_is_not_written() {
     let plan = plan(&world.config, &[], &person, &Wish::Create(https("a")), &here()).unwrap();
     let change = change(&person, &plan, &world.config);
     let (store, state_dir) = (Store::new(&world.state_dir()), world.state_dir());
+    let untold = Untold::new(&state_dir);
     // A file stands where the notes' folder should.
     fs::write(state_dir.join("untold"), "").unwrap();
-    assert!(written(&store, &plan, &state_dir, &change).is_err());
+    assert!(written(&store, &plan, &untold, change.clone()).is_err());
     assert!(files(&world).is_empty());
     fs::remove_file(state_dir.join("untold")).unwrap();
-    let (_, note) = written(&store, &plan, &state_dir, &change).unwrap();
-    assert!(note.exists() && files(&world).len() == 1);
+    let _ = written(&store, &plan, &untold, change).unwrap();
+    assert_eq!((files(&world).len(), untold.found().len()), (1, 1));
 }
 
 #[test]
@@ -540,12 +556,14 @@ fn a_set_without_it_ends_what_runs_under_another_name_than_the_file_that_somebod
 }
 
 #[test]
-fn what_is_gone_by_the_time_is_neither_paused_nor_drained() {
+fn what_is_gone_by_the_time_is_neither_paused_nor_drained_nor_resumed() {
     let world = World::new();
-    let (id, gone) = (DestinationId::from_text("a"), || Err(DrainError::Gone));
+    let id = DestinationId::from_text("a");
+    let gone = flow_wish(id, &|| Err(DrainError::Gone));
     world.shard.turns_during(|| {
-        assert!(matches!(world.hands.pause(id, "uid 0", 7, gone), Err(DrainError::Gone)));
-        assert!(matches!(world.hands.drain(id, "uid 0", 7, gone), Err(DrainError::Gone)));
+        for refused in [world.hands.pause(&gone), world.hands.drain(&gone), world.hands.resume(&gone)] {
+            assert!(matches!(refused, Err(DrainError::Gone)));
+        }
     });
     assert_eq!(world.pauses.of(id), None);
     assert_eq!(world.shard.flows.lock().unwrap().get(&id), Some(&Flow::Free), "what the drain has begun is undone");
