@@ -1,5 +1,6 @@
 //! What all of these tests share: a browser at an agent's page, and the door.
 
+mod age;
 mod changes;
 mod keyboard;
 mod letters;
