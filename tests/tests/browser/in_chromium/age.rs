@@ -68,6 +68,5 @@ fn what_was_delivered_is_on_the_page_within_two_seconds_for_whoever_just_looks()
         })
         .collect();
     let oldest = ages.iter().max().copied().unwrap_or_default();
-    println!("what the page showed was up to {oldest:?} old");
     assert!(oldest < STATUS_AGE_MAX, "it took {ages:?}");
 }

@@ -3,7 +3,7 @@ use scaidrive_tests::agent_process::Agent;
 use scaidrive_tests::hec::{Hec, TOKEN};
 use scaidrive_tests::ports::free_port;
 
-use super::{Visit, create_token, first_token};
+use super::{Visit, create_token, first_token, wait_change};
 
 /// An agent with two destinations that nobody answers for: one for a tenant alone, one for all.
 fn two_tenants() -> Agent {
@@ -134,6 +134,7 @@ fn who_is_bound_to_a_tenant_sees_its_destinations_and_no_trace_of_others() {
     visit.visit("/destinations/acme");
     visit.click_words("Pause");
     visit.wait_words(&["token acme has paused it"]);
+    wait_change(&agent, "destination.pause", "acme");
     visit.visit("/changes?of=acme");
     visit.wait_words(&["the changes of your tenants alone (tnt_acme)", "destination.pause"]);
 }
