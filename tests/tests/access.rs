@@ -323,6 +323,63 @@ fn a_session_changes_nothing_without_its_csrf_token_and_ends_for_good() {
     assert_eq!(sent("siem_session=; siem_session=x", "GET", "/v1/status", &[], "").status, 401);
 }
 
+/// The hidden fields of a page, as its form sends them; their values need no coding.
+fn hidden_fields(page: &str) -> String {
+    let value = |tag: &str, name: &str| tag.split(&format!(" {name}=\"")).nth(1)?.split('"').next().map(str::to_owned);
+    let pair = |tag: &str| Some(format!("{}={}", value(tag, "name")?, value(tag, "value")?));
+    page.split('<').filter(|tag| tag.contains("type=\"hidden\"")).filter_map(pair).collect::<Vec<_>>().join("&")
+}
+
+#[test]
+fn what_was_written_when_a_session_ended_comes_back_after_the_login_but_no_secret_and_nothing_is_done() {
+    let mut agent = two_tenants();
+    agent.start();
+    let token = create(&agent, &["alice", "--role", "admin"]);
+    let html = ("Accept", "text/html");
+    let send = |cookie: &str, path: &str, more: &[(&str, &str)], body: &str| {
+        ask(&agent, "POST", path, &[&[("Cookie", cookie), FORM, html], more].concat(), body.as_bytes())
+    };
+    let cookie = log_in(&agent, &token);
+    let csrf = csrf_of(&agent, &cookie);
+    assert_eq!(send(&cookie, "/logout", &[], &format!("_csrf={csrf}")).status, 303);
+    let written = format!("_csrf={csrf}&name=made&url=https://siem.example:8088&token=hush&_do=save");
+    let form = "/new/splunk_hec";
+
+    // Another site learns nothing by it, programs are told plainly, and what nobody has written is not asked for again.
+    let foreign = send(&cookie, form, &[("Sec-Fetch-Site", "cross-site")], &written);
+    assert!(foreign.status == 403 && !foreign.text().contains("made"), "{}", foreign.text());
+    let program = ask(&agent, "POST", form, &[("Cookie", &cookie), FORM], written.as_bytes());
+    assert!(program.status == 401 && !program.text().contains("made"), "{}", program.text());
+    let pause = send(&cookie, "/destinations/acme/pause", &[], &format!("_csrf={csrf}"));
+    assert_eq!((pause.status, pause.header("location")), (303, Some("/login")));
+    let long = send(&cookie, form, &[], &format!("{written}&tenants={}", "x".repeat(200 << 10)));
+    assert!(long.status == 401 && long.text().contains("too long"), "{}", long.text());
+
+    let door = send(&cookie, form, &[], &written);
+    assert!(door.status == 401 && door.header("location").is_none(), "{}", door.text());
+    assert!(door.text().contains("Your session is over") && !door.text().contains("hush"), "{}", door.text());
+    let carried = hidden_fields(&door.text());
+    let wrong = send("", "/login", &[], &format!("token=sds_wrong&{carried}"));
+    assert_eq!((wrong.status, hidden_fields(&wrong.text())), (401, carried.clone()), "nor is it lost by a slip");
+    let inside = send("", "/login", &[], &format!("token={token}&{carried}"));
+    assert_eq!(inside.status, 200, "{}", inside.text());
+    assert!(inside.text().contains("action=\"/new/splunk_hec\"") && !inside.text().contains("hush"));
+    let cookie = inside.header("set-cookie").and_then(|cookie| cookie.split(';').next()).unwrap_or_default().to_owned();
+
+    let back = format!("{}&_do=again", hidden_fields(&inside.text()));
+    let page = send(&cookie, form, &[], &back);
+    assert_eq!(page.status, 200, "{}", page.text());
+    for part in ["value=\"made\"", "value=\"https://siem.example:8088\"", "Secrets are not kept"] {
+        assert!(page.text().contains(part), "{part}: {}", page.text());
+    }
+    // Whoever has logged in elsewhere meanwhile: a form of another session does nothing, and leads back as well.
+    let stale = send(&cookie, form, &[], &written);
+    assert!(stale.status == 403 && stale.text().contains("Back to the form"), "{}", stale.text());
+    assert!(!stale.text().contains("hush"));
+    assert_eq!(send(&cookie, form, &[], &hidden_fields(&stale.text())).status, 422, "this time it is meant: no token");
+    assert_eq!(with(&agent, &token, "GET", "/v1/destinations/made", b"").status, 404, "nothing was made on the way");
+}
+
 #[test]
 fn guessing_is_slowed_down_and_every_answer_is_safe_in_a_browser() {
     let mut agent = Agent::new();
@@ -416,7 +473,7 @@ fn what_is_too_large_or_makes_no_sense_is_refused_and_costs_nothing() {
     assert_eq!(status(br#"{"name":"../a","role":"admin"}"#), 422);
     assert_eq!(status(br#"{"name":"a","role":"admin","tenants":[]}"#), 422);
     assert_eq!(status(br#"{"name":"first-admin","role":"admin"}"#), 409);
-    assert_eq!(ask(&agent, "POST", "/login", &[FORM], &large[..8 << 10]).status, 413);
+    assert_eq!(ask(&agent, "POST", "/login", &[FORM], &large).status, 413);
     assert_eq!(ask(&agent, "POST", "/login", &[], b"token=x").status, 415);
     assert_eq!(ask(&agent, "PUT", "/login", &[FORM], b"").status, 405);
     let long = "x".repeat(1 << 20);

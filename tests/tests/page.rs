@@ -256,6 +256,43 @@ fn a_destination_is_made_tested_changed_and_deleted_through_plain_forms_and_its_
 }
 
 #[test]
+fn changes_are_shown_page_by_page_as_the_api_tells_them() {
+    const MADE: usize = 60;
+    let hec = Hec::plain();
+    let (agent, browser) = agent_and_browser(&hec);
+    for at in 0..MADE {
+        let wish = if at % 2 == 0 { "pause" } else { "resume" };
+        assert_eq!(browser.send(&format!("/destinations/hec/{wish}"), &[]).status, 303);
+    }
+    let rows = |page: &str| page.matches("rowheader").count();
+    wait_until("all of them are kept", PATIENCE, || {
+        agent.ask("/v1/changes?of=hec&limit=200").1["changes"].as_array().map(Vec::len) == Some(MADE)
+    });
+    let first = browser.open("/changes?of=hec");
+    assert_eq!(rows(&first), 50, "{first}");
+    assert!(!first.contains("Newest changes"));
+    let older = values(&first, "<a href=\"/changes?").last().map(|link| link.replace("&amp;", "&")).unwrap();
+    let second = browser.open(&format!("/changes?{older}"));
+    assert_eq!(rows(&second), MADE - 50, "{second}");
+    assert!(second.contains("Newest changes") && !second.contains(">Older changes</a>"), "{second}");
+
+    // The same by the API, each once and the newest first.
+    let (mut seen, mut before) = (Vec::new(), String::new());
+    loop {
+        let (status, page) = agent.ask(&format!("/v1/changes?of=hec&limit=25{before}"));
+        assert_eq!((status, &page["only_tenants"]), (200, &serde_json::Value::Null), "{page}");
+        seen.extend(page["changes"].as_array().unwrap().iter().map(|one| one["event"]["payload"]["what"].clone()));
+        let Some(next) = page["next"].as_str() else { break };
+        before = format!("&before={next}");
+    }
+    let expected = (0..MADE).rev().map(|at| if at % 2 == 0 { "destination.pause" } else { "destination.resume" });
+    assert_eq!(seen, expected.collect::<Vec<_>>());
+    assert_eq!(agent.ask("/v1/changes?before=x").0, 400);
+    assert_eq!(browser.get("/changes?before=x").status, 400);
+    assert!(browser.open("/changes?of=nobody").contains("No change of nobody is kept."));
+}
+
+#[test]
 fn what_belongs_to_a_file_is_not_changed_in_the_page() {
     let hec = Hec::plain();
     let (_agent, browser) = agent_and_browser(&hec);

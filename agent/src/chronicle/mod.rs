@@ -17,6 +17,7 @@
 //! |---|---|
 //! | `mod.rs` | who notes, who writes, who reads |
 //! | `store.rs` | the two files |
+//! | `topic.rs` | what an event is about |
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -26,9 +27,11 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 mod store;
+mod topic;
 
-pub use self::store::{Cursor, Kept, Page};
+pub use self::store::{Cursor, Kept, Newest, Page, Room};
 use self::store::{Entry, Store};
+pub use self::topic::Topic;
 
 /// The chronicle, as everybody holds it. The default one keeps nothing.
 #[derive(Clone, Default)]
@@ -118,6 +121,22 @@ impl Chronicle {
     /// When the files can't be read.
     pub fn page(&self, after: Option<Cursor>, limit: usize, shows: impl Fn(&[u8]) -> bool) -> io::Result<Page> {
         self.store().as_ref().map_or_else(|| Ok(Page::default()), |store| store.page(after, limit, shows))
+    }
+
+    /// The newest events about `topic` before `before`, or of all there are: as many as have room, whose line `shows` says is
+    /// to be seen. Others are not read. Blocks on the disk.
+    ///
+    /// # Errors
+    /// When the files can't be read.
+    pub fn newest(
+        &self,
+        topic: Topic,
+        before: Option<Cursor>,
+        room: Room,
+        shows: impl Fn(&[u8]) -> bool,
+    ) -> io::Result<Newest> {
+        let store = self.store();
+        store.as_ref().map_or_else(|| Ok(Newest::default()), |store| store.newest(topic, before, room, shows))
     }
 
     /// Tells when there is more to read.

@@ -12,6 +12,8 @@
 //! First the CRC-32 of the line's number (8 bytes, little-endian) and of all that follows the first space; then how many
 //! events were lost just before; then the event as JSON. A gap has none, and takes a number of its own.
 //!
+//! What each line is about ([`Topic`]) and where it lies is kept in memory, so that a reader of one thing reads no other.
+//!
 //! What a power cut leaves of the last lines is cut off when the files are opened; nobody has been shown them. Files that
 //! are damaged elsewhere are kept aside as `….damaged`, and another chronicle begins, under another id: whoever comes
 //! with a cursor of the old one is told that something is missing.
@@ -26,6 +28,7 @@ use std::str::FromStr;
 
 use crc32fast::Hasher;
 
+use super::topic::Topic;
 use crate::node::write_durably;
 
 /// A place in the chronicle: behind the event with this number.
@@ -59,6 +62,24 @@ pub struct Page {
     pub has_more: bool,
 }
 
+/// The newest events about something.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Newest {
+    /// Events, newest first.
+    pub events: Vec<Kept>,
+    /// There are older ones.
+    pub has_more: bool,
+}
+
+/// How much is wanted at most: the first event in any case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// How many events.
+    pub events: usize,
+    /// Bytes of all of them.
+    pub bytes: usize,
+}
+
 /// What is to be kept: an event, or where its line is empty a gap.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Entry {
@@ -85,6 +106,21 @@ struct Part {
     first: u64,
     /// Where each line begins, and where the last one ends.
     bounds: Vec<u64>,
+    /// What each line is about.
+    topics: Vec<Topic>,
+}
+
+/// Lines that were read in one go.
+struct Stretch<'p> {
+    part: &'p Part,
+    numbers: Range<u64>,
+    bytes: Vec<u8>,
+}
+
+/// A line as it lies in a file.
+struct Line<'b> {
+    lost_before: u64,
+    event: &'b [u8],
 }
 
 /// Why files were not taken up.
@@ -178,19 +214,65 @@ impl Store {
         };
         let until = end.min(from.saturating_add(LOOKED_AT_MAX));
         for part in self.older.iter().chain([&self.newer]) {
-            for (number, entry) in part.read(from..until)? {
-                if page.events.len() == limit {
-                    break;
-                }
-                page.next = at(number);
-                page.is_lossy |= entry.lost_before > 0 && after.is_some();
-                if !entry.line.is_empty() && shows(&entry.line) {
-                    page.events.push(Kept { cursor: at(number), line: entry.line });
+            let mut numbers = part.holding(from..until);
+            while !numbers.is_empty() && page.events.len() < limit {
+                let stretch = part.read(part.first_of(&numbers))?;
+                numbers.start = stretch.numbers.end;
+                for number in stretch.numbers.clone() {
+                    if page.events.len() == limit {
+                        break;
+                    }
+                    let line = stretch.line(number)?;
+                    page.next = at(number);
+                    page.is_lossy |= line.lost_before > 0 && after.is_some();
+                    if !line.event.is_empty() && shows(line.event) {
+                        page.events.push(Kept { cursor: at(number), line: line.event.to_vec() });
+                    }
                 }
             }
         }
         page.has_more = page.next.number + 1 < end;
         Ok(page)
+    }
+
+    /// See [`super::Chronicle::newest`].
+    pub(super) fn newest(
+        &self,
+        topic: Topic,
+        before: Option<Cursor>,
+        room: Room,
+        shows: impl Fn(&[u8]) -> bool,
+    ) -> io::Result<Newest> {
+        // Whoever comes from another chronicle begins anew.
+        let before = before.filter(|cursor| cursor.chronicle == self.id).map(|cursor| cursor.number);
+        let mut newest = Newest::default();
+        let mut bytes = 0;
+        for part in [&self.newer].into_iter().chain(&self.older) {
+            let mut numbers = part.holding(0..before.unwrap_or(u64::MAX));
+            while !numbers.is_empty() {
+                let last = part.last_of(&numbers);
+                numbers.end = last.start;
+                if !last.clone().any(|number| part.topic(number) == topic) {
+                    continue;
+                }
+                let stretch = part.read(last)?;
+                for number in stretch.numbers.clone().rev().filter(|number| part.topic(*number) == topic) {
+                    let line = stretch.line(number)?.event;
+                    if !shows(line) {
+                        continue;
+                    }
+                    bytes += line.len();
+                    let is_full = newest.events.len() >= room.events || bytes > room.bytes;
+                    if is_full && !newest.events.is_empty() {
+                        newest.has_more = true;
+                        return Ok(newest);
+                    }
+                    let cursor = Cursor { chronicle: self.id, number };
+                    newest.events.push(Kept { cursor, line: line.to_vec() });
+                }
+            }
+        }
+        Ok(newest)
     }
 }
 
@@ -206,7 +288,7 @@ impl Part {
         let path = directory.join(NEWER);
         let head = format!("{HEAD} {id:016x} {first}\n");
         write_durably(directory, &path, head.as_bytes())?;
-        Ok(Part { file: open_file(&path)?, first, bounds: vec![head.len() as u64] })
+        Ok(Part { file: open_file(&path)?, first, bounds: vec![head.len() as u64], topics: Vec::new() })
     }
 
     /// The file with the id of its chronicle; `None` where there is none.
@@ -219,15 +301,16 @@ impl Part {
         let mut bytes = Vec::new();
         file.by_ref().take(READ_MAX).read_to_end(&mut bytes).map_err(Unusable::Disk)?;
         let (id, first, head_len) = head(&bytes).ok_or(Unusable::Damaged)?;
-        let mut bounds = vec![head_len as u64];
+        let (mut bounds, mut topics) = (vec![head_len as u64], Vec::new());
         let mut at = head_len;
-        while let Some((_, len)) = next_line(&bytes[at..], first + bounds.len() as u64 - 1) {
+        while let Some((line, len)) = next_line(&bytes[at..], first + topics.len() as u64) {
+            topics.push(Topic::of(line.event));
             at += len;
             bounds.push(at as u64);
         }
         let tail = &bytes[at..];
         if !tail.is_empty() {
-            let number = first + bounds.len() as u64 - 1;
+            let number = first + topics.len() as u64;
             if is_last == IsLast::No || holds_a_line(tail, number) {
                 return Err(Unusable::Damaged);
             }
@@ -235,7 +318,7 @@ impl Part {
         }
         // What a process that was killed had not synced is shown from now on.
         file.sync_all().map_err(Unusable::Disk)?;
-        Ok(Some((id, Part { file, first, bounds })))
+        Ok(Some((id, Part { file, first, bounds, topics })))
     }
 
     fn len(&self) -> u64 {
@@ -244,7 +327,7 @@ impl Part {
 
     /// The number that its next line gets.
     fn end(&self) -> u64 {
-        self.first + self.bounds.len() as u64 - 1
+        self.first + self.topics.len() as u64
     }
 
     fn append(&mut self, entries: &[Entry]) -> io::Result<()> {
@@ -261,27 +344,54 @@ impl Part {
             return written;
         }
         self.bounds.append(&mut ends);
+        self.topics.extend(entries.iter().map(|entry| Topic::of(&entry.line)));
         Ok(())
     }
 
     /// Those of the lines `numbers` that are here.
-    fn read(&self, numbers: Range<u64>) -> io::Result<Vec<(u64, Entry)>> {
-        let (start, end) = (numbers.start.max(self.first), numbers.end.min(self.end()));
-        if start >= end {
-            return Ok(Vec::new());
-        }
-        let bound = |number: u64| self.bounds[(number - self.first) as usize];
-        let mut bytes = vec![0; (bound(end) - bound(start)) as usize];
-        self.file.read_exact_at(&mut bytes, bound(start))?;
-        let mut rest = bytes.as_slice();
-        let mut lines = Vec::new();
-        for number in start..end {
-            let damaged = || io::Error::new(io::ErrorKind::InvalidData, "the agent's own events are damaged");
-            let (entry, len) = next_line(rest, number).ok_or_else(damaged)?;
-            lines.push((number, entry));
-            rest = &rest[len..];
-        }
-        Ok(lines)
+    fn holding(&self, numbers: Range<u64>) -> Range<u64> {
+        numbers.start.max(self.first)..numbers.end.min(self.end())
+    }
+
+    /// As many of the first of `numbers`, which are here, as are read in one go.
+    fn first_of(&self, numbers: &Range<u64>) -> Range<u64> {
+        let reach = self.bound(numbers.start) + STRETCH;
+        let end = self.first + self.bounds.partition_point(|bound| *bound <= reach) as u64 - 1;
+        numbers.start..end.clamp(numbers.start + 1, numbers.end)
+    }
+
+    /// As many of the last of them.
+    fn last_of(&self, numbers: &Range<u64>) -> Range<u64> {
+        let reach = self.bound(numbers.end).saturating_sub(STRETCH);
+        let start = self.first + self.bounds.partition_point(|bound| *bound < reach) as u64;
+        start.clamp(numbers.start, numbers.end - 1)..numbers.end
+    }
+
+    /// Where a line that is here begins, or where the last one ends.
+    fn bound(&self, number: u64) -> u64 {
+        self.bounds[(number - self.first) as usize]
+    }
+
+    fn topic(&self, number: u64) -> Topic {
+        self.topics[(number - self.first) as usize]
+    }
+
+    /// Reads lines that are here.
+    fn read(&self, numbers: Range<u64>) -> io::Result<Stretch<'_>> {
+        let start = self.bound(numbers.start);
+        let mut bytes = vec![0; (self.bound(numbers.end) - start) as usize];
+        self.file.read_exact_at(&mut bytes, start)?;
+        Ok(Stretch { part: self, numbers, bytes })
+    }
+}
+
+impl Stretch<'_> {
+    /// One of its lines.
+    fn line(&self, number: u64) -> io::Result<Line<'_>> {
+        let at = |number| (self.part.bound(number) - self.part.bound(self.numbers.start)) as usize;
+        let damaged = || io::Error::new(io::ErrorKind::InvalidData, "the agent's own events are damaged");
+        let (line, _) = next_line(&self.bytes[at(number)..at(number + 1)], number).ok_or_else(damaged)?;
+        Ok(line)
     }
 }
 
@@ -306,7 +416,7 @@ fn head(bytes: &[u8]) -> Option<(u64, u64, usize)> {
 }
 
 /// The line at the start of `bytes`, if it is sound and has this number, and its length with its end.
-fn next_line(bytes: &[u8], number: u64) -> Option<(Entry, usize)> {
+fn next_line(bytes: &[u8], number: u64) -> Option<(Line<'_>, usize)> {
     let len = memchr::memchr(b'\n', bytes)?;
     let (sum, rest) = bytes[..len].split_at_checked(SUM_LEN)?;
     let rest = rest.strip_prefix(b" ")?;
@@ -315,8 +425,7 @@ fn next_line(bytes: &[u8], number: u64) -> Option<(Entry, usize)> {
     }
     let mut parts = rest.splitn(2, |byte| *byte == b' ');
     let lost_before = std::str::from_utf8(parts.next()?).ok()?.parse().ok()?;
-    let line = parts.next().unwrap_or_default().to_vec();
-    Some((Entry { lost_before, line }, len + 1))
+    Some((Line { lost_before, event: parts.next().unwrap_or_default() }, len + 1))
 }
 
 /// Whether a sound line stands anywhere in `tail`, whose first line would have this number.
@@ -379,6 +488,8 @@ const LINE_EXTRA_MAX: usize = 32;
 const FILE_MAX: u64 = 2 << 20;
 /// No file of ours is longer.
 const READ_MAX: u64 = 4 << 20;
+/// Bytes that are read in one go, unless a line is longer.
+const STRETCH: u64 = 64 << 10;
 /// Lines looked at for one page.
 const LOOKED_AT_MAX: u64 = 2_000;
 
@@ -441,6 +552,71 @@ mod tests {
             assert_eq!(texts(&page).last().map(String::as_str), Some("last"));
             assert!(!store.page(Some(page.oldest), 1_000, |_| true).unwrap().is_lossy);
         }
+    }
+
+    /// An event about a change, longer than its name by `more`.
+    fn change(name: &str, more: usize) -> Entry {
+        let padding = "x".repeat(more);
+        let line = format!("{{\"action\":\"siem.config_changed\",\"name\":\"{name}\",\"more\":\"{padding}\"}}");
+        Entry { lost_before: 0, line: line.into_bytes() }
+    }
+
+    fn names(newest: &Newest) -> Vec<String> {
+        let name = |kept: &Kept| Some(String::from_utf8_lossy(&kept.line).split('"').nth(7)?.to_owned());
+        newest.events.iter().filter_map(name).collect()
+    }
+
+    #[test]
+    fn what_is_about_one_thing_is_read_backwards_page_by_page_over_both_files_and_after_a_restart() {
+        let directory = tempfile::tempdir().unwrap();
+        let (mut store, _) = Store::open(directory.path(), 7).unwrap();
+        for at in 0..60 {
+            store.append(&[change(&at.to_string(), 40_000), entry(&"y".repeat(20_000))]).unwrap();
+        }
+        store.append(&[Entry { lost_before: 3, line: Vec::new() }, change("last", 0)]).unwrap();
+        assert!(store.older.is_some(), "it fills more than a file");
+        let (again, _) = Store::open(directory.path(), 8).unwrap();
+        for store in [&store, &again] {
+            let (mut seen, mut before) = (Vec::new(), None);
+            loop {
+                let room = Room { events: 7, bytes: usize::MAX };
+                let newest = store.newest(Topic::Change, before, room, |_| true).unwrap();
+                assert!(newest.events.len() == 7 || !newest.has_more);
+                seen.extend(names(&newest));
+                before = newest.events.last().map(|kept| kept.cursor);
+                if !newest.has_more {
+                    break;
+                }
+            }
+            let expected = ["last".to_owned()].into_iter().chain((0..60).rev().map(|at| at.to_string()));
+            assert_eq!(seen, expected.collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn a_page_backwards_ends_with_its_room_and_knows_whether_anything_older_is_to_be_shown() {
+        let directory = tempfile::tempdir().unwrap();
+        let (mut store, _) = Store::open(directory.path(), 7).unwrap();
+        store.append(&[change("a", 0), change("b", 500), change("c", 500), entry("d")]).unwrap();
+        let ask = |events, bytes, before, but: &str| {
+            let but = format!("\"{but}\"");
+            let shows = |line: &[u8]| !String::from_utf8_lossy(line).contains(&but);
+            let newest = store.newest(Topic::Change, before, Room { events, bytes }, shows).unwrap();
+            (names(&newest), newest.has_more)
+        };
+        let told = |all: &[&str], has_more| (all.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>(), has_more);
+        assert_eq!(ask(9, 9_999, None, "none"), told(&["c", "b", "a"], false));
+        assert_eq!(ask(2, 9_999, None, "none"), told(&["c", "b"], true));
+        assert_eq!(ask(2, 9_999, None, "a"), told(&["c", "b"], false), "nobody is led to an empty page");
+        assert_eq!(ask(9, 100, None, "none"), told(&["c"], true), "the first is shown however long it is");
+        assert_eq!(ask(9, 9_999, None, "c"), told(&["b", "a"], false));
+        assert_eq!(ask(9, 9_999, Some(Cursor { chronicle: 7, number: 2 }), "none"), told(&["a"], false));
+        assert_eq!(ask(9, 9_999, Some(Cursor { chronicle: 7, number: 1 }), "none"), told(&[], false));
+        for other in [Cursor { chronicle: 7, number: 99 }, Cursor { chronicle: 6, number: 2 }] {
+            assert_eq!(ask(9, 9_999, Some(other), "none").0.len(), 3);
+        }
+        let drops = store.newest(Topic::Drop, None, Room { events: 9, bytes: 9_999 }, |_| true).unwrap();
+        assert_eq!(drops, Newest::default());
     }
 
     #[test]

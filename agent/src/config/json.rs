@@ -21,7 +21,8 @@ use zeroize::Zeroizing;
 use super::authorities::Authorities;
 use super::keys::{Alphabet, DESTINATION, Key, Shape};
 use super::kind::KINDS;
-use super::problems::{About, Place, Problem, Weight};
+use super::parse::NAME_SHOWN_MAX;
+use super::problems::{About, Place, Problem, Weight, shown};
 use super::secret::Given;
 
 /// How far somebody who writes a destination is trusted with this machine.
@@ -80,15 +81,10 @@ pub(crate) fn written(
     let text_of = |key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
     let name = text_of("name").unwrap_or_default();
     let key = kept.map(|kept| kept.key.clone()).or(text_of("id")).unwrap_or_else(|| name.clone());
-    let mut conversion = Conversion {
-        trust,
-        head: format!("destination {name:?} "),
-        key: &key,
-        places,
-        given: Given::new(),
-        kept: Vec::new(),
-        problems: Vec::new(),
-    };
+    let is_shown = name.len() <= NAME_SHOWN_MAX;
+    let head = if is_shown { format!("destination {name:?} ") } else { "destination number 1 ".to_owned() };
+    let mut conversion =
+        Conversion { trust, head, key: &key, places, given: Given::new(), kept: Vec::new(), problems: Vec::new() };
     let Value::Object(_) = value else {
         conversion.problem("", "a destination is a JSON object".to_owned(), "write {\"name\": …, \"type\": …}");
         return Err(conversion.problems);
@@ -315,7 +311,7 @@ impl Conversion<'_, '_> {
     fn keep_id(&mut self, table: &mut Table, kept: &Kept, name: &str) {
         match table.get("id").and_then(Toml::as_str) {
             Some(id) if id != kept.key => {
-                let what = format!("`id` is {id:?}, and cursors are kept under {:?}", kept.key);
+                let what = format!("`id` is {}, and cursors are kept under {:?}", shown(id), kept.key);
                 self.problem("id", what, "leave it as it is, or make another destination");
             }
             None if name != kept.key && !table.contains_key("id") => {

@@ -14,7 +14,7 @@ use super::managed::{self, ManagedFile, Origin};
 use super::parse_admin::admin;
 use super::parse_destination;
 use super::parse_secret::secret;
-use super::problems::{Place, Problem, Problems, Weight, listed};
+use super::problems::{Place, Problem, Problems, Weight, listed, shown};
 use super::text::{KIB, MIB, size_text};
 use super::url::parse_host;
 use super::walk::Section;
@@ -196,7 +196,7 @@ fn allow_targets(section: &Section<'_>) -> Option<Vec<Allowed>> {
     let mut allowed = Vec::new();
     for (text, place) in section.texts("allow_targets")? {
         let Some(one) = Allowed::parse(&text) else {
-            let what = format!("`allow_targets` holds {text:?}, which is not an address");
+            let what = format!("`allow_targets` holds {}, which is not an address", shown(&text));
             section.problems().error(place, what, "write an IP address, with a port if only that one is meant");
             return None;
         };
@@ -393,7 +393,7 @@ pub(super) fn hosts(section: &Section<'_>) -> Option<Vec<String>> {
         match parse_host(&text) {
             Ok(host) => hosts.push(host),
             Err(_) => {
-                let what = format!("`hosts` holds {text:?}, which is not a host name");
+                let what = format!("`hosts` holds {}, which is not a host name", shown(&text));
                 section.problems().error(place, what, "write host names without a scheme or a port");
                 return None;
             }
@@ -521,4 +521,4 @@ const SOCKET_PATH_MAX: usize = 107;
 /// Most destinations, all files together.
 pub(super) const DESTINATIONS_MAX: usize = 10_000;
 /// A longer destination name is a problem of its own and stays out of the others.
-const NAME_SHOWN_MAX: usize = 64;
+pub(super) const NAME_SHOWN_MAX: usize = 64;

@@ -11,6 +11,7 @@ use super::admin::{Admin, ProxyKey, SHARED_KEY_MIN, ServerTls, TrustedProxy};
 use super::parse::{hosts, socket_path};
 use super::parse_destination::{check_certificates, check_key};
 use super::parse_secret::secret;
+use super::problems::shown;
 use super::walk::Section;
 
 /// Reads `[admin]`; what it must not share with `ingest` is known when that is.
@@ -94,7 +95,11 @@ fn base_path(section: &Section<'_>, name: &str) -> Option<String> {
     let segments = path.strip_prefix('/').map(|rest| rest.split('/').collect::<Vec<_>>()).unwrap_or_default();
     if segments.is_empty() || !segments.iter().all(|segment| is_plain(segment)) {
         let advice = "write it like \"/siem\": a slash first and none last, then letters, digits, `.`, `_` and `-`";
-        section.problems().error(section.place(name), format!("`{name}` is {path:?}, which is not a path"), advice);
+        section.problems().error(
+            section.place(name),
+            format!("`{name}` is {}, which is not a path", shown(&path)),
+            advice,
+        );
         return None;
     }
     if BESIDE.contains(&segments[0]) {
@@ -108,7 +113,7 @@ fn frame_ancestors(section: &Section<'_>) -> Option<Vec<String>> {
     for (source, place) in section.texts("frame_ancestors")? {
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-:/*[]_".contains(&byte);
         if source != "'self'" && !source.bytes().all(is_plain) {
-            let what = format!("`frame_ancestors` holds {source:?}, which is not the origin of a page");
+            let what = format!("`frame_ancestors` holds {}, which is not the origin of a page", shown(&source));
             section.problems().error(place, what, "write origins, like \"https://drive.example.com\", or \"'self'\"");
             return None;
         }

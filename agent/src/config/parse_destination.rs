@@ -16,7 +16,7 @@ use super::destination::{
 use super::fingerprint::Fingerprint;
 use super::kind::{KINDS, Reading, Row};
 use super::parse_secret::{secret, with_cause};
-use super::problems::{About, Place};
+use super::problems::{About, Place, briefly, shown};
 use super::walk::Section;
 use crate::transport::Targets;
 
@@ -186,7 +186,7 @@ pub(super) fn redaction(
                     "key" => "write key = { file = \"/path\" }, with at least 16 random bytes in the file",
                     _ => "correct the entry, or take it out",
                 };
-                section.problems().error(place, error.problem, advice);
+                section.problems().error(place, briefly(&error.problem), advice);
             }
             None
         }
@@ -239,7 +239,7 @@ pub(super) fn scope(section: &Section<'_>) -> Option<(Vec<String>, Scope)> {
         Ok(scope) => Some((tenants, scope)),
         Err(error) => {
             let advice = "write tenants = [\"*\"] for everyone's events, or the tenants' ids in full";
-            section.problems().error(section.place("tenants"), error.to_string(), advice);
+            section.problems().error(section.place("tenants"), briefly(&error.to_string()), advice);
             None
         }
     }
@@ -260,7 +260,7 @@ pub(super) fn filter(section: &Section<'_>) -> Option<(FilterSpec, Filter)> {
         Err(errors) => {
             for error in errors {
                 let place = place_of(section, error.list, &error.found, &places);
-                let what = format!("`{}`: {}", error.list, error.problem);
+                let what = format!("`{}`: {}", error.list, briefly(&error.problem));
                 section.problems().error(place, what, "correct the entry, or take it out");
             }
             None
@@ -345,7 +345,7 @@ fn fingerprints(section: &Section<'_>) -> Option<Vec<Fingerprint>> {
                 found.push(fingerprint);
             }
             None => {
-                let what = format!("`fingerprints` holds \"{text}\", which is not a fingerprint");
+                let what = format!("`fingerprints` holds {}, which is not a fingerprint", shown(&text));
                 let advice = "write \"sha-256:\" and 32 pairs of hexadecimal digits with colons between them";
                 section.problems().error(place, what, advice);
             }

@@ -1,7 +1,8 @@
 //! What is wrong with a configuration, said so that it can be put right without reading anything else.
 //!
 //! Problems are collected, never thrown: whoever reads a setting reports here and goes on with the next one.
-//! A problem names the key and never shows the value of a key that holds a secret.
+//! A problem names the key and never shows the value of a key that holds a secret. Of other keys it shows no value that is
+//! longer than [`SHOWN_MAX`]: that may be a secret which was pasted into the wrong place.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -116,6 +117,28 @@ impl Problems {
     }
 }
 
+/// A value as a problem shows it: in quotes on one line, or where it is too long only how long it is.
+pub(crate) fn shown(text: &str) -> String {
+    match text.chars().count() {
+        ..=SHOWN_MAX => format!("{text:?}"),
+        more => format!("a text of {more} characters"),
+    }
+}
+
+/// What somebody else says of a value, without what it quotes at length.
+pub(crate) fn briefly(words: &str) -> String {
+    let quoted_by = |words: &str, quote: char| -> String {
+        let parts: Vec<&str> = words.split(quote).collect();
+        let is_inside = |at: usize| at % 2 == 1 && at + 1 < parts.len();
+        let brief = parts.iter().enumerate().map(|(at, part)| match part.chars().count() {
+            more if is_inside(at) && more > SHOWN_MAX => "…",
+            _ => part,
+        });
+        brief.collect::<Vec<_>>().join(&quote.to_string())
+    };
+    quoted_by(&quoted_by(words, '`'), '"')
+}
+
 /// The one of `known` that `found` was most likely meant to be, if any is near enough.
 pub(crate) fn nearest<'k>(found: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
     let found = plain(found);
@@ -170,6 +193,8 @@ fn slips(a: &[char], b: &[char]) -> usize {
     last[b.len()]
 }
 
+/// The longest value shown, in characters: keys and tokens are longer, and what people mistype is shorter.
+const SHOWN_MAX: usize = 24;
 /// A suggestion further away than this would only confuse.
 const SLIPS_MAX: usize = 3;
 /// A name of this many letters that is part of another was probably meant to be that one.
@@ -196,6 +221,23 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(nearest(found, known), meant, "{found}");
+        }
+    }
+
+    #[test]
+    fn what_may_be_a_secret_in_the_wrong_place_is_not_quoted() {
+        assert_eq!(shown("5 parsecs\n"), "\"5 parsecs\\n\"");
+        assert_eq!(shown(&"ä".repeat(24)), format!("\"{}\"", "ä".repeat(24)));
+        assert_eq!(shown(&"x".repeat(25)), "a text of 25 characters");
+        let guid = "11111111-2222-3333-4444-555555555555";
+        assert_eq!(
+            briefly(&format!("`{guid}` is not a stream: `Custom-`, or \"{guid}\"")),
+            "`…` is not a stream: `Custom-`, or \"…\""
+        );
+        for whole in
+            ["", "it isn't `short", "the field \"a\" has \"b\"; a key is not empty, and neither part may have `,`"]
+        {
+            assert_eq!(briefly(whole), whole);
         }
     }
 

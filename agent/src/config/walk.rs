@@ -11,7 +11,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::files::Source;
 use super::keys::{Alphabet, Default, Key, Shape};
-use super::problems::{Place, Problems, listed, nearest};
+use super::problems::{Place, Problems, listed, nearest, shown};
 use super::text;
 use super::url::{HttpUrl, parse_host};
 use crate::time::Millis;
@@ -25,6 +25,8 @@ pub(crate) struct Section<'a> {
     /// What stands between the path of this table and the name of a key in it.
     joiner: &'static str,
     offset: Option<usize>,
+    /// Whether it names the place of a secret, in which somebody may have written the secret itself.
+    is_secret: bool,
     source: &'a Source,
     problems: &'a Problems,
 }
@@ -43,6 +45,7 @@ impl<'a> Section<'a> {
             path: String::new(),
             joiner: "",
             offset: None,
+            is_secret: false,
             source,
             problems,
         };
@@ -70,6 +73,7 @@ impl<'a> Section<'a> {
             path: self.path_of(name),
             joiner: ".",
             offset,
+            is_secret: matches!(self.shape(name), Some(Shape::Secret)),
             source: self.source,
             problems: self.problems,
         };
@@ -103,6 +107,7 @@ impl<'a> Section<'a> {
                 path: self.path_of(&describe(position, entries)),
                 joiner: " ",
                 offset: Some(item.span().start),
+                is_secret: false,
                 source: self.source,
                 problems: self.problems,
             });
@@ -277,7 +282,8 @@ impl<'a> Section<'a> {
         self.parsed(name, |found| parse_host(found).map_err(|_| "is not a host name"))
     }
 
-    /// An address; one with a user and a password in it is not shown in the problem.
+    /// An address; of one that can't be used no more is shown than where it leads, and not even that where a user and a
+    /// password, or a query, may be in it.
     pub(crate) fn url(&self, name: &str) -> Option<HttpUrl> {
         let found = self.string(name)?;
         match HttpUrl::parse(&found) {
@@ -289,7 +295,20 @@ impl<'a> Section<'a> {
                 self.problems.error(self.place(name), what, advice);
                 None
             }
-            Err(why) => self.refuse(name, &found, why),
+            Err(why) => {
+                let scheme = found.find("://").map_or(0, |at| at + "://".len());
+                let end = found[scheme..].find(['/', '#']).map_or(found.len(), |at| scheme + at);
+                let found = &found[..end];
+                if scheme == 0 {
+                    return self.refuse(name, found, why);
+                }
+                self.problems.error(
+                    self.place(name),
+                    format!("`{name}` is {found:?}, which {why}"),
+                    self.allowed(name),
+                );
+                None
+            }
         }
     }
 
@@ -377,7 +396,8 @@ impl<'a> Section<'a> {
 
     /// Reports that a value is not allowed, as `` `key` is "found", which … ``.
     pub(crate) fn refuse<T>(&self, name: &str, found: &str, which: &str) -> Option<T> {
-        let what = format!("`{name}` is {}, which {which}", shown(found));
+        let found = if self.is_secret { "a text".to_owned() } else { shown(found) };
+        let what = format!("`{name}` is {found}, which {which}");
         self.problems.error(self.place(name), what, self.allowed(name));
         None
     }
@@ -502,15 +522,6 @@ fn fits(text: &str, alphabet: Alphabet, max: usize) -> bool {
     (1..=max).contains(&text.len()) && text.chars().all(inner) && text.chars().next().is_some_and(first)
 }
 
-/// A value as a problem shows it: in quotes, on one line, cut.
-fn shown(text: &str) -> String {
-    let mut cut: String = text.chars().take(SHOWN_MAX).collect();
-    if cut.len() < text.len() {
-        cut.push('…');
-    }
-    format!("{cut:?}")
-}
-
 fn kind_of(value: &DeValue<'_>) -> &'static str {
     match value {
         DeValue::String(_) => "a text",
@@ -525,7 +536,5 @@ fn kind_of(value: &DeValue<'_>) -> &'static str {
 
 /// Where a query goes that stands in an address.
 const QUERY_ADVICE: &str = "write what follows the question mark as query = \"…\"";
-/// Longest value shown in a problem, in characters.
-const SHOWN_MAX: usize = 80;
 /// Longest text in a list, in bytes: a path that the file system could hold.
 const LISTED_TEXT_MAX: usize = 4096;

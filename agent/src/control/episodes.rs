@@ -12,7 +12,7 @@ use scaidrive_codecs::time::parse_rfc3339;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::chronicle::Kept;
+use crate::chronicle::{Kept, Room, Topic};
 use crate::control::access::Reach;
 use crate::node::View;
 use crate::shard::{DestinationReport, Published};
@@ -122,26 +122,15 @@ struct Payload {
 /// # Errors
 /// When the chronicle can't be read.
 pub(super) fn of(view: &View, name: &str, reach: &Reach) -> io::Result<Episodes> {
-    let mut notices = Vec::new();
-    let mut after = None;
-    loop {
-        let page = view.chronicle.page(after, usize::MAX, may_be_notice)?;
-        after = Some(page.next);
-        notices.extend(page.events);
-        if !page.has_more {
-            break;
-        }
-    }
+    // A name has no character that JSON would write otherwise.
+    let named = format!("\"destination\":\"{name}\"");
+    let may_be_its = |line: &[u8]| memchr::memmem::find(line, named.as_bytes()).is_some();
+    let notices = view.chronicle.newest(Topic::Drop, None, EVERYTHING, may_be_its)?.events;
     let of_shard = |shard: &Arc<Published>| {
         shard.with(|report| report.destinations.iter().find(|known| known.name == name).cloned())
     };
     let streams: Vec<DestinationReport> = view.published.iter().filter_map(of_shard).collect();
-    Ok(gather(name, reach, &notices, &streams))
-}
-
-/// Whether a line of the chronicle may be a notice of a drop; others need not be read.
-fn may_be_notice(line: &[u8]) -> bool {
-    memchr::memmem::find(line, br#""action":"siem.buffer_overflow""#).is_some()
+    Ok(gather(name, reach, notices.iter().rev(), &streams))
 }
 
 /// The episodes of `destination` within `reach`, for a name may have been another's: from notices, oldest first, and from what its streams say of themselves.
@@ -244,6 +233,8 @@ impl Episode {
     }
 }
 
+/// An episode's sums are those of all its notices.
+const EVERYTHING: Room = Room { events: usize::MAX, bytes: usize::MAX };
 /// Episodes told at most.
 const EPISODES_MAX: usize = 100;
 /// Ranges of one episode.
@@ -285,7 +276,6 @@ mod tests {
         });
         let envelope = Envelope { event_id: "e", timestamp_ms: second * 1_000, tenant_id: "_agent", node: "n" };
         let line = event.to_json(&envelope);
-        assert!(may_be_notice(&line));
         Kept { cursor: Cursor::default(), line }
     }
 
@@ -320,7 +310,6 @@ mod tests {
     #[test]
     fn lines_that_are_no_notice_are_passed_over() {
         let line = br#"{"action":"siem.agent_started","payload":{}}"#.to_vec();
-        assert!(!may_be_notice(&line));
         let kept = Kept { cursor: Cursor::default(), line };
         assert_eq!(gather("splunk", &Reach::All, [&kept], &[]).episodes, []);
     }

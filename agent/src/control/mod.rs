@@ -11,7 +11,7 @@
 //! | `destinations.rs`, `letters.rs` | one destination and its dead letters, and what an operator does to them |
 //! | `managed/` | destinations that are made, changed and deleted over the API |
 //! | `untold/` | what is told of a change although a crash cut it off |
-//! | `episodes.rs`, `agent_events.rs` | what a destination has missed; what the agent says of itself |
+//! | `episodes.rs`, `agent_events.rs`, `changes.rs` | what a destination has missed; what the agent says of itself; who changed what |
 //! | `preview/`, `tail/` | the events of the log, looked at from outside |
 //! | `watch.rs`, `minute.rs` | what changed since the last look and is worth saying; rates |
 //! | `states.rs` | what each state of a destination leads to, and what to do |
@@ -25,6 +25,7 @@
 
 pub(crate) mod access;
 pub mod agent_events;
+pub mod changes;
 pub mod destinations;
 pub mod episodes;
 mod headroom;

@@ -173,6 +173,8 @@ pub struct Shard {
     next_look: Cell<Option<Millis>>,
     next_cursors: Cell<Millis>,
     next_publish: Cell<Millis>,
+    /// Whether turns have passed since the last snapshot.
+    has_untold: Cell<bool>,
     turns: Cell<u64>,
     unreadable: Cell<u64>,
     /// Own events that wait for room in the log.
@@ -243,6 +245,7 @@ impl Shard {
             next_look: Cell::new(None),
             next_cursors: Cell::new(now),
             next_publish: Cell::new(now),
+            has_untold: Cell::new(false),
             turns: Cell::new(0),
             unreadable: Cell::new(0),
             own_waiting: RefCell::new(Vec::new()),
@@ -296,11 +299,17 @@ impl Shard {
             if has_more {
                 yield_now().await;
             } else {
-                let latest = self.runtime.now().plus(TURN_MAX);
-                let moment = self.next_look.get().map_or(latest, |look| look.min(latest));
-                or(bell.changed(), alarm.at(moment)).await;
+                or(bell.changed(), alarm.at(self.next_turn())).await;
             }
         }
+    }
+
+    /// When the next turn begins, if nothing rings before. What nobody was told of yet does not wait for a whole
+    /// [`TURN_MAX`]: people look at it.
+    fn next_turn(&self) -> Millis {
+        let told = self.has_untold.get().then(|| self.next_publish.get());
+        let latest = self.runtime.now().plus(TURN_MAX);
+        [self.next_look.get(), told].into_iter().flatten().fold(latest, Millis::min)
     }
 
     /// The way into this shard for tasks on its own thread.

@@ -156,11 +156,13 @@ impl ReplayReport {
 }
 
 impl Shard {
-    /// Publishes the books and the rest, at most every [`PUBLISH_EVERY`] unless `at_once`.
+    /// Publishes the books and the rest, at most every [`PUBLISH_EVERY`] unless `at_once`; what is not told now is told then.
     pub(super) fn publish(&self, at_once: bool) {
         let now = self.runtime.now();
         self.turns.set(self.turns.get() + 1);
-        if !at_once && now < self.next_publish.get() {
+        let is_untold = !at_once && now < self.next_publish.get();
+        self.has_untold.set(is_untold);
+        if is_untold {
             return;
         }
         let places = Millis(self.places.borrow().len() as u64);

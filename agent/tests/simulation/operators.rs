@@ -493,3 +493,22 @@ fn an_accepted_statement_is_published_with_its_time_and_events_are_none() {
     let (success, statement) = told();
     assert!(statement > before && success >= statement, "{:?}", told());
 }
+
+#[test]
+fn what_was_settled_is_told_within_a_moment_though_nothing_rings_after_it() {
+    let scene = Scene::new(setup(600_000, 64), |spec| spec);
+    // Each event finds a shard that has told nothing for a while, and is settled soon after the snapshot that it brings.
+    scene.produce(1, 60, 800);
+    let mut untold_since = None;
+    scene.until("everything is acknowledged", Millis(60_000), |scene| {
+        let settled = scene.live().outlet.borrow().books().delivered;
+        let told = scene.life().published[0].report().destinations.first().map_or(0, |first| first.books.delivered);
+        let now = scene.world.now();
+        let since = *untold_since.get_or_insert(now);
+        assert!(now.since(since) <= Millis(250), "{told} of {settled} were told for {}", now.since(since));
+        if told == settled {
+            untold_since = None;
+        }
+        scene.produced.finished.get() == 1
+    });
+}

@@ -6,6 +6,7 @@ use super::super::auth::Auth;
 use super::super::destination::Destination;
 use super::super::keys::{Default, Key, Shape, batch, choice, compression, in_flight, key, proxy, shape, text};
 use super::super::parse_secret::secret;
+use super::super::problems::briefly;
 use super::super::settings::{Setting, list, some};
 use super::super::url::HttpUrl;
 use super::super::walk::Section;
@@ -74,7 +75,7 @@ fn parse(reading: &Reading<'_>) -> Option<Parsed> {
         tags: tags?.into_iter().map(|(tag, _)| tag).collect(),
     };
     if let Err(problem) = datadog::Datadog::new(&labels) {
-        section.problems().error(section.place("tags"), problem.to_string(), "write tags like \"env:prod\"");
+        section.problems().error(section.place("tags"), briefly(&problem.to_string()), "write tags like \"env:prod\"");
         return None;
     }
     let site = (!section.has("url")).then_some(site);

@@ -6,6 +6,7 @@ use super::super::auth::{Auth, Aws, AwsSource};
 use super::super::destination::Destination;
 use super::super::keys::{Default, Key, Shape, batch, choice, compression, in_flight, key, name, proxy, shape, text};
 use super::super::parse_secret::secret;
+use super::super::problems::briefly;
 use super::super::settings::{Setting, list, some};
 use super::super::url::HttpUrl;
 use super::super::walk::Section;
@@ -86,7 +87,7 @@ fn parse(reading: &Reading<'_>) -> Option<Parsed> {
     let elastic = Elastic { urls: urls?, target: target?, op: op?, id: id?, shape: shape? };
     if let Err(problem) = elastic::Elastic::new(&elastic.for_codec()) {
         let advice = "name a data stream like logs-scaidrive.audit-default, or an index";
-        section.problems().error(section.place("target"), problem.to_string(), advice);
+        section.problems().error(section.place("target"), briefly(&problem.to_string()), advice);
         return None;
     }
     Some(Parsed { events_max: None, usual_request_timeout: None, kind: Kind::Elastic(elastic), auth: auth? })

@@ -13,6 +13,7 @@ use super::super::keys::{
     Alphabet, Default, Key, Shape, batch, choice, compression, in_flight, key, proxy, shape, text,
 };
 use super::super::parse_secret::secret;
+use super::super::problems::briefly;
 use super::super::settings::{Setting, list, some};
 use super::super::text::MIB;
 use super::super::url::HttpUrl;
@@ -163,7 +164,7 @@ fn parse(reading: &Reading<'_>) -> Option<Parsed> {
                 _ if template_file.is_some() => "template_file",
                 _ => "template",
             };
-            let what = super::super::parse_secret::with_cause(&problem);
+            let what = briefly(&super::super::parse_secret::with_cause(&problem));
             section.problems().error(section.place(key), what, "correct it, or take the line out");
             return None;
         }
@@ -236,10 +237,12 @@ fn headers(section: &Section<'_>) -> Option<Vec<(String, String)>> {
     let count = texts.len();
     let pairs: Vec<(String, String)> = texts
         .into_iter()
-        .filter_map(|(text, place)| match text.split_once(':') {
+        .enumerate()
+        .filter_map(|(at, (text, place))| match text.split_once(':') {
             Some((name, value)) => Some((name.trim().to_owned(), value.trim().to_owned())),
             None => {
-                let what = format!("`headers` holds {text:?}, which has no colon");
+                // It may be one that lets somebody in.
+                let what = format!("`headers` has no colon in its number {}", at + 1);
                 section.problems().error(place, what, "write \"Name: value\"");
                 None
             }
@@ -279,8 +282,14 @@ fn secret_headers(reading: &Reading<'_>, plain: &[(String, String)], all: &mut V
         let (name, value) = (header.text("name"), secret(&header, "value", reading.surroundings));
         let (name, value) = (name?, value?);
         if let Err(problem) = write_head(&mut Vec::new(), "POST", "/", "host", [(name.as_str(), "")], 0) {
-            let advice = "each request has this header already; name another";
-            section.problems().error(header.place("name"), problem.to_string(), advice);
+            // The value may stand behind the name.
+            let is_name = name.bytes().all(|byte| byte.is_ascii_graphic() && byte != b':');
+            let (what, advice) = if is_name {
+                (briefly(&problem.to_string()), "each request has this header already; name another")
+            } else {
+                ("`name` is no name of a header".to_owned(), "write the name alone, and what it is to hold under value")
+            };
+            section.problems().error(header.place("name"), what, advice);
             return None;
         }
         // A secret for it may well be one that no other key makes.

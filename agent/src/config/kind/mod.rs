@@ -208,7 +208,10 @@ impl Reading<'_> {
             return None;
         };
         if user.contains(':') {
-            return section.refuse("user", &user, "has a colon, which would end the user's name");
+            // What stands behind it may be the password.
+            let what = "`user` has a colon, which would end the user's name";
+            section.problems().error(section.place("user"), what, "write the name alone, and password beside it");
+            return None;
         }
         Some(Auth::Basic { user, password: password? })
     }

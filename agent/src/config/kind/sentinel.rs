@@ -9,6 +9,7 @@ use super::super::auth::{Auth, Entra, EntraIdentity};
 use super::super::destination::Destination;
 use super::super::keys::{Default, Key, Shape, batch, choice, compression, in_flight, key, name, proxy, shape, text};
 use super::super::parse_secret::secret;
+use super::super::problems::briefly;
 use super::super::settings::{Setting, some};
 use super::super::url::HttpUrl;
 use super::super::walk::Section;
@@ -166,7 +167,8 @@ fn logs_ingestion(reading: &Reading<'_>, cloud: Cloud) -> Option<Parsed> {
             sentinel::SentinelError::Dcr { .. } => "rule",
             _ => "stream",
         };
-        section.problems().error(section.place(key), problem.to_string(), "copy it from the rule's JSON view");
+        let what = briefly(&problem.to_string());
+        section.problems().error(section.place(key), what, "copy it from the rule's JSON view");
         return None;
     }
     let entra = Entra { cloud, authority: authority?, identity: identity? };
@@ -268,7 +270,8 @@ fn data_collector(reading: &Reading<'_>, cloud: Cloud) -> Option<Parsed> {
             data_collector::DataCollectorError::LogType { .. } => "log_type",
             _ => "resource_id",
         };
-        section.problems().error(section.place(key), problem.to_string(), "copy it from the Azure portal");
+        let what = briefly(&problem.to_string());
+        section.problems().error(section.place(key), what, "copy it from the Azure portal");
         return None;
     }
     let usual =

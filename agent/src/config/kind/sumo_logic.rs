@@ -6,6 +6,7 @@ use super::super::auth::Auth;
 use super::super::destination::Destination;
 use super::super::keys::{Default, Key, Shape, batch, choice, compression, in_flight, key, proxy, shape, text};
 use super::super::parse_secret::secret;
+use super::super::problems::{briefly, shown};
 use super::super::settings::{Setting, list, some};
 use super::super::url::HttpUrl;
 use super::super::walk::Section;
@@ -84,7 +85,8 @@ fn parse(reading: &Reading<'_>) -> Option<Parsed> {
             LabelError::Field { .. } => "fields",
             _ => "source_name",
         };
-        section.problems().error(section.place(key), problem.to_string(), "write printable ASCII characters only");
+        let what = briefly(&problem.to_string());
+        section.problems().error(section.place(key), what, "write printable ASCII characters only");
         return None;
     }
     Some(Parsed { events_max: None, usual_request_timeout: None, kind: Kind::SumoLogic(sumo), auth: vec![auth] })
@@ -132,7 +134,7 @@ fn fields(section: &Section<'_>) -> Option<Vec<(String, String)>> {
             None => {
                 section.problems().error(
                     place,
-                    format!("`fields` holds {text:?}, which has no `=`"),
+                    format!("`fields` holds {}, which has no `=`", shown(&text)),
                     "write \"name=value\"",
                 );
                 None

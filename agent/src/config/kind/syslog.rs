@@ -4,6 +4,7 @@ use scaidrive_codecs::relp::DATA_MAX;
 use scaidrive_codecs::syslog::{DATAGRAM_LEN_DEFAULT, DATAGRAM_LEN_MAX, Framing, Header, MAX_LEN_DEFAULT, Msg, tag_of};
 
 use super::super::keys::{Alphabet, BATCH, Default, Key, Shape, choice, key, name, shape, size, text};
+use super::super::problems::shown;
 use super::super::settings::{Setting, some};
 use super::super::text::{MIB, size_text};
 use super::super::walk::Section;
@@ -234,7 +235,7 @@ fn header(section: &Section<'_>, app_name: Option<&str>, bom: Option<bool>) -> O
     let is_old = section.choice("header")? == 1;
     let offset = section.text("utc_offset")?;
     let Some(utc_offset) = minutes(&offset) else {
-        let what = format!("`utc_offset` is \"{offset}\", which is not an offset from UTC");
+        let what = format!("`utc_offset` is {}, which is not an offset from UTC", shown(&offset));
         let advice = "write a sign, hours and minutes, like \"+02:00\" or \"-05:30\"";
         section.problems().error(section.place("utc_offset"), what, advice);
         return None;

@@ -199,6 +199,8 @@ fn no_secret_is_ever_shown() {
     let settings: Vec<_> = config.destinations.iter().map(|one| one.settings()).collect();
     let all = format!("{config:?} {warnings:?} {:?} {settings:?}", config.settings());
     assert!(!all.contains(SECRET) && all.contains("***"));
+    // As keys and tokens are, with what no key of a destination takes at its end.
+    let long = |end: &str| format!("{SECRET}-0123456789-0123456789{end}");
     for bad in [
         format!("token = \"{SECRET}\""),
         format!("token = [\"{SECRET}\"]"),
@@ -206,6 +208,20 @@ fn no_secret_is_ever_shown() {
         format!("token = {{ env = \"TOKEN\" }}\nurl = \"https://user:{SECRET}@host\""),
         format!("token = {{ env = \"TOKEN\" }}\nurl = \"https://host?token={SECRET}\""),
         format!("token = \"{SECRET}"),
+        format!("token = {{ credential = \"{SECRET}+/\" }}"),
+        format!("token = {{ env = \"{SECRET}\\n\" }}"),
+        format!("token = {{ env = \"TOKEN\" }}\nurl = \"{}\"", long("/")),
+        format!("token = {{ env = \"TOKEN\" }}\nurl = \"http://a..b/{SECRET}\""),
+        format!("token = {{ env = \"TOKEN\" }}\nindex = \"{}\"", long("\\t")),
+        format!("token = {{ env = \"TOKEN\" }}\nack = \"{}\"", long("")),
+        format!("token = {{ env = \"TOKEN\" }}\nbatch = {{ linger = \"{}\" }}", long("")),
+        format!("token = {{ env = \"TOKEN\" }}\ntls = {{ fingerprints = [\"{}\"] }}", long("")),
+        format!("token = {{ env = \"TOKEN\" }}\nredact = {{ drop = [\"{}\"] }}", long("/")),
+        format!("token = {{ env = \"TOKEN\" }}\ntenants = [\"{}\"]", long("*")),
+        format!(
+            "token = {{ env = \"TOKEN\" }}\nproxy = {{ url = \"http://proxy:1\", user = \"{}\" }}",
+            long(&"x".repeat(300))
+        ),
         format!("tokn = \"{SECRET}\""),
     ] {
         let text = format!("[[destination]]\nname = \"a\"\ntype = \"splunk_hec\"\n{bad}\n");

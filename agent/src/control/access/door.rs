@@ -21,7 +21,8 @@ use axum::http::header::{
 };
 use axum::http::request::Parts;
 use axum::middleware::Next;
-use axum::response::{IntoResponse, Redirect, Response};
+use axum::response::{IntoResponse, Response};
+use zeroize::Zeroizing;
 
 use super::person::{Person, Reach};
 use super::source::{self, Names};
@@ -108,8 +109,8 @@ pub(in crate::control) async fn let_watch(State(panel): State<Arc<Panel>>, reque
 
 /// Why somebody does not pass.
 enum Turned {
-    /// They look at a page, and log in first.
-    ToTheLogin(String),
+    /// They look at a page or send a form of one, and are answered with one.
+    WithAPage(Response),
     /// They prove nothing, or not enough.
     Away(Problem),
 }
@@ -117,7 +118,7 @@ enum Turned {
 impl IntoResponse for Turned {
     fn into_response(self) -> Response {
         let problem = match self {
-            Turned::ToTheLogin(path) => return Redirect::to(&path).into_response(),
+            Turned::WithAPage(response) => return response,
             Turned::Away(problem) => problem,
         };
         let mut response = problem.into_response();
@@ -133,12 +134,19 @@ async fn admit(panel: &Panel, mut request: Request) -> Result<(Request, Reach), 
     let proxy = panel.view.config().admin.proxy.clone();
     let known = panel.access.identify(request.headers(), proxy.as_ref()).map_err(Turned::Away)?;
     let Some(Known { person, session, proof }) = known else {
-        let login = || Turned::ToTheLogin(panel.access.address.path(&login::leading_to(&request)));
-        return Err(if wants_a_page(&request) { login() } else { Turned::Away(super::nobody()) });
+        return Err(if wants_a_page(&request) {
+            Turned::WithAPage(login::instead_of(panel, request).await)
+        } else {
+            Turned::Away(super::nobody())
+        });
     };
     if let Some(session) = session {
         if !request.method().is_safe() {
-            request = with_csrf(request, &session.csrf).await.map_err(Turned::Away)?;
+            let page = wants_a_page(&request).then(|| request.uri().path().to_owned());
+            request = with_csrf(request, &session.csrf).await.map_err(|Unproven { problem, form }| {
+                let back = page.and_then(|path| login::way_back(panel, &path, &form, &session.csrf));
+                back.map_or(Turned::Away(problem), Turned::WithAPage)
+            })?;
         }
         request.extensions_mut().insert(session);
     }
@@ -264,19 +272,32 @@ fn wants_a_page(request: &Request) -> bool {
     accepts.contains("text/html") && !request.uri().path().starts_with("/v1/")
 }
 
+/// A request that does not show that our page made it. Has no `Debug`: its form may hold secrets.
+struct Unproven {
+    problem: Problem,
+    /// What was sent, where it was a form.
+    form: Zeroizing<Vec<u8>>,
+}
+
+impl From<Problem> for Unproven {
+    fn from(problem: Problem) -> Unproven {
+        Unproven { problem, form: Zeroizing::default() }
+    }
+}
+
 /// The request, if it shows the session's CSRF token: in the header, or in the field of a form, which stays as it was.
-async fn with_csrf(request: Request, csrf: &str) -> Result<Request, Problem> {
+async fn with_csrf(request: Request, csrf: &str) -> Result<Request, Unproven> {
     if let Some(given) = request.headers().get(X_CSRF_TOKEN) {
-        return if is_same(given.as_bytes(), csrf.as_bytes()) { Ok(request) } else { Err(no_csrf()) };
+        return if is_same(given.as_bytes(), csrf.as_bytes()) { Ok(request) } else { Err(no_csrf().into()) };
     }
     if !is_form(request.headers()) {
-        return Err(no_csrf());
+        return Err(no_csrf().into());
     }
     let (parts, sent) = request.into_parts();
     let form = body(Request::new(sent), FORM_MAX).await?;
     let given = field(&form, "_csrf").unwrap_or_default();
     if !is_same(given.as_bytes(), csrf.as_bytes()) {
-        return Err(no_csrf());
+        return Err(Unproven { problem: no_csrf(), form });
     }
     // It is wiped with whoever reads it last.
     Ok(Request::from_parts(parts, Body::from(Bytes::from_owner(form))))
@@ -377,7 +398,7 @@ mod tests {
             (&[form][..], "_csrf="),
             (&[form, ("x-csrf-token", "")][..], "_csrf=s-x"),
         ] {
-            let refused = with_csrf(request(sent, body), "s-x").await.err().unwrap();
+            let refused = with_csrf(request(sent, body), "s-x").await.err().unwrap().problem;
             assert_eq!(refused.status, StatusCode::FORBIDDEN, "{sent:?} {body}");
         }
     }

@@ -1,6 +1,7 @@
 //! Login and logout: a token for a cookie, and the cookie for nothing.
 //!
-//! Who was on the way to a page gets there: its path travels with the form as `next`, and only a path of our own counts.
+//! Who was on the way to a page gets there: its path travels with the form as `next`, and only a path of our own counts. Who
+//! had written something into a form when their session was over gets back to that, see [`Kept`].
 
 use std::sync::Arc;
 
@@ -18,7 +19,7 @@ use super::door::{COOKIE_NAME, cookies, field, is_form};
 use super::secret_bytes;
 use super::tls::Peer;
 use crate::control::http::{Panel, Problem, body};
-use crate::control::page;
+use crate::control::page::{self, Kept};
 use crate::runtime::clock;
 use crate::time::Millis;
 
@@ -34,13 +35,52 @@ pub(in crate::control) fn routes_inside() -> Router<Arc<Panel>> {
 
 async fn form(State(panel): State<Arc<Panel>>, uri: Uri) -> Response {
     let next = field(uri.query().unwrap_or_default().as_bytes(), NEXT);
-    show(&panel, StatusCode::OK, None, own_path(next.as_deref()))
+    show(&panel, StatusCode::OK, None, Bound { next: own_path(next.as_deref()), kept: None })
+}
+
+/// Where somebody is bound, and what they take along.
+#[derive(Clone, Copy)]
+struct Bound<'b> {
+    next: &'b str,
+    kept: Option<&'b Kept>,
+}
+
+/// What whoever is turned away from a page is answered: the way to the login, or that itself where they take something along.
+pub(super) async fn instead_of(panel: &Panel, request: Request) -> Response {
+    let leads = || Redirect::to(&panel.access.address.path(&leading_to(&request))).into_response();
+    if request.method().is_safe() || !is_form(request.headers()) {
+        return leads();
+    }
+    let path = path_of(&request).to_owned();
+    let Ok(form) = body(request, KEPT_MAX).await else {
+        let bound = Bound { next: HOME, kept: None };
+        return show(panel, StatusCode::UNAUTHORIZED, Some(TOO_LONG), bound);
+    };
+    match Kept::sent(&path, &form) {
+        Some(kept) => show(panel, StatusCode::UNAUTHORIZED, Some(OVER), Bound { next: &path, kept: Some(&kept) }),
+        None => Redirect::to(&panel.access.address.path("/login")).into_response(),
+    }
+}
+
+/// What is answered to a form of a session that is over, from within another one: the way back to what was written.
+pub(super) fn way_back(panel: &Panel, path: &str, form: &[u8], csrf: &str) -> Option<Response> {
+    let kept = Kept::sent(own_path(Some(path)), form)?;
+    let base = panel.access.base_path();
+    let middle = html! {
+        div.problem role="alert" { p { "This form was opened in a session that is over, and nothing was saved." } }
+        (kept.way_back(base, csrf))
+    };
+    Some((StatusCode::FORBIDDEN, Html(page::outside(base, "Not done", &middle).into_string())).into_response())
+}
+
+/// The path that was asked for, if it is one of our own.
+fn path_of(request: &Request) -> &str {
+    own_path(request.uri().path_and_query().map(PathAndQuery::as_str))
 }
 
 /// The path of the login for whoever is turned away from a page: it leads back there.
-pub(super) fn leading_to(request: &Request) -> String {
-    let asked = request.uri().path_and_query().map(PathAndQuery::as_str);
-    let next = asked.filter(|_| request.method().is_safe()).map_or(HOME, |asked| own_path(Some(asked)));
+fn leading_to(request: &Request) -> String {
+    let next = if request.method().is_safe() { path_of(request) } else { HOME };
     if next == HOME {
         return "/login".to_owned();
     }
@@ -75,15 +115,17 @@ async fn log_in(
     let form = body(request, FORM_MAX).await?;
     let next = field(&form, NEXT);
     let next = own_path(next.as_deref());
+    let kept = Kept::carried(next, &form);
+    let bound = Bound { next, kept: kept.as_ref() };
     if let Some(wait) = wait {
-        return Ok(too_often(&panel, wait, next));
+        return Ok(too_often(&panel, wait, bound));
     }
     let secret = Zeroizing::new(field(&form, "token").unwrap_or_default());
     let Some((token, person)) = access.tokens.of_secret(secret.trim(), clock::wall_ms()) else {
         access.throttle().failed(peer.ip(), clock::now());
         tracing::warn!("a login from {} failed: no such token", peer.ip());
         let what = "This token is unknown, revoked or has expired.";
-        return Ok(show(&panel, StatusCode::UNAUTHORIZED, Some(what), next));
+        return Ok(show(&panel, StatusCode::UNAUTHORIZED, Some(what), bound));
     };
     let chance = secret_bytes().and_then(|first| Ok([first, secret_bytes()?]));
     let chance = chance.map_err(|problem| Problem::internal(&problem))?;
@@ -91,29 +133,46 @@ async fn log_in(
     cookies(&headers).for_each(|cookie| access.sessions().end(cookie));
     let cookie = access.sessions().begin(token, clock::now(), &chance);
     tracing::info!("{} has logged in from {}", person.who, peer.ip());
-    Ok(leave(&panel, &headers, &cookie, None, next))
+    let begun = access.sessions().find(&cookie, clock::now());
+    let on = match (&kept, begun) {
+        (Some(kept), Some(begun)) => {
+            let middle = html! {
+                p { "You are logged in. What you had written is here still, but secrets; nothing is saved yet." }
+                (kept.way_back(access.base_path(), &begun.csrf))
+            };
+            Html(page::outside(access.base_path(), "Logged in", &middle).into_string()).into_response()
+        }
+        _ => Redirect::to(&access.address.path(next)).into_response(),
+    };
+    Ok(with_cookie(&panel, &headers, &cookie, None, on))
 }
 
 async fn log_out(State(panel): State<Arc<Panel>>, headers: HeaderMap) -> Response {
     cookies(&headers).for_each(|cookie| panel.access.sessions().end(cookie));
-    leave(&panel, &headers, "", Some(0), "/login")
+    let login = Redirect::to(&panel.access.address.path("/login")).into_response();
+    with_cookie(&panel, &headers, "", Some(0), login)
 }
 
-fn too_often(panel: &Panel, wait: Millis, next: &str) -> Response {
+fn too_often(panel: &Panel, wait: Millis, bound: Bound<'_>) -> Response {
     let seconds = wait.0.div_ceil(1_000);
     let what = format!("Too many logins have failed. Try again in {seconds} s.");
-    let mut response = show(panel, StatusCode::TOO_MANY_REQUESTS, Some(&what), next);
+    let mut response = show(panel, StatusCode::TOO_MANY_REQUESTS, Some(&what), bound);
     response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
     response
 }
 
-/// On to another page with another cookie.
-fn leave(panel: &Panel, headers: &HeaderMap, value: &str, max_age: Option<u64>, to: &str) -> Response {
+/// An answer that brings another cookie.
+fn with_cookie(
+    panel: &Panel,
+    headers: &HeaderMap,
+    value: &str,
+    max_age: Option<u64>,
+    mut response: Response,
+) -> Response {
     let address = &panel.access.address;
     // A proxy may speak TLS before us; the page's origin tells.
     let is_secure =
         address.is_tls || headers.get(ORIGIN).is_some_and(|origin| origin.as_bytes().starts_with(b"https:"));
-    let mut response = Redirect::to(&address.path(to)).into_response();
     if let Ok(cookie) = HeaderValue::from_str(&cookie(value, address.cookie_path(), is_secure, max_age)) {
         response.headers_mut().insert(SET_COOKIE, cookie);
     }
@@ -126,19 +185,20 @@ fn cookie(value: &str, path: &str, is_secure: bool, max_age: Option<u64>) -> Str
     format!("{COOKIE_NAME}={value}; Path={path}; HttpOnly; SameSite=Strict{secure}{max_age}")
 }
 
-fn show(panel: &Panel, status: StatusCode, problem: Option<&str>, next: &str) -> Response {
+fn show(panel: &Panel, status: StatusCode, problem: Option<&str>, bound: Bound<'_>) -> Response {
     let address = &panel.access.address;
-    let form = login_form(&address.path("/login"), problem, next);
+    let form = login_form(&address.path("/login"), problem, bound);
     (status, Html(page::outside(&address.base_path, "Log in", &form).into_string())).into_response()
 }
 
-fn login_form(action: &str, problem: Option<&str>, next: &str) -> Markup {
+fn login_form(action: &str, problem: Option<&str>, Bound { next, kept }: Bound<'_>) -> Markup {
     html! {
         @if let Some(problem) = problem {
             div #problem.problem role="alert" { p { (problem) } }
         }
         form method="post" action=(action) {
             @if next != HOME { input type="hidden" name=(NEXT) value=(next); }
+            @if let Some(kept) = kept { (kept.hidden()) }
             div.field {
                 label for="token" { "Token" }
                 input #token name="token" type="password" autocomplete="current-password" required autofocus
@@ -159,8 +219,14 @@ const NEXT: &str = "next";
 const NEXT_MAX: usize = 1 << 10;
 /// Where who was going nowhere else goes.
 const HOME: &str = "/";
-/// Bytes of the form at most.
-const FORM_MAX: usize = 4 << 10;
+/// Bytes of a form at most that goes through the login; whoever sends it is not known yet.
+const KEPT_MAX: usize = 128 << 10;
+/// Bytes of the login's form at most: names of what it takes along are longer there.
+const FORM_MAX: usize = KEPT_MAX + (16 << 10);
+/// What is said above the login to whoever has written something.
+const OVER: &str = "Your session is over, and nothing was saved. What you had written comes back after the login; secrets are not kept, and are written again.";
+/// The same where it was too much.
+const TOO_LONG: &str = "Your session is over, and nothing was saved. What you had written is too long to go through the login: go back in your browser, and copy it first.";
 
 #[cfg(test)]
 mod tests {
@@ -172,14 +238,18 @@ mod tests {
         assert_eq!(cookie("", "/", false, Some(0)), "siem_session=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0");
     }
 
+    fn to(next: &str) -> Bound<'_> {
+        Bound { next, kept: None }
+    }
+
     #[test]
     fn the_form_shows_what_went_wrong_and_never_as_markup() {
-        let text =
-            page::outside("/siem", "Log in", &login_form("/siem/login", Some("<script>"), "/a?b=\"<i>")).into_string();
+        let text = page::outside("/siem", "Log in", &login_form("/siem/login", Some("<script>"), to("/a?b=\"<i>")))
+            .into_string();
         assert!(text.starts_with("<!DOCTYPE html><html lang=\"en\">") && text.contains("action=\"/siem/login\""));
         assert!(text.contains("href=\"/siem/assets/page.") && text.contains("role=\"alert\"><p>&lt;script&gt;</p>"));
         assert!(!text.contains("<script") && text.contains("value=\"/a?b=&quot;&lt;i&gt;\""), "{text}");
-        let text = login_form("/login", None, HOME).into_string();
+        let text = login_form("/login", None, to(HOME)).into_string();
         assert!(!text.contains("hidden"), "{text}");
     }
 

@@ -30,6 +30,7 @@
 //! | `POST /v1/preview` | what a filter would have sent of the log's events: `{"tenants", "filter", "redact"}` as in a file, or `{"destination": name}` | both |
 //! | `/v1/tail?category=&severity=&action=&tenant=&user=` | events as they become durable, as server-sent events | both |
 //! | `/v1/agent-events?after=&limit=&wait=30s` | the agent's own events, oldest first; waits for the next ones | both |
+//! | `/v1/changes?of=&before=&limit=` | who changed what, the newest first | both |
 //! | `POST /v1/reload` | reads the configuration again | both |
 //! | `/v1/tokens` | the tokens; `POST` makes one and tells its secret this once | both |
 //! | `DELETE /v1/tokens/{name}` | revokes one | both |
@@ -39,7 +40,7 @@
 //!
 //! | file | what it holds |
 //! |---|---|
-//! | `destinations.rs`, `managed.rs`, `history.rs`, `episodes.rs`, `letters.rs`, `preview.rs`, `tail.rs`, `agent_events.rs`, `session.rs`, `tokens.rs` | the handlers of one subject each |
+//! | `destinations.rs`, `managed.rs`, `history.rs`, `episodes.rs`, `letters.rs`, `preview.rs`, `tail.rs`, `agent_events.rs`, `changes.rs`, `session.rs`, `tokens.rs` | the handlers of one subject each |
 //! | `openapi.rs` | the OpenAPI document, from what stands above the handlers |
 //! | `path.rs` | what stands in a request's path |
 //! | `desk.rs` | how many may ask at once for what takes its time |
@@ -81,6 +82,7 @@ use crate::node::{Hands, View};
 use crate::runtime::clock;
 
 mod agent_events;
+pub(super) mod changes;
 mod desk;
 pub(super) mod destinations;
 mod episodes;
@@ -205,6 +207,7 @@ fn api() -> Router<Arc<Panel>> {
         .merge(preview::routes())
         .merge(tail::routes())
         .merge(agent_events::routes())
+        .merge(changes::routes())
         .merge(session::routes())
         .merge(tokens::routes())
         .route("/v1/reload", only_post(post(reload)))

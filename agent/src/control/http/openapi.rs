@@ -15,7 +15,8 @@ use utoipa::{Modify, OpenApi};
 
 use super::problem::Details;
 use super::{
-    Panel, agent_events, destinations, episodes, history, letters, managed, only_get, preview, session, tail, tokens,
+    Panel, agent_events, changes, destinations, episodes, history, letters, managed, only_get, preview, session, tail,
+    tokens,
 };
 
 /// Its route; the paths that it names lie below `base`.
@@ -74,6 +75,7 @@ async fn document(base: String) -> Json<utoipa::openapi::OpenApi> {
         preview::try_out,
         tail::watch,
         agent_events::read,
+        changes::list,
         letters::stores,
         letters::page,
         letters::letter,

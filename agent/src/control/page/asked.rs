@@ -8,6 +8,7 @@ use axum::http::{Extensions, HeaderMap, StatusCode, Uri};
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
+use super::kept::AGAIN;
 use super::note::Note;
 use super::view::frame::Frame;
 use crate::config::Destination;
@@ -88,6 +89,11 @@ impl Form {
     /// The first value of this name.
     pub(super) fn field(&self, name: &str) -> Option<String> {
         field(&self.0, name)
+    }
+
+    /// Whether somebody only comes back to what they had written, and nothing is to be done.
+    pub(super) fn is_back(&self) -> bool {
+        self.field("_do").as_deref() == Some(AGAIN)
     }
 
     /// Every value of this name.

@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 
 use super::asked::{Asked, Form, Query};
+use super::kept;
 use super::note::Note;
 use super::view::chart::Sample;
 use super::view::detail::{self, EVENT_ID, Since, Whole};
@@ -167,6 +168,9 @@ async fn replay(
 ) -> Result<Response, Problem> {
     let written = |field| form.field(field).unwrap_or_default();
     let since = Since { back: written("back"), from: written("from") };
+    if form.is_back() {
+        return Ok(show(&detail::ask_replay(&frame, &status_of(&panel, &name)?, &since, Some(&kept::told()))));
+    }
     let begun = match from(&since, clock::wall_ms()) {
         Ok(from_ms) => begin_replay(&panel, &person, name.clone(), from_ms).await,
         Err(problem) => Err(problem),

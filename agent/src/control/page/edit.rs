@@ -122,6 +122,9 @@ struct Attempt<'a> {
 async fn attempt(panel: Arc<Panel>, frame: &Frame, person: Person, attempt: Attempt<'_>) -> Result<Response, Problem> {
     let Attempt { draft, form, wish, condition, newest, name, note } = attempt;
     let refused = |problem: Problem| refilled(frame, draft, &problem);
+    if form.is_back() {
+        return Ok(show(&form::page(frame, draft, Outcome { is_back: true, ..Outcome::default() })));
+    }
     if form.field("_do").as_deref() == Some("test") {
         let destination = match off_with(&panel, &person, wish).await {
             Ok(destination) => destination,

@@ -10,6 +10,7 @@ use axum::routing::{get, post};
 use serde::Deserialize;
 
 use super::asked::{Asked, Form, Query};
+use super::kept;
 use super::note::Note;
 use super::view::frame::Frame;
 use super::view::letters::{self, ToDrop};
@@ -66,6 +67,10 @@ async fn edit(
     form: Form,
 ) -> Result<Response, Problem> {
     let event = form.field("event").unwrap_or_default();
+    if form.is_back() {
+        let whole = whole_of(panel, &frame.person, name, stream, n).await?;
+        return Ok(show(&letters::letter(&frame, &whole, Some(&event), Some(&kept::told()))));
+    }
     let edited = replace_event(Arc::clone(&panel), person, name.clone(), stream.clone(), n, event.clone().into()).await;
     match edited {
         Ok(line) => {

@@ -20,7 +20,7 @@
 //! | `POST /deadletters/{destination}/replay`, `…/drop` | sends letters again; asks, then drops them |
 //! | `/deadletters/{destination}/{stream}/{n}` | one letter with its event; `POST` edits it |
 //! | `/events` | the live tail, filled by the script from `/v1/tail` |
-//! | `/changes?of=` | who did what, to one thing or any |
+//! | `/changes?of=&before=` | who did what, to one thing or any, page by page |
 //! | `/health` | the agent |
 //! | `/assets/{file}` | style, script and icon |
 //!
@@ -29,6 +29,7 @@
 //! | `view/` | from values to markup, pure |
 //! | `asked.rs` | who looks, at which destination, and what their form holds |
 //! | `destinations.rs`, `edit.rs`, `letters.rs`, `events.rs`, `health.rs` | the handlers of one subject each |
+//! | `kept.rs` | what was written when the session was over |
 //! | `note.rs` | what was just done |
 //! | `assets.rs`, `page.css`, `page.js`, `icon.svg` | what stays the same |
 
@@ -42,6 +43,7 @@ use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::get;
 use maud::{Markup, html};
 
+pub(super) use self::kept::Kept;
 use self::note::Note;
 use self::view::frame::{self, Frame};
 use self::view::problem;
@@ -53,6 +55,7 @@ mod destinations;
 mod edit;
 mod events;
 mod health;
+mod kept;
 mod letters;
 mod note;
 mod view;

@@ -87,7 +87,7 @@ addEventListener("submit", async (event) => {
       const found = fresh.querySelector("[data-result]") ?? fresh.body;
       localise(found);
       result.replaceChildren(...found.childNodes);
-    } else result.textContent = "Not done: the session is over. Copy what you need, and reload.";
+    } else result.textContent = "Not done: the session is over. Save leads by the login back here.";
   } catch {
     result.textContent = "The agent did not answer; try again.";
   }

@@ -3,7 +3,7 @@ use scaidrive_tests::hec::{Hec, TOKEN};
 use scaidrive_tests::http::over_socket;
 use serde_json::json;
 
-use super::{Visit, first_token};
+use super::{Visit, first_token, wait_change};
 
 #[test]
 fn who_changed_what_of_whose_is_told_with_what_differs_and_for_one_destination_alone() {
@@ -15,6 +15,7 @@ fn who_changed_what_of_whose_is_told_with_what_differs_and_for_one_destination_a
     assert_eq!(made.map(|reply| reply.status).ok(), Some(201));
     let Some(visit) = Visit::begin(&agent, "changes") else { return };
     visit.log_in(&first_token(&agent));
+    wait_change(&agent, "destination.create", "acme-splunk");
     visit.visit("/changes");
     visit.wait_words(&["destination.create", "acme-splunk", "tnt_acme", "uid 0"]);
     visit.visit("/destinations/hec");
@@ -23,6 +24,8 @@ fn who_changed_what_of_whose_is_told_with_what_differs_and_for_one_destination_a
     visit.visit("/destinations/acme-splunk");
     visit.click_words("Pause");
     visit.wait_words(&["Paused: nothing is sent"]);
+    wait_change(&agent, "destination.test", "hec");
+    wait_change(&agent, "destination.pause", "acme-splunk");
     visit.visit("/changes");
     visit.wait_words(&["destination.test", "ok: true", "destination.pause", "paused: false true", "token first-admin"]);
     visit.visit("/destinations/acme-splunk");

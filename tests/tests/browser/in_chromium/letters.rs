@@ -2,7 +2,7 @@ use scaidrive_tests::agent_process::Agent;
 use scaidrive_tests::generator::{Key, event_line};
 use scaidrive_tests::scenario::{ONLY_GENERATED, PATIENCE};
 
-use super::{Visit, first_token, refusing};
+use super::{Visit, first_token, refusing, wait_change};
 
 const EVENTS: u32 = 40;
 const REFUSED: u32 = 3;
@@ -47,6 +47,7 @@ fn dead_letters_are_shown_with_the_reply_edited_sent_again_and_dropped_after_a_q
     visit.click_words("Send it again");
     visit.wait_words(&["They are sent again"]);
     hec.wait_distinct((EVENTS - REFUSED + 1) as usize, PATIENCE);
+    wait_change(&agent, "deadletter.replay", "hec");
     visit.visit("/changes?of=hec");
     visit.wait_words(&["deadletter.edit", "deadletter.replay"]);
 

@@ -1,5 +1,6 @@
 //! What all of these tests share: a browser at an agent's page, and the door.
 
+mod age;
 mod changes;
 mod keyboard;
 mod letters;
@@ -17,7 +18,9 @@ use std::ops::Deref;
 use scaidrive_tests::agent_process::Agent;
 use scaidrive_tests::chromium::Chromium;
 use scaidrive_tests::hec::{Fault, Hec, Predicate};
+use scaidrive_tests::scenario::PATIENCE;
 use scaidrive_tests::skip::skip;
+use scaidrive_tests::wait::wait_until;
 
 /// A browser at the page of one agent.
 struct Visit {
@@ -91,6 +94,16 @@ fn create_token(agent: &Agent, arguments: &[&str]) -> String {
     let output = agent.command(&[&["token", "create"], arguments].concat());
     assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
+
+/// Waits until a change is kept: it is told a moment after it was made, once it is on the disk, and the page is not drawn anew.
+#[track_caller]
+fn wait_change(agent: &Agent, what: &str, of: &str) {
+    wait_until(&format!("{what} of {of} is kept"), PATIENCE, || {
+        let (_, page) = agent.ask(&format!("/v1/changes?of={of}"));
+        let changes = page["changes"].as_array().cloned().unwrap_or_default();
+        changes.iter().any(|change| change["event"]["payload"]["what"] == what)
+    });
 }
 
 /// A receiver that refuses for good whatever holds this text.

@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 
 use maud::{Markup, html};
 use scaidrive_codecs::time::parse_rfc3339;
-use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::frame::{Frame, Place};
 use super::words::{time_or, time_told};
+use crate::control::agent_events::AgentEvent;
+use crate::control::changes::{Change, Changes, Made};
 
 /// What events are to be shown: the parameters of the tail with their values.
 pub(in crate::control::page) type Wish = Vec<(&'static str, String)>;
@@ -48,61 +49,46 @@ pub(in crate::control::page) fn tail(frame: &Frame, wish: &Wish) -> Markup {
     frame.page(Place::Events, "Events", &middle)
 }
 
-/// A change that somebody made, as far as its event says.
-#[derive(Clone, Debug, Deserialize)]
-pub(in crate::control::page) struct Change {
-    timestamp: String,
-    #[serde(default)]
-    tenant_id: String,
-    payload: Made,
-}
-
-impl Change {
-    /// Whether it is one of `name`, alone or among others: a set that is put whole and a reload tell of each destination
-    /// in a member of its own, and one that was given another name had this one before.
-    pub(in crate::control::page) fn is_of(&self, name: &str) -> bool {
-        let Made { what, target, before, after, .. } = &self.payload;
-        let (whole, head) = (format!("destination \"{name}\""), format!("destination \"{name}\" "));
-        let is_called = |value: &Value| value.get("name").and_then(Value::as_str) == Some(name);
-        let is_member = |(key, value): (&String, &Value)| *key == whole || key.starts_with(&head) || is_called(value);
-        let tells = |side: &Value| is_called(side) || side.as_object().is_some_and(|all| all.iter().any(is_member));
-        let is_of_destinations = what.starts_with("destination.") || what == "config.reload";
-        target == name || is_of_destinations && (tells(before) || tells(after))
-    }
-}
-
-#[derive(Clone, Debug, Deserialize)]
-struct Made {
-    who: String,
-    via: String,
-    what: String,
-    target: String,
-    #[serde(default)]
-    before: Value,
-    #[serde(default)]
-    after: Value,
-}
-
-/// The changes, the newest first; those of one thing alone where `of` names it.
-pub(in crate::control::page) fn changes(frame: &Frame, changes: &[Change], of: Option<&str>) -> Markup {
+/// A page of the changes; of one thing alone where `of` names it. `is_first` is whether it begins with the newest.
+pub(in crate::control::page) fn changes(frame: &Frame, page: &Changes, of: Option<&str>, is_first: bool) -> Markup {
+    let read = |event: &AgentEvent| serde_json::from_str::<Change>(event.event.get()).ok();
+    let changes: Vec<Change> = page.changes.iter().filter_map(read).collect();
+    let at = |before: Option<&str>| {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        query.extend_pairs(of.map(|of| ("of", of)).into_iter().chain(before.map(|before| ("before", before))));
+        let query = query.finish();
+        frame.link(&if query.is_empty() { "/changes".to_owned() } else { format!("/changes?{query}") })
+    };
     let middle = html! {
         p { "Who did what, as the audit trail has it; every destination gets the same as events of the action " code { "siem.config_changed" } "." }
+        @if let Some(tenants) = &page.only_tenants { p {
+            "Shown are the changes of your tenants alone (" (tenants.join(", ")) "). Whatever was changed for others, or for all, is not shown here."
+        } }
         @if of.is_some() { p { a href=(frame.link("/changes")) { "All changes" } } }
-        @if let (true, Some(of)) = (changes.is_empty(), of) { p { "No change of " (of) " is kept." } }
-        @else if changes.is_empty() {
-            p { "Nobody has changed anything yet. Whatever is made, changed, tested or sent again is listed here." }
-        } @else { table.cards role="table" {
-            caption { "The last changes, the newest first" }
-            thead role="rowgroup" { tr role="row" {
-                @for head in ["What", "Of", "Who", "When", "Tenant", "Before and after"] {
-                    th scope="col" role="columnheader" { (head) }
-                }
-            } }
-            tbody role="rowgroup" { @for change in changes { (row(change)) } }
+        @if !changes.is_empty() { (table(&changes, is_first)) }
+        @else if !is_first { p { "Nothing older is kept." } }
+        @else if let Some(of) = of { p { "No change of " (of) " is kept." } }
+        @else if page.only_tenants.is_some() { p { "No change of your tenants is kept." } }
+        @else { p { "Nobody has changed anything yet. Whatever is made, changed, tested or sent again is listed here." } }
+        @if !is_first || page.next.is_some() { nav.pages aria-label="Pages of changes" {
+            @if !is_first { a href=(at(None)) { "Newest changes" } " " }
+            @if let Some(next) = &page.next { a href=(at(Some(next))) rel="next" { "Older changes" } }
         } }
     };
     let title = of.map_or_else(|| "Changes".to_owned(), |of| format!("Changes of {of}"));
     frame.page(Place::Changes, &title, &middle)
+}
+
+fn table(changes: &[Change], is_first: bool) -> Markup {
+    html! { table.cards role="table" {
+        caption { @if is_first { "The last changes, the newest first" } @else { "Older changes, the newest first" } }
+        thead role="rowgroup" { tr role="row" {
+            @for head in ["What", "Of", "Who", "When", "Tenant", "Before and after"] {
+                th scope="col" role="columnheader" { (head) }
+            }
+        } }
+        tbody role="rowgroup" { @for change in changes { (row(change)) } }
+    } }
 }
 
 fn row(change: &Change) -> Markup {
@@ -191,48 +177,56 @@ mod tests {
 
     #[test]
     fn a_change_says_who_what_before_and_after_as_text() {
-        let change: Change = serde_json::from_value(json!({
+        let change = json!({
             "timestamp": "2026-11-26T09:40:00.000Z",
             "tenant_id": "acme",
             "payload": {"who": "<i>uid 0", "via": "cli", "what": "destination.pause", "target": "a", "before": null,
                 "after": {"x": "<script>"}},
-        }))
-        .unwrap();
-        let page = changes(&frame(Role::Viewer), &[change], Some("a"));
+        });
+        let page = changes(&frame(Role::Viewer), &of(&[change]), Some("a"), true);
         assert_strict(&page);
         let text = page.into_string();
         assert!(
             text.contains("&lt;i&gt;uid 0") && text.contains("&lt;script&gt;") && text.contains("destination.pause")
         );
         assert!(text.contains("<h1>Changes of a</h1>") && text.contains(">acme</td>"), "{text}");
-        assert!(changes(&frame(Role::Viewer), &[], None).into_string().contains("Nobody has changed anything yet"));
-        let none = changes(&frame(Role::Viewer), &[], Some("<b>")).into_string();
+        assert!(!text.contains("Older changes") && !text.contains("your tenants"), "{text}");
+        assert!(
+            changes(&frame(Role::Viewer), &of(&[]), None, true)
+                .into_string()
+                .contains("Nobody has changed anything yet")
+        );
+        let none = changes(&frame(Role::Viewer), &of(&[]), Some("<b>"), true).into_string();
         assert!(none.contains("No change of &lt;b&gt; is kept.") && !none.contains("Nobody"), "{none}");
     }
 
+    /// A page of these changes and no other.
+    fn of(changes: &[Value]) -> Changes {
+        let event = |change: &Value| AgentEvent {
+            cursor: String::new(),
+            event: serde_json::value::to_raw_value(change).unwrap(),
+        };
+        Changes { changes: changes.iter().map(event).collect(), next: None, only_tenants: None }
+    }
+
     #[test]
-    fn a_change_among_others_is_one_of_each_that_it_touches_under_either_name() {
-        let of = |name: &str, what: &str, target: &str, before: Value, after: Value| {
-            let payload =
-                json!({"who": "x", "via": "api", "what": what, "target": target, "before": before, "after": after});
-            let change: Change = serde_json::from_value(json!({"timestamp": "", "payload": payload})).unwrap();
-            change.is_of(name)
-        };
-        let one = |name: &str| json!({"name": name, "url": "b"});
-        let set =
-            |name| of(name, "destination.set", "destinations", json!({"id-a": one("a")}), json!({"id-a": one("c")}));
-        assert!(set("a") && set("c") && set("destinations") && !set("b") && !set("id-a"));
-        let renamed = |name| of(name, "destination.change", "c", one("a"), one("c"));
-        assert!(renamed("a") && renamed("c") && !renamed("b"));
-        let reload = |name| {
-            let before = json!({"destination \"a\" url": "x", "log.level": "info"});
-            let after = json!({"destination \"a\" url": "y", "log.level": "warn", "destination \"new\"": one("new")});
-            of(name, "config.reload", "agent.toml", before, after)
-        };
-        assert!(reload("a") && reload("new") && reload("agent.toml"));
-        assert!(!reload("url") && !reload("log.level") && !reload("ne"));
-        let token = |name| of(name, "token.create", "ci", Value::Null, json!({"name": "a"}));
-        assert!(token("ci") && !token("a"), "a token of the same name is another thing");
+    fn pages_of_changes_lead_to_older_ones_and_back_to_the_newest_of_the_same_thing() {
+        let page = Changes { next: Some("00ff-7".to_owned()), ..of(&[]) };
+        let text = |of, is_first| changes(&frame(Role::Viewer), &page, of, is_first).into_string();
+        assert!(text(None, true).contains("href=\"/changes?before=00ff-7\"") && !text(None, true).contains("Newest"));
+        let inside = text(Some("a&b"), false);
+        assert!(inside.contains("href=\"/changes?of=a%26b&amp;before=00ff-7\""), "{inside}");
+        assert!(inside.contains("href=\"/changes?of=a%26b\"") && inside.contains("Nothing older"), "{inside}");
+    }
+
+    #[test]
+    fn who_is_bound_to_tenants_is_told_that_they_see_the_changes_of_those_alone() {
+        let page = Changes { only_tenants: Some(vec!["acme".to_owned(), "<globex>".to_owned()]), ..of(&[]) };
+        for name in [None, Some("a")] {
+            let text = changes(&frame(Role::Viewer), &page, name, true).into_string();
+            assert!(text.contains("the changes of your tenants alone (acme, &lt;globex&gt;)"), "{text}");
+            assert!(!text.contains("Nobody has changed anything"), "that is not known: {text}");
+        }
     }
 
     #[test]

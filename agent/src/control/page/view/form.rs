@@ -14,6 +14,7 @@ use super::{preview, problem, tested};
 use crate::config::{Alphabet, DESTINATION, Key, KeyDefault, Shape, holds_private_key, keys_of};
 use crate::control::http::Problem;
 use crate::control::managed::tell::Error;
+use crate::control::page::kept;
 use crate::control::preview::Preview;
 use crate::probe::Report;
 
@@ -53,6 +54,8 @@ pub(in crate::control::page) struct Outcome<'o> {
     pub(in crate::control::page) tested: Option<&'o Report>,
     /// What its filter would have sent.
     pub(in crate::control::page) preview: Option<&'o Preview>,
+    /// Whether somebody has come back to what they had written before their session was over.
+    pub(in crate::control::page) is_back: bool,
 }
 
 impl Draft {
@@ -160,6 +163,45 @@ fn flat(keys: impl Iterator<Item = &'static Key>, path: &str) -> Vec<(String, &'
     all
 }
 
+/// How what is filled into a field may be shown again, or go anywhere.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::control::page) struct Shown(Shape);
+
+impl Shown {
+    /// It without what may be secret in it; `None` where that can't be told apart.
+    pub(in crate::control::page) fn of(self, text: &str) -> Option<String> {
+        match self.0 {
+            Shape::Secret => None,
+            Shape::Tables(below) if below.iter().any(|key| matches!(key.shape, Shape::Secret)) => {
+                let mut tables: Vec<Map<String, Value>> = serde_json::from_str(text).ok()?;
+                let is_open = |name: &String, _: &mut Value| {
+                    below.iter().any(|key| key.name == name && !matches!(key.shape, Shape::Secret))
+                };
+                tables.iter_mut().for_each(|table| table.retain(is_open));
+                serde_json::to_string_pretty(&tables).ok()
+            }
+            // Pasted in error: it was refused, and is not to be seen again.
+            _ if holds_private_key(text) => None,
+            _ => Some(text.to_owned()),
+        }
+    }
+}
+
+/// The fields of all forms of destinations by the path of their key. `None` where it is a secret's in one of them.
+pub(in crate::control::page) fn open_fields() -> BTreeMap<String, Option<Shown>> {
+    let mut fields = BTreeMap::new();
+    for own in KINDS.iter().filter_map(|(kind, ..)| keys_of(kind)).map(|(_, keys)| keys) {
+        for (path, key) in flat(DESTINATION.iter().chain(own), "") {
+            let is_secret = matches!(key.shape, Shape::Secret);
+            let shown = fields.entry(path).or_insert(Some(Shown(key.shape)));
+            if is_secret {
+                *shown = None;
+            }
+        }
+    }
+    fields
+}
+
 /// What is filled in, as the parser wants it; what does not fit stays text, which the parser then says.
 fn value_of(key: &Key, text: &str) -> Value {
     let text = text.trim();
@@ -252,6 +294,7 @@ pub(in crate::control::page) fn page(frame: &Frame, draft: &Draft, outcome: Outc
 
 fn result(form: &Form<'_>, outcome: Outcome<'_>) -> Markup {
     html! {
+        @if outcome.is_back { (kept::told()) }
         @if let Some(found) = outcome.problem {
             @if found.errors.is_empty() { (problem::told(found)) }
             @else {
@@ -316,7 +359,8 @@ impl Form<'_> {
     }
 
     fn input(&self, key: &Key, path: &str, is_wrong: bool) -> Markup {
-        let value = self.draft.values.get(path).map(String::as_str).unwrap_or_default();
+        let value = self.draft.values.get(path).and_then(|text| Shown(key.shape).of(text)).unwrap_or_default();
+        let value = value.as_str();
         let id = format!("f-{path}");
         let described = if is_wrong { format!("h-{path} p-{path}") } else { format!("h-{path}") };
         let wrong = is_wrong.then_some("true");
@@ -331,10 +375,7 @@ impl Form<'_> {
                     aria-describedby=(described) aria-invalid=[wrong] { (value) }
             },
             Shape::Text { alphabet: Alphabet::Lines, .. } => {
-                textarea id=(id) name=(path) rows="4" spellcheck="false" aria-describedby=(described) aria-invalid=[wrong] {
-                    // Pasted in error: it was refused, and is not to be seen again.
-                    @if !holds_private_key(value) { (value) }
-                }
+                textarea id=(id) name=(path) rows="4" spellcheck="false" aria-describedby=(described) aria-invalid=[wrong] { (value) }
             },
             Shape::Secret => { (self.secret(&id, path, &described, wrong)) },
             _ => {
@@ -515,6 +556,27 @@ mod tests {
         assert!(shown("-----BEGIN CERTIFICATE-----\nhush").contains("hush"));
         let pasted = shown("-----BEGIN EC PRIVATE KEY-----\nhush");
         assert!(!pasted.contains("hush") && pasted.contains("name=\"tls.ca\""), "{pasted}");
+    }
+
+    #[test]
+    fn a_secret_in_a_list_is_not_shown_again_and_what_names_it_is() {
+        let shown = |headers: &str| {
+            let values = Values::from([("secret_headers".to_owned(), headers.to_owned())]);
+            text(&Draft { values, ..new("https") }, Outcome::default())
+        };
+        let page = shown(r#"[{"name": "X-Key", "value": {"value": "hush"}, "vlaue": "hush"}]"#);
+        assert!(page.contains("X-Key") && !page.contains("hush"), "{page}");
+        assert!(!shown(r#"[{"name": "X-Key", "value": "hush"]"#).contains("hush"), "it can't be told apart");
+        assert!(!shown("X-Key: hush").contains("hush"));
+    }
+
+    #[test]
+    fn no_field_is_open_that_takes_a_secret_in_any_form() {
+        let open = open_fields();
+        for secret in ["token", "api_key", "secret_url", "client_secret", "redact.key", "proxy.password"] {
+            assert!(open[secret].is_none(), "{secret}");
+        }
+        assert!(open["name"].is_some() && open["filter.actions"].is_some() && open["secret_headers"].is_some());
     }
 
     #[test]
