@@ -71,6 +71,7 @@ use self::watch::{News, Watch};
 use crate::cli::{Exit, Failure, chain};
 use crate::config::{Config, Problem, Surroundings};
 use crate::delivery::cause::Cause;
+use crate::heap;
 use crate::ingest::http::seats::Seats;
 use crate::ingest::unix::{Socket, SocketError, UnixSettings};
 use crate::journal::Journal;
@@ -89,6 +90,7 @@ pub fn serve(node: Node, journal: Journal, path: &Path, surroundings: &Surroundi
         .enable_all()
         .max_blocking_threads(BLOCKING_THREADS)
         .thread_name("control")
+        .on_thread_start(heap::wipe_here)
         .build();
     let runtime = match runtime {
         Ok(runtime) => runtime,
