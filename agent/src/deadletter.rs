@@ -18,6 +18,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 mod file;
+pub mod gone;
 
 use crate::deadletter::file::{
     Form, HEADER_BYTES, Header, Place, Scan, begin, beside, framed_len, fresh, make_directory, open_for_update,
@@ -213,18 +214,6 @@ impl DeadLetters {
             Ok(store) => Ok(Some(Look(store))),
             Err(problem) if problem.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(source) => Err(OpenError { path, source }),
-        }
-    }
-
-    /// Removes the store of the destination with this id where it holds no letter. Nobody may have it open.
-    ///
-    /// # Errors
-    /// When the disk refuses. A file that can't be read, or that another version wrote, is left alone.
-    pub fn remove_if_empty(directory: &Path, destination: &[u8; 16]) -> io::Result<()> {
-        let path = directory.join(file_name(destination));
-        match DeadLetters::look_at(&path) {
-            Ok(store) if store.is_empty() => remove_if_there(&path),
-            _ => Ok(()),
         }
     }
 

@@ -10,6 +10,7 @@ pub mod credentials;
 pub mod deadletter;
 pub mod delivery;
 mod demo;
+pub mod heap;
 pub mod ingest;
 pub mod journal;
 pub mod node;

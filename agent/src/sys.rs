@@ -1,4 +1,4 @@
-//! System calls that no safe crate offers; the only unsafe code of the agent.
+//! System calls that no safe crate offers; the only unsafe code of the agent beside its heap.
 //!
 //! Each wrapper is one call, checks what it is given, and returns the kernel's error as it came.
 

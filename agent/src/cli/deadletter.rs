@@ -2,7 +2,7 @@
 //! one, its files; what changes them (`deadletter/change.rs`) needs the agent, because it becomes an audit event.
 
 use std::collections::VecDeque;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::json;
@@ -13,7 +13,10 @@ use super::words::{count, moment, size, table};
 use super::{Exit, Failure, Output, chain};
 use crate::config::{Config, Destination, Surroundings};
 use crate::control::destinations::find;
-use crate::control::letters::{LetterLine, LetterPage, LetterWhole, StoreLine, StreamPrefix, agent_id_of, store_line};
+use crate::control::letters::{
+    self, LetterLine, LetterPage, LetterWhole, StoreLine, StreamPrefix, agent_id_of, store_line,
+};
+use crate::deadletter::gone::{self, Gone};
 use crate::deadletter::{DeadLetters, Look};
 
 mod change;
@@ -64,12 +67,14 @@ fn list(source: &Source, args: &DeadletterListArgs, output: &mut Output<'_>) -> 
             }
         }
     }
+    let gone = if args.destination.is_none() { source.gone()? } else { Vec::new() };
     if args.json {
-        output.json(&json!({ "letters": newest, "total": total }));
+        output.json(&json!({ "letters": newest, "total": total, "gone": gone }));
         return Ok(Exit::Ok);
     }
     if total == 0 {
         output.talk("there are no dead letters");
+        gone.iter().for_each(|store| output.talk(&left_behind(store)));
         return Ok(Exit::Ok);
     }
     let head = ["REFUSED", "DESTINATION", "STREAM", "N", "BYTES", "EDITED", "REASON"];
@@ -89,7 +94,19 @@ fn list(source: &Source, args: &DeadletterListArgs, output: &mut Output<'_>) -> 
         let (events, bytes, max) = (count(store.events), size(store.bytes), size(store.max_bytes));
         output.talk(&format!("{}: {events} kept, {bytes} of {max}", store.destination));
     }
+    gone.iter().for_each(|store| output.talk(&left_behind(store)));
     Ok(Exit::Ok)
+}
+
+/// What a destination that is gone has left.
+fn left_behind(store: &StoreLine) -> String {
+    let since = store.gone_since_ms.map(moment).unwrap_or_default();
+    format!(
+        "{}, gone since {since}: {} kept, {}; made again with the same id, it has them again",
+        store.destination,
+        count(store.events),
+        size(store.bytes)
+    )
 }
 
 fn show(source: &Source, args: &DeadletterShowArgs, output: &mut Output<'_>) -> Result<Exit, Failure> {
@@ -201,14 +218,34 @@ impl Source {
                 stores
             }
         };
-        stores.retain(|store| store.events > 0 && wanted.iter().any(|known| known.name == store.destination));
+        let is_wanted = |store: &StoreLine| wanted.iter().any(|known| known.name == store.destination);
+        stores.retain(|store| store.events > 0 && store.gone_since_ms.is_none() && is_wanted(store));
         Ok(stores)
+    }
+
+    /// The stores of destinations that are gone.
+    fn gone(&self) -> Result<Vec<StoreLine>, Failure> {
+        match self {
+            Source::Agent { client, .. } => {
+                let mut stores: Vec<StoreLine> = client.get("/v1/deadletters")?;
+                stores.retain(|store| store.gone_since_ms.is_some());
+                Ok(stores)
+            }
+            Source::Files { config, .. } => {
+                let noted = gone::all(&folder(config)).map_err(|problem| unreadable(&problem, config))?;
+                let is_gone = |gone: &Gone| config.destinations.iter().all(|known| known.id.bytes() != gone.id);
+                Ok(noted.into_iter().filter(is_gone).map(letters::gone::line).collect())
+            }
+        }
     }
 }
 
 fn open(config: &Config, destination: &Destination) -> Result<Option<Look>, Failure> {
-    let directory = config.agent.state_dir.join("deadletters");
-    DeadLetters::look(&directory, &destination.id.bytes()).map_err(|problem| unreadable(&problem, config))
+    DeadLetters::look(&folder(config), &destination.id.bytes()).map_err(|problem| unreadable(&problem, config))
+}
+
+fn folder(config: &Config) -> PathBuf {
+    config.agent.state_dir.join("deadletters")
 }
 
 fn unreadable(problem: &dyn std::error::Error, config: &Config) -> Failure {

@@ -23,6 +23,7 @@ use clap::Parser;
 use clap::error::ErrorKind;
 
 use crate::config::{Config, Surroundings};
+use crate::sys;
 
 mod args;
 mod check;
@@ -64,6 +65,12 @@ pub(crate) use signals::on_end;
 pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
     let (mut data, mut talk) = (io::stdout().lock(), io::stderr());
     let mut output = Output::new(&mut data, &mut talk, Colour::here());
+    // Other commands hold secrets too. What may not be raised is 0 already, and does nearly the same.
+    if let Err(problem) = sys::refuse_core_dumps()
+        && problem.kind() != io::ErrorKind::PermissionDenied
+    {
+        output.talk(&format!("core dumps, which would hold secrets, are as the system has set them: {problem}"));
+    }
     let exit = run_with(args, &Surroundings::here(), &mut output);
     output.finish(exit)
 }

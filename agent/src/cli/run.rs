@@ -10,18 +10,11 @@ use crate::control;
 use crate::journal;
 use crate::node::{Node, StartError};
 use crate::runtime::clock;
-use crate::sys;
 
 /// Runs the agent until SIGTERM or SIGINT.
 pub(super) fn run(path: &Path, surroundings: &Surroundings, output: &mut Output<'_>) -> Result<Exit, Failure> {
     // Before any thread: a page of the log that can't be read must find the handler.
     scaidrive_wal::install_sigbus_handler();
-    // What may not be raised is 0 already, and does nearly the same.
-    if let Err(problem) = sys::refuse_core_dumps()
-        && problem.kind() != std::io::ErrorKind::PermissionDenied
-    {
-        output.talk(&format!("core dumps, which would hold secrets, are as the system has set them: {problem}"));
-    }
     let config = match Config::load(path, surroundings) {
         Ok((config, warnings)) => {
             output.problems(&warnings);

@@ -1,4 +1,5 @@
-//! The dead letters as the admin API tells of them; `change.rs` has what an operator does to them.
+//! The dead letters as the admin API tells of them; `change.rs` has what an operator does to them, `gone.rs` those whose
+//! destination is gone.
 
 use std::path::Path;
 use std::sync::PoisonError;
@@ -12,6 +13,7 @@ use crate::deadletter::{DeadLetters, Key, Letter, StoreError};
 use crate::node::{Stores, identity};
 
 pub mod change;
+pub mod gone;
 
 /// One store.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -22,8 +24,11 @@ pub struct StoreLine {
     pub events: u64,
     /// Bytes it takes.
     pub bytes: u64,
-    /// Bytes it may take.
+    /// Bytes it may take; where the destination is gone, all of those that are may take so many together.
     pub max_bytes: u64,
+    /// Since when the destination is gone, ms since 1970.
+    #[serde(default)]
+    pub gone_since_ms: Option<i64>,
 }
 
 /// A page of one store, oldest first.
@@ -157,6 +162,7 @@ pub(crate) fn store_line(destination: &Destination, store: &DeadLetters) -> Stor
         events: store.len() as u64,
         bytes: store.bytes(),
         max_bytes: store.max_bytes(),
+        gone_since_ms: None,
     }
 }
 

@@ -73,8 +73,9 @@ use self::systemd::Manager;
 use self::untold::Untold;
 use self::watch::{News, Watch};
 use crate::cli::{Exit, Failure, chain};
-use crate::config::{Config, Problem, Surroundings};
+use crate::config::{Config, Misconfigured, Problem, Surroundings};
 use crate::delivery::cause::Cause;
+use crate::heap;
 use crate::ingest::http::seats::Seats;
 use crate::ingest::unix::{Socket, SocketError, UnixSettings};
 use crate::journal::Journal;
@@ -93,6 +94,7 @@ pub fn serve(node: Node, journal: Journal, path: &Path, surroundings: &Surroundi
         .enable_all()
         .max_blocking_threads(BLOCKING_THREADS)
         .thread_name("control")
+        .on_thread_start(heap::wipe_here)
         .build();
     let runtime = match runtime {
         Ok(runtime) => runtime,
@@ -131,6 +133,7 @@ pub fn serve(node: Node, journal: Journal, path: &Path, surroundings: &Surroundi
         panel,
         manager: Manager::here(),
         upkeep: None,
+        is_room_unknown: true,
     };
     let ended = runtime.block_on(control.run(ordered));
     control.manager.stopping();
@@ -164,6 +167,8 @@ struct Control {
     manager: Manager,
     /// Does what a look at the shards leads to and the disk may keep waiting.
     upkeep: Option<tokio::task::JoinHandle<()>>,
+    /// Whether the dead letters of destinations that are gone may be more than there is room for.
+    is_room_unknown: bool,
 }
 
 impl Control {
@@ -273,8 +278,8 @@ impl Control {
         self.journal.settle();
     }
 
-    /// Keeps over a restart that destinations have drained, so that nothing is said to them then, and forgets those that are
-    /// gone. One thing at a time: what a slow disk holds up is looked at again.
+    /// Keeps over a restart that destinations have drained, so that nothing is said to them then, and what they got today, and
+    /// forgets those that are gone. One thing at a time: what a slow disk holds up is looked at again.
     fn keep_up(&mut self, picture: &Picture, wall_ms: i64) {
         if self.upkeep.as_ref().is_some_and(|upkeep| !upkeep.is_finished()) {
             return;
@@ -287,8 +292,9 @@ impl Control {
             let known = config.destinations.iter().find(|known| known.name == destination.name);
             drained.extend(known.map(|known| (Arc::clone(known), points.to_vec())));
         }
-        let has_unused = view.stores.has_unused();
-        if drained.is_empty() && !has_unused {
+        let (has_spent, has_unused) = (view.stores.has_spent(), view.stores.has_unused());
+        let is_room_unknown = std::mem::take(&mut self.is_room_unknown) || has_unused;
+        if drained.is_empty() && !has_spent && !is_room_unknown {
             return;
         }
         let hands = self.node.hands().clone();
@@ -298,8 +304,15 @@ impl Control {
                     tracing::error!(destination = %destination.name, "that it has drained can't be kept: {problem}");
                 }
             }
+            if has_spent {
+                view.stores.keep_spent(&view.state_dir);
+            }
             if has_unused {
-                view.stores.sweep(&view.state_dir);
+                let unusable: Vec<_> = config.misconfigured.iter().map(Misconfigured::id).collect();
+                view.stores.sweep(&view.state_dir, &unusable, wall_ms);
+            }
+            if is_room_unknown {
+                letters::gone::make_room(&view, &hands);
             }
         }));
     }

@@ -33,6 +33,7 @@ use scaidrive_codecs::time::write_http_date;
 use self::cache::{Cache, Lease, Trouble, TroubleCause, TroubleKind};
 use self::sigv4::{AwsKeys, canonical_target, digest_of};
 use crate::config::{Auth, Destination, HttpUrl, ProxySettings, Secret};
+use crate::heap::Wiped;
 use crate::runtime::{Runtime, offload_value};
 use crate::shard::Chance;
 use crate::time::Millis;
@@ -44,8 +45,8 @@ pub struct Credentials {
     destination: String,
     lookup: Box<dyn Fn(&str) -> Option<String> + Send + Sync>,
     state: Mutex<State>,
-    tokens: Mutex<Cache<Token>>,
-    aws_keys: Mutex<Cache<AwsKeys>>,
+    tokens: Wiped<Mutex<Cache<Token>>>,
+    aws_keys: Wiped<Mutex<Cache<AwsKeys>>>,
     /// TLS towards those who issue tokens: they are public services, so the system's authorities vouch for them.
     issuer_tls: Mutex<Option<Arc<TlsClient>>>,
     /// Where those who issue tokens may be.
@@ -117,8 +118,8 @@ impl Credentials {
             destination: destination.name.clone(),
             lookup: Box::new(lookup),
             state: Mutex::new(State { auth, proxy, files, changes: 0, next_look: Millis::ZERO, must_read: false }),
-            tokens: Mutex::new(Cache::default()),
-            aws_keys: Mutex::new(Cache::default()),
+            tokens: Wiped::default(),
+            aws_keys: Wiped::default(),
             issuer_tls: Mutex::new(None),
             targets: Arc::clone(&destination.targets),
         })

@@ -20,7 +20,7 @@ fn names(dir: &TempDir) -> Vec<String> {
     names
 }
 
-fn letter(n: u64) -> Letter {
+pub(super) fn letter(n: u64) -> Letter {
     Letter {
         id: 0,
         key: Key { epoch: [7; 16], n },

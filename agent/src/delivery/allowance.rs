@@ -3,7 +3,10 @@
 //!
 //! Rates are token buckets that hold one second's worth. A request goes when there is anything in the bucket, whatever
 //! its size, and what it takes too much is waited for afterwards, so that no request is ever too large to go. The day is
-//! the calendar's, in UTC, as licences count it; what was sent is not remembered over a restart.
+//! the calendar's, in UTC, as licences count it. What was sent on it is kept by the node ([`Spent`]) and counts on after a
+//! restart and under another limit.
+
+use serde::{Deserialize, Serialize};
 
 use crate::config::RateLimit;
 use crate::time::Millis;
@@ -24,6 +27,15 @@ pub struct Allowance {
 struct Bucket {
     left: i128,
     at: Millis,
+}
+
+/// What was sent on one day.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Spent {
+    /// Days since 1970, in UTC.
+    pub day: i64,
+    /// Bytes of events.
+    pub bytes: u64,
 }
 
 /// Why nothing may be sent now.
@@ -52,6 +64,21 @@ impl Allowance {
     /// Whether this is its limit.
     pub fn is_of(&self, limit: RateLimit) -> bool {
         self.limit == limit
+    }
+
+    /// Goes on from what was sent before: by a process that has ended, or under another limit.
+    pub fn go_on_from(&mut self, Spent { day, bytes }: Spent) {
+        (self.day, self.day_bytes) = (day, bytes);
+    }
+
+    /// What was sent on the last day on which something was.
+    pub fn spent(&self) -> Option<Spent> {
+        (self.day_bytes > 0).then_some(Spent { day: self.day, bytes: self.day_bytes })
+    }
+
+    /// Whether a day has a limit.
+    pub fn limits_the_day(&self) -> bool {
+        self.limit.bytes_per_day.is_some()
     }
 
     /// Whether something must wait, at `now`, when the wall clock shows `wall_ms`.
@@ -180,6 +207,30 @@ mod tests {
         let halt = allowance.halt(Millis(0), 3 * DAY_MS + 1).unwrap();
         assert_eq!(halt.wait, Millis((DAY_MS - 1) as u64), "until midnight, and nothing again before");
         assert_eq!(allowance.halt(Millis(0), 4 * DAY_MS), None);
+    }
+
+    #[test]
+    fn what_was_sent_before_a_restart_counts_on_that_day_and_on_no_other() {
+        let limit = RateLimit { bytes_per_day: Some(1_000), ..NO_LIMIT };
+        let mut before = Allowance::new(limit, Millis(0));
+        assert_eq!(before.spent(), None);
+        before.spend(1, 900, Millis(0), 3 * DAY_MS);
+        let spent = before.spent().unwrap();
+        assert_eq!(spent, Spent { day: 3, bytes: 900 });
+        let after = |wall_ms: i64| {
+            let mut after = Allowance::new(limit, Millis(0));
+            after.go_on_from(spent);
+            assert_eq!(after.halt(Millis(0), wall_ms), None, "a tenth is left");
+            after.spend(1, 100, Millis(0), wall_ms);
+            after.halt(Millis(0), wall_ms)
+        };
+        assert!(after(4 * DAY_MS - 1).is_some());
+        assert!(after(2 * DAY_MS).is_some(), "a clock set back gives nothing again");
+        assert_eq!(after(4 * DAY_MS), None);
+        let mut raised = Allowance::new(RateLimit { bytes_per_day: Some(2_000), ..NO_LIMIT }, Millis(0));
+        raised.go_on_from(spent);
+        raised.spend(1, 1_100, Millis(0), 3 * DAY_MS);
+        assert!(raised.halt(Millis(0), 3 * DAY_MS).is_some());
     }
 
     #[test]

@@ -28,6 +28,7 @@ use super::sender::{Item, Outcome};
 use crate::alarm::Alarm;
 use crate::config::Compression;
 use crate::credentials::Shown;
+use crate::heap::Wiped;
 use crate::shard::{Place, Shard};
 use crate::time::Millis;
 use crate::transport::{self, Connection, FailureKind, TransportError};
@@ -40,11 +41,11 @@ pub(super) struct HttpCarrier<'a> {
     alarm: Alarm,
     connection: Option<Open>,
     /// The head of the last request.
-    head: Vec<u8>,
+    head: Wiped<Vec<u8>>,
     /// What that head depends on beside its body's length, if it may be used again.
     head_of: Option<HeadOf>,
     /// What that head shows.
-    shown: Shown,
+    shown: Wiped<Shown>,
     zipped: Vec<u8>,
     scratch: Scratch,
     /// The reply said how the same events would be taken: that is tried at once.
@@ -78,9 +79,9 @@ impl<'a> HttpCarrier<'a> {
             format,
             alarm: Alarm::new(&shard.runtime),
             connection: None,
-            head: Vec::new(),
+            head: Wiped::default(),
             head_of: None,
-            shown: Shown::default(),
+            shown: Wiped::default(),
             zipped: Vec::new(),
             scratch: Scratch::default(),
             is_to_be_sent_again: false,

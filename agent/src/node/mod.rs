@@ -7,6 +7,7 @@ mod hands;
 pub mod identity;
 mod pauses;
 mod settings;
+mod spent;
 mod stores;
 
 use std::io;
@@ -21,6 +22,7 @@ use scaidrive_wal::{self as wal, Budget, DirectoryLock, Log, MappedDisk, Opened,
 use crate::chronicle::Chronicle;
 use crate::config::{Changes, Config, DestinationId, Durability, Misconfigured};
 use crate::ingest::{self, IngestThread, Intake, Token};
+use crate::runtime::clock::wall_ms;
 use crate::runtime::{self, Choice, ShardThread};
 use crate::shard::door::{Doors, Inbox, ShardId};
 use crate::shard::{Command, Holdings, Identity, Mailbox, Parts, Plan, Published, Shard};
@@ -146,7 +148,7 @@ impl Node {
         }
         let chronicler = start_chronicler(&chronicle).map_err(StartError::Thread)?;
 
-        let stores = Stores::default();
+        let stores = Stores::open(state_dir);
         let plan = Arc::new(stores.plan(&config, state_dir, chance)?);
         let shard_count = config.agent.shards;
         let log_count = shard_count.max(last_log(state_dir).map_err(refused)?);
@@ -164,6 +166,7 @@ impl Node {
             ids.extend(Pauses::kept(state_dir).unwrap_or_default().into_keys());
         }
         let pauses = Arc::new(Pauses::open(state_dir, &ids));
+        stores.note_others(state_dir, &ids, wall_ms());
         let hands = Hands::new(mailboxes.clone(), Arc::clone(&pauses));
 
         let mut shards = Vec::new();
@@ -260,12 +263,16 @@ impl Node {
         {
             tracing::error!("the ingest thread panicked");
         }
+        // They would go with the shards, and what these send last counts.
+        let allowances = self.view.stores.allowances();
         self.hands.command(|| Command::Stop { grace: STOP_GRACE });
         for shard in self.shards.drain(..) {
             if let Err(panicked) = shard.join() {
                 tracing::error!("{panicked}");
             }
         }
+        self.view.stores.keep_spent(&self.view.state_dir);
+        drop(allowances);
         let deadline = std::time::Instant::now() + HELPERS_MAX;
         // The shards have said their last words.
         self.view.chronicle.close();
@@ -312,8 +319,7 @@ fn open_log(
     let directory = log_directory(&config.agent.state_dir, number);
     let options = config.buffer.options(number);
     let disk = MappedDisk::open(&directory).map_err(refused)?;
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    let wall = WallTime::from_ms(now.as_millis() as i64);
+    let wall = WallTime::from_ms(wall_ms());
     Log::open(Arc::new(disk), options, budget, wall, chance).map_err(refused)
 }
 

@@ -4,18 +4,20 @@
 //! the plan that the shards work by, and by the places on them; here it is only known. So it is closed when the last shard
 //! has said its last words to a destination that is gone, and is still the same one where that destination is back by then.
 //!
-//! A file with dead letters in it outlives its destination: the agent has acknowledged these events, and nobody else has them.
-//! Under the same id they are there again, with their streams and numbers. An empty file goes.
+//! A file with dead letters in it outlives its destination: see [`gone`]. An empty file goes.
 
 use std::collections::HashMap;
+use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use super::StartError;
+use super::spent::Ledger;
 use crate::config::{Config, Destination, DestinationId, RateLimit};
 use crate::credentials::Credentials;
 use crate::deadletter::DeadLetters;
-use crate::delivery::allowance::Allowance;
+use crate::deadletter::gone::{self, GONE_MAX_BYTES, Gone};
+use crate::delivery::allowance::{Allowance, Spent};
 use crate::shard::{Plan, Planned};
 use crate::time::Millis;
 
@@ -23,7 +25,11 @@ use crate::time::Millis;
 #[derive(Clone, Default)]
 pub struct Stores {
     open: Known<DeadLetters>,
+    /// What those are called that are open.
+    names: Arc<Mutex<HashMap<DestinationId, String>>>,
     allowances: Known<Allowance>,
+    /// What was spent of them, also by destinations that are gone.
+    spent: Arc<Mutex<Ledger>>,
     /// Held by who opens or removes files, so that who only looks has not to wait for the disk.
     changing: Arc<Mutex<()>>,
 }
@@ -32,6 +38,11 @@ pub struct Stores {
 type Known<T> = Arc<Mutex<HashMap<DestinationId, Weak<Mutex<T>>>>>;
 
 impl Stores {
+    /// What is kept in `state_dir` of every destination. Blocks on the disk.
+    pub(super) fn open(state_dir: &Path) -> Stores {
+        Stores { spent: Arc::new(Mutex::new(Ledger::open(state_dir))), ..Stores::default() }
+    }
+
     /// What shards need to work by a configuration, with stores in `state_dir`. Blocks on the disk.
     pub(super) fn plan(
         &self,
@@ -62,28 +73,100 @@ impl Stores {
         lock(&self.open).values().any(is_unused) || lock(&self.allowances).values().any(is_unused)
     }
 
-    /// Forgets destinations that are gone, and removes their files where there is nothing in them. Blocks on the disk.
-    pub fn sweep(&self, state_dir: &Path) {
+    /// Forgets destinations that are gone, removes their files where there is nothing in them, and notes the others; those that
+    /// are only `unusable` keep theirs. Blocks on the disk.
+    pub fn sweep(&self, state_dir: &Path, unusable: &[DestinationId], now_ms: i64) {
         let _turn = lock(&self.changing);
         lock(&self.allowances).retain(|_, allowance| !is_unused(allowance));
         let gone: Vec<DestinationId> =
             lock(&self.open).extract_if(|_, store| is_unused(store)).map(|(id, _)| id).collect();
         for id in gone {
-            if let Err(problem) = DeadLetters::remove_if_empty(&state_dir.join(DEAD_LETTERS), &id.bytes()) {
-                tracing::warn!("the empty store of a destination that is gone can't be removed: {problem}");
+            let name = lock(&self.names).remove(&id);
+            if unusable.contains(&id) {
+                continue;
+            }
+            if let Err(problem) = gone::note(&state_dir.join(DEAD_LETTERS), id.bytes(), name, now_ms) {
+                tracing::warn!("the dead letters of a destination that is gone can't be noted or removed: {problem}");
             }
         }
     }
 
-    /// The same as before, unless the limit has changed.
+    /// Notes the files of destinations that are not `known`: they went while no agent ran. Blocks on the disk.
+    pub(super) fn note_others(&self, state_dir: &Path, known: &[DestinationId], now_ms: i64) {
+        let _turn = lock(&self.changing);
+        let is_known = |id: &[u8; 16]| known.contains(&DestinationId::from_bytes(*id));
+        if let Err(problem) = gone::note_others(&state_dir.join(DEAD_LETTERS), is_known, now_ms) {
+            tracing::warn!("the dead letters of destinations that are gone can't be noted: {problem}");
+        }
+    }
+
+    /// The dead letters of destinations that are gone, what went first at the front. Blocks on the disk.
+    ///
+    /// # Errors
+    /// When the disk can't be read.
+    pub fn gone(&self, state_dir: &Path) -> io::Result<Vec<Gone>> {
+        gone::all(&state_dir.join(DEAD_LETTERS))
+    }
+
+    /// Those of them for which there is no room any more. Blocks on the disk.
+    ///
+    /// # Errors
+    /// When the disk can't be read.
+    pub fn beyond_bound(&self, state_dir: &Path) -> io::Result<Vec<Gone>> {
+        Ok(gone::beyond(&self.gone(state_dir)?, GONE_MAX_BYTES).to_vec())
+    }
+
+    /// Drops the letters of a destination that is gone, unless it is back. Blocks on the disk.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn drop_gone(&self, state_dir: &Path, gone: &Gone) -> io::Result<()> {
+        let _turn = lock(&self.changing);
+        if self.find(DestinationId::from_bytes(gone.id)).is_some() {
+            return Ok(());
+        }
+        gone::drop_letters(&state_dir.join(DEAD_LETTERS), &gone.id)
+    }
+
+    /// Whether destinations have got something today that is not kept yet.
+    pub fn has_spent(&self) -> bool {
+        let spent = self.spent();
+        !lock(&self.spent).holds(&spent)
+    }
+
+    /// Keeps what destinations have got today. Blocks on the disk.
+    pub fn keep_spent(&self, state_dir: &Path) {
+        let spent = self.spent();
+        lock(&self.spent).keep(state_dir, &spent);
+    }
+
+    /// What each destination may get, as long as somebody uses it. Who holds this keeps it from going with the shards.
+    pub(super) fn allowances(&self) -> Vec<(DestinationId, Arc<Mutex<Allowance>>)> {
+        lock(&self.allowances).iter().filter_map(|(id, held)| Some((*id, held.upgrade()?))).collect()
+    }
+
+    /// What destinations have got whose days have a limit.
+    fn spent(&self) -> Vec<(DestinationId, Spent)> {
+        let of = |(id, held): (DestinationId, Arc<Mutex<Allowance>>)| {
+            let held = lock(&held);
+            Some((id, held.spent().filter(|_| held.limits_the_day())?))
+        };
+        self.allowances().into_iter().filter_map(of).collect()
+    }
+
+    /// The same as before, unless the limit has changed; what was spent today counts on in any case.
     fn allowance(&self, id: DestinationId, limit: RateLimit) -> Arc<Mutex<Allowance>> {
         let mut known = lock(&self.allowances);
-        let same = known.get(&id).and_then(Weak::upgrade).filter(|held| lock(held).is_of(limit));
-        same.unwrap_or_else(|| {
-            let fresh = Arc::new(Mutex::new(Allowance::new(limit, Millis::ZERO)));
-            known.insert(id, Arc::downgrade(&fresh));
-            fresh
-        })
+        let before = known.get(&id).and_then(Weak::upgrade);
+        if let Some(same) = before.as_ref().filter(|held| lock(held).is_of(limit)) {
+            return Arc::clone(same);
+        }
+        let spent = before.and_then(|held| lock(&held).spent()).or_else(|| lock(&self.spent).of(id));
+        let mut fresh = Allowance::new(limit, Millis::ZERO);
+        spent.into_iter().for_each(|spent| fresh.go_on_from(spent));
+        let fresh = Arc::new(Mutex::new(fresh));
+        known.insert(id, Arc::downgrade(&fresh));
+        fresh
     }
 
     fn store(
@@ -92,12 +175,16 @@ impl Stores {
         destination: &Destination,
         salt: u64,
     ) -> Result<Arc<Mutex<DeadLetters>>, StartError> {
+        lock(&self.names).insert(destination.id, destination.name.clone());
         if let Some(store) = self.find(destination.id) {
             return Ok(store);
         }
         let (store, opened) = DeadLetters::open(directory, &destination.id.bytes(), DEAD_LETTERS_MAX, salt)?;
         if let Some(aside) = opened.damaged {
             tracing::error!(destination = %destination.name, "its dead letters were damaged; the file is kept as {}", aside.display());
+        }
+        if let Err(problem) = gone::is_back(directory, &destination.id.bytes()) {
+            tracing::warn!(destination = %destination.name, "that it was gone can't be forgotten: {problem}");
         }
         let store = Arc::new(Mutex::new(store));
         lock(&self.open).insert(destination.id, Arc::downgrade(&store));
@@ -171,7 +258,7 @@ mod tests {
         let left = plan(&["a"]);
         assert_eq!((open_files(directory.path()), stores.has_unused()), (3, false), "a shard may use them yet");
         drop(all);
-        stores.sweep(directory.path());
+        stores.sweep(directory.path(), &[], 1);
         assert_eq!((open_files(directory.path()), files()), (2, 2), "c is gone, b has something to say");
 
         let back = plan(&["a", "b"]);
@@ -179,9 +266,23 @@ mod tests {
         assert!(Arc::ptr_eq(back.destinations[1].allowance.as_ref().unwrap(), of_b.allowance.as_ref().unwrap()));
         drop((back, of_b));
         assert!(stores.has_unused());
-        stores.sweep(directory.path());
-        assert_eq!((open_files(directory.path()), files(), stores.has_unused()), (1, 2, false), "its letter is kept");
-        assert_eq!(lock(&plan(&["b"]).destinations[0].dead_letters).len(), 1, "and there again");
+        stores.sweep(directory.path(), &[], 2);
+        assert_eq!((open_files(directory.path()), files(), stores.has_unused()), (1, 3, false), "its letter is kept");
+        let gone = stores.gone(directory.path()).unwrap().remove(0);
+        assert_eq!((gone.name.as_str(), gone.since_ms, gone.events), ("b", 2, 1), "and noted");
+        let back = plan(&["b"]);
+        assert_eq!(lock(&back.destinations[0].dead_letters).len(), 1, "and there again");
+        assert_eq!((stores.gone(directory.path()).unwrap(), files()), (Vec::new(), 2));
+        stores.drop_gone(directory.path(), &gone).unwrap();
+        assert_eq!(files(), 2, "who is back keeps theirs");
+        drop(back);
+        stores.sweep(directory.path(), &[DestinationId::from_bytes(gone.id)], 3);
+        assert_eq!(files(), 2, "nor is it gone as long as it only can't be used");
+        drop(plan(&["b"]));
+        stores.sweep(directory.path(), &[], 4);
+        assert_eq!(files(), 3);
+        stores.drop_gone(directory.path(), &gone).unwrap();
+        assert_eq!(files(), 1);
         assert!(stores.find(left.destinations[0].destination.id).is_some());
     }
 
@@ -192,7 +293,35 @@ mod tests {
         let id = DestinationId::from_text("d");
         let first = stores.allowance(id, limit);
         assert!(Arc::ptr_eq(&first, &stores.allowance(id, limit)));
+        lock(&first).spend(1, 700, Millis::ZERO, 0);
         let other = RateLimit { bytes_per_day: Some(2_000), ..limit };
-        assert!(!Arc::ptr_eq(&first, &stores.allowance(id, other)));
+        let second = stores.allowance(id, other);
+        assert!(!Arc::ptr_eq(&first, &second));
+        assert_eq!(lock(&second).spent(), lock(&first).spent(), "what it got today it got");
+    }
+
+    #[test]
+    fn what_a_destination_got_today_counts_after_a_restart() {
+        let limit = RateLimit { events: None, bytes: None, bytes_per_day: Some(1_000), warn_at_percent: 80 };
+        let directory = tempfile::tempdir().unwrap();
+        let (id, other) = (DestinationId::from_text("d"), DestinationId::from_text("e"));
+        let stores = Stores::open(directory.path());
+        let allowance = stores.allowance(id, limit);
+        let without = stores.allowance(other, RateLimit { events: Some(1), bytes_per_day: None, ..limit });
+        lock(&without).spend(1, 7, Millis::ZERO, 0);
+        assert!(!stores.has_spent(), "nobody counts the days of the other");
+        lock(&allowance).spend(1, 1_000, Millis::ZERO, 0);
+        assert!(stores.has_spent());
+        stores.keep_spent(directory.path());
+        assert!(!stores.has_spent());
+        let again = Stores::open(directory.path());
+        let allowance = again.allowance(id, limit);
+        assert!(lock(&allowance).halt(Millis::ZERO, 1).is_some());
+        drop(allowance);
+        again.sweep(directory.path(), &[], 0);
+        assert!(
+            lock(&again.allowance(id, limit)).halt(Millis::ZERO, 1).is_some(),
+            "nor does who comes back begin anew"
+        );
     }
 }

@@ -45,6 +45,7 @@ pub use self::stage::Stage;
 use self::trace::Trace;
 use crate::config::{Destination, Kind};
 use crate::delivery::encoder::Encoder;
+use crate::heap;
 use crate::runtime::{self, Backend, Runtime};
 use crate::time::Millis;
 
@@ -83,6 +84,8 @@ pub async fn probe(runtime: &Rc<dyn Runtime>, question: &Question) -> Report {
 pub fn probe_here(question: Question) -> io::Result<Report> {
     let (give, take) = mpsc::sync_channel(1);
     let thread = runtime::start(Backend::Epoll, "probe".to_owned(), move |runtime| {
+        // Here secrets pass, and no events.
+        heap::wipe_here();
         Box::pin(async move {
             // Whoever asked waits for nothing else.
             let _ = give.send(probe(&runtime, &question).await);

@@ -173,7 +173,7 @@ pub(super) const CONFIG_CHANGED: OwnEventRow = row(
     &[
         ("node", "label of the node"),
         ("who", "a token's name, a user of the machine, or a signal"),
-        ("via", "api, page, cli or file"),
+        ("via", "api, page, cli or file; agent where it did so by itself"),
         ("what", "what was done"),
         ("target", "to what"),
         ("before", "how it was, without secrets, null if it was not there"),

@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use super::{Panel, Path, Problem, Shared, body, number, off_the_thread, only_get, only_post};
 use crate::config::Destination;
-use crate::control::access::{Admin, Person};
+use crate::control::access::{Admin, Person, Reach};
 use crate::control::destinations::find_for;
 use crate::control::letters::change::{
     Chosen, Dropped, EditError, Resent, by_shard, edited, letter_value, letters_value, within,
@@ -42,7 +42,7 @@ pub(super) fn routes() -> Router<Arc<Panel>> {
     path = "/v1/deadletters",
     operation_id = "listStores",
     tag = "dead letters",
-    responses((status = 200, description = "One for each destination that the caller may see", body = Vec<StoreLine>))
+    responses((status = 200, description = "One for each destination that the caller may see, and for each that is gone and has left some", body = Vec<StoreLine>))
 )]
 async fn stores(State(panel): Shared, person: Person) -> Result<Response, Problem> {
     Ok(Json(all_stores(panel, person).await?).into_response())
@@ -59,6 +59,11 @@ pub(in crate::control) async fn all_stores(panel: Arc<Panel>, person: Person) ->
         stores.retain(|store| {
             find_for(&person, &config, &store.destination).is_ok_and(|known| open(&panel, &person, &known).is_ok())
         });
+        // What is gone has no tenants, so it is for those who see all of them.
+        if person.reach == Reach::All {
+            let gone = panel.view.stores.gone(&panel.view.state_dir).map_err(|problem| Problem::internal(&problem))?;
+            stores.extend(gone.into_iter().map(letters::gone::line));
+        }
         Ok(stores)
     })
     .await

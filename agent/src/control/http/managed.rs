@@ -25,6 +25,7 @@ use crate::control::managed::tell::{Changed, Editable, Error, OriginTold};
 use crate::control::managed::{Condition, Wish, carry_out, made_by, name_of, not_known, plan, tag_of_all, tag_of_one};
 use crate::control::reload;
 use crate::control::status::DestinationStatus;
+use crate::heap;
 use crate::probe::{Question, Report, probe_here};
 
 /// Their routes.
@@ -423,6 +424,7 @@ pub(in crate::control) async fn test(
     let (give, take) = oneshot::channel();
     // A test takes seconds, and those who wait for the disk have few threads; it ends by itself within its own bound.
     let run = move || {
+        heap::wipe_here();
         let _ = give.send(probe_here(question));
         drop(seat);
     };

@@ -349,8 +349,8 @@ pub(super) async fn off_the_thread<T: Send + 'static>(
     tokio::task::spawn_blocking(work).await.map_err(failed)?
 }
 
-/// What a request carries, `max` bytes at most. It may hold a secret, so it is wiped when it is dropped; what the
-/// connection has read it through is not ours to wipe.
+/// What a request carries, `max` bytes at most. It may hold a secret, so it is wiped when it is dropped, on whatever thread;
+/// what the connection has read it through, the control plane's [heap](crate::heap) wipes.
 pub(super) async fn body(request: Request, max: usize) -> Result<Zeroizing<Vec<u8>>, Problem> {
     let too_long = || Problem::new(StatusCode::PAYLOAD_TOO_LARGE, format!("more than {max} bytes, or cut off"));
     let body = request.into_body();

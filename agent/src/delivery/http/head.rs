@@ -13,6 +13,7 @@ use crate::credentials::cache::{Trouble, TroubleKind};
 use crate::delivery::carrier::{misconfigured, payload_of};
 use crate::delivery::gate::Hold;
 use crate::delivery::sender::Outcome;
+use crate::heap::wiping;
 
 /// What heads have in common that differ in the length of their bodies only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,11 +72,20 @@ impl HttpCarrier<'_> {
         written
     }
 
-    /// Writes a head with what the destination wants to be shown.
+    /// Writes a head with what the destination wants to be shown, and leaves nothing of that anywhere else.
     ///
     /// # Errors
     /// How the request ends without having been sent.
     pub(super) async fn write_head(
+        &mut self,
+        target: usize,
+        request: &RequestParts,
+        whole: &Whole<'_>,
+    ) -> Result<(), Outcome> {
+        wiping(Box::pin(self.write_secret_head(target, request, whole))).await
+    }
+
+    async fn write_secret_head(
         &mut self,
         target: usize,
         request: &RequestParts,
@@ -96,7 +106,9 @@ impl HttpCarrier<'_> {
         self.head.clear();
         write_head(&mut self.head, method, path, &host, own.chain(others).chain(coding), *length as u64)
             .map_err(|problem| misconfigured(problem.to_string()))?;
-        self.shown = shown;
+        // So that a longer length moves nothing.
+        self.head.reserve(LENGTH_DIGITS);
+        self.shown = shown.into();
         Ok(())
     }
 
@@ -138,6 +150,9 @@ fn own_key(body: &Body) -> String {
     let bytes: Vec<u8> = body.slices(payload_of(&[])).collect::<Vec<_>>().concat();
     idempotency_key(&String::from_utf8_lossy(&bytes), [])
 }
+
+/// Digits of the longest length.
+const LENGTH_DIGITS: usize = 20;
 
 #[cfg(test)]
 mod tests {

@@ -19,7 +19,7 @@ pub(in crate::control::page) fn stores(frame: &Frame, stores: &[StoreLine]) -> M
                 caption { "Destinations with dead letters" }
                 thead { tr { th scope="col" { "Destination" } th.number scope="col" { "Events" } th.number scope="col" { "Size" } } }
                 tbody { @for store in used { tr {
-                    th scope="row" { a href=(frame.link(&format!("/deadletters/{}", store.destination))) { (store.destination) } }
+                    th scope="row" { (of(frame, store)) }
                     td.number { (count(store.events)) }
                     td.number { (size(store.bytes)) " of " (size(store.max_bytes)) }
                 } } }
@@ -27,6 +27,17 @@ pub(in crate::control::page) fn stores(frame: &Frame, stores: &[StoreLine]) -> M
         }
     };
     frame.page(Place::DeadLetters, "Dead letters", &middle)
+}
+
+/// Whose store it is. Under a name that is gone there may be another one by now, so that leads nowhere.
+fn of(frame: &Frame, store: &StoreLine) -> Markup {
+    match store.gone_since_ms {
+        None => html! { a href=(frame.link(&format!("/deadletters/{}", store.destination))) { (store.destination) } },
+        Some(since_ms) => html! {
+            (store.destination) " " span.badge.calm { "gone" } " "
+            small { "since " (time(since_ms)) "; made again with the same id, it has them again" }
+        },
+    }
 }
 
 /// A page of one store, of letters after the id `after`.
@@ -327,10 +338,14 @@ mod tests {
             events,
             bytes: 1,
             max_bytes: 2,
+            gone_since_ms: None,
         };
         let text = stores(&frame(Role::Viewer), &[store("full", 3), store("empty", 0)]).into_string();
         assert!(text.contains("/deadletters/full") && !text.contains("/deadletters/empty"));
         assert!(stores(&frame(Role::Viewer), &[store("empty", 0)]).into_string().contains("There are none"));
+        let gone = StoreLine { gone_since_ms: Some(7), ..store("left", 3) };
+        let text = stores(&frame(Role::Viewer), &[gone]).into_string();
+        assert!(text.contains("left <span class=\"badge calm\">gone") && !text.contains("/deadletters/left"), "{text}");
     }
 
     #[test]
