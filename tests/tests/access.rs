@@ -511,6 +511,31 @@ fn a_proxy_says_who_asks_and_only_with_its_key() {
     assert_eq!(ask(&agent, "GET", "/livez", &[], b"").status, 200, "but what machines watch");
 }
 
+#[test]
+fn what_tells_of_all_tenants_is_told_to_nobody_of_some_below_the_base_path_or_beside_it() {
+    let mut agent = two_tenants();
+    let key = agent.put_secret("jwt-key", JWT_KEY);
+    agent.config.set_admin("hosts", "[\"drive.example.com\"]").set_admin("base_path", "\"/siem\"");
+    agent.config.set_admin("proxy", &format!("{{ jwt_key = {key} }}")).set_admin("metrics_need_token", "false");
+    agent.start();
+    let hs256 = json!({"alg": "HS256"});
+    let signed = |tenants: &[&str]| jwt_with(&hs256, &claims("viewer", tenants), JWT_KEY);
+    let (first, bound) = (first_token(&agent), create(&agent, &["acme", "--tenant", "tnt_acme"]));
+    for path in ["/status", "/metrics"] {
+        for (base, to_nobody) in [("/siem", 401), ("", 200)] {
+            let path = format!("{base}{path}");
+            let proxied = |token: &str| shown(&agent, "GET", &path, token, &[]).status;
+            assert_eq!(ask(&agent, "GET", &path, &[], b"").status, to_nobody, "{path}");
+            assert_eq!(proxied(&signed(&["tnt_acme"])), 403, "{path} through the proxy");
+            assert_eq!(proxied("x"), 401, "{path} with a header that nobody has signed");
+            assert_eq!(with(&agent, &bound, "GET", &path, b"").status, 403, "{path} with a token of a tenant");
+            assert_eq!(with(&agent, "sds_wrong", "GET", &path, b"").status, 401, "{path} with a token of nobody");
+            assert_eq!(proxied(&signed(&["*"])), 200, "{path} for all tenants");
+            assert_eq!(with(&agent, &first, "GET", &path, b"").status, 200, "{path} with a token for all tenants");
+        }
+    }
+}
+
 /// Asks over TLS; the answer's status, its head's text and its body.
 fn over_tls(address: SocketAddr, ca_file: &Path, request: &str) -> std::io::Result<HttpReply> {
     let mut stream = tls::connect(address, ca_file, None)?;

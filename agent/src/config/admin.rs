@@ -20,7 +20,7 @@ pub struct Admin {
     pub base_path: String,
     /// Who may show the page in a frame, as a source list of a content security policy; nobody when empty.
     pub frame_ancestors: Vec<String>,
-    /// Whether the metrics and the status ask for a token.
+    /// Whether the metrics and the status ask for a token also of those who show none.
     pub metrics_need_token: bool,
     /// A proxy that says who asks.
     pub proxy: Option<TrustedProxy>,

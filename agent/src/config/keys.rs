@@ -366,7 +366,7 @@ pub(crate) const ADMIN: &[Key] = &[
         "metrics_need_token",
         Shape::Flag,
         Default::Absent,
-        "Whether /metrics and /status ask for a token; when absent, they do where the address is not loopback.",
+        "Whether /metrics and /status ask for a token; when absent, they do off loopback and with a proxy.",
     )
     .live(),
     key(

@@ -21,7 +21,7 @@ pub(super) fn admin(section: &Section<'_>, ingest: Option<&Ingest>, surroundings
     let base_path = section.optional("base_path", base_path);
     let metrics_need_token = section.optional("metrics_need_token", Section::flag);
     let proxy = section.optional("proxy", |section, name| proxy(&section.table(name), surroundings));
-    let (listen, socket, tls) = (listen?, socket?, tls?);
+    let (listen, socket, tls, proxy) = (listen?, socket?, tls?, proxy?);
     let (is_loopback, problems) = (listen.ip().to_canonical().is_loopback(), section.problems());
     if !is_loopback && tls.is_none() {
         let what =
@@ -56,8 +56,8 @@ pub(super) fn admin(section: &Section<'_>, ingest: Option<&Ingest>, surroundings
         hosts,
         base_path: base_path?.unwrap_or_default(),
         frame_ancestors: frame_ancestors?,
-        metrics_need_token: metrics_need_token?.unwrap_or(!is_loopback),
-        proxy: proxy?,
+        metrics_need_token: metrics_need_token?.unwrap_or(!is_loopback || proxy.is_some()),
+        proxy,
     })
 }
 

@@ -273,6 +273,7 @@ fn a_proxy_that_says_who_asks_needs_one_key_that_is_long_enough() {
     refused_key("jwt_key = \"x\"", ".jwt_key", "stands in the configuration itself", "file");
     refused_key("public_key_file = \"/no/key\"", ".public_key_file", "/no/key cannot be read", "BEGIN PUBLIC KEY");
     let (config, _) = read("[admin]\nproxy = { jwt_key = { env = \"JWT_KEY\" } }").unwrap();
+    assert!(config.admin.metrics_need_token, "what a proxy leads to is not for everybody");
     let proxy = config.admin.proxy.unwrap();
     assert_eq!((proxy.header.as_str(), proxy.audience.as_str()), ("x-scaidrive-identity", "scaidrive-siem"));
     assert!(!format!("{proxy:?}").contains("long-enough"));

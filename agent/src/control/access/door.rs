@@ -2,7 +2,7 @@
 //!
 //! Three layers, from the outside: [`guard`] refuses what a foreign page may have sent and marks every answer; then each
 //! part of the routes has its own door, so no way of writing a path leads round one: [`let_in`] before the API and the
-//! page, [`let_watch`] before the metrics and the status, none before the health checks and the login.
+//! page, [`let_watch`] or [`let_insiders_watch`] before the metrics and the status, none before the health checks and the login.
 //!
 //! Who shows a token counts by that alone. Else it is who a trusted proxy names, or whose session's cookie comes. The
 //! latter two come from browsers, which send them unasked: what changes something must show the CSRF token of the
@@ -94,11 +94,22 @@ pub(in crate::control) async fn let_in(State(panel): State<Arc<Panel>>, request:
     }
 }
 
-/// Before the metrics and the status: anybody, or with `admin.metrics_need_token` who may see all tenants.
-pub(in crate::control) async fn let_watch(State(panel): State<Arc<Panel>>, request: Request, next: Next) -> Response {
-    if !panel.view.config().admin.metrics_need_token {
-        return next.run(request).await;
+/// Before the metrics and the status: who may see all tenants, and without `admin.metrics_need_token` who shows nothing. A
+/// proxy that passes on whoever asks must not be a way to what they may not see.
+pub(in crate::control) async fn let_watch(state: State<Arc<Panel>>, request: Request, next: Next) -> Response {
+    let config = state.view.config();
+    if config.admin.metrics_need_token || shows_something(request.headers(), config.admin.proxy.as_ref()) {
+        return let_insiders_watch(state, request, next).await;
     }
+    next.run(request).await
+}
+
+/// Before the metrics and the status where people come: who may see all tenants.
+pub(in crate::control) async fn let_insiders_watch(
+    State(panel): State<Arc<Panel>>,
+    request: Request,
+    next: Next,
+) -> Response {
     match admit(&panel, request).await {
         Ok((request, Reach::All)) => next.run(request).await,
         Ok((_, Reach::Tenants(_))) => super::beyond_tenants().into_response(),
@@ -227,6 +238,12 @@ impl FromRequestParts<Arc<Panel>> for Standing {
     async fn from_request_parts(parts: &mut Parts, panel: &Arc<Panel>) -> Result<Standing, Infallible> {
         Ok(Standing { panel: Arc::clone(panel), proof: parts.extensions.get::<Proof>().cloned() })
     }
+}
+
+/// Whether a request says who sends it, rightly or not.
+fn shows_something(headers: &HeaderMap, proxy: Option<&TrustedProxy>) -> bool {
+    let is_signed = proxy.is_some_and(|proxy| headers.contains_key(proxy.header.as_str()));
+    is_signed || headers.contains_key(AUTHORIZATION) || cookies(headers).next().is_some()
 }
 
 /// The value of a header that comes once or not at all.

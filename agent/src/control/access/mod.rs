@@ -40,7 +40,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::hmac;
 
-pub(super) use self::door::{Session, Standing, guard, let_in, let_watch};
+pub(super) use self::door::{Session, Standing, guard, let_in, let_insiders_watch, let_watch};
 pub(super) use self::login::{routes, routes_inside};
 pub(crate) use self::person::Role;
 pub(super) use self::person::{Person, Reach, Via};

@@ -48,8 +48,9 @@
 //! What is not found and what somebody may not see are answered alike. Whatever changes something becomes an audit event that says who, what, before and after.
 //! A SIEM that is down makes neither health check fail. The socket is for root and the agent's user by its mode. On the
 //! address everything lies below `admin.base_path`, and what stands under `/v1/` or is a page asks who is there
-//! (`access/door.rs`); `/metrics` and `/status` do with `admin.metrics_need_token`. Those and the health checks lie beside
-//! the base path as well, for machines that ask the node itself.
+//! (`access/door.rs`). `/metrics` and `/status` tell of all tenants, so whoever shows anything must be somebody who may see all
+//! of them; who shows nothing gets them with `admin.metrics_need_token = false` alone. Those and the health checks lie beside
+//! the base path as well, for machines that ask the node itself; below it `/metrics` and `/status` always ask who is there.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -169,11 +170,11 @@ pub(super) fn for_address(panel: Arc<Panel>) -> Router {
     let inside = api().merge(page::routes(Arc::clone(&panel))).merge(access::routes_inside());
     let inside = inside.fallback(not_found).layer(door);
     let outside = health_checks().merge(openapi::routes(base)).merge(access::routes()).merge(page::assets());
-    let whole = watched(&panel).merge(outside).merge(inside);
+    let whole = outside.merge(inside);
     let router = match base {
-        "" => whole,
+        "" => whole.merge(watched(&panel)),
         base => Router::new()
-            .nest(&format!("{base}/"), whole)
+            .nest(&format!("{base}/"), whole.merge(watched_below(&panel)))
             .route(base, only_get(get(to_the_page)))
             .merge(watched(&panel))
             .merge(health_checks())
@@ -210,6 +211,11 @@ fn api() -> Router<Arc<Panel>> {
 /// What machines watch, behind its door.
 fn watched(panel: &Arc<Panel>) -> Router<Arc<Panel>> {
     watching().layer(middleware::from_fn_with_state(Arc::clone(panel), access::let_watch))
+}
+
+/// The same below the base path, where a proxy leads people of single tenants.
+fn watched_below(panel: &Arc<Panel>) -> Router<Arc<Panel>> {
+    watching().layer(middleware::from_fn_with_state(Arc::clone(panel), access::let_insiders_watch))
 }
 
 fn watching() -> Router<Arc<Panel>> {
