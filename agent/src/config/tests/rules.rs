@@ -277,6 +277,15 @@ fn a_proxy_that_says_who_asks_needs_one_key_that_is_long_enough() {
     let proxy = config.admin.proxy.unwrap();
     assert_eq!((proxy.header.as_str(), proxy.audience.as_str()), ("x-scaidrive-identity", "scaidrive-siem"));
     assert!(!format!("{proxy:?}").contains("long-enough"));
+    assert_eq!((proxy.max_life, proxy.from.len()), (Millis::from_secs(120), 0));
+    for from in ["proxy.example.com", "10.0.0.0/8", "10.0.0.7:80"] {
+        refused_key(
+            &format!("jwt_key = {{ env = \"JWT_KEY\" }}, from = [\"{from}\"]"),
+            ".from",
+            "not an IP address",
+            "without a port",
+        );
+    }
 }
 
 #[test]

@@ -9,11 +9,12 @@
 //! [`Session`] as well, in the header `X-CSRF-Token` or the form field `_csrf`.
 
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use axum::extract::{FromRequestParts, Request, State};
+use axum::extract::{ConnectInfo, FromRequestParts, Request, State};
 use axum::http::StatusCode;
 use axum::http::header::{
     ACCEPT, AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, COOKIE, HeaderMap, HeaderName,
@@ -24,6 +25,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 
 use super::person::{Person, Reach};
+use super::serve::Peer;
 use super::source::{self, Names};
 use super::tokens::Digest;
 use super::{Access, jwt, login};
@@ -58,6 +60,15 @@ enum Proof {
     Session(Digest),
     /// What a proxy has signed.
     Proxy(Arc<str>),
+}
+
+/// What a request says of who sends it.
+struct Asks<'a> {
+    headers: &'a HeaderMap,
+    /// From where; not known of who does not come over the address.
+    peer: Option<IpAddr>,
+    /// Whether a page asks by itself, which uses no session.
+    is_by_itself: bool,
 }
 
 /// Somebody whom a request's headers name.
@@ -142,7 +153,11 @@ impl IntoResponse for Turned {
 /// Finds out who asks and puts them into the request.
 async fn admit(panel: &Panel, mut request: Request) -> Result<(Request, Reach), Turned> {
     let proxy = panel.view.config().admin.proxy.clone();
-    let known = panel.access.identify(request.headers(), proxy.as_ref()).map_err(Turned::Away)?;
+    // A page that is open asks again and again, whether or not anybody looks at it; what is sent, somebody sends.
+    let is_by_itself = request.method().is_safe() && request.headers().contains_key(page::FRAGMENT);
+    let peer = request.extensions().get::<ConnectInfo<Peer>>().map(|ConnectInfo(Peer(peer))| peer.ip());
+    let asks = Asks { headers: request.headers(), peer, is_by_itself };
+    let known = panel.access.identify(&asks, proxy.as_ref()).map_err(Turned::Away)?;
     let Some(Known { person, session, proof }) = known else {
         let login = || Turned::ToTheLogin(panel.access.address.path(&login::leading_to(&request)));
         return Err(if wants_a_page(&request) { login() } else { Turned::Away(super::nobody()) });
@@ -160,11 +175,12 @@ async fn admit(panel: &Panel, mut request: Request) -> Result<(Request, Reach), 
 }
 
 impl Access {
-    /// Who sends these headers; `None` when they name nobody.
+    /// Who asks; `None` when nobody is named.
     ///
     /// # Errors
-    /// 401 when they name somebody and prove nothing.
-    fn identify(&self, headers: &HeaderMap, proxy: Option<&TrustedProxy>) -> Result<Option<Known>, Problem> {
+    /// 401 when somebody is named and nothing proven.
+    fn identify(&self, asks: &Asks<'_>, proxy: Option<&TrustedProxy>) -> Result<Option<Known>, Problem> {
+        let headers = asks.headers;
         let now_ms = clock::wall_ms();
         if let Some(secret) = one(headers, &AUTHORIZATION)? {
             let known = bearer(secret).and_then(|secret| self.tokens.of_secret(secret, now_ms));
@@ -175,6 +191,7 @@ impl Access {
             && let Ok(header) = HeaderName::from_bytes(proxy.header.as_bytes())
             && let Some(token) = one(headers, &header)?
         {
+            check_peer(asks.peer, proxy)?;
             let person = jwt::person(token, proxy, now_ms.div_euclid(1_000)).map_err(|problem| {
                 Problem::new(StatusCode::UNAUTHORIZED, format!("the proxy's {} is not valid: {problem}", proxy.header))
                     .advise("compare admin.proxy in agent.toml with what the proxy signs; both clocks must be right")
@@ -183,7 +200,10 @@ impl Access {
             return Ok(Some(Known { person, session, proof: Proof::Proxy(token.into()) }));
         }
         Ok(cookies(headers).find_map(|cookie| {
-            let found = self.sessions().find(cookie, clock::now())?;
+            let found = match asks.is_by_itself {
+                true => self.sessions().look(Digest::of(cookie), clock::now()),
+                false => self.sessions().find(cookie, clock::now()),
+            }?;
             let Some(person) = self.tokens.of_session(found.token, now_ms) else {
                 // Its token is revoked or has expired.
                 self.sessions().end(cookie);
@@ -194,13 +214,13 @@ impl Access {
         }))
     }
 
-    /// Whether this would let somebody in still. Who watches uses their session.
+    /// Whether this would let somebody in still. Nobody uses a session thereby: a watch goes on by itself.
     fn still_admits(&self, proof: &Proof, proxy: Option<&TrustedProxy>) -> bool {
         let now_ms = clock::wall_ms();
         match proof {
             Proof::Token(token) => self.tokens.of_session(*token, now_ms).is_some(),
             Proof::Session(cookie) => {
-                let found = self.sessions().find_kept(*cookie, clock::now());
+                let found = self.sessions().look(*cookie, clock::now());
                 found.is_some_and(|found| self.tokens.of_session(found.token, now_ms).is_some())
             }
             Proof::Proxy(token) => {
@@ -238,6 +258,17 @@ impl FromRequestParts<Arc<Panel>> for Standing {
     async fn from_request_parts(parts: &mut Parts, panel: &Arc<Panel>) -> Result<Standing, Infallible> {
         Ok(Standing { panel: Arc::clone(panel), proof: parts.extensions.get::<Proof>().cloned() })
     }
+}
+
+/// Whether the proxy's header may come from there.
+fn check_peer(peer: Option<IpAddr>, proxy: &TrustedProxy) -> Result<(), Problem> {
+    let peer = peer.map(|peer| peer.to_canonical());
+    if proxy.from.is_empty() || peer.is_some_and(|peer| proxy.from.contains(&peer)) {
+        return Ok(());
+    }
+    let detail = format!("the proxy's {} is not taken from this address", proxy.header);
+    Err(Problem::new(StatusCode::UNAUTHORIZED, detail)
+        .advise("compare admin.proxy.from in agent.toml with the address that the proxy connects from"))
 }
 
 /// Whether a request says who sends it, rightly or not.
@@ -344,6 +375,8 @@ mod tests {
     use axum::body::to_bytes;
 
     use super::*;
+    use crate::config::ProxyKey;
+    use crate::time::Millis;
 
     fn headers(sent: &[(&'static str, &str)]) -> HeaderMap {
         let mut headers = HeaderMap::new();
@@ -373,6 +406,22 @@ mod tests {
         assert_eq!(cookies(&headers(&[("cookie", "siem_sessionx=no; siem_session")])).count(), 0);
         let many = "siem_session=x; ".repeat(100);
         assert_eq!(cookies(&headers(&[("cookie", &many)])).count(), COOKIES_MAX);
+    }
+
+    #[test]
+    fn a_proxys_header_is_taken_from_the_addresses_that_are_named_and_no_others() {
+        let proxy = |from: &[&str]| TrustedProxy {
+            key: ProxyKey::Ed25519 { file: Default::default(), key: Vec::new() },
+            header: "x-id".to_owned(),
+            issuer: None,
+            audience: String::new(),
+            max_life: Millis::ZERO,
+            from: from.iter().map(|address| address.parse().unwrap()).collect(),
+        };
+        let is_taken = |from: &[&str], peer: &str| check_peer(Some(peer.parse().unwrap()), &proxy(from)).is_ok();
+        assert!(is_taken(&[], "192.0.2.1") && is_taken(&["10.0.0.7", "::1"], "::1"));
+        assert!(is_taken(&["10.0.0.7"], "10.0.0.7") && is_taken(&["10.0.0.7"], "::ffff:10.0.0.7"));
+        assert!(!is_taken(&["10.0.0.7"], "10.0.0.8") && check_peer(None, &proxy(&["10.0.0.7"])).is_err());
     }
 
     #[tokio::test]

@@ -19,7 +19,7 @@ use super::{Panel, Path, Problem, Shared, body, off_the_thread, only_post};
 use crate::config::{Config, OnFull};
 use crate::control::access::{Admin, Person, Reach};
 use crate::control::destinations::{
-    DestinationWhole, Paused, ReplayWish, Replayed, Tested, event, find_for, pause_value, replay_value, settings,
+    DestinationWhole, Paused, ReplayWish, Replayed, Tested, event, find_for, pause_value, replay_value, settings_for,
     tell_about, tested_event,
 };
 use crate::control::picture::Detail;
@@ -65,7 +65,7 @@ pub(super) async fn show(State(panel): Shared, person: Person, Path(name): Path<
     let status = status_of(&panel, &name)?;
     off_the_thread(move || {
         let (editable, tag) = editable_of(&config, &person, &name)?;
-        let whole = DestinationWhole { settings: settings(&destination), editable, status };
+        let whole = DestinationWhole { settings: settings_for(&person, &destination), editable, status };
         Ok(([(CACHE_CONTROL, "no-store".to_owned()), (ETAG, tag)], Json(whole)).into_response())
     })
     .await
@@ -282,9 +282,14 @@ pub(in crate::control) async fn begin_replay(
     panel.hands.replay(destination.id, from_ms.unwrap_or(FROM_THE_OLDEST));
     tracing::info!(destination = %name, "a replay was asked for, as {} wishes", person.who);
     let value = |last: ReplayStatus| replay_value(&last.state, last.from_ms);
-    let values = (last.map_or(Value::Null, value), replay_value("running", from_ms));
-    tell_about(panel, &destination, event(person, "destination.replay", &name, values.0, values.1));
+    // Whether it begins is not known yet, and whoever asks may be gone by then; that they asked is.
+    let asked = replay_value("asked for", from_ms);
+    let tell = |before: Value, after: Value| {
+        tell_about(panel, &destination, event(person, "destination.replay", &name, before, after));
+    };
+    tell(last.map_or(Value::Null, value), asked.clone());
     if !hear(panel, &name, &before).await {
+        tell(asked, replay_value("not begun", from_ms));
         return Err(not_begun(&name));
     }
     let status = status_of(panel, &name)?;

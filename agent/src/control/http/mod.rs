@@ -53,6 +53,7 @@
 //! the base path as well, for machines that ask the node itself; below it `/metrics` and `/status` always ask who is there.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use axum::body::HttpBody;
 use axum::extract::{Request, State};
@@ -64,6 +65,7 @@ use axum::routing::{MethodRouter, get, post};
 use axum::{Json, Router};
 use futures_lite::StreamExt;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
 use zeroize::Zeroizing;
 
 pub(super) use self::desk::Desk;
@@ -349,9 +351,21 @@ pub(super) async fn off_the_thread<T: Send + 'static>(
     tokio::task::spawn_blocking(work).await.map_err(failed)?
 }
 
-/// What a request carries, `max` bytes at most. It may hold a secret, so it is wiped when it is dropped; what the
+/// What a request carries, `max` bytes at most and within [`BODY_WITHIN`]. It may hold a secret, so it is wiped when it is dropped; what the
 /// connection has read it through is not ours to wipe.
 pub(super) async fn body(request: Request, max: usize) -> Result<Zeroizing<Vec<u8>>, Problem> {
+    body_within(request, max, BODY_WITHIN).await
+}
+
+async fn body_within(request: Request, max: usize, within: Duration) -> Result<Zeroizing<Vec<u8>>, Problem> {
+    let too_slow = |_| {
+        let detail = format!("what the request carries did not come within {} s", within.as_secs());
+        Problem::new(StatusCode::REQUEST_TIMEOUT, detail).advise("send it again, at once and whole")
+    };
+    timeout(within, whole_body(request, max)).await.map_err(too_slow)?
+}
+
+async fn whole_body(request: Request, max: usize) -> Result<Zeroizing<Vec<u8>>, Problem> {
     let too_long = || Problem::new(StatusCode::PAYLOAD_TOO_LARGE, format!("more than {max} bytes, or cut off"));
     let body = request.into_body();
     let expected = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
@@ -409,6 +423,9 @@ fn number(query: &str, key: &str) -> Result<Option<u64>, Problem> {
     value.parse().map(Some).map_err(bad)
 }
 
+/// How long it may take until all of it is there.
+const BODY_WITHIN: Duration = Duration::from_secs(30);
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -444,6 +461,15 @@ mod tests {
         assert_eq!(body(pieces(41), 200).await.err().unwrap().status, StatusCode::PAYLOAD_TOO_LARGE);
         assert_eq!(body(Request::new("whole".into()), 5).await.ok().unwrap().as_slice(), b"whole");
         assert!(body(Request::new("whole".into()), 4).await.is_err() && body(Request::default(), 0).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_body_that_does_not_come_is_not_waited_for() {
+        let pieces = futures_lite::stream::iter([Ok::<_, std::io::Error>("piece")]);
+        let stuck = pieces.chain(futures_lite::stream::pending());
+        let request = Request::new(axum::body::Body::from_stream(stuck));
+        let refused = body_within(request, 100, Duration::from_millis(20)).await.err().unwrap();
+        assert_eq!(refused.status, StatusCode::REQUEST_TIMEOUT);
     }
 
     #[test]

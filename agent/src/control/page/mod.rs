@@ -42,6 +42,7 @@ use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::get;
 use maud::{Markup, html};
 
+pub(super) use self::asked::FRAGMENT;
 use self::note::Note;
 use self::view::frame::{self, Frame};
 use self::view::problem;
