@@ -16,13 +16,14 @@ use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 mod file;
 pub mod gone;
 
 use crate::deadletter::file::{
-    Form, HEADER_BYTES, Header, Place, Scan, begin, beside, framed_len, fresh, make_directory, open_for_update,
-    push_frame, read_frame, read_header, remove_if_there, set_aside, settle_tail, take_along,
+    Form, HEADER_BYTES, Header, Place, Scan, Tenants, begin, beside, framed_len, fresh, make_directory,
+    open_for_update, push_frame, read_frame, read_header, remove_if_there, set_aside, settle_tail, take_along,
 };
 use crate::stored::{self, Decode, Encode};
 use crate::stream::notice::cut_to;
@@ -39,6 +40,8 @@ pub struct DeadLetters {
     max_bytes: u64,
     places: Vec<Place>,
     by_key: HashMap<Key, u64>,
+    /// Whose letters they are, so that who may see them is known without reading any.
+    tenants: Tenants,
     next_id: u64,
     /// A sync failed: what the file holds on disk is not known.
     is_suspect: bool,
@@ -234,6 +237,7 @@ impl DeadLetters {
             max_bytes: MAX_BYTES_DEFAULT,
             by_key: scan.places.iter().map(|place| (place.key, place.id)).collect(),
             next_id: scan.places.last().map_or(1, |place| place.id.saturating_add(1)),
+            tenants: Tenants::all(&scan.places),
             places: scan.places,
             is_suspect: false,
             sync: File::sync_data,
@@ -284,6 +288,7 @@ impl DeadLetters {
             max_bytes,
             by_key: scan.places.iter().map(|place| (place.key, place.id)).collect(),
             next_id: scan.places.last().map_or(1, |place| place.id.saturating_add(1)),
+            tenants: Tenants::all(&scan.places),
             places: scan.places,
             is_suspect: false,
             sync: File::sync_data,
@@ -317,9 +322,10 @@ impl DeadLetters {
                 outcome = Kept::Full { kept: at };
                 break;
             }
-            places.push(Place { id, key: letter.key, offset, body_len });
+            places.push(Place { id, key: letter.key, tenant: self.tenants.of(letter), offset, body_len });
         }
         self.append(&bytes)?;
+        self.tenants.add(&places);
         self.next_id += places.len() as u64;
         self.by_key.extend(places.iter().map(|place| (place.key, place.id)));
         self.places.extend(places);
@@ -342,6 +348,11 @@ impl DeadLetters {
     /// Each letter's id and what it is found by, oldest first.
     pub fn keys(&self) -> impl Iterator<Item = (u64, Key)> {
         self.places.iter().map(|place| (place.id, place.key))
+    }
+
+    /// Whose letters there are, each tenant once; `None` is nobody, whose events can't be read.
+    pub fn tenants(&self) -> impl Iterator<Item = Option<&str>> {
+        self.tenants.iter()
     }
 
     /// The letter with this id.
@@ -492,11 +503,15 @@ impl DeadLetters {
         // Should this fail halfway, the name may be the new file's while letters would go to the old one.
         self.is_suspect = true;
         let letters = self.places.iter().filter(|place| keep(place)).map(|place| match edited.get(&place.id) {
-            Some(body) => Ok((*place, body.clone())),
+            Some(body) => {
+                let tenant = stored::decode::<Letter>(body).ok().and_then(|letter| letter.tenant());
+                Ok((Place { tenant: tenant.map(Arc::from), ..place.clone() }, body.clone()))
+            }
             None => take_along(&self.file, self.form, place),
         });
         let made = fresh(&self.path, self.form.salt, letters);
         (self.file, self.places) = made.map_err(|source| self.disk(source))?;
+        self.tenants = Tenants::all(&self.places);
         self.form = Form::current(self.form.salt);
         self.end = self.places.iter().fold(HEADER_BYTES, |end, place| end + place.framed_len());
         self.by_key = self.places.iter().map(|place| (place.key, place.id)).collect();

@@ -1,7 +1,7 @@
 //! Whoever asks over the network shows who they are and gets no further than they may: each test is an attempt that
 //! must fail, beside the one that must not.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -17,6 +17,7 @@ use scaidrive_tests::ports::free_port;
 use scaidrive_tests::tls;
 use scaidrive_tests::wait::{wait_for, wait_until};
 use serde_json::{Value, json};
+use socket2::{Domain, Socket, Type};
 
 const SOON: Duration = Duration::from_secs(20);
 const FORM: (&str, &str) = ("Content-Type", "application/x-www-form-urlencoded");
@@ -404,11 +405,13 @@ fn guessing_is_slowed_down_and_every_answer_is_safe_in_a_browser() {
         assert_eq!(reply.status, 401);
         assert!(reply.header("set-cookie").is_none() && !reply.text().contains("<script>"), "{}", reply.text());
     }
-    let slowed = tries(&first);
+    let slowed = tries("sds_wrong");
     assert_eq!(slowed.status, 429);
     let wait: u64 = slowed.header("retry-after").and_then(|wait| wait.parse().ok()).expect("it says how long");
     assert!((1..=10).contains(&wait), "{wait}");
     assert_eq!(with(&agent, &first, "GET", "/v1/status", b"").status, 200, "tokens are not held up by others' logins");
+    log_in(&agent, &first);
+    assert_eq!(tries("sds_wrong").status, 429, "and who is right does not help who is wrong");
 }
 
 #[test]
@@ -480,6 +483,41 @@ fn what_is_too_large_or_makes_no_sense_is_refused_and_costs_nothing() {
     let refused = request_once(agent.config.admin, "GET", "/livez", &[("X-Long", &long)], b"");
     assert!(refused.map_or(true, |reply| reply.status == 431), "a head without end is not read to it");
     assert_eq!(with(&agent, &first, "GET", "/v1/status", b"").status, 200);
+}
+
+/// Connects from another address of this machine than everybody else does.
+fn connect_from(source: &str, to: SocketAddr) -> TcpStream {
+    let source: SocketAddr = source.parse().expect("it is an address");
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("there are sockets");
+    socket.bind(&source.into()).expect("all of 127/8 is this machine");
+    socket.connect(&to.into()).expect("the agent listens");
+    socket.into()
+}
+
+#[test]
+fn whoever_asks_half_a_question_on_every_connection_shuts_out_nobody_else_and_is_hung_up_on() {
+    let mut agent = Agent::new();
+    agent.start();
+    let address = agent.config.admin;
+    let half: Vec<TcpStream> = (0..300)
+        .map(|_| {
+            let mut stream = TcpStream::connect(address).expect("the agent listens");
+            // Beyond its share it is hung up on at once.
+            let _ = stream.write_all(b"GET /livez HTTP/1.1\r\n");
+            stream
+        })
+        .collect();
+    let mut other = connect_from("127.0.0.2:0", address);
+    other.set_read_timeout(Some(SOON)).expect("a socket has a timeout");
+    write!(other, "GET /livez HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").expect("it reads");
+    assert_eq!(read_reply(&mut BufReader::new(other)).expect("it is answered").status, 200);
+    for mut stream in half {
+        stream.set_read_timeout(Some(SOON)).expect("a socket has a timeout");
+        let ended = stream.read(&mut [0; 1 << 10]);
+        let is_waiting = ended.as_ref().is_err_and(|problem| problem.kind() == ErrorKind::WouldBlock);
+        assert!(!is_waiting, "half a head is not waited for");
+    }
+    assert_eq!(ask(&agent, "GET", "/livez", &[], b"").status, 200, "and there is room again");
 }
 
 const JWT_KEY: &str = "a-key-for-tests-that-is-long-enough-for-hs256";
@@ -561,11 +599,41 @@ fn a_proxy_says_who_asks_and_only_with_its_key() {
     for path in ["/siem/", "/siem/nothing", "/siem//v1/status", "/siem/v1/../v1/status"] {
         assert_eq!(ask(&agent, "GET", path, &[], b"").status, 401, "{path}");
     }
+    let made = json!({"name": "made", "type": "syslog", "host": "siem.example"}).to_string();
+    let headers = [&from_page[..], &[("Host", "drive.example.com"), ("X-ScaiDrive-Identity", &good)]].concat();
+    let made = ask(&agent, "POST", "/siem/v1/destinations", &headers, made.as_bytes());
+    let location = made.header("location").unwrap_or_else(|| panic!("{}", made.text()));
+    assert_eq!(shown(&agent, "GET", location, &good, &[]).status, 200, "{location} is where it is");
     for (path, to) in [("/siem", "/siem/"), ("/siem/", "/siem/login")] {
         let reply = ask(&agent, "GET", path, &[("Accept", "text/html")], b"");
         assert_eq!((reply.status, reply.header("location")), (303, Some(to)));
     }
     assert_eq!(ask(&agent, "GET", "/livez", &[], b"").status, 200, "but what machines watch");
+}
+
+#[test]
+fn what_tells_of_all_tenants_is_told_to_nobody_of_some_below_the_base_path_or_beside_it() {
+    let mut agent = two_tenants();
+    let key = agent.put_secret("jwt-key", JWT_KEY);
+    agent.config.set_admin("hosts", "[\"drive.example.com\"]").set_admin("base_path", "\"/siem\"");
+    agent.config.set_admin("proxy", &format!("{{ jwt_key = {key} }}")).set_admin("metrics_need_token", "false");
+    agent.start();
+    let hs256 = json!({"alg": "HS256"});
+    let signed = |tenants: &[&str]| jwt_with(&hs256, &claims("viewer", tenants), JWT_KEY);
+    let (first, bound) = (first_token(&agent), create(&agent, &["acme", "--tenant", "tnt_acme"]));
+    for path in ["/status", "/metrics"] {
+        for (base, to_nobody) in [("/siem", 401), ("", 200)] {
+            let path = format!("{base}{path}");
+            let proxied = |token: &str| shown(&agent, "GET", &path, token, &[]).status;
+            assert_eq!(ask(&agent, "GET", &path, &[], b"").status, to_nobody, "{path}");
+            assert_eq!(proxied(&signed(&["tnt_acme"])), 403, "{path} through the proxy");
+            assert_eq!(proxied("x"), 401, "{path} with a header that nobody has signed");
+            assert_eq!(with(&agent, &bound, "GET", &path, b"").status, 403, "{path} with a token of a tenant");
+            assert_eq!(with(&agent, "sds_wrong", "GET", &path, b"").status, 401, "{path} with a token of nobody");
+            assert_eq!(proxied(&signed(&["*"])), 200, "{path} for all tenants");
+            assert_eq!(with(&agent, &first, "GET", &path, b"").status, 200, "{path} with a token for all tenants");
+        }
+    }
 }
 
 /// Asks over TLS; the answer's status, its head's text and its body.

@@ -2,6 +2,9 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::io::Write;
+use std::net::TcpListener;
+use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use scaidrive_tests::agent_config::Destination;
@@ -9,6 +12,7 @@ use scaidrive_tests::agent_process::Agent;
 use scaidrive_tests::arrival::{Arrival, Arrivals};
 use scaidrive_tests::generator::{Key, Workload, event_line};
 use scaidrive_tests::hec::{Fault, Hec, Predicate};
+use scaidrive_tests::http::get_from_socket;
 use scaidrive_tests::oracle::{Report, assert_statements_hold, compare, statements};
 use scaidrive_tests::scenario::{ONLY_GENERATED, PATIENCE, ordered, settle, write, write_one};
 use scaidrive_tests::skip::skip;
@@ -262,6 +266,34 @@ fn a_replay_of_a_paused_destination_waits_for_the_end_of_the_pause() {
     run(&agent, &["destination", "resume", "hec"]);
     assert_eq!(wait_replayed(&agent, "hec")["delivered"], 500);
     assert_came(&hec.arrivals(), 1, 500, 2);
+}
+
+#[test]
+fn what_was_asked_for_is_told_although_whoever_asked_hangs_up() {
+    let silent = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
+    let url = format!("http://{}", silent.local_addr().expect("it is bound"));
+    let mut agent = Agent::new();
+    let destination = Destination::hec("silent", &url, &agent.token_file());
+    agent.config.add(destination.with("timeouts", "{ connect = \"2s\", request = \"2s\" }"));
+    agent.start();
+    let told = |what: &str| {
+        let reply =
+            get_from_socket(&agent.config.admin_socket, "/v1/agent-events?limit=1000").expect("the agent answers");
+        let page: Value = serde_json::from_slice(&reply.body).expect("it is JSON");
+        let events = page["events"].as_array().cloned().unwrap_or_default();
+        events.into_iter().map(|event| event["event"].clone()).find(|event| event.to_string().contains(what))
+    };
+    let mut asks = UnixStream::connect(&agent.config.admin_socket).expect("the agent listens");
+    write!(asks, "POST /v1/destinations/silent/test HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n")
+        .expect("it reads");
+    let (_held, _) = silent.accept().expect("the test connects");
+    drop(asks);
+    let tested = wait_for("the test is told", PATIENCE, || told("destination.test"));
+    assert_eq!(tested["details"]["after"]["ok"], false, "{tested}");
+
+    run(&agent, &["destination", "replay", "silent"]);
+    let replayed = wait_for("the replay is told", PATIENCE, || told("destination.replay"));
+    assert_eq!(replayed["details"]["after"]["replay"], "asked for", "{replayed}");
 }
 
 #[test]

@@ -250,8 +250,15 @@ fn a_destination_is_made_tested_changed_and_deleted_through_plain_forms_and_its_
     let page = browser.send_and_follow("/destinations/made/edit", &change);
     assert!(page.contains("The change is in force") && page.contains("<dd>2s</dd>"), "{page}");
 
-    assert!(browser.open("/destinations/made/delete").contains("can't be undone"));
-    assert!(browser.send_and_follow("/destinations/made/delete", &[]).contains("It is deleted"));
+    let asked = browser.open("/destinations/made/delete");
+    let newest = values(&asked, "name=\"_tag\" value=\"")[0].replace("&quot;", "\"");
+    assert!(asked.contains("can't be undone") && newest != tag);
+    for other in [&[][..], &[("_tag", tag.as_str())][..]] {
+        let refused = browser.send("/destinations/made/delete", other);
+        assert_eq!(refused.status, 412, "only what was asked about is deleted: {}", refused.text());
+        assert!(refused.text().contains("it is still there"));
+    }
+    assert!(browser.send_and_follow("/destinations/made/delete", &[("_tag", &newest)]).contains("It is deleted"));
     assert_eq!(browser.get("/destinations/made").status, 404);
 }
 

@@ -1,9 +1,10 @@
 //! How the agent is asked and controlled: what `[admin]` becomes.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use super::secret::Secret;
+use crate::time::Millis;
 
 /// How the agent is asked and controlled.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,7 +21,7 @@ pub struct Admin {
     pub base_path: String,
     /// Who may show the page in a frame, as a source list of a content security policy; nobody when empty.
     pub frame_ancestors: Vec<String>,
-    /// Whether the metrics and the status ask for a token.
+    /// Whether the metrics and the status ask for a token also of those who show none.
     pub metrics_need_token: bool,
     /// A proxy that says who asks.
     pub proxy: Option<TrustedProxy>,
@@ -46,6 +47,10 @@ pub struct TrustedProxy {
     pub issuer: Option<String>,
     /// What `aud` must be or contain.
     pub audience: String,
+    /// How far ahead `exp` may lie: whoever gets hold of a header can show it for as long.
+    pub max_life: Millis,
+    /// The addresses that the header is taken from; any when empty.
+    pub from: Vec<IpAddr>,
 }
 
 /// A key that fixes the algorithm (RFC 8725, section 3.1): a token can't choose another.

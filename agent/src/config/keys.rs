@@ -366,7 +366,7 @@ pub(crate) const ADMIN: &[Key] = &[
         "metrics_need_token",
         Shape::Flag,
         Default::Absent,
-        "Whether /metrics and /status ask for a token; when absent, they do where the address is not loopback.",
+        "Whether /metrics and /status ask for a token; when absent, they do off loopback and with a proxy.",
     )
     .live(),
     key(
@@ -406,6 +406,20 @@ pub(crate) const ADMIN_PROXY: &[Key] = &[
     key("header", name(64), Default::Text("X-ScaiDrive-Identity"), "The header that carries the signed token.").live(),
     key("issuer", text(256), Default::Absent, "What the token's iss must be; it is not asked for when absent.").live(),
     key("audience", text(256), Default::Text("scaidrive-siem"), "What the token's aud must be or contain.").live(),
+    key(
+        "max_life",
+        span(SECOND, HOUR),
+        Default::Text("2m"),
+        "How far ahead the token's exp may lie; the proxy signs one for each request, so little is enough.",
+    )
+    .live(),
+    key(
+        "from",
+        Shape::Texts,
+        Default::Texts(&[]),
+        "The IP addresses that the header is taken from, like \"10.0.0.7\"; any address when empty.",
+    )
+    .live(),
 ];
 
 pub(crate) const LOG: &[Key] = &[

@@ -1,5 +1,6 @@
 //! The rules of `[admin]` that no single key can know.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use rustls_pki_types::SubjectPublicKeyInfoDer;
@@ -22,7 +23,7 @@ pub(super) fn admin(section: &Section<'_>, ingest: Option<&Ingest>, surroundings
     let base_path = section.optional("base_path", base_path);
     let metrics_need_token = section.optional("metrics_need_token", Section::flag);
     let proxy = section.optional("proxy", |section, name| proxy(&section.table(name), surroundings));
-    let (listen, socket, tls) = (listen?, socket?, tls?);
+    let (listen, socket, tls, proxy) = (listen?, socket?, tls?, proxy?);
     let (is_loopback, problems) = (listen.ip().to_canonical().is_loopback(), section.problems());
     if !is_loopback && tls.is_none() {
         let what =
@@ -57,8 +58,8 @@ pub(super) fn admin(section: &Section<'_>, ingest: Option<&Ingest>, surroundings
         hosts,
         base_path: base_path?.unwrap_or_default(),
         frame_ancestors: frame_ancestors?,
-        metrics_need_token: metrics_need_token?.unwrap_or(!is_loopback),
-        proxy: proxy?,
+        metrics_need_token: metrics_need_token?.unwrap_or(!is_loopback || proxy.is_some()),
+        proxy,
     })
 }
 
@@ -128,6 +129,7 @@ fn proxy(section: &Section<'_>, surroundings: &Surroundings) -> Option<TrustedPr
     let header = section.text("header");
     let issuer = section.optional("issuer", Section::text);
     let audience = section.text("audience");
+    let (max_life, from) = (section.span("max_life"), addresses(section, "from"));
     let problems = section.problems();
     let key = match (shared?, public?) {
         (Some(secret), None) if secret.reveal().len() < SHARED_KEY_MIN => {
@@ -144,7 +146,21 @@ fn proxy(section: &Section<'_>, surroundings: &Surroundings) -> Option<TrustedPr
             return None;
         }
     };
-    Some(TrustedProxy { key, header: header?.to_ascii_lowercase(), issuer: issuer?, audience: audience? })
+    let header = header?.to_ascii_lowercase();
+    Some(TrustedProxy { key, header, issuer: issuer?, audience: audience?, max_life: max_life?, from: from? })
+}
+
+fn addresses(section: &Section<'_>, name: &str) -> Option<Vec<IpAddr>> {
+    let mut addresses = Vec::new();
+    for (text, place) in section.texts(name)? {
+        let Ok(address) = text.parse::<IpAddr>() else {
+            let what = format!("`{name}` holds {text:?}, which is not an IP address");
+            section.problems().error(place, what, "write addresses without a port, like \"10.0.0.7\" or \"fd00::7\"");
+            return None;
+        };
+        addresses.push(address.to_canonical());
+    }
+    Some(addresses)
 }
 
 fn public_key(section: &Section<'_>, file: PathBuf) -> Option<ProxyKey> {

@@ -8,7 +8,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::destination::{Destination, DestinationId, TlsVersion};
-use super::keys::{DURABILITIES, Key, LOG_FORMATS, LOG_LEVELS, ON_FULLS, ROOT, RUNTIMES, Shape, TARGETS};
+use super::keys::{DESTINATION, DURABILITIES, Key, LOG_FORMATS, LOG_LEVELS, ON_FULLS, ROOT, RUNTIMES, Shape, TARGETS};
+use super::kind::keys_of;
 use super::secret::Secret;
 use super::text::{size_text, span_text};
 use super::{Admin, Config, Durability, Ingest};
@@ -134,6 +135,21 @@ impl Destination {
         settings
     }
 
+    /// The same for whoever has no business with the machine: that a secret or a file is kept there, and not where.
+    #[must_use]
+    pub fn settings_without_places(&self) -> Vec<Setting> {
+        let own = keys_of(self.kind.name()).map(|(_, keys)| keys).unwrap_or_default();
+        let is_place = |key: &str| {
+            let found = key_at(&[DESTINATION, own], key);
+            found.is_none_or(|key| matches!(key.shape, Shape::Path | Shape::Secret))
+        };
+        let masked = |(key, value): Setting| match value {
+            Some(_) if is_place(key) => some(key, KEPT_ON_THE_MACHINE),
+            value => (key, value),
+        };
+        self.settings().into_iter().map(masked).collect()
+    }
+
     /// Where the secret under `key` is kept, as a setting.
     pub(super) fn secret_setting(&self, key: &'static str) -> Setting {
         let secrets = self.secrets();
@@ -242,6 +258,8 @@ fn admin_settings(admin: &Admin) -> Vec<Setting> {
         ("admin.proxy.header", proxy.map(|proxy| proxy.header.clone())),
         ("admin.proxy.issuer", proxy.and_then(|proxy| proxy.issuer.clone())),
         ("admin.proxy.audience", proxy.map(|proxy| proxy.audience.clone())),
+        ("admin.proxy.max_life", proxy.map(|proxy| span_text(proxy.max_life))),
+        ("admin.proxy.from", proxy.map(|proxy| list(&proxy.from.iter().map(ToString::to_string).collect::<Vec<_>>()))),
     ]
 }
 
@@ -279,16 +297,21 @@ fn changed_secret(key: &'static str, old: Option<&Secret>, new: Option<&Secret>)
 }
 
 fn needs_restart(path: &str) -> bool {
-    let mut keys: &[Key] = ROOT;
-    for name in path.split('.') {
-        match keys.iter().find(|key| key.name == name) {
-            Some(Key { shape: Shape::Table(below), .. }) => keys = below,
-            Some(key) => return key.restart,
-            None => return true,
-        }
-    }
-    true
+    key_at(&[ROOT], path).is_none_or(|key| key.restart)
 }
+
+/// The key of this path, which begins in one of `tables`.
+fn key_at(tables: &[&'static [Key]], path: &str) -> Option<&'static Key> {
+    let (name, below) = path.split_once('.').unwrap_or((path, ""));
+    let key = tables.iter().flat_map(|keys| keys.iter()).find(|key| key.name == name)?;
+    match key.shape {
+        Shape::Table(keys) if !below.is_empty() => key_at(&[keys], below),
+        _ => Some(key),
+    }
+}
+
+/// What stands in place of the place of a secret or a file.
+const KEPT_ON_THE_MACHINE: &str = "kept on the machine";
 
 pub(super) fn some(key: &'static str, value: impl fmt::Display) -> Setting {
     (key, Some(value.to_string()))

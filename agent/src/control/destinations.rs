@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
 use crate::config::{Config, Destination, nearest};
-use crate::control::access::Person;
+use crate::control::access::{Person, Reach};
 use crate::control::http::Panel;
 use crate::control::managed::tell::Editable;
 use crate::control::status::{DestinationStatus, ReplayStatus};
@@ -135,7 +135,19 @@ fn meant(name: &str, known: &[&str]) -> String {
 
 /// A destination's settings, absent ones as `null`.
 pub(super) fn settings(destination: &Destination) -> Map<String, Value> {
-    destination.settings().into_iter().map(|(key, value)| (key.to_owned(), json!(value))).collect()
+    valued(destination.settings())
+}
+
+/// The same as `person` may know it: who is bound to tenants is not told what files the machine has.
+pub(super) fn settings_for(person: &Person, destination: &Destination) -> Map<String, Value> {
+    match person.reach {
+        Reach::All => settings(destination),
+        Reach::Tenants(_) => valued(destination.settings_without_places()),
+    }
+}
+
+fn valued(settings: Vec<(&'static str, Option<String>)>) -> Map<String, Value> {
+    settings.into_iter().map(|(key, value)| (key.to_owned(), json!(value))).collect()
 }
 
 /// Tells what was done to a destination, filed under its only tenant if it has one: as whoever did it saw it, whatever the
@@ -179,7 +191,7 @@ const NAMED_MAX: usize = 8;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::access::{Reach, Role, Via};
+    use crate::control::access::{Role, Via};
     use crate::node::Drain;
 
     #[test]
@@ -190,6 +202,23 @@ mod tests {
         let many: Vec<String> = (0..20).map(|number| format!("siem-{number}")).collect();
         let many: Vec<&str> = many.iter().map(String::as_str).collect();
         assert!(meant("nothing-like-it", &many).ends_with("siem-7 and 12 more"));
+    }
+
+    #[test]
+    fn who_is_bound_to_tenants_is_not_told_where_the_machine_keeps_what() {
+        let destination = crate::control::tests::hec("splunk");
+        let told = |reach: Reach| {
+            let person = Person { who: "a".to_owned(), via: Via::Api, role: Role::Admin, reach };
+            settings_for(&person, &destination)
+        };
+        let (all, bound) = (told(Reach::All), told(Reach::Tenants(["acme".to_owned()].into())));
+        assert_eq!(
+            (&all["token"], &bound["token"]),
+            (&json!("environment variable TOKEN"), &json!("kept on the machine"))
+        );
+        assert_eq!((&bound["url"], &bound["tls.ca_file"]), (&all["url"], &Value::Null), "the rest is as it is");
+        let differ = all.iter().filter(|(key, value)| bound[*key] != **value).count();
+        assert_eq!(differ, 1, "{bound:?}");
     }
 
     #[test]

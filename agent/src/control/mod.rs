@@ -61,7 +61,7 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
-use self::access::{Access, Peer, TlsSeats};
+use self::access::{Access, Seats, TlsDoor};
 use self::history::History;
 use self::http::{Desk, Order, Panel, Part};
 use self::managed::Managed;
@@ -76,7 +76,6 @@ use crate::cli::{Exit, Failure, chain};
 use crate::config::{Config, Misconfigured, Problem, Surroundings};
 use crate::delivery::cause::Cause;
 use crate::heap;
-use crate::ingest::http::seats::Seats;
 use crate::ingest::unix::{Socket, SocketError, UnixSettings};
 use crate::journal::Journal;
 use crate::node::{Node, View, log_directory};
@@ -230,17 +229,8 @@ impl Control {
         let settings =
             UnixSettings { path: config.admin.socket.clone(), mode: SOCKET_MODE, gid: None, allow_uids: Vec::new() };
         let socket = Socket::bind(&settings).await.map_err(|problem| self.no_socket(&problem))?;
-        let router = http::for_address(Arc::clone(&self.panel)).into_make_service_with_connect_info::<Peer>();
-        let seats = Seats::new(listener);
-        match &config.admin.tls {
-            None => {
-                tokio::spawn(async move { axum::serve(seats, router).await });
-            }
-            Some(files) => {
-                let seats = TlsSeats::new(seats, address, files.clone()).map_err(no_tls)?;
-                tokio::spawn(async move { axum::serve(seats, router).await });
-            }
-        }
+        let tls = config.admin.tls.clone().map(TlsDoor::new).transpose().map_err(no_tls)?;
+        tokio::spawn(access::serve(Seats::new(listener), tls, http::for_address(Arc::clone(&self.panel))));
         let router = http::for_socket(Arc::clone(&self.panel)).into_make_service_with_connect_info::<Caller>();
         tokio::spawn(async move { axum::serve(AdminSocket::new(socket), router).await });
         Ok(())
@@ -509,8 +499,8 @@ fn no_tls(problem: TlsError) -> Failure {
 
 /// How often the shards are looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(1_000);
-/// Threads for what waits for the disk: previews may hold eight of them for their whole time.
-const BLOCKING_THREADS: usize = 10;
+/// Threads for what waits for the disk: previews and dead letters may hold eight each for their whole time.
+const BLOCKING_THREADS: usize = 18;
 /// Orders that wait for the node's owner.
 const ORDERS_MAX: usize = 8;
 /// The admin socket is for root and the agent's user.

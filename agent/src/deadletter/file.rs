@@ -29,15 +29,18 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::deadletter::{Key, Letter};
 use crate::stored::{self, STORED_MAX};
 
 /// Where a letter lies. Places ascend by id and by offset alike.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Place {
     pub(super) id: u64,
     pub(super) key: Key,
+    /// Whose event it is; nobody's where it can't be read.
+    pub(super) tenant: Option<Arc<str>>,
     pub(super) offset: u64,
     pub(super) body_len: u32,
 }
@@ -91,7 +94,7 @@ impl Scan {
             is_damaged: false,
             has_hole: false,
         };
-        let mut keys = HashSet::new();
+        let (mut keys, mut tenants) = (HashSet::new(), Tenants::default());
         let mut body = Vec::new();
         let mut offset = HEADER_BYTES;
         // Where bytes that are no letter begin; the durable line is known only at the end.
@@ -107,8 +110,9 @@ impl Scan {
             };
             scan.durable_end = scan.durable_end.max(frame.durable_end);
             if keys.insert(letter.key) {
-                let body_len = frame.body_len;
-                scan.places.push(Place { id: letter.id, key: letter.key, offset, body_len });
+                let (body_len, tenant) = (frame.body_len, tenants.of(&letter));
+                scan.places.push(Place { id: letter.id, key: letter.key, tenant, offset, body_len });
+                tenants.add(&scan.places[scan.places.len() - 1..]);
             }
             offset += framed_len(frame.body_len as usize);
             scan.end = offset;
@@ -116,6 +120,35 @@ impl Scan {
         scan.has_hole = first_bad.is_some_and(|bad| bad < scan.end);
         scan.is_damaged |= first_bad.unwrap_or(scan.end) < scan.durable_end;
         Ok(scan)
+    }
+}
+
+/// Tenants, the name of each kept once however many letters it has.
+#[derive(Debug, Default)]
+pub(super) struct Tenants(HashSet<Option<Arc<str>>>);
+
+impl Tenants {
+    /// Those of these letters.
+    pub(super) fn all(places: &[Place]) -> Tenants {
+        let mut tenants = Tenants::default();
+        tenants.add(places);
+        tenants
+    }
+
+    /// And those of these.
+    pub(super) fn add(&mut self, places: &[Place]) {
+        self.0.extend(places.iter().map(|place| place.tenant.clone()));
+    }
+
+    /// Whose event a letter holds.
+    pub(super) fn of(&self, letter: &Letter) -> Option<Arc<str>> {
+        let tenant = letter.tenant().map(Arc::from);
+        self.0.get(&tenant).cloned().unwrap_or(tenant)
+    }
+
+    /// Each of them once; `None` is nobody.
+    pub(super) fn iter(&self) -> impl Iterator<Item = Option<&str>> {
+        self.0.iter().map(Option::as_deref)
     }
 }
 
@@ -218,7 +251,7 @@ pub(super) fn fresh(
 pub(super) fn take_along(file: &File, form: Form, place: &Place) -> io::Result<(Place, Vec<u8>)> {
     let mut body = Vec::new();
     match read_frame(file, form, place.offset, u64::MAX, &mut body)? {
-        Some(_) => Ok((*place, body)),
+        Some(_) => Ok((place.clone(), body)),
         None => {
             let words = format!("dead letter {} is damaged", place.id);
             Err(io::Error::new(io::ErrorKind::InvalidData, words))

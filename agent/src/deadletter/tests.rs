@@ -277,6 +277,44 @@ fn the_bytes_of_the_format_stay_what_they_are() {
 }
 
 #[test]
+fn whose_letters_there_are_is_known_without_reading_any_and_follows_every_change() {
+    fn tenants(store: &DeadLetters) -> Vec<Option<&str>> {
+        let mut tenants: Vec<Option<&str>> = store.tenants().collect();
+        tenants.sort_unstable();
+        tenants
+    }
+    let of = |n, tenant: &str| {
+        let raw = format!(
+            "{{\"event_id\":\"e\",\"timestamp\":\"2026-03-14T09:26:53Z\",\"tenant_id\":\"{tenant}\",\
+             \"category\":\"C\",\"action\":\"a\",\"severity\":\"info\"}}"
+        );
+        Letter { raw: raw.into_bytes(), ..letter(n) }
+    };
+    let dir = TempDir::new().unwrap();
+    let (mut store, _) = open(&dir, MAX_BYTES_DEFAULT);
+    assert_eq!(tenants(&store), []);
+    store.put(&[of(1, "acme"), of(2, "acme"), of(3, "globex")]).unwrap();
+    assert_eq!(tenants(&store), [Some("acme"), Some("globex")]);
+    store.sync = |_| Err(io::Error::from_raw_os_error(5));
+    assert!(store.put(&[of(4, "other")]).is_err());
+    assert_eq!(tenants(&store), [Some("acme"), Some("globex")], "what was not kept is nobody's");
+    store.sync = File::sync_data;
+    store.put(&[letter(5)]).unwrap();
+    drop(store);
+
+    let (mut store, _) = open(&dir, MAX_BYTES_DEFAULT);
+    assert_eq!(tenants(&store), [None, Some("acme"), Some("globex")], "what can't be read is nobody's");
+    store.drop_letters(&HashSet::from([1, 3])).unwrap();
+    assert_eq!(tenants(&store), [None, Some("acme")]);
+    store.edit(2, b"{}".to_vec(), 9).unwrap();
+    assert_eq!(tenants(&store), [None]);
+    store.edit(2, of(2, "globex").raw, 9).unwrap();
+    fs::write(file(&dir), b"").unwrap();
+    assert!(store.letter(2).is_err());
+    assert_eq!(tenants(&store), [None, Some("globex")]);
+}
+
+#[test]
 fn an_edited_event_is_durable_and_keeps_its_number_and_its_place_among_the_others() {
     let dir = TempDir::new().unwrap();
     let (mut store, _) = open(&dir, MAX_BYTES_DEFAULT);

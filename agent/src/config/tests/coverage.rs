@@ -46,6 +46,8 @@ const OTHER_VALUES: &[(&str, &str)] = &[
     ("admin.proxy.header", "\"X-Other\""),
     ("admin.proxy.issuer", "\"other\""),
     ("admin.proxy.audience", "\"other\""),
+    ("admin.proxy.max_life", "\"7m\""),
+    ("admin.proxy.from", "[\"10.0.0.7\"]"),
     ("log.format", "\"json\""),
     ("log.level", "\"debug\""),
 ];

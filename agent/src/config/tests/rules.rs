@@ -273,9 +273,19 @@ fn a_proxy_that_says_who_asks_needs_one_key_that_is_long_enough() {
     refused_key("jwt_key = \"x\"", ".jwt_key", "stands in the configuration itself", "file");
     refused_key("public_key_file = \"/no/key\"", ".public_key_file", "/no/key cannot be read", "BEGIN PUBLIC KEY");
     let (config, _) = read("[admin]\nproxy = { jwt_key = { env = \"JWT_KEY\" } }").unwrap();
+    assert!(config.admin.metrics_need_token, "what a proxy leads to is not for everybody");
     let proxy = config.admin.proxy.unwrap();
     assert_eq!((proxy.header.as_str(), proxy.audience.as_str()), ("x-scaidrive-identity", "scaidrive-siem"));
     assert!(!format!("{proxy:?}").contains("long-enough"));
+    assert_eq!((proxy.max_life, proxy.from.len()), (Millis::from_secs(120), 0));
+    for from in ["proxy.example.com", "10.0.0.0/8", "10.0.0.7:80"] {
+        refused_key(
+            &format!("jwt_key = {{ env = \"JWT_KEY\" }}, from = [\"{from}\"]"),
+            ".from",
+            "not an IP address",
+            "without a port",
+        );
+    }
 }
 
 #[test]

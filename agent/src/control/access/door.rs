@@ -2,18 +2,19 @@
 //!
 //! Three layers, from the outside: [`guard`] refuses what a foreign page may have sent and marks every answer; then each
 //! part of the routes has its own door, so no way of writing a path leads round one: [`let_in`] before the API and the
-//! page, [`let_watch`] before the metrics and the status, none before the health checks and the login.
+//! page, [`let_watch`] or [`let_insiders_watch`] before the metrics and the status, none before the health checks and the login.
 //!
 //! Who shows a token counts by that alone. Else it is who a trusted proxy names, or whose session's cookie comes. The
 //! latter two come from browsers, which send them unasked: what changes something must show the CSRF token of the
 //! [`Session`] as well, in the header `X-CSRF-Token` or the form field `_csrf`.
 
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use axum::extract::{FromRequestParts, Request, State};
+use axum::extract::{ConnectInfo, FromRequestParts, Request, State};
 use axum::http::StatusCode;
 use axum::http::header::{
     ACCEPT, AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, COOKIE, HeaderMap, HeaderName,
@@ -25,6 +26,7 @@ use axum::response::{IntoResponse, Response};
 use zeroize::Zeroizing;
 
 use super::person::{Person, Reach};
+use super::serve::Peer;
 use super::source::{self, Names};
 use super::tokens::Digest;
 use super::{Access, jwt, login};
@@ -61,6 +63,15 @@ enum Proof {
     Proxy(Arc<str>),
 }
 
+/// What a request says of who sends it.
+struct Asks<'a> {
+    headers: &'a HeaderMap,
+    /// From where; not known of who does not come over the address.
+    peer: Option<IpAddr>,
+    /// Whether a page asks by itself, which uses no session.
+    is_by_itself: bool,
+}
+
 /// Somebody whom a request's headers name.
 struct Known {
     person: Person,
@@ -95,11 +106,22 @@ pub(in crate::control) async fn let_in(State(panel): State<Arc<Panel>>, request:
     }
 }
 
-/// Before the metrics and the status: anybody, or with `admin.metrics_need_token` who may see all tenants.
-pub(in crate::control) async fn let_watch(State(panel): State<Arc<Panel>>, request: Request, next: Next) -> Response {
-    if !panel.view.config().admin.metrics_need_token {
-        return next.run(request).await;
+/// Before the metrics and the status: who may see all tenants, and without `admin.metrics_need_token` who shows nothing. A
+/// proxy that passes on whoever asks must not be a way to what they may not see.
+pub(in crate::control) async fn let_watch(state: State<Arc<Panel>>, request: Request, next: Next) -> Response {
+    let config = state.view.config();
+    if config.admin.metrics_need_token || shows_something(request.headers(), config.admin.proxy.as_ref()) {
+        return let_insiders_watch(state, request, next).await;
     }
+    next.run(request).await
+}
+
+/// Before the metrics and the status where people come: who may see all tenants.
+pub(in crate::control) async fn let_insiders_watch(
+    State(panel): State<Arc<Panel>>,
+    request: Request,
+    next: Next,
+) -> Response {
     match admit(&panel, request).await {
         Ok((request, Reach::All)) => next.run(request).await,
         Ok((_, Reach::Tenants(_))) => super::beyond_tenants().into_response(),
@@ -132,7 +154,11 @@ impl IntoResponse for Turned {
 /// Finds out who asks and puts them into the request.
 async fn admit(panel: &Panel, mut request: Request) -> Result<(Request, Reach), Turned> {
     let proxy = panel.view.config().admin.proxy.clone();
-    let known = panel.access.identify(request.headers(), proxy.as_ref()).map_err(Turned::Away)?;
+    // A page that is open asks again and again, whether or not anybody looks at it; what is sent, somebody sends.
+    let is_by_itself = request.method().is_safe() && request.headers().contains_key(page::FRAGMENT);
+    let peer = request.extensions().get::<ConnectInfo<Peer>>().map(|ConnectInfo(Peer(peer))| peer.ip());
+    let asks = Asks { headers: request.headers(), peer, is_by_itself };
+    let known = panel.access.identify(&asks, proxy.as_ref()).map_err(Turned::Away)?;
     let Some(Known { person, session, proof }) = known else {
         return Err(if wants_a_page(&request) {
             Turned::WithAPage(login::instead_of(panel, request).await)
@@ -157,11 +183,12 @@ async fn admit(panel: &Panel, mut request: Request) -> Result<(Request, Reach), 
 }
 
 impl Access {
-    /// Who sends these headers; `None` when they name nobody.
+    /// Who asks; `None` when nobody is named.
     ///
     /// # Errors
-    /// 401 when they name somebody and prove nothing.
-    fn identify(&self, headers: &HeaderMap, proxy: Option<&TrustedProxy>) -> Result<Option<Known>, Problem> {
+    /// 401 when somebody is named and nothing proven.
+    fn identify(&self, asks: &Asks<'_>, proxy: Option<&TrustedProxy>) -> Result<Option<Known>, Problem> {
+        let headers = asks.headers;
         let now_ms = clock::wall_ms();
         if let Some(secret) = one(headers, &AUTHORIZATION)? {
             let known = bearer(secret).and_then(|secret| self.tokens.of_secret(secret, now_ms));
@@ -172,6 +199,7 @@ impl Access {
             && let Ok(header) = HeaderName::from_bytes(proxy.header.as_bytes())
             && let Some(token) = one(headers, &header)?
         {
+            check_peer(asks.peer, proxy)?;
             let person = jwt::person(token, proxy, now_ms.div_euclid(1_000)).map_err(|problem| {
                 Problem::new(StatusCode::UNAUTHORIZED, format!("the proxy's {} is not valid: {problem}", proxy.header))
                     .advise("compare admin.proxy in agent.toml with what the proxy signs; both clocks must be right")
@@ -180,7 +208,10 @@ impl Access {
             return Ok(Some(Known { person, session, proof: Proof::Proxy(token.into()) }));
         }
         Ok(cookies(headers).find_map(|cookie| {
-            let found = self.sessions().find(cookie, clock::now())?;
+            let found = match asks.is_by_itself {
+                true => self.sessions().look(Digest::of(cookie), clock::now()),
+                false => self.sessions().find(cookie, clock::now()),
+            }?;
             let Some(person) = self.tokens.of_session(found.token, now_ms) else {
                 // Its token is revoked or has expired.
                 self.sessions().end(cookie);
@@ -191,13 +222,13 @@ impl Access {
         }))
     }
 
-    /// Whether this would let somebody in still. Who watches uses their session.
+    /// Whether this would let somebody in still. Nobody uses a session thereby: a watch goes on by itself.
     fn still_admits(&self, proof: &Proof, proxy: Option<&TrustedProxy>) -> bool {
         let now_ms = clock::wall_ms();
         match proof {
             Proof::Token(token) => self.tokens.of_session(*token, now_ms).is_some(),
             Proof::Session(cookie) => {
-                let found = self.sessions().find_kept(*cookie, clock::now());
+                let found = self.sessions().look(*cookie, clock::now());
                 found.is_some_and(|found| self.tokens.of_session(found.token, now_ms).is_some())
             }
             Proof::Proxy(token) => {
@@ -235,6 +266,23 @@ impl FromRequestParts<Arc<Panel>> for Standing {
     async fn from_request_parts(parts: &mut Parts, panel: &Arc<Panel>) -> Result<Standing, Infallible> {
         Ok(Standing { panel: Arc::clone(panel), proof: parts.extensions.get::<Proof>().cloned() })
     }
+}
+
+/// Whether the proxy's header may come from there.
+fn check_peer(peer: Option<IpAddr>, proxy: &TrustedProxy) -> Result<(), Problem> {
+    let peer = peer.map(|peer| peer.to_canonical());
+    if proxy.from.is_empty() || peer.is_some_and(|peer| proxy.from.contains(&peer)) {
+        return Ok(());
+    }
+    let detail = format!("the proxy's {} is not taken from this address", proxy.header);
+    Err(Problem::new(StatusCode::UNAUTHORIZED, detail)
+        .advise("compare admin.proxy.from in agent.toml with the address that the proxy connects from"))
+}
+
+/// Whether a request says who sends it, rightly or not.
+fn shows_something(headers: &HeaderMap, proxy: Option<&TrustedProxy>) -> bool {
+    let is_signed = proxy.is_some_and(|proxy| headers.contains_key(proxy.header.as_str()));
+    is_signed || headers.contains_key(AUTHORIZATION) || cookies(headers).next().is_some()
 }
 
 /// The value of a header that comes once or not at all.
@@ -348,6 +396,8 @@ mod tests {
     use axum::body::to_bytes;
 
     use super::*;
+    use crate::config::ProxyKey;
+    use crate::time::Millis;
 
     fn headers(sent: &[(&'static str, &str)]) -> HeaderMap {
         let mut headers = HeaderMap::new();
@@ -377,6 +427,22 @@ mod tests {
         assert_eq!(cookies(&headers(&[("cookie", "siem_sessionx=no; siem_session")])).count(), 0);
         let many = "siem_session=x; ".repeat(100);
         assert_eq!(cookies(&headers(&[("cookie", &many)])).count(), COOKIES_MAX);
+    }
+
+    #[test]
+    fn a_proxys_header_is_taken_from_the_addresses_that_are_named_and_no_others() {
+        let proxy = |from: &[&str]| TrustedProxy {
+            key: ProxyKey::Ed25519 { file: Default::default(), key: Vec::new() },
+            header: "x-id".to_owned(),
+            issuer: None,
+            audience: String::new(),
+            max_life: Millis::ZERO,
+            from: from.iter().map(|address| address.parse().unwrap()).collect(),
+        };
+        let is_taken = |from: &[&str], peer: &str| check_peer(Some(peer.parse().unwrap()), &proxy(from)).is_ok();
+        assert!(is_taken(&[], "192.0.2.1") && is_taken(&["10.0.0.7", "::1"], "::1"));
+        assert!(is_taken(&["10.0.0.7"], "10.0.0.7") && is_taken(&["10.0.0.7"], "::ffff:10.0.0.7"));
+        assert!(!is_taken(&["10.0.0.7"], "10.0.0.8") && check_peer(None, &proxy(&["10.0.0.7"])).is_err());
     }
 
     #[tokio::test]

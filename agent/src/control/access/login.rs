@@ -17,7 +17,7 @@ use zeroize::Zeroizing;
 
 use super::door::{COOKIE_NAME, cookies, field, is_form};
 use super::secret_bytes;
-use super::tls::Peer;
+use super::serve::Peer;
 use crate::control::http::{Panel, Problem, body};
 use crate::control::page::{self, Kept};
 use crate::runtime::clock;
@@ -106,8 +106,7 @@ async fn log_in(
 ) -> Result<Response, Problem> {
     let access = &panel.access;
     let headers = request.headers().clone();
-    let wait = access.throttle().admit(peer.ip(), clock::now()).err();
-    if wait.is_none() && !is_form(&headers) {
+    if !is_form(&headers) {
         let detail = "a login is the form that /login shows".to_owned();
         return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail)
             .advise("a program needs no login: it sends `Authorization: Bearer …` with each request"));
@@ -117,12 +116,12 @@ async fn log_in(
     let next = own_path(next.as_deref());
     let kept = Kept::carried(next, &form);
     let bound = Bound { next, kept: kept.as_ref() };
-    if let Some(wait) = wait {
-        return Ok(too_often(&panel, wait, bound));
-    }
     let secret = Zeroizing::new(field(&form, "token").unwrap_or_default());
     let Some((token, person)) = access.tokens.of_secret(secret.trim(), clock::wall_ms()) else {
-        access.throttle().failed(peer.ip(), clock::now());
+        // Only who is wrong waits: others may share the address, behind a proxy everybody does.
+        if let Err(wait) = access.throttle().fail(peer.ip(), clock::now()) {
+            return Ok(too_often(&panel, wait, bound));
+        }
         tracing::warn!("a login from {} failed: no such token", peer.ip());
         let what = "This token is unknown, revoked or has expired.";
         return Ok(show(&panel, StatusCode::UNAUTHORIZED, Some(what), bound));

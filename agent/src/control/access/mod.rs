@@ -12,7 +12,7 @@
 //! | `door.rs`, `source.rs` | the door of the address; which requests a foreign page may have sent |
 //! | `login.rs`, `sessions.rs`, `throttle.rs` | a token for a cookie, what cookies stand for, how often that may fail |
 //! | `jwt.rs` | who asks, as a trusted proxy says |
-//! | `tls.rs` | TLS on the address |
+//! | `seats.rs`, `serve.rs`, `tls.rs` | connections to the address: how many, how long, and TLS on them |
 //!
 //! Who may pass is decided by the routes that a door stands before, never by comparing paths.
 
@@ -20,6 +20,8 @@ mod door;
 mod jwt;
 mod login;
 mod person;
+mod seats;
+mod serve;
 mod sessions;
 mod source;
 mod throttle;
@@ -40,13 +42,15 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::hmac;
 
-pub(super) use self::door::{Session, Standing, guard, let_in, let_watch};
+pub(super) use self::door::{Session, Standing, guard, let_in, let_insiders_watch, let_watch};
 pub(super) use self::login::{routes, routes_inside};
 pub(crate) use self::person::Role;
 pub(super) use self::person::{Person, Reach, Via};
+pub(super) use self::seats::Seats;
+pub(super) use self::serve::serve;
 use self::sessions::Sessions;
 use self::throttle::Throttle;
-pub(super) use self::tls::{Peer, TlsSeats};
+pub(super) use self::tls::TlsDoor;
 use self::token_file::TokenFile;
 pub(super) use self::token_file::{ChangeError, kept as kept_tokens};
 pub(super) use self::tokens::Refused;

@@ -2,15 +2,16 @@
 //!
 //! They live in memory alone, so a restart ends them all. A cookie is 32 random bytes in base64url, of which only the
 //! SHA-256 is kept. A session ends when nobody used it for [`IDLE_MAX`], [`LIFE_MAX`] after its login, by logout, or
-//! with its token; a cookie that outlives its session is worth nothing. There are [`SESSIONS_MAX`] at most; the one
-//! that was idle the longest gives way.
+//! with its token; a cookie that outlives its session is worth nothing. What a page asks by itself while nobody touches it
+//! is no use of it. A token has [`OF_ONE_MAX`] at most, and all have [`SESSIONS_MAX`]; of those the one that was idle the
+//! longest gives way, so that nobody's logins end the session of another.
 
 use std::collections::HashMap;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use super::tokens::Digest;
+use super::tokens::{Digest, TOKENS_MAX};
 use crate::time::Millis;
 
 /// All that are open.
@@ -42,30 +43,40 @@ impl Sessions {
     /// Begins a session of whoever has shown `token`. Returns the cookie's value.
     pub(super) fn begin(&mut self, token: Digest, now: Millis, chance: &[[u8; 32]; 2]) -> String {
         self.open.retain(|_, open| !open.is_over(now));
-        if self.open.len() >= SESSIONS_MAX {
-            let idlest = self.open.iter().min_by_key(|(_, open)| open.seen).map(|(cookie, _)| *cookie);
-            if let Some(cookie) = idlest {
-                self.open.remove(&cookie);
-            }
-        }
+        self.make_room(OF_ONE_MAX, |open| open.token == token);
+        self.make_room(SESSIONS_MAX, |_| true);
         let [cookie, csrf] = chance.map(|bytes| URL_SAFE_NO_PAD.encode(bytes));
         self.open.insert(Digest::of(&cookie), Open { token, csrf, begun: now, seen: now });
         cookie
     }
 
-    /// The session of a cookie, which is thereby used.
-    pub(super) fn find(&mut self, cookie: &str, now: Millis) -> Option<Found> {
-        self.find_kept(Digest::of(cookie), now)
+    /// Ends the session that was idle the longest of those that `counts` names, where there are `max`.
+    fn make_room(&mut self, max: usize, counts: impl Fn(&Open) -> bool) {
+        let counted = || self.open.iter().filter(|(_, open)| counts(open));
+        if counted().count() < max {
+            return;
+        }
+        if let Some(cookie) = counted().min_by_key(|(_, open)| open.seen).map(|(cookie, _)| *cookie) {
+            self.open.remove(&cookie);
+        }
     }
 
-    /// The same by what is kept of the cookie.
-    pub(super) fn find_kept(&mut self, cookie: Digest, now: Millis) -> Option<Found> {
-        let open = self.open.get_mut(&cookie)?;
+    /// The session of a cookie, which is thereby used.
+    pub(super) fn find(&mut self, cookie: &str, now: Millis) -> Option<Found> {
+        let found = self.look(Digest::of(cookie), now)?;
+        if let Some(open) = self.open.get_mut(&found.cookie) {
+            open.seen = now;
+        }
+        Some(found)
+    }
+
+    /// The session of a cookie of which this is kept; nobody uses it.
+    pub(super) fn look(&mut self, cookie: Digest, now: Millis) -> Option<Found> {
+        let open = self.open.get(&cookie)?;
         if open.is_over(now) {
             self.open.remove(&cookie);
             return None;
         }
-        open.seen = now;
         Some(Found { cookie, token: open.token, csrf: open.csrf.clone() })
     }
 
@@ -81,8 +92,10 @@ impl Open {
     }
 }
 
-/// Sessions at most.
-const SESSIONS_MAX: usize = 1_000;
+/// Sessions of one token at most.
+const OF_ONE_MAX: usize = 16;
+/// Sessions at most: of all the tokens that there may be.
+const SESSIONS_MAX: usize = OF_ONE_MAX * TOKENS_MAX;
 /// How long a session may lie unused.
 const IDLE_MAX: Millis = Millis::from_secs(30 * 60);
 /// How long it may last at all.
@@ -126,15 +139,36 @@ mod tests {
     }
 
     #[test]
-    fn the_session_that_was_idle_the_longest_gives_way_to_one_too_many() {
+    fn a_session_that_a_page_alone_looks_at_is_not_used() {
         let mut sessions = Sessions::default();
+        let cookie = sessions.begin(Digest::of("a"), Millis::ZERO, &chance(1));
+        let just_before = Millis(IDLE_MAX.0 - 1);
+        assert!(sessions.look(Digest::of(&cookie), just_before).is_some());
+        assert_eq!(sessions.look(Digest::of(&cookie), IDLE_MAX), None);
+        assert_eq!(sessions.find(&cookie, just_before), None, "what has ended does not begin again");
+    }
+
+    #[test]
+    fn of_one_tokens_sessions_the_idlest_gives_way_and_nobody_elses() {
+        let mut sessions = Sessions::default();
+        let other = sessions.begin(Digest::of("b"), Millis::ZERO, &chance(9_999));
         let all: Vec<String> =
-            (0..SESSIONS_MAX).map(|at| sessions.begin(Digest::of("a"), Millis(at as u64), &chance(at))).collect();
-        let now = Millis(SESSIONS_MAX as u64);
+            (0..OF_ONE_MAX).map(|at| sessions.begin(Digest::of("a"), Millis(at as u64), &chance(at))).collect();
+        let now = Millis(OF_ONE_MAX as u64);
         assert!(sessions.find(&all[0], now).is_some());
-        sessions.begin(Digest::of("a"), now, &chance(SESSIONS_MAX));
-        assert!(sessions.find(&all[0], now).is_some(), "it was used since");
-        assert_eq!(sessions.find(&all[1], now), None);
+        sessions.begin(Digest::of("a"), now, &chance(OF_ONE_MAX));
+        assert!(sessions.look(Digest::of(&all[0]), now).is_some(), "it was used since");
+        assert_eq!(sessions.look(Digest::of(&all[1]), now), None);
+        assert!(sessions.look(Digest::of(&other), now).is_some());
+        assert_eq!(sessions.open.len(), OF_ONE_MAX + 1);
+    }
+
+    #[test]
+    fn however_many_tokens_come_and_go_the_sessions_have_an_end() {
+        let mut sessions = Sessions::default();
+        for at in 0..SESSIONS_MAX + 10 {
+            sessions.begin(Digest::of(&at.to_string()), Millis::ZERO, &chance(at));
+        }
         assert_eq!(sessions.open.len(), SESSIONS_MAX);
     }
 }

@@ -1,7 +1,8 @@
 //! How often a login may fail: from one peer, and from all together. Pure: time comes from outside.
 //!
 //! Each failure is taken from an allowance that fills again with time. A token has 256 bits and can't be guessed; this
-//! bounds what guessing costs the agent and its log, and says so to whoever tries. The allowances of [`PEERS_MAX`] peers
+//! bounds what guessing costs the agent and its log, and says so to whoever tries. It holds up nobody who shows a right one,
+//! whatever others at the same address do. The allowances of [`PEERS_MAX`] peers
 //! are remembered; of an IPv6 network everybody in the same /64 counts as one, because one machine has all of it.
 
 use std::collections::HashMap;
@@ -30,18 +31,24 @@ struct Allowance {
 }
 
 impl Throttle {
-    /// Whether somebody at `peer` may try now.
+    /// Somebody at `peer` has tried in vain.
     ///
     /// # Errors
-    /// How long to wait.
-    pub(super) fn admit(&self, peer: IpAddr, now: Millis) -> Result<(), Millis> {
+    /// How long to wait, where that was once too often; it does not count then.
+    pub(super) fn fail(&mut self, peer: IpAddr, now: Millis) -> Result<(), Millis> {
+        self.admit(peer, now)?;
+        self.failed(peer, now);
+        Ok(())
+    }
+
+    /// Whether somebody at `peer` may fail now, or how long to wait.
+    fn admit(&self, peer: IpAddr, now: Millis) -> Result<(), Millis> {
         let of_peer = self.peers.get(&network(peer)).copied().unwrap_or_default();
         let wait = of_peer.wait(&FROM_ONE, now).max(self.all.wait(&FROM_ALL, now));
         if wait == Millis::ZERO { Ok(()) } else { Err(wait) }
     }
 
-    /// Somebody at `peer` has tried in vain.
-    pub(super) fn failed(&mut self, peer: IpAddr, now: Millis) {
+    fn failed(&mut self, peer: IpAddr, now: Millis) {
         let peer = network(peer);
         if self.peers.len() >= PEERS_MAX && !self.peers.contains_key(&peer) {
             let nearest = self.peers.iter().min_by_key(|(_, spent)| spent.left(now)).map(|(peer, _)| *peer);
@@ -69,7 +76,8 @@ impl Spent {
     }
 }
 
-fn network(peer: IpAddr) -> IpAddr {
+/// Whom a peer counts as.
+pub(super) fn network(peer: IpAddr) -> IpAddr {
     match peer.to_canonical() {
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),
         v4 => v4,
@@ -95,10 +103,11 @@ mod tests {
     fn after_five_failures_a_peer_waits_and_others_do_not() {
         let mut throttle = Throttle::default();
         for _ in 0..5 {
-            assert_eq!(throttle.admit(v4(1), Millis::ZERO), Ok(()));
-            throttle.failed(v4(1), Millis::ZERO);
+            assert_eq!(throttle.fail(v4(1), Millis::ZERO), Ok(()));
         }
-        assert_eq!(throttle.admit(v4(1), Millis::ZERO), Err(Millis::from_secs(10)));
+        for _ in 0..5 {
+            assert_eq!(throttle.fail(v4(1), Millis::ZERO), Err(Millis::from_secs(10)), "and no longer than that");
+        }
         assert_eq!(throttle.admit(v4(2), Millis::ZERO), Ok(()));
         assert_eq!(throttle.admit(v4(1), Millis(9_999)), Err(Millis(1)));
         assert_eq!(throttle.admit(v4(1), Millis(10_000)), Ok(()));

@@ -1,106 +1,63 @@
-//! TLS on the address: the same seats, with a handshake before anybody sits.
+//! TLS on the address: a handshake before anything else is said.
 //!
-//! A handshake has [`HANDSHAKE_MAX`] and holds a seat from its first byte, so connections that say nothing are bounded
-//! in number and time. Who speaks plain HTTP is told so in plain HTTP. The certificate is read again when its files
+//! It has [`HANDSHAKE_MAX`] and holds a seat from its first byte, so connections that say nothing are bounded in number and
+//! time. Who speaks plain HTTP is told so in plain HTTP. The certificate is read again when its files
 //! change; one that can't be used is told of, and the one in use stays.
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use axum::extract::connect_info::Connected;
-use axum::serve::{IncomingStream, Listener};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use crate::config::ServerTls;
-use crate::ingest::http::seats::{Seated, Seats};
+use crate::ingest::http::seats::Seated;
 use crate::transport::{TlsError, TlsServer};
 use crate::watch_files::WatchedFiles;
 
-/// Who is at the other end of a connection to the address.
-#[derive(Clone, Copy, Debug)]
-pub(in crate::control) struct Peer(pub(super) SocketAddr);
-
-impl Connected<IncomingStream<'_, Seats>> for Peer {
-    fn connect_info(stream: IncomingStream<'_, Seats>) -> Peer {
-        Peer(*stream.remote_addr())
-    }
+/// What whoever has a seat must get through.
+pub(in crate::control) struct TlsDoor {
+    acceptor: Shared,
 }
 
-impl Connected<IncomingStream<'_, TlsSeats>> for Peer {
-    fn connect_info(stream: IncomingStream<'_, TlsSeats>) -> Peer {
-        Peer(*stream.remote_addr())
-    }
-}
-
-/// A listener whose connections have agreed on TLS.
-pub(in crate::control) struct TlsSeats {
-    agreed: mpsc::Receiver<(TlsStream<Seated>, SocketAddr)>,
-    address: SocketAddr,
-}
-
-impl TlsSeats {
-    /// Reads the certificate and its key, and begins to shake hands with whoever takes a seat. Blocks on the disk.
+impl TlsDoor {
+    /// Reads the certificate and its key. Blocks on the disk.
     ///
     /// # Errors
     /// When the files can't be used.
-    pub(in crate::control) fn new(seats: Seats, address: SocketAddr, files: ServerTls) -> Result<TlsSeats, TlsError> {
+    pub(in crate::control) fn new(files: ServerTls) -> Result<TlsDoor, TlsError> {
         // Looked at before they are read: a change in between is then seen the next time.
         let watched = WatchedFiles::new([files.cert_file.clone(), files.key_file.clone()]);
         let server = TlsServer::new(&files.cert_file, &files.key_file)?;
         let acceptor = Arc::new(Mutex::new(TlsAcceptor::from(server.config())));
-        let (agree, agreed) = mpsc::channel(AGREED_MAX);
         tokio::spawn(renew(Arc::clone(&acceptor), files, watched));
-        tokio::spawn(welcome(seats, acceptor, agree, HANDSHAKE_MAX));
-        Ok(TlsSeats { agreed, address })
-    }
-}
-
-impl Listener for TlsSeats {
-    type Io = TlsStream<Seated>;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (TlsStream<Seated>, SocketAddr) {
-        match self.agreed.recv().await {
-            Some(agreed) => agreed,
-            // The welcoming task never ends while the runtime turns.
-            None => std::future::pending().await,
-        }
+        Ok(TlsDoor { acceptor })
     }
 
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        Ok(self.address)
+    /// What is said behind the handshake, if they agree in time.
+    pub(super) async fn open<K: Send + Unpin>(&self, seated: Seated<K>) -> Option<TlsStream<Seated<K>>> {
+        self.open_within(seated, HANDSHAKE_MAX).await
+    }
+
+    async fn open_within<K: Send + Unpin>(
+        &self,
+        seated: Seated<K>,
+        patience: Duration,
+    ) -> Option<TlsStream<Seated<K>>> {
+        let acceptor = self.acceptor.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        timeout(patience, shake_hands(seated, acceptor)).await.ok()?.ok()
     }
 }
 
 type Shared = Arc<Mutex<TlsAcceptor>>;
 
-/// Shakes hands with everybody who takes a seat, each within `patience`; the seats bound how many that are.
-async fn welcome(
-    mut seats: Seats,
-    acceptor: Shared,
-    agree: mpsc::Sender<(TlsStream<Seated>, SocketAddr)>,
-    patience: Duration,
-) {
-    loop {
-        let (seated, peer) = seats.accept().await;
-        let acceptor = acceptor.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let agree = agree.clone();
-        tokio::spawn(async move {
-            if let Ok(Ok(stream)) = timeout(patience, shake_hands(seated, acceptor)).await {
-                // The other end is there for as long as the address is.
-                let _ = agree.send((stream, peer)).await;
-            }
-        });
-    }
-}
-
-async fn shake_hands(mut seated: Seated, acceptor: TlsAcceptor) -> io::Result<TlsStream<Seated>> {
+async fn shake_hands<K: Send + Unpin>(
+    mut seated: Seated<K>,
+    acceptor: TlsAcceptor,
+) -> io::Result<TlsStream<Seated<K>>> {
     if seated.first_byte().await?.is_some_and(|byte| byte != HANDSHAKE) {
         // What is unread when a connection closes would reset it, and the answer would be lost.
         let mut unread = [0; PLAIN_HEAD_MAX];
@@ -141,8 +98,6 @@ async fn renew(acceptor: Shared, files: ServerTls, mut watched: WatchedFiles) {
 
 /// How long a handshake may take.
 const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
-/// Connections that have agreed and wait to be served; the others wait for them.
-const AGREED_MAX: usize = 16;
 /// How often the certificate's files are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// How a TLS connection begins (RFC 8446, section 5.1: a record of the type handshake).
@@ -172,12 +127,13 @@ mod tests {
         let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
         std::fs::write(&certificate, made.cert.pem()).unwrap();
         std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
-        let server = TlsServer::new(&certificate, &key).unwrap();
-        let acceptor = Arc::new(Mutex::new(TlsAcceptor::from(server.config())));
+        let door = TlsDoor::new(ServerTls { cert_file: certificate, key_file: key }).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (agree, _agreed) = mpsc::channel(1);
-        tokio::spawn(welcome(Seats::new(listener), acceptor, agree, Duration::from_millis(20)));
+        tokio::spawn(async move {
+            let (stream, _) = listener.accept().await.unwrap();
+            assert!(door.open_within(Seated::new(stream, ()), Duration::from_millis(20)).await.is_none());
+        });
         let mut silent = TcpStream::connect(address).await.unwrap();
         assert_eq!(silent.read(&mut [0]).await.unwrap(), 0);
     }

@@ -261,7 +261,7 @@ impl Tokens {
 const PREFIX: &str = "sds_";
 const FORMAT: u32 = 1;
 /// Tokens at most; each is looked at for each request.
-const TOKENS_MAX: usize = 256;
+pub(super) const TOKENS_MAX: usize = 256;
 /// Bytes of a token's name at most.
 const NAME_MAX: usize = 64;
 /// Tenants of one token at most, and bytes of a tenant's id.

@@ -11,8 +11,10 @@
 use std::collections::BTreeSet;
 use std::mem::discriminant;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use axum::http::StatusCode;
+use tokio::time::{Instant, sleep};
 
 use super::Problem;
 use crate::control::access::{Person, Reach, Role};
@@ -23,6 +25,10 @@ use crate::node::View;
 pub(in crate::control) struct Desk {
     /// Previews that may be made.
     pub(super) previews: Seats,
+    /// Those who may look at dead letters, or change them.
+    pub(super) letters: Seats,
+    /// Tests of destinations that may run.
+    pub(super) tests: Seats,
     /// Those who may wait for the agent's next event.
     pub(super) waiters: Seats,
     /// Those who may watch events.
@@ -35,6 +41,8 @@ impl Desk {
     pub(in crate::control) fn new(view: &View) -> Desk {
         Desk {
             previews: Seats::new("previews", PREVIEWS),
+            letters: Seats::new("requests about dead letters", LETTERS),
+            tests: Seats::new("tests", TESTS),
             waiters: Seats::new("waiting requests", WAITERS),
             viewers: Seats::new("live tails", VIEWERS),
             tail: Tail::new(view.clone()),
@@ -106,6 +114,24 @@ impl Seats {
         Ok(Seat { taken: Arc::clone(&self.taken), holder })
     }
 
+    /// The same where they are given back soon: waits until there is one, [`WAIT_MAX`] at most.
+    ///
+    /// # Errors
+    /// 429 when there is none by then.
+    pub(super) async fn wait(&self, person: &Person) -> Result<Seat, Problem> {
+        self.wait_for(person, WAIT_MAX).await
+    }
+
+    async fn wait_for(&self, person: &Person, max: Duration) -> Result<Seat, Problem> {
+        let deadline = Instant::now() + max;
+        loop {
+            match self.take(person) {
+                Err(_) if Instant::now() < deadline => sleep(LOOK_EVERY).await,
+                taken => return taken,
+            }
+        }
+    }
+
     fn share_is_taken(&self, holder: &Holder, each: usize) -> Problem {
         let (who, they) = match holder {
             Holder::Operator(_) | Holder::Insider(_) => ("you", "you"),
@@ -156,6 +182,18 @@ const PREVIEWS: Bounds = Bounds {
     insiders: Room { all: 2, each: 1 },
     tenants: Room { all: 4, each: 1 },
 };
+/// Each of them holds a thread for the disk, as long as a file of 64 MiB takes at most.
+const LETTERS: Bounds = Bounds {
+    operators: Room { all: 2, each: 2 },
+    insiders: Room { all: 2, each: 1 },
+    tenants: Room { all: 4, each: 1 },
+};
+/// Each of them holds a thread and a connection to a destination, for some seconds. Who only looks tests nothing.
+const TESTS: Bounds = Bounds {
+    operators: Room { all: 4, each: 2 },
+    insiders: Room { all: 0, each: 0 },
+    tenants: Room { all: 4, each: 1 },
+};
 /// Each of them holds a connection, of which they and those who watch leave some to others.
 const WAITERS: Bounds = Bounds {
     operators: Room { all: 16, each: 8 },
@@ -168,6 +206,11 @@ const VIEWERS: Bounds = Bounds {
     insiders: Room { all: 8, each: 2 },
     tenants: Room { all: 32, each: 2 },
 };
+
+/// How long a seat is waited for.
+const WAIT_MAX: Duration = Duration::from_secs(5);
+/// How often is looked whether there is one.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 #[cfg(test)]
 mod tests {
@@ -220,9 +263,22 @@ mod tests {
         assert!(seats.take(&person("another", Role::Admin, None)).is_ok(), "nor does one operator keep out another");
     }
 
+    #[tokio::test]
+    async fn a_seat_that_is_given_back_soon_is_waited_for_and_one_that_is_not_is_given_up() {
+        let (seats, of) = (Seats::new("seats", LETTERS), person("a", Role::Viewer, Some(&["acme"])));
+        let held = seats.take(&of).ok().unwrap();
+        let given_up = seats.wait_for(&of, LOOK_EVERY).await.err().unwrap();
+        assert_eq!(given_up.status, StatusCode::TOO_MANY_REQUESTS);
+        tokio::spawn(async move {
+            sleep(2 * LOOK_EVERY).await;
+            drop(held);
+        });
+        assert!(seats.wait(&of).await.is_ok());
+    }
+
     #[test]
     fn a_few_tenants_keep_nobody_else_out_whatever_they_ask_for() {
-        for bounds in [PREVIEWS, WAITERS, VIEWERS] {
+        for bounds in [PREVIEWS, LETTERS, TESTS, WAITERS, VIEWERS] {
             let seats = Seats::new("seats", bounds);
             let of = |at: usize| person("a", Role::Viewer, Some(&[&format!("tenant {at}")]));
             let held: Vec<_> = (0..3).flat_map(|at| (0..99).map(move |_| at)).map(|at| seats.take(&of(at))).collect();

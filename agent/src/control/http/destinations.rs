@@ -19,8 +19,8 @@ use super::{Panel, Path, Problem, Shared, body, off_the_thread, only_post};
 use crate::config::{Config, OnFull};
 use crate::control::access::{Admin, Person, Reach};
 use crate::control::destinations::{
-    DestinationWhole, Paused, ReplayWish, Replayed, Tested, find_for, pause_value, replay_value, settings, tell_about,
-    tested_event,
+    DestinationWhole, Paused, ReplayWish, Replayed, Tested, find_for, pause_value, replay_value, settings_for,
+    tell_about, tested_event,
 };
 use crate::control::picture::Detail;
 use crate::control::status::{self, DestinationStatus, FROM_THE_OLDEST, ReplayStatus};
@@ -66,7 +66,7 @@ pub(super) async fn show(State(panel): Shared, person: Person, Path(name): Path<
     let status = status_of(&panel, &name)?;
     off_the_thread(move || {
         let (editable, tag) = editable_of(&config, &person, &name)?;
-        let whole = DestinationWhole { settings: settings(&destination), editable, status };
+        let whole = DestinationWhole { settings: settings_for(&person, &destination), editable, status };
         Ok(([(CACHE_CONTROL, "no-store".to_owned()), (ETAG, tag)], Json(whole)).into_response())
     })
     .await
@@ -293,14 +293,17 @@ pub(in crate::control) async fn begin_replay(
     }
     let before = begun(panel, &name);
     let value = |last: ReplayStatus| replay_value(&last.state, last.from_ms);
-    let (last, next) = (last.map_or(Value::Null, value), replay_value("running", from_ms));
-    let change = Change::by(person, "destination.replay", &name, last, next).about(&destination);
+    // Whether it begins is not known yet, and whoever asks may be gone by then; that they asked is.
+    let (last, next) = (last.map_or(Value::Null, value), replay_value("asked for", from_ms));
+    let change = Change::by(person, "destination.replay", &name, last, next.clone()).about(&destination);
     let untold = panel.untold.clone();
     let asked = off_the_thread(move || untold.note_asked(change).map_err(|problem| not_noted(&problem))).await?;
     panel.hands.replay(destination.id, from_ms.unwrap_or(FROM_THE_OLDEST));
     tracing::info!(destination = %name, "a replay was asked for, as {} wishes", person.who);
     asked.tell(&panel.hands);
     if !hear(panel, &name, &before).await {
+        let failed = Change::by(person, "destination.replay", &name, next, replay_value("not begun", from_ms));
+        tell_about(panel, &destination, failed.event());
         return Err(not_begun(&name));
     }
     let status = status_of(panel, &name)?;

@@ -53,7 +53,7 @@ async fn stores(State(panel): Shared, person: Person) -> Result<Response, Proble
 /// # Errors
 /// When looking failed.
 pub(in crate::control) async fn all_stores(panel: Arc<Panel>, person: Person) -> Result<Vec<StoreLine>, Problem> {
-    off_the_thread(move || {
+    at_the_stores(Arc::clone(&panel), person.clone(), move || {
         let config = panel.view.config();
         let mut stores = letters::stores(&config, &panel.view.stores);
         stores.retain(|store| {
@@ -107,7 +107,7 @@ pub(in crate::control) async fn page_of(
 ) -> Result<LetterPage, Problem> {
     let destination = find_for(person, &panel.view.config(), name)?;
     let person = person.clone();
-    off_the_thread(move || {
+    at_the_stores(Arc::clone(&panel), person.clone(), move || {
         let store = open(&panel, &person, &destination)?;
         let store = store.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(StreamPrefix::new(&panel.view.agent_id, &destination).page(&store, after, limit)?)
@@ -149,7 +149,7 @@ pub(in crate::control) async fn whole_of(
 ) -> Result<LetterWhole, Problem> {
     let destination = find_for(person, &panel.view.config(), &name)?;
     let person = person.clone();
-    off_the_thread(move || {
+    at_the_stores(Arc::clone(&panel), person.clone(), move || {
         let store = open(&panel, &person, &destination)?;
         let store = store.lock().unwrap_or_else(PoisonError::into_inner);
         let whole = StreamPrefix::new(&panel.view.agent_id, &destination).whole(&store, &stream, n)?;
@@ -196,7 +196,7 @@ pub(in crate::control) async fn replace_event(
     raw: Bytes,
 ) -> Result<LetterLine, Problem> {
     let destination = find_for(&person, &panel.view.config(), &name)?;
-    off_the_thread(move || {
+    at_the_stores(Arc::clone(&panel), person.clone(), move || {
         let store = open(&panel, &person, &destination)?;
         let mut store = store.lock().unwrap_or_else(PoisonError::into_inner);
         let prefix = StreamPrefix::new(&panel.view.agent_id, &destination);
@@ -248,7 +248,7 @@ pub(in crate::control) async fn drop_for_good(
     chosen: Chosen,
 ) -> Result<Dropped, Problem> {
     let destination = find_for(&person, &panel.view.config(), &name)?;
-    off_the_thread(move || {
+    at_the_stores(Arc::clone(&panel), person.clone(), move || {
         let store = open(&panel, &person, &destination)?;
         let mut store = store.lock().unwrap_or_else(PoisonError::into_inner);
         let ids = ids(&chosen, &name, &store)?;
@@ -299,7 +299,7 @@ pub(in crate::control) async fn send_again(
     chosen: Chosen,
 ) -> Result<Resent, Problem> {
     let destination = find_for(&person, &panel.view.config(), &name)?;
-    off_the_thread(move || {
+    at_the_stores(Arc::clone(&panel), person.clone(), move || {
         let (named, letters) = {
             let store = open(&panel, &person, &destination)?;
             let store = store.lock().unwrap_or_else(PoisonError::into_inner);
@@ -318,6 +318,22 @@ pub(in crate::control) async fn send_again(
         }
         let pause = panel.view.pauses.of(destination.id).filter(Pause::is_at_rest);
         Ok(Resent { destination: name, letters: count, pause })
+    })
+    .await
+}
+
+/// Looks at stores or changes them, on a seat of whoever asks: each reads or writes a file, and waits for others that do.
+async fn at_the_stores<T: Send + 'static>(
+    panel: Arc<Panel>,
+    person: Person,
+    work: impl FnOnce() -> Result<T, Problem> + Send + 'static,
+) -> Result<T, Problem> {
+    let seat = panel.desk.letters.wait(&person).await?;
+    off_the_thread(move || {
+        let done = work();
+        // Held by the work and not by the request, which may be given up before.
+        drop(seat);
+        done
     })
     .await
 }
@@ -344,7 +360,7 @@ fn open(panel: &Panel, person: &Person, destination: &Destination) -> Result<Arc
         Problem::new(StatusCode::NOT_FOUND, detail)
     };
     let store = panel.view.stores.find(destination.id).ok_or_else(no_store)?;
-    let is_theirs = within(&store.lock().unwrap_or_else(PoisonError::into_inner), &person.reach)?;
+    let is_theirs = within(&store.lock().unwrap_or_else(PoisonError::into_inner), &person.reach);
     if is_theirs { Ok(store) } else { Err(no_store()) }
 }
 

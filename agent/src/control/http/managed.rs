@@ -19,7 +19,7 @@ use super::destinations::{list, show};
 use super::{Panel, Path, Problem, Shared, body, off_the_thread, only_get, only_post, query};
 use crate::config::managed::{self as files, ManagedFile, Misconfigured};
 use crate::config::{Config, Destination, DestinationId, Weight, editable, keys_of, table_of};
-use crate::control::access::{Admin, Person, Reach};
+use crate::control::access::{Admin, Person, Reach, Via};
 use crate::control::destinations::{Tested, find_for, settings, tell_about, tested_event};
 use crate::control::managed::tell::{Changed, Editable, Error, OriginTold};
 use crate::control::managed::{Condition, Wish, carry_out, made_by, name_of, not_known, plan, tag_of_all, tag_of_one};
@@ -113,13 +113,19 @@ fn tag_in_force(files: &[ManagedFile], config: &Config) -> Option<String> {
 async fn create(State(panel): Shared, Admin(person): Admin, request: Request) -> Result<Response, Problem> {
     let value = json_of(&body(request, ONE_MAX).await?)?;
     let name = value.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let base = base_of(&panel, &person);
     let changed = carry_out(panel, person, Wish::Create(value), Condition::None, false).await?;
     let mut response = answer(StatusCode::CREATED, changed);
     // A name that was accepted has letters, digits, `.`, `_` and `-` alone.
-    if let Ok(place) = HeaderValue::from_str(&format!("/v1/destinations/{name}")) {
+    if let Ok(place) = HeaderValue::from_str(&format!("{base}/v1/destinations/{name}")) {
         response.headers_mut().insert(LOCATION, place);
     }
     Ok(response)
+}
+
+/// What stands before every path, the way that somebody has come: the socket has nothing there.
+fn base_of(panel: &Panel, person: &Person) -> String {
+    if person.via == Via::Cli { String::new() } else { panel.access.base_path().to_owned() }
 }
 
 /// Changes a destination that was made here.
@@ -399,7 +405,7 @@ pub(in crate::control) async fn off_with(
     planned.await.map_err(|_| failed())?
 }
 
-/// Tests a destination, saved or not; what came of it goes into the audit trail.
+/// Tests a destination, saved or not; what came of it goes into the audit trail, also where nobody waits for it any more.
 ///
 /// # Errors
 /// When as many tests as may run at a time run already, or the machine has no thread for it.
@@ -409,10 +415,7 @@ pub(in crate::control) async fn test(
     destination: Arc<Destination>,
     is_saved: bool,
 ) -> Result<Report, Problem> {
-    let Ok(seat) = Arc::clone(&panel.managed.tests).try_acquire_owned() else {
-        let detail = "as many tests as may run at a time run already".to_owned();
-        return Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, detail).advise("try again in a few seconds"));
-    };
+    let seat = panel.desk.tests.take(&person)?;
     let config = panel.view.config();
     let question = Question {
         destination: Arc::clone(&destination),
@@ -425,20 +428,28 @@ pub(in crate::control) async fn test(
     // A test takes seconds, and those who wait for the disk have few threads; it ends by itself within its own bound.
     let run = move || {
         heap::wipe_here();
-        let _ = give.send(probe_here(question));
+        let report = probe_here(question);
+        if let Ok(report) = &report {
+            let tested = tested_event(&person, &destination.name, &came_of(report, is_saved));
+            tell_about(&panel, &destination, tested);
+        }
         drop(seat);
+        // Who asked may be gone.
+        let _ = give.send(report);
     };
     thread::Builder::new().name("test".to_owned()).spawn(run).map_err(|_| failed())?;
-    let report: Report = take.await.map_err(|_| failed())?.map_err(|_| failed())?;
-    let tested = Tested {
+    take.await.map_err(|_| failed())?.map_err(|_| failed())
+}
+
+/// What the audit trail says of a test.
+fn came_of(report: &Report, is_saved: bool) -> Tested {
+    Tested {
         is_saved,
         ok: report.ok,
         stage: report.failure.as_ref().map(|failure| failure.stage.name().to_owned()),
         code: report.failure.as_ref().map(|failure| failure.code.to_owned()),
         event_id: report.event.as_ref().map(|event| event.event_id.clone()),
-    };
-    tell_about(&panel, &destination, tested_event(&person, &destination.name, &tested));
-    Ok(report)
+    }
 }
 
 /// What a reload would come to.

@@ -49,10 +49,12 @@
 //! What is not found and what somebody may not see are answered alike. Whatever changes something becomes an audit event that says who, what, before and after.
 //! A SIEM that is down makes neither health check fail. The socket is for root and the agent's user by its mode. On the
 //! address everything lies below `admin.base_path`, and what stands under `/v1/` or is a page asks who is there
-//! (`access/door.rs`); `/metrics` and `/status` do with `admin.metrics_need_token`. Those and the health checks lie beside
-//! the base path as well, for machines that ask the node itself.
+//! (`access/door.rs`). `/metrics` and `/status` tell of all tenants, so whoever shows anything must be somebody who may see all
+//! of them; who shows nothing gets them with `admin.metrics_need_token = false` alone. Those and the health checks lie beside
+//! the base path as well, for machines that ask the node itself; below it `/metrics` and `/status` always ask who is there.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use axum::body::HttpBody;
 use axum::extract::{Request, State};
@@ -64,6 +66,7 @@ use axum::routing::{MethodRouter, get, post};
 use axum::{Json, Router};
 use futures_lite::StreamExt;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
 use zeroize::Zeroizing;
 
 pub(super) use self::desk::Desk;
@@ -174,11 +177,11 @@ pub(super) fn for_address(panel: Arc<Panel>) -> Router {
     let inside = api().merge(page::routes(Arc::clone(&panel))).merge(access::routes_inside());
     let inside = inside.fallback(not_found).layer(door);
     let outside = health_checks().merge(openapi::routes(base)).merge(access::routes()).merge(page::assets());
-    let whole = watched(&panel).merge(outside).merge(inside);
+    let whole = outside.merge(inside);
     let router = match base {
-        "" => whole,
+        "" => whole.merge(watched(&panel)),
         base => Router::new()
-            .nest(&format!("{base}/"), whole)
+            .nest(&format!("{base}/"), whole.merge(watched_below(&panel)))
             .route(base, only_get(get(to_the_page)))
             .merge(watched(&panel))
             .merge(health_checks())
@@ -216,6 +219,11 @@ fn api() -> Router<Arc<Panel>> {
 /// What machines watch, behind its door.
 fn watched(panel: &Arc<Panel>) -> Router<Arc<Panel>> {
     watching().layer(middleware::from_fn_with_state(Arc::clone(panel), access::let_watch))
+}
+
+/// The same below the base path, where a proxy leads people of single tenants.
+fn watched_below(panel: &Arc<Panel>) -> Router<Arc<Panel>> {
+    watching().layer(middleware::from_fn_with_state(Arc::clone(panel), access::let_insiders_watch))
 }
 
 fn watching() -> Router<Arc<Panel>> {
@@ -349,9 +357,21 @@ pub(super) async fn off_the_thread<T: Send + 'static>(
     tokio::task::spawn_blocking(work).await.map_err(failed)?
 }
 
-/// What a request carries, `max` bytes at most. It may hold a secret, so it is wiped when it is dropped, on whatever thread;
-/// what the connection has read it through, the control plane's [heap](crate::heap) wipes.
+/// What a request carries, `max` bytes at most and within [`BODY_WITHIN`]. It may hold a secret, so it is wiped when it is
+/// dropped, on whatever thread; what the connection has read it through, the control plane's [heap](crate::heap) wipes.
 pub(super) async fn body(request: Request, max: usize) -> Result<Zeroizing<Vec<u8>>, Problem> {
+    body_within(request, max, BODY_WITHIN).await
+}
+
+async fn body_within(request: Request, max: usize, within: Duration) -> Result<Zeroizing<Vec<u8>>, Problem> {
+    let too_slow = |_| {
+        let detail = format!("what the request carries did not come within {} s", within.as_secs());
+        Problem::new(StatusCode::REQUEST_TIMEOUT, detail).advise("send it again, at once and whole")
+    };
+    timeout(within, whole_body(request, max)).await.map_err(too_slow)?
+}
+
+async fn whole_body(request: Request, max: usize) -> Result<Zeroizing<Vec<u8>>, Problem> {
     let too_long = || Problem::new(StatusCode::PAYLOAD_TOO_LARGE, format!("more than {max} bytes, or cut off"));
     let body = request.into_body();
     let expected = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
@@ -409,6 +429,9 @@ fn number(query: &str, key: &str) -> Result<Option<u64>, Problem> {
     value.parse().map(Some).map_err(bad)
 }
 
+/// How long it may take until all of it is there.
+const BODY_WITHIN: Duration = Duration::from_secs(30);
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -444,6 +467,15 @@ mod tests {
         assert_eq!(body(pieces(41), 200).await.err().unwrap().status, StatusCode::PAYLOAD_TOO_LARGE);
         assert_eq!(body(Request::new("whole".into()), 5).await.ok().unwrap().as_slice(), b"whole");
         assert!(body(Request::new("whole".into()), 4).await.is_err() && body(Request::default(), 0).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_body_that_does_not_come_is_not_waited_for() {
+        let pieces = futures_lite::stream::iter([Ok::<_, std::io::Error>("piece")]);
+        let stuck = pieces.chain(futures_lite::stream::pending());
+        let request = Request::new(axum::body::Body::from_stream(stuck));
+        let refused = body_within(request, 100, Duration::from_millis(20)).await.err().unwrap();
+        assert_eq!(refused.status, StatusCode::REQUEST_TIMEOUT);
     }
 
     #[test]

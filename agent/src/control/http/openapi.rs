@@ -128,7 +128,7 @@ fn close_choices(schema: &mut RefOr<Schema>) {
 fn who_may(path: &str) -> Vec<SecurityRequirement> {
     let token = || SecurityRequirement::new(TOKEN_NAME, Vec::<String>::new());
     match path {
-        // With `admin.metrics_need_token` alone.
+        // With `admin.metrics_need_token`, and below a base path.
         "/metrics" | "/status" => vec![SecurityRequirement::default(), token()],
         path if path.starts_with("/v1/") => vec![token()],
         _ => Vec::new(),

@@ -40,14 +40,11 @@ pub(super) struct Managed {
     pub(super) surroundings: Surroundings,
     /// Held by a change until it is in force.
     turn: tokio::sync::Mutex<()>,
-    /// A seat for each test that runs.
-    pub(super) tests: Arc<tokio::sync::Semaphore>,
 }
 
 impl Managed {
     pub(super) fn new(surroundings: Surroundings) -> Managed {
-        let tests = Arc::new(tokio::sync::Semaphore::new(TESTS_MAX));
-        Managed { surroundings, turn: tokio::sync::Mutex::default(), tests }
+        Managed { surroundings, turn: tokio::sync::Mutex::default() }
     }
 
     /// Whether a change is on its way.
@@ -273,9 +270,6 @@ fn failed() -> Problem {
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Problem> + Send + 'static) -> Result<T, Problem> {
     tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| Err(failed()))
 }
-
-/// Tests of destinations that run at the same time.
-const TESTS_MAX: usize = 4;
 
 #[cfg(test)]
 mod tests;

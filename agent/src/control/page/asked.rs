@@ -124,7 +124,7 @@ fn field(pairs: &[u8], name: &str) -> Option<String> {
 }
 
 /// By this header a script says that it has what is around a page already.
-pub(super) const FRAGMENT: &str = "x-fragment";
+pub(in crate::control) const FRAGMENT: &str = "x-fragment";
 /// Bytes of a form at most: the longest event, every byte of it written as three.
 const FORM_MAX: usize = 4 << 20;
 

@@ -20,7 +20,7 @@ use super::{lead, show};
 use crate::cli;
 use crate::config::{Config, Destination, Origin};
 use crate::control::access::{Admin, Person};
-use crate::control::destinations::find_for;
+use crate::control::destinations::{find_for, settings_for};
 use crate::control::episodes;
 use crate::control::history::DestinationHistory;
 use crate::control::http::destinations::{Rest, begin_replay, rest, status_of};
@@ -77,7 +77,7 @@ async fn one(State(panel): Shared, Asked { frame, name, destination }: Asked) ->
     };
     let whole = Whole {
         status: status_of(&panel, &name)?,
-        settings: settings(&destination),
+        settings: settings(&frame.person, &destination),
         origin: origin(&config, &destination, frame.sees_the_agent()),
         is_managed: config.is_managed(destination.id),
         window_ms: config.buffer.window.0,
@@ -96,10 +96,10 @@ fn samples(history: &DestinationHistory) -> Vec<Sample> {
 }
 
 /// What is set; what is absent and switches nothing on is left out.
-fn settings(destination: &Destination) -> Vec<(String, String)> {
-    let set = destination.settings().into_iter();
-    let told = |value: &String| !value.is_empty() && value != "[]";
-    set.filter_map(|(key, value)| Some((key.to_owned(), value?))).filter(|(_, value)| told(value)).collect()
+fn settings(person: &Person, destination: &Destination) -> Vec<(String, String)> {
+    let set = settings_for(person, destination).into_iter();
+    let told = |value: &&str| !value.is_empty() && *value != "[]";
+    set.filter_map(|(key, value)| Some((key, value.as_str().filter(told)?.to_owned()))).collect()
 }
 
 /// Where it is configured. Who sees some tenants only is not told what files the machine has.

@@ -169,6 +169,12 @@ fn overtaken() -> Problem {
     Problem::new(StatusCode::PRECONDITION_FAILED, detail).advise(advice)
 }
 
+fn another() -> Problem {
+    let detail = "it is not what it was when this page asked, and it is still there".to_owned();
+    Problem::new(StatusCode::PRECONDITION_FAILED, detail)
+        .advise("look at it again, and delete it if you still want that")
+}
+
 /// Waits until the shards tell of a destination, but no longer than [`HEARD_MAX`]: the page that follows shows it as it is.
 async fn heard_of(panel: &Panel, name: &str) {
     let deadline = Instant::now() + HEARD_MAX;
@@ -178,8 +184,9 @@ async fn heard_of(panel: &Panel, name: &str) {
     }
 }
 
-async fn ask_delete(_: Admin, Known { frame, name, .. }: Known) -> Response {
-    show(&detail::ask_delete(&frame, &name))
+async fn ask_delete(_: Admin, Known { frame, name, draft }: Known) -> Response {
+    let tag = draft.changes.map(|changes| changes.tag).unwrap_or_default();
+    show(&detail::ask_delete(&frame, &name, &tag))
 }
 
 async fn delete(
@@ -187,8 +194,14 @@ async fn delete(
     frame: Frame,
     Path(name): Path<String>,
     Admin(person): Admin,
+    form: Form,
 ) -> Result<Response, Problem> {
-    carry_out(panel, person, Wish::Delete(name), Condition::None, false).await?;
+    // Only what was asked about is deleted: under the same name there may be another by now.
+    let condition = Condition::Tags(form.all("_tag"));
+    match carry_out(panel, person, Wish::Delete(name), condition, false).await {
+        Err(problem) if problem.status == StatusCode::PRECONDITION_FAILED => return Err(another()),
+        deleted => deleted?,
+    };
     Ok(lead(&frame, "/", Note::Deleted))
 }
 

@@ -43,6 +43,7 @@ use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::get;
 use maud::{Markup, html};
 
+pub(super) use self::asked::FRAGMENT;
 pub(super) use self::kept::Kept;
 use self::note::Note;
 use self::view::frame::{self, Frame};

@@ -24,7 +24,7 @@ const IDLE_MAX: Duration = Duration::from_secs(90);
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
 /// A listener with a bounded number of seats.
-pub(crate) struct Seats {
+pub(super) struct Seats {
     listener: TcpListener,
     free: Arc<Semaphore>,
 }
@@ -34,7 +34,7 @@ pub(crate) struct Seats {
 pub(super) struct Sender(pub(super) SocketAddr);
 
 impl Seats {
-    pub(crate) fn new(listener: TcpListener) -> Seats {
+    pub(super) fn new(listener: TcpListener) -> Seats {
         Seats { listener, free: Arc::new(Semaphore::new(CONNECTIONS_MAX)) }
     }
 }
@@ -66,14 +66,14 @@ impl Connected<IncomingStream<'_, Seats>> for Sender {
 }
 
 /// A connection that holds a seat and watches the time.
-pub(crate) struct Seated {
+pub(crate) struct Seated<K = Option<OwnedSemaphorePermit>> {
     stream: TcpStream,
     idle: Pin<Box<Sleep>>,
-    _seat: Option<OwnedSemaphorePermit>,
+    _seat: K,
 }
 
-impl Seated {
-    fn new(stream: TcpStream, seat: Option<OwnedSemaphorePermit>) -> Seated {
+impl<K> Seated<K> {
+    pub(crate) fn new(stream: TcpStream, seat: K) -> Seated<K> {
         // Replies are small and wait for nothing; without it they may.
         let _ = stream.set_nodelay(true);
         Seated { stream, idle: Box::pin(tokio::time::sleep(IDLE_MAX)), _seat: seat }
@@ -98,14 +98,14 @@ impl Seated {
     }
 }
 
-impl AsyncRead for Seated {
+impl<K: Unpin> AsyncRead for Seated<K> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let moved = Pin::new(&mut self.stream).poll_read(cx, into);
         self.watch(moved, cx)
     }
 }
 
-impl AsyncWrite for Seated {
+impl<K: Unpin> AsyncWrite for Seated<K> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let moved = Pin::new(&mut self.stream).poll_write(cx, bytes);
         self.watch(moved, cx)

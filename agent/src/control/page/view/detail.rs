@@ -366,9 +366,10 @@ pub(in crate::control::page) fn ask_drain(frame: &Frame, status: &DestinationSta
 }
 
 /// Asks whether a destination is really to be deleted.
-pub(in crate::control::page) fn ask_delete(frame: &Frame, name: &str) -> Markup {
+pub(in crate::control::page) fn ask_delete(frame: &Frame, name: &str, tag: &str) -> Markup {
     let path = format!("/destinations/{name}");
     let inside = html! {
+        input type="hidden" name="_tag" value=(tag);
         (frame.last_line(&html! { button.danger type="submit" { "Delete " (name) } }, &path))
     };
     frame.page(
@@ -441,8 +442,9 @@ mod tests {
         let shown = text(Role::Admin, &managed);
         assert!(links.iter().all(|link| shown.contains(link)), "{shown}");
         assert!(links.iter().all(|link| !text(Role::Viewer, &managed).contains(link)));
-        let asked = ask_delete(&frame(Role::Admin), "splunk").into_string();
+        let asked = ask_delete(&frame(Role::Admin), "splunk", "\"7\"").into_string();
         assert!(asked.contains("can't be undone") && asked.contains("action=\"/destinations/splunk/delete\""));
+        assert!(asked.contains("name=\"_tag\" value=\"&quot;7&quot;\""), "only what was asked about is deleted");
     }
 
     #[test]
