@@ -18,7 +18,7 @@ use scaidrive_tests::scenario::{ONLY_GENERATED, PATIENCE, ordered, settle, write
 use scaidrive_tests::skip::skip;
 use scaidrive_tests::syslog::{Framing, Rsyslog, RsyslogMode, Sink};
 use scaidrive_tests::wait::{holds_for, wait_for, wait_until};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Runs one of the binary's commands that has to do its work, and returns what it says as data.
 #[track_caller]
@@ -271,10 +271,16 @@ fn a_replay_of_a_paused_destination_waits_for_the_end_of_the_pause() {
 #[test]
 fn what_was_asked_for_is_told_although_whoever_asked_hangs_up() {
     let silent = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
-    let url = format!("http://{}", silent.local_addr().expect("it is bound"));
+    silent.set_nonblocking(true).expect("a socket need not wait");
+    let wished = json!({
+        "name": "silent", "type": "splunk_hec", "token": {"value": "a-token"},
+        "url": format!("http://{}", silent.local_addr().expect("it is bound")),
+        "timeouts": {"connect": "2s", "request": "2s"},
+    })
+    .to_string();
+    let hec = Hec::plain();
     let mut agent = Agent::new();
-    let destination = Destination::hec("silent", &url, &agent.token_file());
-    agent.config.add(destination.with("timeouts", "{ connect = \"2s\", request = \"2s\" }"));
+    ordered(&mut agent, "hec", &hec);
     agent.start();
     let told = |what: &str| {
         let reply =
@@ -284,16 +290,17 @@ fn what_was_asked_for_is_told_although_whoever_asked_hangs_up() {
         events.into_iter().map(|event| event["event"].clone()).find(|event| event.to_string().contains(what))
     };
     let mut asks = UnixStream::connect(&agent.config.admin_socket).expect("the agent listens");
-    write!(asks, "POST /v1/destinations/silent/test HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n")
-        .expect("it reads");
-    let (_held, _) = silent.accept().expect("the test connects");
+    let head =
+        format!("POST /v1/destinations/test HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n", wished.len());
+    asks.write_all((head + &wished).as_bytes()).expect("it reads");
+    let _held = wait_for("the test connects", PATIENCE, || silent.accept().ok());
     drop(asks);
     let tested = wait_for("the test is told", PATIENCE, || told("destination.test"));
-    assert_eq!(tested["details"]["after"]["ok"], false, "{tested}");
+    assert_eq!(tested["payload"]["after"]["ok"], false, "{tested}");
 
-    run(&agent, &["destination", "replay", "silent"]);
+    run(&agent, &["destination", "replay", "hec"]);
     let replayed = wait_for("the replay is told", PATIENCE, || told("destination.replay"));
-    assert_eq!(replayed["details"]["after"]["replay"], "asked for", "{replayed}");
+    assert_eq!(replayed["payload"]["after"]["replay"], "asked for", "{replayed}");
 }
 
 #[test]

@@ -154,10 +154,8 @@ impl IntoResponse for Turned {
 /// Finds out who asks and puts them into the request.
 async fn admit(panel: &Panel, mut request: Request) -> Result<(Request, Reach), Turned> {
     let proxy = panel.view.config().admin.proxy.clone();
-    // A page that is open asks again and again, whether or not anybody looks at it; what is sent, somebody sends.
-    let is_by_itself = request.method().is_safe() && request.headers().contains_key(page::FRAGMENT);
     let peer = request.extensions().get::<ConnectInfo<Peer>>().map(|ConnectInfo(Peer(peer))| peer.ip());
-    let asks = Asks { headers: request.headers(), peer, is_by_itself };
+    let asks = Asks { headers: request.headers(), peer, is_by_itself: is_by_itself(&request) };
     let known = panel.access.identify(&asks, proxy.as_ref()).map_err(Turned::Away)?;
     let Some(Known { person, session, proof }) = known else {
         return Err(if wants_a_page(&request) {
@@ -333,6 +331,11 @@ impl From<Problem> for Unproven {
     }
 }
 
+/// Whether an open page asks, as it does again and again although nobody may look at it; what is sent, somebody sends.
+fn is_by_itself(request: &Request) -> bool {
+    request.method().is_safe() && request.headers().contains_key(page::FRAGMENT)
+}
+
 /// The request, if it shows the session's CSRF token: in the header, or in the field of a form, which stays as it was.
 async fn with_csrf(request: Request, csrf: &str) -> Result<Request, Unproven> {
     if let Some(given) = request.headers().get(X_CSRF_TOKEN) {
@@ -494,5 +497,16 @@ mod tests {
         };
         assert!(asks("/destinations", "text/html,*/*"));
         assert!(!asks("/v1/status", "text/html") && !asks("/destinations", "application/json"));
+    }
+
+    #[test]
+    fn a_page_that_asks_again_is_told_from_somebody_who_does_something_on_it() {
+        let asks = |method: &str, sent: &[(&'static str, &str)]| {
+            let mut request = Request::builder().method(method).body(Body::empty()).unwrap();
+            *request.headers_mut() = headers(sent);
+            is_by_itself(&request)
+        };
+        assert!(asks("GET", &[("x-fragment", "1")]));
+        assert!(!asks("GET", &[]) && !asks("POST", &[("x-fragment", "1")]), "a test is sent by a script too");
     }
 }
