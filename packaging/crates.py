@@ -94,10 +94,12 @@ third-party.txt.gz beside this file.
 
 
 def expression(all_crates):
-    """All that must be kept to, as `A AND (B OR C)`; the same choice in another order is the same."""
+    """All that must be kept to. A choice that holds what must be kept to anyway says nothing more."""
     terms = {term for crate in all_crates for term in licence(crate).split(" AND ")} | {"MIT OR Apache-2.0"}
-    choices = sorted({tuple(sorted(term.split(" OR "))) for term in terms})
-    return " AND ".join(f"({' OR '.join(choice)})" if len(choice) > 1 else choice[0] for choice in choices)
+    choices = {frozenset(term.split(" OR ")) for term in terms}
+    musts = {one for choice in choices if len(choice) == 1 for one in choice}
+    left = sorted({" OR ".join(sorted(choice)) for choice in choices if not choice & musts})
+    return " AND ".join([*sorted(musts), *(f"({choice})" for choice in left)])
 
 
 def bill_of_materials(all_crates, version):
