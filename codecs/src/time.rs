@@ -9,6 +9,10 @@ use crate::json::{two_digits, write_number};
 /// Years 0000 to 9999, any number of fractional digits, `T` and `Z` in either case. Second 60 is accepted where a leap
 /// second can stand, at 23:59 UTC, and is the same instant as the second after it.
 pub fn parse_rfc3339(text: &[u8]) -> Option<i64> {
+    parse_utc_millis(text).or_else(|| parse_any(text))
+}
+
+fn parse_any(text: &[u8]) -> Option<i64> {
     let (date, rest) = text.split_at_checked(10)?;
     let days = parse_date(date)?;
     let (clock, rest) = rest.split_at_checked(9)?;
@@ -19,6 +23,43 @@ pub fn parse_rfc3339(text: &[u8]) -> Option<i64> {
     let utc = days * DAY + seconds - offset;
     // A leap second lies after 23:59:59 UTC, so what it is counted as starts a UTC day.
     (!is_leap || utc.rem_euclid(DAY) == 0).then_some(utc * 1000 + millis)
+}
+
+/// Reads a time of the form that most have, `2026-05-12T14:23:01.453Z`, eight bytes at a time. Whatever else is valid, a
+/// leap second too, is left to [`parse_any`].
+fn parse_utc_millis(text: &[u8]) -> Option<i64> {
+    let ([date, clock, fraction], []) = text.as_chunks::<8>() else { return None };
+    // What is left of a digit is its value, and nothing is left of what stands between.
+    let date = u64::from_le_bytes(*date) ^ u64::from_le_bytes(*b"0000-00-");
+    let clock = u64::from_le_bytes(*clock) ^ u64::from_le_bytes(*b"00T00:00");
+    let fraction = u64::from_le_bytes(*fraction) ^ u64::from_le_bytes(*b":00.000Z");
+    let beyond = above(date, [9, 9, 9, 9, 0, 9, 9, 0])
+        | above(clock, [9, 9, 0, 9, 9, 0, 9, 9])
+        | above(fraction, [0, 9, 9, 0, 9, 9, 9, 0]);
+    if beyond != 0 {
+        return None;
+    }
+    let (dates, clocks, fractions) = (pairs(date), pairs(clock), pairs(fraction));
+    let (year, month, day) = (dates[0] * 100 + dates[2], dates[5], clocks[0]);
+    let (hour, minute, second) = (clocks[3], clocks[6], fractions[1]);
+    let millis = fractions[4] * 10 + i64::from(fraction.to_le_bytes()[6]);
+    let is_time = hour < 24 && minute < 60 && second < 60;
+    let is_date = (1..=12).contains(&month) && (1..=days_in(year, month)).contains(&day);
+    let seconds = || days_from_civil(year, month, day) * DAY + hour * 3600 + minute * 60 + second;
+    (is_time && is_date).then(|| seconds() * 1000 + millis)
+}
+
+/// Not zero when a byte of `word` is above its limit, which is at most 127.
+fn above(word: u64, limits: [u8; 8]) -> u64 {
+    const HIGHEST: u64 = u64::from_le_bytes([0x80; 8]);
+    // What each byte lacks to its limit is filled up to 127; beyond it the highest bit is set, and nothing is carried on.
+    let filled = (word & !HIGHEST) + (!HIGHEST - u64::from_le_bytes(limits));
+    (filled | word) & HIGHEST
+}
+
+/// At each place the number that the digit there and the one behind it make.
+fn pairs(digits: u64) -> [i64; 8] {
+    (digits * 10 + (digits >> 8)).to_le_bytes().map(i64::from)
 }
 
 /// Appends the time as RFC 3339 in UTC with three fractional digits, 24 bytes: `2026-05-12T14:23:01.453Z`.
@@ -357,6 +398,24 @@ mod tests {
         #[test]
         fn what_is_written_reads_back(epoch_ms in YEAR_0000_MS..YEAR_10000_MS) {
             prop_assert_eq!(parse_rfc3339(rfc3339(epoch_ms).as_bytes()), Some(epoch_ms));
+        }
+
+        #[test]
+        fn the_usual_form_is_read_at_once_and_as_any_other(epoch_ms in YEAR_0000_MS..YEAR_10000_MS) {
+            prop_assert_eq!(parse_utc_millis(rfc3339(epoch_ms).as_bytes()), Some(epoch_ms));
+            prop_assert_eq!(parse_any(rfc3339(epoch_ms).as_bytes()), Some(epoch_ms));
+        }
+
+        #[test]
+        fn what_is_read_at_once_is_a_time(
+            epoch_ms in YEAR_0000_MS..YEAR_10000_MS, at in 0usize..24, digit in b'0'..=b'9', other in any::<u8>(),
+        ) {
+            for byte in [digit, other] {
+                let mut text = rfc3339(epoch_ms).into_bytes();
+                text[at] = byte;
+                let read = parse_utc_millis(&text);
+                prop_assert!(read.is_none() || read == parse_any(&text), "{}", String::from_utf8_lossy(&text));
+            }
         }
 
         #[test]
