@@ -14,6 +14,7 @@ use crate::severity::Severity;
 use crate::time::parse_rfc3339;
 
 mod marks;
+mod names;
 mod scan;
 
 pub(crate) use scan::{Scanner, Text, after_string};
@@ -134,24 +135,32 @@ pub fn index(raw: &[u8]) -> Result<Index, Refusal> {
     if raw.len() > EVENT_BYTES_MAX {
         return Err(Refusal::TooLong { bytes: raw.len() });
     }
+    is_utf8(raw)?;
     if raw.first() != Some(&b'{') {
-        is_utf8(raw)?;
         return Err(Refusal::NotAnObject);
     }
+    let (mut found, mut others) = (Found::default(), UnknownKeys::default());
     let mut scanner = Scanner::new(raw);
-    let judged = judge(&mut scanner);
-    if judged.is_err() || !scanner.is_ascii() {
-        is_utf8(raw)?;
+    let mut has_more = scanner.opens(b'}');
+    let mut is_usual = true;
+    while has_more {
+        if is_usual {
+            scanner = found.usual_members(scanner);
+            // Who writes the first member in another way most likely writes all of them so.
+            is_usual = found.present != 0;
+        }
+        let key = scanner.key()?;
+        match found.field(raw, key) {
+            Some(field) => found.value(&mut scanner, field)?,
+            None => {
+                others.insert(raw, key)?;
+                scanner.value(1)?;
+            }
+        }
+        has_more = scanner.goes_on(b'}', "`,` or `}`")?;
     }
-    judged
-}
-
-/// Judges everything but the encoding.
-fn judge(scanner: &mut Scanner<'_>) -> Result<Index, Refusal> {
-    let mut found = Found::default();
-    scanner.object(|scanner, key| found.member(scanner, key))?;
     scanner.end()?;
-    found.finish(scanner.raw())
+    found.finish(raw)
 }
 
 fn is_utf8(raw: &[u8]) -> Result<(), Refusal> {
@@ -238,67 +247,74 @@ struct Found {
     /// Fields whose key was met, `null` included.
     met: u16,
     escaped: u16,
-    unknown: UnknownKeys,
 }
 
 impl Found {
-    fn member(&mut self, scanner: &mut Scanner<'_>, key: Text) -> Result<(), Refusal> {
-        match self.known(scanner.raw(), key)? {
-            Some(field) => self.value(scanner, field),
-            None => {
-                self.unknown.insert(scanner.raw(), key)?;
-                scanner.value(1)
+    /// Takes known members of the usual kind, up to the first that is otherwise. Alone in a function, with a scanner of its
+    /// own, this loop has what it needs in registers.
+    #[inline(never)]
+    fn usual_members<'a>(&mut self, start: Scanner<'a>) -> Scanner<'a> {
+        let mut scanner = start;
+        if scanner.next_token() != Some(b'"') {
+            return scanner;
+        }
+        while let Some((key, value, behind)) = scanner.usual_member() {
+            let Some(field) = self.field(scanner.raw(), key) else { break };
+            if field == Field::Payload {
+                break;
             }
+            self.put(field, value.span());
+            scanner = behind;
         }
+        scanner
     }
 
-    fn known(&mut self, raw: &[u8], key: Text) -> Result<Option<Field>, Refusal> {
-        if key.has_escapes {
-            return refuse_known(key.written(raw));
-        }
-        let name = key.bytes(raw);
-        let Some(field) = Field::from_name(name) else {
-            return if name == RESERVED.as_bytes() { Err(Refusal::ReservedKey) } else { Ok(None) };
-        };
-        if self.met & bit(field) != 0 {
-            return Err(Refusal::RepeatedKey { key: field.name().to_owned() });
-        }
-        self.met |= bit(field);
-        Ok(Some(field))
+    /// The field of a key, unless it was met before.
+    #[inline(always)]
+    fn field(&self, raw: &[u8], key: Text) -> Option<Field> {
+        let field = if key.has_escapes { None } else { names::field(raw, key.start, key.end) };
+        field.filter(|field| self.met & bit(*field) == 0)
     }
 
+    /// Walks the value of a field.
     fn value(&mut self, scanner: &mut Scanner<'_>, field: Field) -> Result<(), Refusal> {
-        let start = scanner.position();
-        let span = match scanner.peek() {
-            Some(b'n') if !field.is_required() => return scanner.value(1),
-            Some(b'"') if field != Field::Payload => {
-                let text = scanner.string()?;
-                self.escaped |= if text.has_escapes { bit(field) } else { 0 };
-                Span { start: text.start as u32, end: text.end as u32 }
-            }
-            Some(b'{') if field == Field::Payload => {
-                scanner.value(1)?;
-                Span { start: start as u32, end: scanner.position() as u32 }
-            }
-            _ => {
-                // Bad syntax is reported as such before a wrong type is.
-                scanner.value(1)?;
-                return Err(Refusal::WrongType { field });
+        let span = if scanner.peek() == Some(b'"') && field != Field::Payload {
+            let text = scanner.string()?;
+            self.escaped |= if text.has_escapes { bit(field) } else { 0 };
+            text.span()
+        } else {
+            let start = scanner.position();
+            let first = scanner.peek();
+            // Bad syntax is reported as such before a wrong type is.
+            scanner.value(1)?;
+            match first {
+                Some(b'n') if !field.is_required() => {
+                    self.met |= bit(field);
+                    return Ok(());
+                }
+                Some(b'{') if field == Field::Payload => Span { start: start as u32, end: scanner.position() as u32 },
+                _ => return Err(Refusal::WrongType { field }),
             }
         };
-        self.present |= bit(field);
-        self.spans[field as usize] = span;
+        self.put(field, span);
         Ok(())
     }
 
+    #[inline(always)]
+    fn put(&mut self, field: Field, span: Span) {
+        self.met |= bit(field);
+        self.present |= bit(field);
+        self.spans[field as usize] = span;
+    }
+
+    #[inline(always)]
     fn finish(&self, raw: &[u8]) -> Result<Index, Refusal> {
         let missing = Field::ALL.into_iter().find(|field| field.is_required() && self.present & bit(*field) == 0);
         if let Some(field) = missing {
             return Err(Refusal::Missing { field });
         }
         let timestamp_ms = self.short_text(raw, Field::Timestamp, parse_rfc3339);
-        let severity =
-            self.short_text(raw, Field::Severity, |word| Some(Severity::from_text(std::str::from_utf8(word).ok()?)));
+        let severity = self.short_text(raw, Field::Severity, |word| Some(Severity::from_bytes(word)));
         Ok(Index {
             spans: self.spans,
             present: self.present,
@@ -338,7 +354,16 @@ struct UnknownKeys {
 }
 
 impl UnknownKeys {
+    /// Takes a key that is no field's, or not for the first time.
+    #[inline(never)]
     fn insert(&mut self, raw: &[u8], key: Text) -> Result<(), Refusal> {
+        if key.has_escapes {
+            refuse_known(key.written(raw))?;
+        } else if let Some(field) = Field::from_name(key.bytes(raw)) {
+            return Err(Refusal::RepeatedKey { key: field.name().to_owned() });
+        } else if key.bytes(raw) == RESERVED.as_bytes() {
+            return Err(Refusal::ReservedKey);
+        }
         let written = key.written(raw);
         let hash = key_hash(written);
         let hashes = self.hashes.get_or_insert([0; UNKNOWN_KEYS_MAX]);
@@ -352,7 +377,7 @@ impl UnknownKeys {
             return Err(Refusal::TooManyKeys);
         }
         hashes[self.count] = hash;
-        keys[self.count] = Span { start: key.start as u32, end: key.end as u32 };
+        keys[self.count] = key.span();
         self.count += 1;
         Ok(())
     }
@@ -365,11 +390,11 @@ impl Span {
     }
 }
 
-fn refuse_known(written: &str) -> Result<Option<Field>, Refusal> {
+fn refuse_known(written: &str) -> Result<(), Refusal> {
     let names = Field::ALL.iter().map(|field| field.name()).chain([RESERVED]);
     match names.into_iter().find(|name| unescaped(written).eq(name.chars())) {
         Some(key) => Err(Refusal::EscapedKey { key }),
-        None => Ok(None),
+        None => Ok(()),
     }
 }
 
@@ -487,6 +512,8 @@ mod tests {
         for after in [" ", "x", "{}", "}"] {
             assert!(matches!(index(format!("{event}{after}").as_bytes()), Err(Refusal::Syntax { .. })), "{after}");
         }
+        let closed = Refusal::Syntax { at: 2, expected: "the end of the event" };
+        assert_eq!(index(br#"{}"event_id":"e","action":"a""#), Err(closed));
         assert_eq!(index(b"{\"event_id\":\"\xff\"}"), Err(Refusal::NotUtf8 { at: 13 }));
         let long = "é".repeat(200);
         let spoilt = [b"{\"event_id\":\"", long.as_bytes(), b"\xc3\"}"].concat();

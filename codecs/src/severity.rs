@@ -37,7 +37,12 @@ impl Severity {
 
     /// The severity an event's word stands for; `Unknown` for every other word.
     pub fn from_text(word: &str) -> Severity {
-        let known = WORDS.iter().find(|(name, _)| name.eq_ignore_ascii_case(word));
+        Severity::from_bytes(word.as_bytes())
+    }
+
+    /// Like [`Severity::from_text`].
+    pub(crate) fn from_bytes(word: &[u8]) -> Severity {
+        let known = WORDS.iter().find(|(name, _)| name.as_bytes().eq_ignore_ascii_case(word));
         known.map_or(Severity::Unknown, |(_, severity)| *severity)
     }
 

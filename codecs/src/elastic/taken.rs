@@ -26,7 +26,7 @@ fn count(body: &[u8]) -> Result<usize, Refusal> {
     })?;
     scanner.end()?;
     // Keys have to be UTF-8.
-    expect(scanner.is_ascii() && taken.is_some(), &scanner)?;
+    expect(body.is_ascii() && taken.is_some(), &scanner)?;
     Ok(taken.unwrap_or_default())
 }
 

@@ -1,82 +1,82 @@
 //! Where the bytes lie at which a JSON string ends or needs a closer look: quotes, backslashes and control characters.
 //!
-//! An event's bytes are looked at 64 at a time, each block once, whatever lies in it: one bit a byte says which ones are
+//! A text's bytes are looked at 64 at a time, each block once, whatever lies in it: one bit a byte says which ones are
 //! marked. After that the end of a string is the next bit, and the many short strings of an event cost no loop each.
 
 use wide::u8x16;
 
-/// The marks of an event, walked from its beginning to its end.
-pub(super) struct Marks<'a> {
-    raw: &'a [u8],
+use crate::plain::{is, is_below};
+
+/// The marks of one block of a text. The text itself comes with each question.
+#[derive(Clone, Copy)]
+pub(super) struct Marks {
     /// The first byte of the block that `bits` are of.
     start: usize,
     /// One bit for each byte of the block, the lowest for its first.
     bits: u64,
-    is_ascii: bool,
 }
 
-impl<'a> Marks<'a> {
-    pub(super) fn new(raw: &'a [u8]) -> Marks<'a> {
-        let mut marks = Marks { raw, start: 0, bits: 0, is_ascii: true };
-        marks.look_at(0);
-        marks
+impl Marks {
+    /// The marks of the first block.
+    pub(super) fn new(raw: &[u8]) -> Marks {
+        Marks { start: 0, bits: marks_at(raw, 0) }
     }
 
-    /// The first marked byte at `from` or after it, or the end of the event. `from` never goes back.
+    /// The first marked byte at `from` or after it, or the end of the text.
     #[inline(always)]
-    pub(super) fn next(&mut self, from: usize) -> usize {
-        if from - self.start >= BLOCK {
-            self.look_at(from - from % BLOCK);
+    pub(super) fn next(&mut self, raw: &[u8], mut from: usize) -> usize {
+        loop {
+            let within = from.wrapping_sub(self.start);
+            if within < BLOCK {
+                let bits = self.bits >> within;
+                if bits != 0 {
+                    return from + bits.trailing_zeros() as usize;
+                }
+                from = self.start + BLOCK;
+            }
+            self.start = from - from % BLOCK;
+            self.bits = marks_at(raw, self.start);
         }
-        let mut bits = self.bits & (u64::MAX << (from % BLOCK));
-        while bits == 0 {
-            self.look_at(self.start + BLOCK);
-            bits = self.bits;
-        }
-        self.start + bits.trailing_zeros() as usize
-    }
-
-    /// Whether all bytes that were walked over are ASCII. Blocks in which nobody looked for a mark do not count.
-    pub(super) fn is_ascii(&self) -> bool {
-        self.is_ascii
-    }
-
-    /// Goes to the block at `start`. The end of the event is marked, so there always is a next mark.
-    #[inline(always)]
-    fn look_at(&mut self, start: usize) {
-        let rest = self.raw.get(start..).unwrap_or_default();
-        let (marks, is_ascii) = match rest.first_chunk() {
-            Some(block) => marks(block),
-            None => marks_of_last(rest),
-        };
-        self.start = start;
-        self.bits = marks;
-        self.is_ascii &= is_ascii;
     }
 }
 
-/// The marks of the bytes after the last whole block, and one at their end.
-#[inline(never)]
-fn marks_of_last(rest: &[u8]) -> (u64, bool) {
-    // Zero is a control character.
-    let mut block = [0; BLOCK];
-    block[..rest.len()].copy_from_slice(rest);
-    marks(&block)
-}
-
-/// One bit for each marked byte, the lowest for the first, and whether all bytes are ASCII.
+/// The marks of the block at `start`. The end of the text is marked, so there always is a next mark.
 #[inline(always)]
-fn marks(block: &[u8; BLOCK]) -> (u64, bool) {
-    let (quote, backslash, control) = (u8x16::splat(b'"'), u8x16::splat(b'\\'), u8x16::splat(b' '));
-    let (mut bits, mut all) = (0, u8x16::ZERO);
-    let (quarters, _) = block.as_chunks();
-    for quarter in quarters.iter().rev() {
-        let bytes = u8x16::new(*quarter);
-        let marked = bytes.simd_eq(quote) | bytes.simd_eq(backslash) | bytes.simd_lt(control);
-        bits = bits << 16 | u64::from(marked.to_bitmask());
-        all |= bytes;
+fn marks_at(raw: &[u8], start: usize) -> u64 {
+    match raw.get(start..).unwrap_or_default().first_chunk() {
+        Some(block) => marks(block),
+        None => marks_of_last(raw, raw.len().saturating_sub(start)),
     }
-    (bits, all.to_bitmask() == 0)
+}
+
+/// The marks of the last bytes, fewer than a block, and one at their end.
+#[inline(never)]
+fn marks_of_last(raw: &[u8], count: usize) -> u64 {
+    let found = match raw.last_chunk() {
+        // Reaches back into what was looked at.
+        Some(block) => marks(block).checked_shr((BLOCK - count) as u32).unwrap_or(0),
+        None => {
+            let mut block = [b' '; BLOCK];
+            block[..count].copy_from_slice(&raw[raw.len() - count..]);
+            marks(&block)
+        }
+    };
+    found | 1 << count
+}
+
+/// One bit for each marked byte, the lowest for the first.
+#[inline(always)]
+fn marks(block: &[u8; BLOCK]) -> u64 {
+    // A quote is a space with one bit more. With that bit turned over it stands where the space stood, right behind the
+    // control characters, which stay among themselves.
+    let turned = u8x16::splat(b'"' ^ b' ');
+    let mut bits = 0;
+    for quarter in block.as_chunks().0.iter().rev() {
+        let bytes = u8x16::new(*quarter);
+        let marked = is_below(bytes ^ turned, b' ' + 1) | is(bytes, b'\\');
+        bits = bits << 16 | u64::from(marked.to_bitmask());
+    }
+    bits
 }
 
 /// Bytes looked at together: one bit each fills a word.
@@ -92,30 +92,33 @@ mod tests {
         prop::collection::vec(byte, 0..300)
     }
 
+    fn is_mark(byte: &u8) -> bool {
+        matches!(byte, b'"' | b'\\' | 0..=0x1f)
+    }
+
     proptest! {
         #[test]
         fn every_mark_is_found_and_nothing_else(raw in any_bytes(), skips in prop::collection::vec(1usize..90, 1..9)) {
             let mut marks = Marks::new(&raw);
             let mut from = 0;
             for skip in skips.iter().cycle() {
-                let is_mark = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..=0x1f);
                 let expected = raw[from..].iter().position(is_mark).map_or(raw.len(), |step| from + step);
-                prop_assert_eq!(marks.next(from), expected);
+                prop_assert_eq!(marks.next(&raw, from), expected);
                 from = expected + skip;
                 if from > raw.len() {
                     break;
                 }
             }
         }
+    }
 
-        #[test]
-        fn a_walk_over_everything_knows_whether_it_is_ascii(raw in any_bytes()) {
-            let mut marks = Marks::new(&raw);
-            let mut from = 0;
-            while from < raw.len() {
-                from = marks.next(from) + 1;
-            }
-            prop_assert_eq!(marks.is_ascii(), raw.is_ascii());
+    #[test]
+    fn every_byte_is_marked_or_not_wherever_it_stands() {
+        for (byte, at) in (0..=u8::MAX).flat_map(|byte| (0..2 * BLOCK + 3).map(move |at| (byte, at))) {
+            let mut raw = [b'a'; 2 * BLOCK + 3];
+            raw[at] = byte;
+            let expected = if is_mark(&byte) { at } else { raw.len() };
+            assert_eq!(Marks::new(&raw).next(&raw, 0), expected, "{byte:#x} at {at}");
         }
     }
 }

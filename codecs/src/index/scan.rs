@@ -1,18 +1,20 @@
 //! The JSON scanner under the index: checks the grammar of RFC 8259 and says where strings lie. Replies that need no
 //! values made of them are walked with it as well.
 //!
-//! White space is space and tab only: a line break is refused. Whether the bytes are UTF-8 is not judged here, but
-//! [`Scanner::is_ascii`] says when that needs no looking: outside strings the grammar has ASCII only, and the inside of
-//! every string is walked over, or is the same as one that was.
+//! White space is space and tab only: a line break is refused. Whether the bytes are UTF-8 is not judged here.
+//!
+//! Most members of most events are alike, so [`Scanner::usual_member`] walks over one with few questions asked. What it does
+//! not take is walked in the general way, which alone says what is wrong.
 
 use super::marks::Marks;
-use super::{DEPTH_MAX, Refusal};
+use super::{DEPTH_MAX, Refusal, Span};
 
 /// A place in JSON text that only moves forward.
+#[derive(Clone, Copy)]
 pub(crate) struct Scanner<'a> {
     raw: &'a [u8],
     at: usize,
-    marks: Marks<'a>,
+    marks: Marks,
 }
 
 /// A string, without its quotes.
@@ -29,6 +31,10 @@ impl Text {
         &raw[self.start..self.end]
     }
 
+    pub(super) fn span(self) -> Span {
+        Span { start: self.start as u32, end: self.end as u32 }
+    }
+
     pub(super) fn written(self, raw: &[u8]) -> &str {
         std::str::from_utf8(self.bytes(raw)).unwrap_or_default()
     }
@@ -37,11 +43,6 @@ impl Text {
 impl<'a> Scanner<'a> {
     pub(crate) fn new(raw: &'a [u8]) -> Scanner<'a> {
         Scanner { raw, at: 0, marks: Marks::new(raw) }
-    }
-
-    /// Whether all that was scanned is ASCII.
-    pub(crate) fn is_ascii(&self) -> bool {
-        self.marks.is_ascii()
     }
 
     pub(crate) fn raw(&self) -> &'a [u8] {
@@ -62,30 +63,84 @@ impl<'a> Scanner<'a> {
         &mut self,
         mut member: impl FnMut(&mut Self, Text) -> Result<(), Refusal>,
     ) -> Result<(), Refusal> {
-        self.at += 1;
-        if self.next_token() == Some(b'}') {
-            self.at += 1;
-            return Ok(());
-        }
-        loop {
-            if self.next_token() != Some(b'"') {
-                return Err(self.expected_token("the `\"` of a key"));
-            }
-            let key = self.string()?;
-            if self.next_token() != Some(b':') {
-                return Err(self.expected_token("`:`"));
-            }
-            self.at += 1;
-            self.next_token();
+        let mut has_more = self.opens(b'}');
+        while has_more {
+            let key = self.key()?;
             member(self, key)?;
-            match self.next_token() {
-                Some(b',') => self.at += 1,
-                Some(b'}') => break,
-                _ => return Err(self.expected_token("`,` or `}`")),
-            }
+            has_more = self.goes_on(b'}', "`,` or `}`")?;
+        }
+        Ok(())
+    }
+
+    /// Walks an array at its `[`. `item` is called at the first byte of each value and must walk it.
+    #[inline]
+    pub(crate) fn array(&mut self, mut item: impl FnMut(&mut Self) -> Result<(), Refusal>) -> Result<(), Refusal> {
+        let mut has_more = self.opens(b']');
+        while has_more {
+            self.next_token();
+            item(self)?;
+            has_more = self.goes_on(b']', "`,` or `]`")?;
+        }
+        Ok(())
+    }
+
+    /// Walks over the bracket that opens an object or array, and the `end` if that comes next. Says whether it does not.
+    #[inline(always)]
+    pub(super) fn opens(&mut self, end: u8) -> bool {
+        self.at += 1;
+        let is_empty = self.next_token() == Some(end);
+        self.at += usize::from(is_empty);
+        !is_empty
+    }
+
+    /// Walks from the end of a member or item over a comma or the `end`, and says whether it was the comma.
+    #[inline(always)]
+    pub(super) fn goes_on(&mut self, end: u8, expected: &'static str) -> Result<bool, Refusal> {
+        let next = self.next_token();
+        if next != Some(b',') && next != Some(end) {
+            return Err(self.expected_token(expected));
         }
         self.at += 1;
-        Ok(())
+        Ok(next == Some(b','))
+    }
+
+    /// Walks over a key and its colon, to the first byte of the value.
+    #[inline(always)]
+    pub(super) fn key(&mut self) -> Result<Text, Refusal> {
+        if self.next_token() != Some(b'"') {
+            return Err(self.expected_token("the `\"` of a key"));
+        }
+        let key = self.string()?;
+        if self.next_token() != Some(b':') {
+            return Err(self.expected_token("`:`"));
+        }
+        self.at += 1;
+        self.next_token();
+        Ok(key)
+    }
+
+    /// Walks from a key's opening quote over a member as most are, `"KEY":"VALUE",` without escapes and with one space or
+    /// none behind colon and comma, to the next one's. Gives key, value and the place behind; `None` for whatever is
+    /// otherwise.
+    #[inline(always)]
+    pub(super) fn usual_member(mut self) -> Option<(Text, Text, Self)> {
+        let key = self.plain_string(b':')?;
+        let value = self.plain_string(b',')?;
+        Some((key, value, self))
+    }
+
+    /// Walks from a string's opening quote to the next one's, if it has no escapes and `token` stands between the two.
+    #[inline(always)]
+    fn plain_string(&mut self, token: u8) -> Option<Text> {
+        let start = self.at + 1;
+        let end = self.marks.next(self.raw, start);
+        self.at = end
+            + match self.raw.get(end..)?.first_chunk()? {
+                [b'"', between, b'"', _] if *between == token => 2,
+                [b'"', between, b' ', b'"'] if *between == token => 3,
+                _ => return None,
+            };
+        Some(Text { start, end, has_escapes: false })
     }
 
     /// Walks any value at its first byte, `depth` levels below the outside.
@@ -112,7 +167,7 @@ impl<'a> Scanner<'a> {
     #[inline(always)]
     pub(super) fn string(&mut self) -> Result<Text, Refusal> {
         let start = self.at + 1;
-        let end = self.marks.next(start);
+        let end = self.marks.next(self.raw, start);
         if self.raw.get(end) != Some(&b'"') {
             self.at = end;
             return self.rest_of_string(start);
@@ -131,7 +186,7 @@ impl<'a> Scanner<'a> {
                 Some(_) => return Err(self.expected("allowed inside a string without an escape")),
                 None => return Err(self.expected("the `\"` that ends a string")),
             }
-            self.at = self.marks.next(self.at);
+            self.at = self.marks.next(self.raw, self.at);
         }
         let end = self.at;
         self.at += 1;
@@ -149,27 +204,6 @@ impl<'a> Scanner<'a> {
     /// Succeeds when nothing is left.
     pub(crate) fn end(&self) -> Result<(), Refusal> {
         if self.at == self.raw.len() { Ok(()) } else { Err(self.expected_token("the end of the event")) }
-    }
-
-    /// Walks an array at its `[`. `item` is called at the first byte of each value and must walk it.
-    #[inline]
-    pub(crate) fn array(&mut self, mut item: impl FnMut(&mut Self) -> Result<(), Refusal>) -> Result<(), Refusal> {
-        self.at += 1;
-        if self.next_token() == Some(b']') {
-            self.at += 1;
-            return Ok(());
-        }
-        loop {
-            self.next_token();
-            item(self)?;
-            match self.next_token() {
-                Some(b',') => self.at += 1,
-                Some(b']') => break,
-                _ => return Err(self.expected_token("`,` or `]`")),
-            }
-        }
-        self.at += 1;
-        Ok(())
     }
 
     fn literal(&mut self, word: &'static [u8]) -> Result<(), Refusal> {
@@ -250,7 +284,7 @@ impl<'a> Scanner<'a> {
     /// Skips white space and says which byte comes then. A line break is not white space here, so it is a byte that
     /// nothing expects.
     #[inline(always)]
-    fn next_token(&mut self) -> Option<u8> {
+    pub(super) fn next_token(&mut self) -> Option<u8> {
         loop {
             match self.peek() {
                 Some(b' ' | b'\t') => self.at += 1,
