@@ -4,6 +4,7 @@ pub mod alarm;
 pub mod chronicle;
 pub mod cli;
 pub mod config;
+mod content;
 pub mod control;
 pub mod counter;
 pub mod credentials;

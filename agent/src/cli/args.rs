@@ -56,6 +56,9 @@ pub enum Command {
     /// Look at the log on the disk, whether the agent runs or not
     #[command(subcommand)]
     Log(LogCommand),
+    /// List the searches, dashboards and alerts that come with this program for each SIEM, and write them out
+    #[command(subcommand)]
+    Content(ContentCommand),
     /// Print the JSON Schema of the configuration, for editors
     Schema,
     /// Print what a shell completes command lines with
@@ -533,6 +536,35 @@ pub struct LogExportArgs {
     pub meta: bool,
 }
 
+/// What to do with the starter content.
+#[derive(Debug, Subcommand)]
+pub enum ContentCommand {
+    /// List for which SIEMs there is some
+    List(ContentListArgs),
+    /// Write the files for one SIEM into a folder; README.md among them says what to do with them
+    Export(ContentExportArgs),
+}
+
+/// Arguments of `content list`.
+#[derive(Debug, Args)]
+pub struct ContentListArgs {
+    /// Answer in JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `content export`.
+#[derive(Debug, Args)]
+#[command(after_help = CONTENT_HELP)]
+pub struct ContentExportArgs {
+    /// For which kind of destination
+    #[arg(value_name = "KIND", value_parser = PossibleValuesParser::new(super::content::kinds()))]
+    pub kind: String,
+    /// The folder, by default one that is called like the kind; `-` writes a tar archive to standard output
+    #[arg(long, value_name = "DIR")]
+    pub to: Option<PathBuf>,
+}
+
 /// Where packages put the configuration.
 pub const CONFIG_DEFAULT: &str = "/etc/scaidrive-siem/agent.toml";
 
@@ -580,6 +612,13 @@ Where shells look for them:
   scaidrive-siem completions bash > /usr/share/bash-completion/completions/scaidrive-siem
   scaidrive-siem completions zsh  > /usr/share/zsh/vendor-completions/_scaidrive-siem
   scaidrive-siem completions fish > /usr/share/fish/vendor_completions.d/scaidrive-siem.fish";
+
+const CONTENT_HELP: &str = "\
+The content fits destinations in their default shape. A file that is there already and is another one is left alone.
+
+Examples:
+  scaidrive-siem content export sentinel
+  scaidrive-siem content export splunk_hec --to - | gzip > scaidrive_audit.tgz";
 
 const MAN_HELP: &str = "\
 Section 1 has a page for each command, scaidrive-siem.5 is the configuration, scaidrive-siem.8 the agent.

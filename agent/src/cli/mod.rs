@@ -12,6 +12,7 @@
 //! | `template.rs`, `probe.rs`, `deadletter/change.rs` | the larger subcommands |
 //! | `top.rs` | the command `top`, a live table |
 //! | `signals.rs` | what ends a command in order |
+//! | `content.rs` | the command `content`; `content/tar.rs` is its archive |
 //! | `completions.rs`, `man.rs` | what shells complete with; the pages of the manual |
 //! | `check.rs` | the command `check`; `check_golden.txt` is what it says of a file with many mistakes |
 
@@ -29,6 +30,7 @@ mod args;
 mod check;
 mod client;
 mod completions;
+mod content;
 mod deadletter;
 pub(crate) mod destination;
 mod emit;
@@ -48,12 +50,12 @@ mod top;
 pub(crate) mod words;
 
 pub use args::{
-    CONFIG_DEFAULT, CheckArgs, Cli, Command, CompletionsArgs, DeadletterChosenArgs, DeadletterCommand,
-    DeadletterDropArgs, DeadletterEditArgs, DeadletterListArgs, DeadletterReplayArgs, DeadletterShowArgs, DemoArgs,
-    DestinationCommand, DestinationListArgs, DestinationNameArgs, DestinationPreviewArgs, DestinationReplayArgs,
-    DestinationShowArgs, DestinationTemplateArgs, DestinationTestArgs, EmitArgs, EmitEvent, LogCommand, LogExportArgs,
-    LogInspectArgs, LogVerifyArgs, ManArgs, StatusArgs, TailArgs, TokenCommand, TokenCreateArgs, TokenListArgs,
-    TokenRevokeArgs, TopArgs,
+    CONFIG_DEFAULT, CheckArgs, Cli, Command, CompletionsArgs, ContentCommand, ContentExportArgs, ContentListArgs,
+    DeadletterChosenArgs, DeadletterCommand, DeadletterDropArgs, DeadletterEditArgs, DeadletterListArgs,
+    DeadletterReplayArgs, DeadletterShowArgs, DemoArgs, DestinationCommand, DestinationListArgs, DestinationNameArgs,
+    DestinationPreviewArgs, DestinationReplayArgs, DestinationShowArgs, DestinationTemplateArgs, DestinationTestArgs,
+    EmitArgs, EmitEvent, LogCommand, LogExportArgs, LogInspectArgs, LogVerifyArgs, ManArgs, StatusArgs, TailArgs,
+    TokenCommand, TokenCreateArgs, TokenListArgs, TokenRevokeArgs, TopArgs,
 };
 pub use exit::Exit;
 pub use output::{Colour, Output};
@@ -107,6 +109,7 @@ fn dispatch(cli: Cli, surroundings: &Surroundings, output: &mut Output<'_>) -> R
         Command::Deadletter(command) => deadletter::run(&cli.config, &command, surroundings, output),
         Command::Token(command) => token::run(&cli.config, &command, surroundings, output),
         Command::Log(command) => log::run(&cli.config, &command, surroundings, output),
+        Command::Content(command) => content::run(&command, output),
         Command::Completions(args) => completions::run(&args, output),
         Command::Man(args) => man::run(&args, output),
         Command::Demo(args) => crate::demo::run(&args, output),

@@ -47,6 +47,12 @@ impl<'w> Output<'w> {
         self.note(written);
     }
 
+    /// Writes bytes as they are, as data.
+    pub(super) fn bytes(&mut self, bytes: &[u8]) {
+        let written = self.data.write_all(bytes);
+        self.note(written);
+    }
+
     /// Writes a line of talk.
     pub fn talk(&mut self, line: &str) {
         let written = writeln!(self.talk, "{line}");

@@ -228,9 +228,20 @@ fn help_version_and_schema_are_data() {
     assert!(ran.data.starts_with(concat!("scaidrive-siem ", env!("CARGO_PKG_VERSION"))));
     assert!(ran.data.contains("io_uring") && ran.data.contains("epoll"), "{}", ran.data);
     let ran = run_here(&["--help"]);
-    for command in
-        ["run", "demo", "check", "status", "emit", "destination", "deadletter", "log", "schema", "completions", "man"]
-    {
+    for command in [
+        "run",
+        "demo",
+        "check",
+        "status",
+        "emit",
+        "destination",
+        "deadletter",
+        "log",
+        "content",
+        "schema",
+        "completions",
+        "man",
+    ] {
         assert!(ran.data.contains(&format!("\n  {command} ")), "{command}: {}", ran.data);
     }
     let ran = run_here(&["schema"]);
@@ -250,7 +261,8 @@ fn leaves(command: &clap::Command, words: &[&str]) -> Vec<(String, clap::Command
 #[test]
 fn every_command_answers_in_json_but_those_that_answer_nothing_or_always_the_same() {
     // The first two run until they are told to stop; what the others write is data without being asked.
-    let others = ["run", "demo", "schema", "completions", "man", "destination template", "log export"];
+    let others =
+        ["run", "demo", "schema", "completions", "man", "content export", "destination template", "log export"];
     let command = Cli::command();
     let leaves = leaves(&command, &[]);
     let has_json = |command: &clap::Command| command.get_arguments().any(|known| known.get_long() == Some("json"));

@@ -125,6 +125,98 @@ fn events_arrive_in_a_data_stream_once_each_under_its_stream_and_number() {
     assert_eq!((counted.documents, counted.failed), (ledger.acked.len() as u64, 0), "{counted:?}");
 }
 
+/// The starter content's questions, put to what the agent has sent under the template that it prints.
+#[test]
+fn the_starter_queries_find_the_one_number_that_is_missing_and_what_else_they_ask_for() {
+    const TARGET: &str = "logs-scaidrive.audit-default";
+    const FAILURES: u64 = 20;
+    let dir = tempfile::tempdir().unwrap();
+    let name = "opensearch::the_starter_queries_find_the_one_number_that_is_missing_and_what_else_they_ask_for";
+    let Some(node) = started(name, || OpenSearch::start(dir.path())) else { return };
+    let target = Destination { name: "siem".to_owned(), lines: Vec::new() };
+    let agent = Agent::with([target.with("type", "\"elastic\"").with("url", &quoted(&node.url()))]);
+    let template = agent.command(&["destination", "template", "siem", "--flavor", "opensearch"]).stdout;
+    node.ask("PUT", &format!("/_index_template/{TARGET}"), &serde_json::from_slice(&template).unwrap());
+    let mut lines = starter_event("link-0", "SHARING", "link.create");
+    for n in 0..FAILURES {
+        lines += &starter_event(&format!("sign-in-{n}"), "AUTHENTICATION", "auth.login_failed");
+    }
+    let events = dir.path().join("events.ndjson");
+    std::fs::write(&events, lines).unwrap();
+    assert!(agent.command(&["emit", events.to_str().unwrap()]).status.success());
+    let search = |query: &Value| node.ask("POST", &format!("/{TARGET}/_search"), query);
+    let of_ours = |events: &Value| events["hits"]["total"]["value"] == FAILURES + 1;
+    wait_until("all events are there", PATIENCE, || {
+        node.request("POST", &format!("/{TARGET}/_refresh"), &Value::Null).is_ok_and(|reply| reply.status == 200)
+            && of_ours(&search(&json!({ "query": { "term": { "tenant_id": "acme" } } })))
+    });
+
+    let missing = starter_json("missing_numbers.json");
+    let incomplete = || search(&missing)["aggregations"]["streams"]["buckets"].clone();
+    assert_eq!(incomplete(), json!([]));
+    let documents = node.documents(TARGET);
+    let inner = documents.iter().find(|document| {
+        let source: Value = serde_json::from_slice(&document.source).unwrap();
+        source["event_id"] == format!("sign-in-{}", FAILURES / 2)
+    });
+    let inner = inner.expect("each event is there");
+    let stream = inner.stream_and_number().rsplit_once(':').unwrap().0.to_owned();
+    node.ask("DELETE", &format!("/{}/_doc/{}?refresh=true", inner.index, inner.id), &Value::Null);
+    let found = incomplete();
+    assert_eq!((found[0]["key"].as_str(), found[0]["missing"]["value"].as_f64()), (Some(stream.as_str()), Some(1.0)));
+    assert_eq!(found.as_array().unwrap().len(), 1);
+
+    let monitored = |name: &str| {
+        let monitor = starter_json(&format!("monitors/{name}.json"));
+        assert_eq!(monitor["inputs"][0]["search"]["indices"], json!(["logs-scaidrive.audit-*"]));
+        search(&monitor["inputs"][0]["search"]["query"])
+    };
+    assert_eq!(monitored("missing_numbers")["aggregations"]["streams"]["buckets"], found);
+    assert_eq!(monitored("losses")["hits"]["total"]["value"], 0);
+    assert_eq!(monitored("silent_agents")["hits"]["total"]["value"], 0);
+    // One short of what it asks for, since one of the twenty is deleted.
+    let users = |found: &Value| found["aggregations"]["users"]["buckets"].clone();
+    assert_eq!(users(&monitored("failed_sign_ins")), json!([]));
+    let mut fewer = starter_json("monitors/failed_sign_ins.json")["inputs"][0]["search"]["query"].clone();
+    fewer["aggs"]["users"]["terms"]["min_doc_count"] = json!(FAILURES - 1);
+    assert_eq!(users(&search(&fewer)), json!([{ "key": "alice@example.com", "doc_count": FAILURES - 1 }]));
+
+    // What the dashboard's own language makes of `payload.scope : "external"`.
+    let scope = search(&json!({ "query": { "match_phrase": { "payload.scope": "external" } } }));
+    assert_eq!(scope["hits"]["total"]["value"], 1);
+    let mut aggregated = 0;
+    for object in starter_text("dashboard.ndjson").lines().map(|line| serde_json::from_str::<Value>(line).unwrap()) {
+        let Some(state) = object["attributes"]["visState"].as_str() else { continue };
+        for part in serde_json::from_str::<Value>(state).unwrap()["aggs"].as_array().unwrap() {
+            if let (Some(field), Some(kind)) = (part["params"]["field"].as_str(), part["type"].as_str()) {
+                let answer = search(&json!({ "size": 0, "aggs": { "a": { kind: { "field": field } } } }));
+                assert!(answer["aggregations"]["a"].is_object(), "{kind} of {field}: {answer}");
+                aggregated += 1;
+            }
+        }
+    }
+    assert!(aggregated > 10);
+}
+
+/// A line with one event of now.
+fn starter_event(id: &str, category: &str, action: &str) -> String {
+    let event = json!({
+        "event_id": id, "timestamp": jiff::Timestamp::now().to_string(), "tenant_id": "acme", "category": category,
+        "action": action, "severity": "info", "user_email": "alice@example.com", "ip": "203.0.113.42",
+        "payload": { "scope": if action == "link.create" { "external" } else { "none" } },
+    });
+    format!("{event}\n")
+}
+
+fn starter_text(path: &str) -> String {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../packaging/content/opensearch");
+    std::fs::read_to_string(root.join(path)).unwrap()
+}
+
+fn starter_json(path: &str) -> Value {
+    serde_json::from_str(&starter_text(path)).unwrap()
+}
+
 /// Under its number each record of the log is one document, and under its own id each event, however often it was written.
 #[test]
 fn it_holds_one_document_for_each_acknowledged_event_after_20_kills_of_the_agent_and_3_restarts() {

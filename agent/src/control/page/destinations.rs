@@ -28,8 +28,8 @@ use crate::control::http::managed::unusable_of;
 use crate::control::http::{self, Panel, Problem, Shared, off_the_thread, only_get, only_post};
 use crate::control::picture::Detail;
 use crate::control::status;
-use crate::probe;
 use crate::runtime::clock;
+use crate::{content, probe};
 
 /// Their routes.
 pub(super) fn routes() -> Router<Arc<Panel>> {
@@ -86,6 +86,7 @@ async fn one(State(panel): Shared, Asked { frame, name, destination }: Asked) ->
         episodes,
         query: search(&destination),
         setup: cli::template::of(&destination, None),
+        content: content::fitting(&destination),
     };
     Ok(show(&detail::page(&frame, &whole)))
 }

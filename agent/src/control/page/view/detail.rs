@@ -34,6 +34,8 @@ pub(in crate::control::page) struct Whole {
     pub(in crate::control::page) query: (String, String),
     /// What has to be set up there: JSON where something is needed, and what to say about it.
     pub(in crate::control::page) setup: (Option<String>, Vec<String>),
+    /// The kinds of starter content that fit what it is sent.
+    pub(in crate::control::page) content: &'static [&'static str],
 }
 
 /// The page.
@@ -271,6 +273,7 @@ fn search(whole: &Whole) -> Markup {
         p { "One event, with its " code { "event_id" } " in place of " code { (EVENT_ID) } ":" }
         pre tabindex="0" { code { (query) } }
         p { "Ask: " (ask) "." }
+        @for kind in whole.content { p { "Starter queries: " code { "scaidrive-siem content export " (kind) } } }
         @if template.is_some() || !hints.is_empty() {
             details {
                 summary { "What has to be set up there" }
@@ -416,6 +419,7 @@ mod tests {
             episodes: None,
             query: ("event_id=EVENT_ID".to_owned(), "Splunk".to_owned()),
             setup: (None, Vec::new()),
+            content: &["elastic", "opensearch"],
         }
     }
 
@@ -423,6 +427,16 @@ mod tests {
         let page = page(&frame(role), whole);
         assert_strict(&page);
         page.into_string()
+    }
+
+    #[test]
+    fn starter_content_is_named_where_it_fits() {
+        let shown = text(Role::Viewer, &whole());
+        for kind in ["elastic", "opensearch"] {
+            assert!(shown.contains(&format!("<code>scaidrive-siem content export {kind}</code>")), "{shown}");
+        }
+        let other = Whole { content: &[], ..whole() };
+        assert!(!text(Role::Viewer, &other).contains("content export"));
     }
 
     #[test]

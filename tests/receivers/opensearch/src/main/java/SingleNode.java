@@ -8,6 +8,7 @@ import org.opensearch.env.Environment;
 import org.opensearch.index.mapper.MapperExtrasPlugin;
 import org.opensearch.node.InternalSettingsPreparer;
 import org.opensearch.node.Node;
+import org.opensearch.painless.PainlessPlugin;
 import org.opensearch.plugins.Plugin;
 import org.opensearch.transport.Netty4Plugin;
 
@@ -45,7 +46,8 @@ public final class SingleNode extends Node {
         Environment environment =
                 InternalSettingsPreparer.prepareEnvironment(settings.build(), Map.of(), null, () -> "single");
         SingleNode node = new SingleNode(
-                environment, List.of(Netty4Plugin.class, CommonAnalysisPlugin.class, MapperExtrasPlugin.class));
+                environment,
+                List.of(Netty4Plugin.class, CommonAnalysisPlugin.class, MapperExtrasPlugin.class, PainlessPlugin.class));
         Runtime.getRuntime().addShutdownHook(new Thread(() -> {
             try {
                 node.close();
