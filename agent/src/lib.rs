@@ -3,6 +3,7 @@
 pub mod alarm;
 pub mod chronicle;
 pub mod cli;
+pub mod concern;
 pub mod config;
 pub mod control;
 pub mod counter;

@@ -36,6 +36,7 @@ mod minute;
 mod page;
 mod picture;
 pub mod preview;
+pub mod proof;
 pub mod reload;
 mod socket;
 mod states;

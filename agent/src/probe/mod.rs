@@ -20,6 +20,7 @@
 
 pub mod cause;
 mod certificate;
+mod completeness;
 mod event;
 mod http;
 mod judge;
@@ -38,6 +39,7 @@ use std::sync::Arc;
 use std::sync::mpsc;
 
 pub use self::cause::Cause;
+pub(crate) use self::completeness::completeness;
 pub(crate) use self::event::query;
 pub use self::report::{Failure, Report, StageReport, StageState, TestEvent, Warning};
 pub use self::settings::{Unusable, saved, unsaved};
