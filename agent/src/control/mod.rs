@@ -11,6 +11,7 @@
 //! | `destinations.rs`, `letters.rs` | one destination and its dead letters, and what an operator does to them |
 //! | `managed/` | destinations that are made, changed and deleted over the API |
 //! | `episodes.rs`, `agent_events.rs` | what a destination has missed; what the agent says of itself |
+//! | `proof.rs` | what proves that a destination misses nothing |
 //! | `preview/`, `tail/` | the events of the log, looked at from outside |
 //! | `watch.rs`, `minute.rs` | what changed since the last look and is worth saying; rates |
 //! | `states.rs` | what each state of a destination leads to, and what to do |

@@ -109,7 +109,8 @@ fn sentinel(api: &SentinelApi) -> Completeness {
         "{table}\n\
          | extend Stream = tostring({stream}), N = tolong({n})\n\
          | where isnotnull(N)\n\
-         | summarize First = min(N), Last = max(N), Distinct = count_distinct(N) by Stream\n\
+         | distinct Stream, N\n\
+         | summarize First = min(N), Last = max(N), Distinct = count() by Stream\n\
          | extend Missing = Last - First + 1 - Distinct"
     );
     Completeness { query, ask: "Microsoft Sentinel, Logs; what is new may take 15 minutes", note: None }

@@ -12,6 +12,7 @@
 //! | `trace.rs` | a test under way: stages, time, the connection |
 //! | `http.rs`, `syslog.rs` | the loops for HTTP, and for syslog and RELP |
 //! | `event.rs` | the event, and what finds it there |
+//! | `completeness.rs` | what shows there whether a number is missing |
 //! | `settings.rs` | settings that are not in use, or can't be |
 //!
 //! Always true: transports, formats and credentials are those of delivery; the log, the cursors and the numbers of streams

@@ -338,7 +338,8 @@ fn how_to_prove(proof: &Proof) -> Markup {
                 "To see that nothing is missing at the end either, search for " code { "siem.stream_statement" }
                 ": such an event comes at most five minutes after a number is settled. It says " code { "from" } " and "
                 code { "end" } " (not included), and the numbers found in between and those " code { "explained" }
-                " must be " code { "end - from" } ". Its " code { "previous_stream" } " is the stream before this one, which ends "
+                " must be " code { "end - from" } "; a number that was named as missing and arrived after all counts once. Its "
+                code { "previous_stream" } " is the stream before this one, which ends "
                 "when the filter or the tenants change."
             }
             li { "Compare with what the agent knows, below: the last number found must be at least the one that is vouched for." }
