@@ -3,6 +3,7 @@
 pub mod alarm;
 pub mod chronicle;
 pub mod cli;
+pub mod concern;
 pub mod config;
 mod content;
 pub mod control;

@@ -22,6 +22,26 @@ use socket2::{Domain, Socket, Type};
 const SOON: Duration = Duration::from_secs(20);
 const FORM: (&str, &str) = ("Content-Type", "application/x-www-form-urlencoded");
 
+#[test]
+fn who_may_see_all_tenants_of_a_destination_reads_what_is_said_of_it_and_who_may_see_one_does_not() {
+    let mut agent = Agent::new();
+    let url = format!("http://127.0.0.1:{}", free_port());
+    let both = Destination::hec("both", &url, &agent.token_file()).with("tenants", "[\"tnt_acme\", \"tnt_globex\"]");
+    agent.config.add(both);
+    agent.start();
+    let all = create(&agent, &["all-of-both", "--role", "admin", "--tenant", "tnt_acme", "--tenant", "tnt_globex"]);
+    let one = create(&agent, &["one-of-both", "--tenant", "tnt_acme"]);
+    assert_eq!(with(&agent, &all, "POST", "/v1/destinations/both/pause", b"").status, 200);
+    let read = |token: &str| json_of(&with(&agent, token, "GET", "/v1/agent-events?limit=1000", b""))["events"].clone();
+    let is_of_both = |told: &Value| told["event"]["payload"]["target"] == "both";
+    let told =
+        wait_for("the pause is read", SOON, || read(&all).as_array()?.iter().find(|told| is_of_both(told)).cloned());
+    assert_eq!(told["event"]["of_tenants"], json!(["tnt_acme", "tnt_globex"]), "{told}");
+    assert_eq!(told["event"]["payload"]["what"], "destination.pause", "{told}");
+    let others = read(&one);
+    assert!(!others.to_string().contains("\"both\""), "{others}");
+}
+
 /// An agent with two destinations that nobody answers for: one for a tenant alone, one for all.
 fn two_tenants() -> Agent {
     let mut agent = Agent::new();

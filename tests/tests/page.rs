@@ -46,10 +46,27 @@ fn a_destination_is_watched_paused_resumed_tested_and_sent_events_again_through_
     hec.wait_distinct(300, PATIENCE);
     wait_page(&browser, "/", &["1 destination, none needs attention", ">hec</a>", "badge good\">active<"]);
     let page = wait_page(&browser, "/destinations/hec", &["<td class=\"number\">300</td>", "balances", "half within"]);
-    for part in ["index=&quot;*&quot;", "EVENT_ID", "<code>tenants</code>", "/destinations/hec/pause"] {
+    for part in [
+        "| stats min(siem_n) AS first",
+        "nothing missing",
+        "index=&quot;*&quot;",
+        "EVENT_ID",
+        "<code>tenants</code>",
+        "/destinations/hec/pause",
+    ] {
         assert!(page.contains(part), "{part}: {page}");
     }
     assert!(!page.contains(scaidrive_tests::hec::TOKEN), "a secret is never shown");
+    // The API and the command line prove it by the same numbers and the same question.
+    let (_, whole) = agent.ask("/v1/destinations/hec");
+    let streams = whole["proof"]["streams"].as_array().expect("there are streams");
+    let last: u64 = streams.iter().filter_map(|stream| stream["last_n"].as_u64()).sum();
+    assert_eq!(last, 300, "{whole}");
+    assert!(streams.iter().all(|stream| stream["missing"] == 0), "{whole}");
+    let shown = agent.command(&["destination", "show", "hec"]);
+    let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+    let query = whole["proof"]["query"].as_str().expect("there is a query");
+    assert!(shown.contains(query) && shown.contains(": 0 missing there"), "{shown}");
 
     let page = browser.send_and_follow("/destinations/hec/pause", &[]);
     assert!(
@@ -60,7 +77,10 @@ fn a_destination_is_watched_paused_resumed_tested_and_sent_events_again_through_
     assert_eq!(agent.state_of("hec"), "paused");
     let page = browser.send_and_follow("/destinations/hec/pause", &[]);
     assert!(page.contains("It was so already"));
+    let page = browser.send_and_follow("/destinations/hec/replay", &[("back", "all")]);
+    assert!(page.contains("The replay waits: the destination is paused"), "{page}");
     assert!(browser.send_and_follow("/destinations/hec/resume", &[]).contains("Resumed"));
+    wait_page(&browser, "/destinations/hec", &["Sent again.", "over; 300 accepted"]);
     agent.wait_state("hec", "active", PATIENCE);
 
     let tested = browser.send("/destinations/hec/test", &[]);
@@ -78,8 +98,8 @@ fn a_destination_is_watched_paused_resumed_tested_and_sent_events_again_through_
         assert!(again.text().contains(words) && again.text().contains("<fieldset>"), "{}", again.text());
     }
     assert!(browser.open("/destinations/hec/replay").contains("Send events to hec again"));
-    let page = browser.send_and_follow("/destinations/hec/replay", &[("back", "1h")]);
-    assert!(page.contains("The replay has begun"));
+    let page = browser.send_and_follow("/destinations/hec/replay", &[("back", "from"), ("from", "2026-01-01T00:00")]);
+    assert!(page.contains("The replay has begun with the oldest event that the log still holds"), "{page}");
     wait_page(&browser, "/destinations/hec", &["Sent again.", "over; 300 accepted"]);
     agent.assert_books_balance();
 }
@@ -249,6 +269,30 @@ fn a_destination_is_made_tested_changed_and_deleted_through_plain_forms_and_its_
     let change = [("name", "made"), ("url", &url), ("batch.linger", "2s"), ("_tag", &tag), ("_do", "save")];
     let page = browser.send_and_follow("/destinations/made/edit", &change);
     assert!(page.contains("The change is in force") && page.contains("<dd>2s</dd>"), "{page}");
+
+    // A secret that was written beside a mistake is not forgotten without a word.
+    let form = browser.open("/destinations/made/edit");
+    let tag = values(&form, "name=\"_tag\" value=\"")[0].replace("&quot;", "\"");
+    let written = |token: &'static str, linger: &'static str, again: &'static str| {
+        let fields =
+            [("name", "made"), ("url", url.as_str()), ("token", token), ("batch.linger", linger), ("_again", again)];
+        let fields = [&fields[..], &[("_tag", tag.as_str()), ("_do", "save")]].concat();
+        browser.send("/destinations/made/edit", &fields)
+    };
+    let refused = written("hush-hush", "soon", "");
+    assert_eq!(refused.status, 422);
+    let again = refused.text();
+    assert!(again.contains("Write it again: what you wrote was not saved.") && !again.contains("hush-hush"), "{again}");
+    assert_eq!(values(&again, "name=\"_again\" value=\""), ["token"]);
+    let refused = written("", "1s", "token");
+    assert_eq!(refused.status, 422);
+    assert!(
+        refused.text().contains("press Save once more") && !refused.text().contains("_again"),
+        "{}",
+        refused.text()
+    );
+    assert!(!browser.open("/destinations/made").contains("<dd>1s</dd>"), "nothing was saved");
+    assert_eq!(written("", "1s", "").status, 303, "whoever means it may");
 
     let asked = browser.open("/destinations/made/delete");
     let newest = values(&asked, "name=\"_tag\" value=\"")[0].replace("&quot;", "\"");

@@ -57,6 +57,10 @@ fn a_wrong_configuration_changes_nothing_and_is_explained() {
     wait_until("it says what is wrong", PATIENCE, || {
         agent.said().contains("max_events") && agent.said().contains("max_sise")
     });
+    let reloaded = agent.command(&["reload"]);
+    let talk = String::from_utf8_lossy(&reloaded.stderr);
+    assert_eq!(reloaded.status.code(), Some(78), "{talk}");
+    assert!(talk.contains("the one in force stays") && talk.contains("max_sise"), "{talk}");
     let ledger = write(&agent, Workload::new(1, 20, 500));
     settle(&ledger, &hec).assert_exactly_once();
     assert_eq!(other.request_count(), 0, "not one part of a wrong configuration takes effect");

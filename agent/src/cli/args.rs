@@ -44,6 +44,8 @@ pub enum Command {
     Tail(TailArgs),
     /// Hand events to the running agent and wait until they are durable
     Emit(EmitArgs),
+    /// Have the running agent read its configuration again: whole or not at all
+    Reload(ReloadArgs),
     /// Look at destinations, test them, pause them, send them again what they got, and print what has to be set up at the SIEM
     #[command(subcommand)]
     Destination(DestinationCommand),
@@ -89,6 +91,15 @@ pub struct CheckArgs {
 /// Arguments of `status`.
 #[derive(Debug, Args)]
 pub struct StatusArgs {
+    /// Answer in JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `reload`.
+#[derive(Debug, Args)]
+#[command(after_help = RELOAD_HELP)]
+pub struct ReloadArgs {
     /// Answer in JSON
     #[arg(long)]
     pub json: bool,
@@ -585,6 +596,10 @@ listens.
 Examples:
   scaidrive-siem emit events.ndjson
   scaidrive-siem emit --tenant tnt_1 --category DATA_ACCESS --action file.download --user alice --payload '{\"n\":1}'";
+
+const RELOAD_HELP: &str = "\
+Destinations that are not changed keep their connections. Exits with 0 when the files are in force, with 78 when they can't be \
+used; what was in force stays then. `check` says beforehand what is wrong with them.";
 
 const TAIL_HELP: &str = "\
 At most 200 events a second are shown; how many were left out is said on standard error.

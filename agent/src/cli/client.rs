@@ -80,7 +80,7 @@ impl Client {
     /// # Errors
     /// [`Exit::Unavailable`] when no agent answers; what the agent says when it can't do it.
     pub(super) fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
-        self.exchange("GET", path, &[])
+        self.exchange("GET", path, &[], DONE)
     }
 
     /// Asks for something to be done, and reads the JSON that comes back.
@@ -88,7 +88,15 @@ impl Client {
     /// # Errors
     /// As [`Client::get`].
     pub(super) fn post<T: DeserializeOwned>(&self, path: &str, body: &[u8]) -> Result<T, Failure> {
-        self.exchange("POST", path, body)
+        self.exchange("POST", path, body, DONE)
+    }
+
+    /// The same where the agent says in the same form that it did it, or why it could not (409).
+    ///
+    /// # Errors
+    /// As [`Client::get`].
+    pub(super) fn try_post<T: DeserializeOwned>(&self, path: &str, body: &[u8]) -> Result<T, Failure> {
+        self.exchange("POST", path, body, DONE_OR_NOT)
     }
 
     /// Puts something in the place of what is at `path`, and reads the JSON that comes back.
@@ -96,7 +104,7 @@ impl Client {
     /// # Errors
     /// As [`Client::get`].
     pub(super) fn put<T: DeserializeOwned>(&self, path: &str, body: &[u8]) -> Result<T, Failure> {
-        self.exchange("PUT", path, body)
+        self.exchange("PUT", path, body, DONE)
     }
 
     /// Takes away what is at `path`, and reads the JSON that comes back.
@@ -104,7 +112,7 @@ impl Client {
     /// # Errors
     /// As [`Client::get`].
     pub(super) fn delete<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
-        self.exchange("DELETE", path, &[])
+        self.exchange("DELETE", path, &[], DONE)
     }
 
     /// Asks for `path`, whose answer has no end, and hands over each line of it until `on_line` wants no more or the agent
@@ -150,9 +158,15 @@ impl Client {
         Ok(BufReader::new(stream))
     }
 
-    fn exchange<T: DeserializeOwned>(&self, method: &str, path: &str, body: &[u8]) -> Result<T, Failure> {
+    fn exchange<T: DeserializeOwned>(
+        &self,
+        method: &str,
+        path: &str,
+        body: &[u8],
+        understood: &[u16],
+    ) -> Result<T, Failure> {
         let reply = self.ask(method, path, body).map_err(|problem| self.no_answer(&problem))?;
-        if !matches!(reply.status, 200 | 201) {
+        if !understood.contains(&reply.status) {
             return Err(self.refused(&reply));
         }
         serde_json::from_slice(&reply.body).map_err(|problem| Failure {
@@ -252,6 +266,10 @@ pub(super) fn path_segment(text: &str) -> String {
     text.bytes().map(one).collect()
 }
 
+/// The statuses of what was done.
+const DONE: &[u16] = &[200, 201];
+/// And of what could not be.
+const DONE_OR_NOT: &[u16] = &[200, 201, 409];
 /// How long the agent may take; its disk may be slow.
 const ANSWER_MAX: Duration = Duration::from_secs(10);
 /// How long an answer without an end may be silent; the agent lets itself be heard every 15 s.

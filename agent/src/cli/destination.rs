@@ -19,6 +19,7 @@ use crate::config::{Surroundings, span_of};
 use crate::control::destinations::{DestinationWhole, Paused, ReplayWish, Replayed};
 use crate::control::managed::tell::OriginTold;
 use crate::control::preview::{LeftOutBy, Preview};
+use crate::control::proof::{Proof, StreamProof};
 use crate::control::status::{DestinationStatus, DrainStatus};
 use crate::node::Pause;
 use crate::runtime::clock;
@@ -123,7 +124,7 @@ fn preview_lines(preview: &Preview) -> Vec<String> {
 
 /// State, numbers, streams and settings of one destination.
 fn lines(whole: &DestinationWhole, now_ms: i64) -> Vec<String> {
-    let DestinationWhole { settings, status, editable } = whole;
+    let DestinationWhole { settings, status, editable, proof } = whole;
     let since = status.since_ms.map(|since| format!(" for {}", span(now_ms.saturating_sub(since).max(0) as u64)));
     let mut lines = vec![format!("state     {}{}: {}", status.state, since.unwrap_or_default(), status.cause)];
     if needs_words(status) {
@@ -176,8 +177,9 @@ fn lines(whole: &DestinationWhole, now_ms: i64) -> Vec<String> {
     }));
     lines.extend(status.drain.as_ref().map(|drain| format!("drain     {}", left(drain))));
     lines.extend(status.replay.as_ref().map(|replay| format!("replay    {}", progress(replay))));
-    for (at, stream) in status.streams.iter().enumerate() {
-        lines.push(format!("{}{stream}", if at == 0 { "streams   " } else { "          " }));
+    for (at, stream) in proof.streams.iter().enumerate() {
+        lines.push(format!("{}{}", if at == 0 { "streams   " } else { "          " }, stream.stream));
+        lines.push(format!("            {}", numbers(stream, now_ms)));
     }
     lines.push(match &editable.origin {
         OriginTold::File { path } => format!("from      {}", path.as_deref().unwrap_or("the operator's files")),
@@ -186,6 +188,39 @@ fn lines(whole: &DestinationWhole, now_ms: i64) -> Vec<String> {
     lines.push(String::new());
     let set = settings.iter().filter_map(|(key, value)| Some((key, value.as_str()?)));
     lines.extend(set.map(|(key, value)| format!("{key:<24} {}", one_line(value)).trim_end().to_owned()));
+    lines.extend(asked(proof));
+    lines
+}
+
+/// What is known here of a stream's numbers.
+fn numbers(stream: &StreamProof, now_ms: i64) -> String {
+    let Some(last) = stream.last_n else { return "no number yet".to_owned() };
+    let vouched = match stream.stated_to_n {
+        None => "no statement accepted yet".to_owned(),
+        Some(n) => format!("vouched for up to {}", count(n)),
+    };
+    let ago = |at_ms: i64| format!(", last {} ago", span(now_ms.saturating_sub(at_ms).max(0) as u64));
+    format!(
+        "numbers {} to {}: {} missing there ({} dead letters, {} passed over), {} in hand; {vouched}{}",
+        stream.first_n.unwrap_or(1),
+        count(last),
+        count(stream.missing),
+        count(stream.dead_lettered),
+        count(stream.overflowed),
+        count(stream.in_hand),
+        stream.last_statement_ms.map(ago).unwrap_or_default()
+    )
+}
+
+/// What to ask at the destination to see that nothing is missing.
+fn asked(proof: &Proof) -> Vec<String> {
+    if proof.query.is_empty() {
+        return Vec::new();
+    }
+    let mut lines =
+        vec![String::new(), format!("whether a number is missing is asked so ({}):", proof.ask), String::new()];
+    lines.extend(proof.query.lines().map(str::to_owned));
+    lines.extend(proof.note.iter().flat_map(|note| [String::new(), note.clone()]));
     lines
 }
 
@@ -344,7 +379,18 @@ mod tests {
         let status = sample("circuit_open").destinations.remove(0);
         let origin = OriginTold::File { path: Some("/etc/a.toml".to_owned()) };
         let editable = Editable { origin, settings_json: None, secrets: Vec::new(), problems: Vec::new() };
-        let text = lines(&DestinationWhole { settings, status, editable }, 13_000).join("\n");
+        let stream = StreamProof {
+            stream: "s".to_owned(),
+            first_n: Some(1),
+            last_n: Some(4),
+            in_hand: 3,
+            stated_to_n: Some(1),
+            last_statement_ms: Some(1_000),
+            ..StreamProof::default()
+        };
+        let (query, ask) = ("index=* siem_n=*\n| stats".to_owned(), "Splunk".to_owned());
+        let proof = Proof { streams: vec![stream], query, ask, note: Some("A note.".to_owned()) };
+        let text = lines(&DestinationWhole { settings, status, editable, proof }, 13_000).join("\n");
         assert_eq!(
             text,
             "state     circuit_open for 12 s: cannot connect: refused\n\
@@ -359,10 +405,18 @@ mod tests {
              requests  1 accepted, 0 refused, 3 without an answer, 0 under way; 9 B of events\n\
              latency   half within 3 ms, 99 of 100 within 3 ms, the longest 3 ms\n\
              streams   s\n\
+             \x20           numbers 1 to 4: 0 missing there (0 dead letters, 0 passed over), 3 in hand; vouched for up to 1, last 12 s ago\n\
              from      /etc/a.toml\n\
              \n\
              name                     splunk\n\
-             token                    file /etc/x\u{fffd}"
+             token                    file /etc/x\u{fffd}\n\
+             \n\
+             whether a number is missing is asked so (Splunk):\n\
+             \n\
+             index=* siem_n=*\n\
+             | stats\n\
+             \n\
+             A note."
         );
     }
 

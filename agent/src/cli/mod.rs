@@ -8,7 +8,7 @@
 //! | `output.rs` | the only place that writes to the terminal |
 //! | `client.rs` | asking a running agent over its admin socket |
 //! | `words.rs` | spans, sizes and times as people read them; tables |
-//! | `run.rs`, `status.rs`, `tail.rs`, `emit.rs`, `destination.rs`, `deadletter.rs`, `token.rs`, `log.rs` | a command each |
+//! | `run.rs`, `status.rs`, `reload.rs`, `tail.rs`, `emit.rs`, `destination.rs`, `deadletter.rs`, `token.rs`, `log.rs` | a command each |
 //! | `template.rs`, `probe.rs`, `deadletter/change.rs` | the larger subcommands |
 //! | `top.rs` | the command `top`, a live table |
 //! | `signals.rs` | what ends a command in order |
@@ -40,6 +40,7 @@ mod man;
 mod output;
 mod probe;
 mod problem;
+mod reload;
 mod run;
 mod signals;
 pub(crate) mod status;
@@ -54,8 +55,8 @@ pub use args::{
     DeadletterChosenArgs, DeadletterCommand, DeadletterDropArgs, DeadletterEditArgs, DeadletterListArgs,
     DeadletterReplayArgs, DeadletterShowArgs, DemoArgs, DestinationCommand, DestinationListArgs, DestinationNameArgs,
     DestinationPreviewArgs, DestinationReplayArgs, DestinationShowArgs, DestinationTemplateArgs, DestinationTestArgs,
-    EmitArgs, EmitEvent, LogCommand, LogExportArgs, LogInspectArgs, LogVerifyArgs, ManArgs, StatusArgs, TailArgs,
-    TokenCommand, TokenCreateArgs, TokenListArgs, TokenRevokeArgs, TopArgs,
+    EmitArgs, EmitEvent, LogCommand, LogExportArgs, LogInspectArgs, LogVerifyArgs, ManArgs, ReloadArgs, StatusArgs,
+    TailArgs, TokenCommand, TokenCreateArgs, TokenListArgs, TokenRevokeArgs, TopArgs,
 };
 pub use exit::Exit;
 pub use output::{Colour, Output};
@@ -102,6 +103,7 @@ fn dispatch(cli: Cli, surroundings: &Surroundings, output: &mut Output<'_>) -> R
         }
         Command::Run => run::run(&cli.config, surroundings, output),
         Command::Status(args) => status::run(&cli.config, &args, surroundings, output),
+        Command::Reload(args) => reload::run(&cli.config, &args, surroundings, output),
         Command::Top(args) => top::run(&cli.config, &args, surroundings, output),
         Command::Tail(args) => tail::run(&cli.config, &args, surroundings, output),
         Command::Emit(args) => emit::run(&cli.config, &args, surroundings, output),

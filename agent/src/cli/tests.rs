@@ -233,6 +233,7 @@ fn help_version_and_schema_are_data() {
         "demo",
         "check",
         "status",
+        "reload",
         "emit",
         "destination",
         "deadletter",
@@ -283,6 +284,84 @@ fn every_command_takes_config() {
     let cli = Cli::try_parse_from(["scaidrive-siem", "run"]).unwrap();
     assert_eq!(cli.config, std::path::PathBuf::from("/etc/scaidrive-siem/agent.toml"));
 }
+
+/// Each command line that a text tells people to type: between backticks, in markup for code, or on a line of its own.
+fn told_to_type(text: &str) -> Vec<String> {
+    // A text of several lines in a source is one.
+    let joined: Vec<&str> =
+        text.split("\\\n").enumerate().map(|(at, part)| if at > 0 { part.trim_start() } else { part }).collect();
+    let text = joined.concat();
+    let mut told = Vec::new();
+    for (before, after) in [("`", "`"), ("code { \"", "\"")] {
+        let opening = format!("{before}{NAME} ");
+        let starts = text.match_indices(&opening).map(|(at, _)| at + before.len());
+        told.extend(starts.filter_map(|at| Some(text[at..].split_once(after)?.0.to_owned())));
+    }
+    let own = text.lines().map(str::trim).filter(|line| line.starts_with(&format!("{NAME} ")));
+    told.extend(
+        own.map(|line| line.split([';', '>', '|', '#']).next().unwrap_or(line).trim_end_matches(['"', ',']).to_owned()),
+    );
+    told
+}
+
+/// The words of a command line; what stands for something is a word that may be a number as well.
+fn words(line: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    for (at, piece) in line.replace("\\\"", "\"").split('\'').enumerate() {
+        match at % 2 {
+            0 => words.extend(piece.split_whitespace().map(str::to_owned)),
+            _ => words.push(piece.to_owned()),
+        }
+    }
+    let stands_for = |word: &str| word == "N" || word == "…" || word.starts_with('{');
+    words.into_iter().map(|word| if stands_for(&word) { "1".to_owned() } else { word }).collect()
+}
+
+/// The text files below `path`, with their paths.
+fn texts(path: &std::path::Path) -> Vec<(std::path::PathBuf, String)> {
+    if path.is_dir() {
+        let entries = fs::read_dir(path).unwrap();
+        return entries.flat_map(|entry| texts(&entry.unwrap().path())).collect();
+    }
+    fs::read_to_string(path).ok().map(|text| (path.to_owned(), text)).into_iter().collect()
+}
+
+#[test]
+fn every_command_that_a_message_a_page_or_a_document_names_is_one() {
+    use clap::error::ErrorKind::{
+        DisplayHelp, DisplayHelpOnMissingArgumentOrSubcommand, MissingRequiredArgument, MissingSubcommand,
+    };
+    // Who is told of a command need not be told all of its arguments.
+    let is_one = |line: &str| {
+        let shortened =
+            [DisplayHelp, DisplayHelpOnMissingArgumentOrSubcommand, MissingRequiredArgument, MissingSubcommand];
+        Cli::try_parse_from(words(line)).map_or_else(|error| shortened.contains(&error.kind()), |_| true)
+    };
+    assert!(is_one("scaidrive-siem destination show NAME") && !is_one("scaidrive-siem relaod"));
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let mut found = 0;
+    for place in ["agent/src", "codecs/src", "wal/src", "packaging", "README.md", "ARCHITECTURE.md"] {
+        for (path, text) in texts(&root.join(place)) {
+            for line in told_to_type(&text) {
+                found += 1;
+                assert!(is_one(&line), "{}: {line}", path.display());
+            }
+        }
+    }
+    assert!(found > 60, "{found} were found: where are the others?");
+    // The manual of those who begin leaves the program's name out now and then.
+    let readme = fs::read_to_string(root.join("README.md")).unwrap();
+    let commands: Vec<String> = Cli::command().get_subcommands().map(|known| known.get_name().to_owned()).collect();
+    let quoted = readme.lines().flat_map(|line| line.split('`').skip(1).step_by(2));
+    let lines = quoted.filter(|code| !code.contains('='));
+    for line in
+        lines.filter(|code| code.split(' ').next().is_some_and(|first| commands.iter().any(|known| known == first)))
+    {
+        assert!(is_one(&format!("{NAME} {line}")), "README.md: {line}");
+    }
+}
+
+const NAME: &str = "scaidrive-siem";
 
 #[test]
 fn each_exit_code_is_explained_once() {

@@ -1,7 +1,8 @@
 //! The agent's own events for an audit trail that is no SIEM: pages of the chronicle.
 //!
 //! Who reads keeps the cursor, which is good over restarts of either side; a page says when something between its cursor
-//! and its events is missing.
+//! and its events is missing. An event about a destination of several tenants names them as `of_tenants`, and is for those
+//! who may see them all; any other is for those who may see its `tenant_id`.
 
 use std::io;
 
@@ -11,6 +12,7 @@ use utoipa::ToSchema;
 
 use super::access::Reach;
 use crate::chronicle::{Chronicle, Cursor, Page};
+use crate::concern::Concern;
 
 /// A page of the agent's own events.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -50,13 +52,12 @@ pub(super) fn page(
     Ok(told(chronicle.page(after, limit, |line| is_shown(line, reach))?))
 }
 
-/// Whether an event of the agent is about a tenant within `reach`.
+/// Whether an event of the agent is about a tenant within `reach`, or about a destination all of whose tenants are.
 pub(super) fn is_shown(line: &[u8], reach: &Reach) -> bool {
-    #[derive(Deserialize)]
-    struct Tenant {
-        tenant_id: String,
-    }
-    *reach == Reach::All || serde_json::from_slice::<Tenant>(line).is_ok_and(|of| reach.includes(&of.tenant_id))
+    let is_within = |Concern { tenant_id, of_tenants }: Concern| {
+        reach.includes(&tenant_id) || (!of_tenants.is_empty() && reach.covers(&of_tenants))
+    };
+    *reach == Reach::All || serde_json::from_slice(line).is_ok_and(is_within)
 }
 
 fn told(page: Page) -> AgentEvents {
@@ -101,5 +102,23 @@ mod tests {
         assert_eq!(seen.len(), 2, "{seen:?}");
         assert!(seen[0].1.contains("\"n\":1") && seen[1].1.contains("\"n\":3") && seen[0].0 != seen[1].0);
         assert_eq!(page(&chronicle, None, 9, &Reach::All).unwrap().events.len(), 4);
+    }
+
+    #[test]
+    fn what_is_about_a_destination_of_several_tenants_is_read_by_those_who_may_see_them_all() {
+        let line = br#"{"tenant_id":"_agent","of_tenants":["acme","globex"]}"#;
+        let of = |tenants: &[&str]| Reach::Tenants(tenants.iter().map(|name| (*name).to_owned()).collect());
+        for (tenants, is_read) in [
+            (&["acme", "globex"][..], true),
+            (&["acme", "globex", "other"], true),
+            (&["acme"], false),
+            (&["globex"], false),
+            (&["other"], false),
+            (&["_agent"], true),
+        ] {
+            assert_eq!(is_shown(line, &of(tenants)), is_read, "{tenants:?}");
+        }
+        assert!(!is_shown(br#"{"tenant_id":"_agent","of_tenants":[]}"#, &of(&["acme"])));
+        assert!(!is_shown(br#"{"tenant_id":"_agent","of_tenants":["*"]}"#, &of(&["acme"])));
     }
 }

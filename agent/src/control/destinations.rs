@@ -12,6 +12,7 @@ use crate::config::{Config, Destination, nearest};
 use crate::control::access::{Person, Reach};
 use crate::control::http::Panel;
 use crate::control::managed::tell::Editable;
+use crate::control::proof::Proof;
 use crate::control::status::{DestinationStatus, ReplayStatus};
 use crate::control::untold::Change;
 use crate::control::whole;
@@ -28,6 +29,9 @@ pub struct DestinationWhole {
     pub editable: Editable,
     /// How it is.
     pub status: DestinationStatus,
+    /// What proves that nothing is missing there.
+    #[serde(default)]
+    pub proof: Proof,
 }
 
 /// What became of a pause, of draining, or of their end.
@@ -150,10 +154,10 @@ fn valued(settings: Vec<(&'static str, Option<String>)>) -> Map<String, Value> {
     settings.into_iter().map(|(key, value)| (key.to_owned(), json!(value))).collect()
 }
 
-/// Tells what was done to a destination, filed under its only tenant if it has one: as whoever did it saw it, whatever the
-/// shards know of the name by the time that they hear of it.
+/// Tells what was done to a destination, filed under its only tenant if it has one, and for those who may see all it has: as
+/// whoever did it saw it, whatever the shards know of the name by the time that they hear of it.
 pub(super) fn tell_about(panel: &Panel, destination: &Destination, event: OwnEvent) {
-    panel.hands.tell_under(destination.scope.only_tenant().map(str::to_owned), event);
+    panel.hands.tell_under(Some(destination.scope.clone()), event);
 }
 
 /// Somebody tested a destination, which need not be in the configuration that is in use. It changes nothing, so it is told

@@ -14,6 +14,7 @@ use utoipa::ToSchema;
 
 use crate::chronicle::{Kept, Room, Topic};
 use crate::control::access::Reach;
+use crate::control::agent_events::is_shown;
 use crate::node::View;
 use crate::shard::{DestinationReport, Published};
 
@@ -26,6 +27,9 @@ pub struct Episodes {
     pub is_overflowing: bool,
     /// Events it has missed in the present epochs of its streams, by its books.
     pub overflowed: u64,
+    /// Those of them that no episode tells of: it will within a minute, or has and is no longer kept, or is for others.
+    #[serde(default)]
+    pub untold: u64,
     /// Notices that it has yet to accept.
     pub notices_waiting: u64,
     /// The newest first.
@@ -93,7 +97,6 @@ pub struct TenantDrop {
 #[derive(Deserialize)]
 struct Notice {
     timestamp: String,
-    tenant_id: String,
     payload: Payload,
 }
 
@@ -142,8 +145,8 @@ fn gather<'a>(
 ) -> Episodes {
     let mut episodes: Vec<Episode> = Vec::new();
     for kept in notices {
-        let Ok(Notice { timestamp, tenant_id, mut payload }) = serde_json::from_slice(&kept.line) else { continue };
-        if payload.destination != destination || !reach.includes(&tenant_id) {
+        let Ok(Notice { timestamp, mut payload }) = serde_json::from_slice(&kept.line) else { continue };
+        if payload.destination != destination || !is_shown(&kept.line, reach) {
             continue;
         }
         payload.tenants.retain(|tenant| reach.includes(&tenant.tenant_id));
@@ -158,10 +161,14 @@ fn gather<'a>(
     }
     episodes.reverse();
     episodes.truncate(EPISODES_MAX);
+    let overflowed = streams.iter().map(|stream| stream.books.overflowed).sum();
+    let is_present = |episode: &&Episode| streams.iter().any(|stream| stream.stream == episode.stream);
+    let told = episodes.iter().filter(is_present).map(|episode| episode.dropped_count).sum();
     Episodes {
         destination: destination.to_owned(),
         is_overflowing: streams.iter().any(|stream| stream.is_overflowing),
-        overflowed: streams.iter().map(|stream| stream.books.overflowed).sum(),
+        overflowed,
+        untold: u64::saturating_sub(overflowed, told),
         notices_waiting: streams.iter().map(|stream| u64::from(stream.notices_waiting)).sum(),
         episodes,
     }
@@ -249,6 +256,9 @@ mod tests {
 
     use super::*;
     use crate::chronicle::Cursor;
+    use crate::concern;
+    use crate::control::picture::tests::report;
+    use crate::stream::books::Books;
 
     fn notice(second: i64, episode: &str, is_final: bool, numbers: std::ops::Range<u64>) -> Kept {
         let count = numbers.end - numbers.start;
@@ -305,6 +315,38 @@ mod tests {
         assert_eq!(gather("splunk", &reach("a"), &notices, &[]).episodes, []);
         let told = gather("splunk", &reach("_agent"), &notices, &[]);
         assert_eq!((told.episodes.len(), &told.episodes[0].tenants), (1, &vec![]));
+    }
+
+    #[test]
+    fn who_may_see_all_tenants_of_a_destination_sees_its_episodes_with_all_that_they_miss() {
+        let of = |tenants: &[&str]| tenants.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let Kept { cursor, line } = notice(10, "one", true, 1..4);
+        let notices = [Kept { cursor, line: concern::name(line, &of(&["a", "b"])) }];
+        let told = |tenants: &[&str]| {
+            gather("splunk", &Reach::Tenants(of(tenants).into_iter().collect()), &notices, &[]).episodes
+        };
+        assert_eq!(told(&["a"]), []);
+        let both = told(&["a", "b"]);
+        assert_eq!((both.len(), both[0].dropped_count, both[0].tenants.len()), (1, 3, 1));
+    }
+
+    #[test]
+    fn what_the_books_have_and_no_episode_tells_of_is_counted() {
+        let stream = |overflowed| {
+            let books = Books { overflowed, ..Books::default() };
+            DestinationReport { books, stream: "s".to_owned(), ..report("splunk", "active", 0) }
+        };
+        let notices = [notice(10, "one", true, 1..4)];
+        let all = |overflowed| gather("splunk", &Reach::All, &notices, &[stream(overflowed)]);
+        assert_eq!((all(3).untold, all(50).untold, all(50).overflowed), (0, 47, 50));
+        let other = Reach::Tenants(["x".to_owned()].into());
+        assert_eq!(gather("splunk", &other, &notices, &[stream(3)]).untold, 3, "it is for others");
+        let earlier = DestinationReport { stream: "t".to_owned(), ..stream(2) };
+        assert_eq!(
+            gather("splunk", &Reach::All, &notices, &[earlier]).untold,
+            2,
+            "that episode was an earlier epoch's"
+        );
     }
 
     #[test]

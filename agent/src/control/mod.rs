@@ -12,6 +12,7 @@
 //! | `managed/` | destinations that are made, changed and deleted over the API |
 //! | `untold/` | what is told of a change although a crash cut it off |
 //! | `episodes.rs`, `agent_events.rs`, `changes.rs` | what a destination has missed; what the agent says of itself; who changed what |
+//! | `proof.rs` | what proves that a destination misses nothing |
 //! | `preview/`, `tail/` | the events of the log, looked at from outside |
 //! | `watch.rs`, `minute.rs` | what changed since the last look and is worth saying; rates |
 //! | `states.rs` | what each state of a destination leads to, and what to do |
@@ -38,6 +39,7 @@ mod minute;
 mod page;
 mod picture;
 pub mod preview;
+pub mod proof;
 pub mod reload;
 mod socket;
 mod states;

@@ -396,11 +396,12 @@ const SLEEP_MAX: Millis = Millis(1_500);
 pub(super) const STALL_MAX: Millis = Millis::from_secs(20);
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::delivery::outlet::Tally;
 
-    fn report(name: &str, state: &'static str, delivered: u64) -> DestinationReport {
+    /// A shard's word on a destination that has accepted so many events.
+    pub(in crate::control) fn report(name: &str, state: &'static str, delivered: u64) -> DestinationReport {
         let mut latency_ms = Tally::default().latency_ms;
         latency_ms.record_n(5, delivered as u32).unwrap();
         DestinationReport {
@@ -421,6 +422,7 @@ mod tests {
             under_way: 1,
             last_success_ms: Some(delivered as i64),
             last_statement_ms: Some(delivered as i64 + 1),
+            stated_end: delivered + 1,
             is_overflowing: false,
             notices_waiting: 0,
             last_failure: Some((delivered as i64, format!("at {delivered}"))),

@@ -6,6 +6,7 @@ use std::io;
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
+use scaidrive_codecs::Scope;
 use scaidrive_codecs::own::OwnEvent;
 
 use super::pauses::{Drain, Pause, Pauses, Rested};
@@ -77,14 +78,14 @@ impl Hands {
         }
     }
 
-    /// The same, filed under this tenant or the agent's own: for what the destinations in use can't tell.
-    pub fn tell_under(&self, tenant: Option<String>, event: OwnEvent) {
+    /// The same about a destination of this scope, or about none: for what the destinations in use can't tell.
+    pub fn tell_under(&self, scope: Option<Scope>, event: OwnEvent) {
         if let Some(mailbox) = self.mailboxes.first() {
-            mailbox.command(Command::TellUnder(tenant, event));
+            mailbox.command(Command::TellUnder(scope, event));
         }
     }
 
-    /// The same, for somebody who has to know when it is durable in the log: `done` hears that once, or is dropped where it
+    /// The same, filed under this tenant or the agent's own, for somebody who has to know when it is durable in the log: `done` hears that once, or is dropped where it
     /// does not get there.
     pub fn tell_durably(&self, tenant: Option<String>, event: OwnEvent, done: Done) {
         if let Some(mailbox) = self.mailboxes.first() {

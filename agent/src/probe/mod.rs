@@ -12,6 +12,7 @@
 //! | `trace.rs` | a test under way: stages, time, the connection |
 //! | `http.rs`, `syslog.rs` | the loops for HTTP, and for syslog and RELP |
 //! | `event.rs` | the event, and what finds it there |
+//! | `completeness.rs` | what shows there whether a number is missing |
 //! | `settings.rs` | settings that are not in use, or can't be |
 //!
 //! Always true: transports, formats and credentials are those of delivery; the log, the cursors and the numbers of streams
@@ -20,6 +21,7 @@
 
 pub mod cause;
 mod certificate;
+mod completeness;
 mod event;
 mod http;
 mod judge;
@@ -38,6 +40,7 @@ use std::sync::Arc;
 use std::sync::mpsc;
 
 pub use self::cause::Cause;
+pub(crate) use self::completeness::completeness;
 pub(crate) use self::event::query;
 pub use self::report::{Failure, Report, StageReport, StageState, TestEvent, Warning};
 pub use self::settings::{Unusable, saved, unsaved};

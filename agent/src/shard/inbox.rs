@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 
+use scaidrive_codecs::Scope;
 use scaidrive_codecs::own::OwnEvent;
 use scaidrive_wal::Seq;
 
@@ -38,9 +39,10 @@ pub enum Command {
     Replan(Arc<Plan>),
     /// Say this in the log.
     Tell(OwnEvent),
-    /// Say this in the log, filed under this tenant, or under the agent's own.
-    TellUnder(Option<String>, OwnEvent),
-    /// The same, for somebody who has to know when it is durable there. Dropped unanswered where it does not get there.
+    /// Say this in the log, about a destination of this scope, or about none.
+    TellUnder(Option<Scope>, OwnEvent),
+    /// Say this in the log, filed under this tenant, or under the agent's own, for somebody who has to know when it is
+    /// durable there. Dropped unanswered where it does not get there.
     TellDurably(Option<String>, OwnEvent, Done),
     /// Send a destination again what the log still holds of the time since `from_wall_ms` (ms since 1970).
     Replay {

@@ -281,7 +281,7 @@ impl Shard {
                 match command {
                     Command::Replan(plan) => self.replan(plan),
                     Command::Tell(event) => self.tell(event),
-                    Command::TellUnder(tenant, event) => self.tell_under(tenant.as_deref(), &event),
+                    Command::TellUnder(scope, event) => self.tell_under(scope.as_ref(), &event),
                     Command::TellDurably(tenant, event, done) => self.tell_durably(tenant.as_deref(), &event, done),
                     Command::Replay { destination, from_wall_ms } => self.replay(destination, from_wall_ms),
                     Command::Resend { destination, letters } => self.resend(destination, letters),

@@ -115,6 +115,8 @@ pub struct DestinationReport {
     pub last_success_ms: Option<i64>,
     /// Wall time of the last statement that was accepted, ms since 1970.
     pub last_statement_ms: Option<i64>,
+    /// The end of the numbers that statements vouch for which it has accepted, from the epoch's first one on.
+    pub stated_end: u64,
     /// Wall time and words of the last failure.
     pub last_failure: Option<(i64, String)>,
     /// Accepted here to accepted there, in milliseconds, since the start.
@@ -200,6 +202,7 @@ impl Shard {
                 under_way: outlet.sender().under_way(),
                 last_success_ms: outlet.tally.last_success_ms,
                 last_statement_ms: outlet.tally.last_statement_ms,
+                stated_end: outlet.announcer().stated_end(),
                 last_failure: outlet.tally.last_failure.clone(),
                 latency_ms: outlet.tally.latency_ms.clone(),
                 is_overflowing: outlet.announcer().is_overflowing(),

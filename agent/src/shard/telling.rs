@@ -1,18 +1,21 @@
 //! What a shard says about the agent: as events in its log, and in the chronicle.
 //!
 //! An own event belongs to the tenant of the destination that it is about where that has exactly one, and to the agent's
-//! own tenant otherwise. Notices of losses are in the chronicle alone: in the log those of one destination that is down
+//! own tenant otherwise; then the chronicle says as well whom it concerns (`concern.rs`). Notices of losses are in the chronicle alone: in the log those of one destination that is down
 //! would be lost by the next, and be a loss to tell of.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use scaidrive_codecs::own::{Envelope, IntakeChanged, LogDamaged, OwnEvent};
-use scaidrive_codecs::{Event, Index};
+use scaidrive_codecs::{Event, Index, Scope};
 use scaidrive_wal::{Log, Seq};
 
 use super::door::{Done, NoRoom};
 use super::intake::{Intake, Moment};
 use super::{Chance, Place, Shard};
+use crate::concern;
+use crate::config::Destination;
 use crate::delivery::outlet::FLAG_OWN;
 use crate::stream::announce::Announcement;
 use crate::stream::tell::{Names, id_text};
@@ -20,30 +23,45 @@ use crate::stream::tell::{Names, id_text};
 impl Shard {
     /// Says something about the agent itself.
     pub fn tell(&self, event: OwnEvent) {
-        let plan = self.plan.borrow();
-        let about = event.destination();
-        let about = about.and_then(|name| plan.destinations.iter().find(|planned| planned.destination.name == name));
-        self.tell_under(about.and_then(|planned| planned.destination.scope.only_tenant()), &event);
+        self.tell_under(self.planned(&event).map(|known| known.scope.clone()).as_ref(), &event);
     }
 
-    /// The same, filed under this tenant or the agent's own, whatever the plan says of the destination.
-    pub(super) fn tell_under(&self, tenant: Option<&str>, event: &OwnEvent) {
-        let line = self.line(tenant, event, &self.own_id());
-        self.say(line, None);
+    /// The same about a destination of this scope, or about none, whatever the plan says of it.
+    pub(super) fn tell_under(&self, scope: Option<&Scope>, event: &OwnEvent) {
+        let line = self.line(scope.and_then(Scope::only_tenant), event, &self.own_id());
+        self.say(line, scope.and_then(Scope::exact).unwrap_or_default(), None);
     }
 
-    /// The same, for somebody who has to know when it is durable in the log.
+    /// The same, filed under this tenant or the agent's own, for somebody who has to know when it is durable in the log.
     pub(super) fn tell_durably(&self, tenant: Option<&str>, event: &OwnEvent, done: Done) {
         let line = self.line(tenant, event, &self.own_id());
-        self.say(line, Some(done));
+        let tenants = if tenant.is_none() { self.concerned(event) } else { Vec::new() };
+        self.say(line, &tenants, Some(done));
+    }
+
+    /// The destination that an event is about, as the plan has it.
+    fn planned(&self, event: &OwnEvent) -> Option<Arc<Destination>> {
+        let (plan, name) = (self.plan.borrow(), event.destination()?);
+        let mut planned = plan.destinations.iter().map(|planned| &planned.destination);
+        planned.find(|known| known.name == name).cloned()
+    }
+
+    /// The tenants that an event concerns: those that it names itself, for it may be why the plan has others or none.
+    fn concerned(&self, event: &OwnEvent) -> Vec<String> {
+        let told = concern::set_up_for(event);
+        if !told.is_empty() {
+            return told;
+        }
+        let planned = self.planned(event);
+        planned.and_then(|known| known.scope.exact().map(<[String]>::to_vec)).unwrap_or_default()
     }
 
     fn own_id(&self) -> String {
         format!("siem_{:016x}{:016x}", self.runtime.entropy(), self.runtime.entropy())
     }
 
-    fn say(&self, line: Vec<u8>, done: Option<Done>) {
-        self.chronicle.note(line.clone());
+    fn say(&self, line: Vec<u8>, tenants: &[String], done: Option<Done>) {
+        self.chronicle.note(concern::name(line.clone(), tenants));
         let mut waiting = self.own_waiting.borrow_mut();
         if waiting.len() < OWN_WAITING_MAX {
             waiting.push((line, done));
@@ -99,8 +117,9 @@ impl Shard {
         for notice in &notices {
             let event = Announcement::Gap(notice).to_own(&names);
             // As the destination was when it lost them: the plan may know another of this name by now.
-            let tenant = place.destination.scope.only_tenant();
-            self.chronicle.note(self.line(tenant, &event, &id_text(&notice.id)));
+            let scope = &place.destination.scope;
+            let line = self.line(scope.only_tenant(), &event, &id_text(&notice.id));
+            self.chronicle.note(concern::name(line, scope.exact().unwrap_or_default()));
         }
     }
 

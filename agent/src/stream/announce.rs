@@ -190,6 +190,11 @@ impl Announcer {
         self.episodes.have_told(n) && self.statements.have_said(n)
     }
 
+    /// The end of what accepted statements vouch for; see [`Statements::accepted_end`].
+    pub fn stated_end(&self) -> u64 {
+        self.statements.accepted_end()
+    }
+
     /// What has been made so far: a cursor body taken now holds it.
     pub fn revision(&self) -> Revision {
         self.made

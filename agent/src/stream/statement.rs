@@ -171,6 +171,12 @@ impl Statements {
         self.state.stated.end >= n && self.state.waiting.iter().all(is_later)
     }
 
+    /// The end of the present epoch's numbers that the destination has accepted statements of: all from the first one on.
+    pub fn accepted_end(&self) -> u64 {
+        let waits = self.state.waiting.iter().find(|statement| statement.epoch == self.state.epoch);
+        waits.map_or(self.state.stated.end, |statement| statement.from)
+    }
+
     /// Makes the statement over all that is settled and not stated. It must be in a durable cursor before it is sent.
     pub fn make(&mut self, now: Millis, entropy: &mut dyn Entropy) {
         let statement = self.statement(entropy);
@@ -287,7 +293,9 @@ mod tests {
         assert!(!statements.is_due(minutes(500)), "one waits");
         let made = statements.front().unwrap().clone();
         assert_eq!((made.from, made.end, made.explained), (1, 9, 1));
+        assert_eq!(statements.accepted_end(), 1, "it waits");
         assert!(statements.accepted(made.id));
+        assert_eq!(statements.accepted_end(), 9);
         assert!(!statements.is_due(minutes(84)));
         assert!(statements.is_due(minutes(85)), "the sign of life");
         statements.make(minutes(85), &mut Count(9));

@@ -23,6 +23,7 @@ use crate::control::destinations::{
     tell_about, tested_event,
 };
 use crate::control::picture::Detail;
+use crate::control::proof;
 use crate::control::status::{self, DestinationStatus, FROM_THE_OLDEST, ReplayStatus};
 use crate::control::untold::{Change, Trace, not_noted};
 use crate::node::{DrainError, FlowWish, Pause, Rested};
@@ -66,7 +67,8 @@ pub(super) async fn show(State(panel): Shared, person: Person, Path(name): Path<
     let status = status_of(&panel, &name)?;
     off_the_thread(move || {
         let (editable, tag) = editable_of(&config, &person, &name)?;
-        let whole = DestinationWhole { settings: settings_for(&person, &destination), editable, status };
+        let proof = proof::of(&panel.view, &destination);
+        let whole = DestinationWhole { settings: settings_for(&person, &destination), editable, status, proof };
         Ok(([(CACHE_CONTROL, "no-store".to_owned()), (ETAG, tag)], Json(whole)).into_response())
     })
     .await

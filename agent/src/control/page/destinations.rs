@@ -1,5 +1,6 @@
 //! Destinations: all of them, one, and what is done to it.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use axum::Router;
@@ -11,7 +12,6 @@ use axum::routing::{get, post};
 use super::asked::{Asked, Form, Query};
 use super::kept;
 use super::note::Note;
-use super::view::chart::Sample;
 use super::view::detail::{self, EVENT_ID, Since, Whole};
 use super::view::frame::Frame;
 use super::view::list::{self, Line, Sort, Wish};
@@ -22,11 +22,11 @@ use crate::config::{Config, Destination, Origin};
 use crate::control::access::{Admin, Person};
 use crate::control::destinations::{find_for, settings_for};
 use crate::control::episodes;
-use crate::control::history::DestinationHistory;
 use crate::control::http::destinations::{Rest, begin_replay, rest, status_of};
 use crate::control::http::managed::unusable_of;
 use crate::control::http::{self, Panel, Problem, Shared, off_the_thread, only_get, only_post};
 use crate::control::picture::Detail;
+use crate::control::proof;
 use crate::control::status;
 use crate::runtime::clock;
 use crate::{content, probe};
@@ -81,19 +81,14 @@ async fn one(State(panel): Shared, Asked { frame, name, destination }: Asked) ->
         origin: origin(&config, &destination, frame.sees_the_agent()),
         is_managed: config.is_managed(destination.id),
         window_ms: config.buffer.window.0,
-        samples: samples(&history),
-        states: history.states,
+        proof: proof::of(&panel.view, &destination),
+        history,
         episodes,
         query: search(&destination),
         setup: cli::template::of(&destination, None),
         content: content::fitting(&destination),
     };
     Ok(show(&detail::page(&frame, &whole)))
-}
-
-fn samples(history: &DestinationHistory) -> Vec<Sample> {
-    let pairs = history.at_ms.iter().zip(&history.delivered_events_per_second);
-    pairs.map(|(at_ms, rate)| Sample { at_ms: *at_ms, events_per_second: *rate }).collect()
 }
 
 /// What is set; what is absent and switches nothing on is left out.
@@ -177,7 +172,9 @@ async fn replay(
         Err(problem) => Err(problem),
     };
     match begun {
-        Ok(replayed) => Ok(lead(&frame, &format!("/destinations/{}", replayed.destination), Note::ReplayBegun)),
+        Ok(replayed) => {
+            Ok(lead(&frame, &format!("/destinations/{}", replayed.destination), Note::of_replay(&replayed)))
+        }
         // What was filled in wrongly is asked for again.
         Err(wrong) if wrong.status == StatusCode::BAD_REQUEST => {
             let page = detail::ask_replay(&frame, &status_of(&panel, &name)?, &since, Some(&problem::told(&wrong)));
@@ -202,7 +199,18 @@ fn from(since: &Since, now_ms: i64) -> Result<Option<i64>, Problem> {
         back => back,
     };
     let wrong = |_| bad(format!("\"{text}\" is no moment")).advise("write it in UTC, like 2026-11-26T09:40:00Z");
-    cli::destination::from(text, now_ms).map(Some).map_err(wrong)
+    cli::destination::from(&in_utc(text), now_ms).map(Some).map_err(wrong)
+}
+
+/// A moment as a browser's field for one has it, which without a script says no zone and is meant to be in UTC; anything else
+/// stays as it is.
+fn in_utc(text: &str) -> Cow<'_, str> {
+    let seconds = match text.len() {
+        16 => ":00",
+        _ if text.len() >= 19 && !text.contains(['Z', 'z', '+']) && text.rfind('-') <= Some(7) => "",
+        _ => return text.into(),
+    };
+    format!("{text}{seconds}Z").into()
 }
 
 #[cfg(test)]
@@ -223,5 +231,18 @@ mod tests {
             assert_eq!(refused, "a moment is written, but another span is chosen");
         }
         assert!(ask("from", "").is_err());
+    }
+
+    #[test]
+    fn a_moment_without_a_zone_is_one_in_utc() {
+        let moment = |text: &str| in_utc(text).into_owned();
+        assert_eq!(moment("2026-11-26T09:40"), "2026-11-26T09:40:00Z");
+        assert_eq!(moment("2026-11-26T09:40:05"), "2026-11-26T09:40:05Z");
+        assert_eq!(moment("2026-11-26T09:40:05.123"), "2026-11-26T09:40:05.123Z");
+        for whole in
+            ["2026-11-26T09:40:05Z", "2026-11-26T09:40:05+01:00", "2026-11-26T09:40:05-01:00", "10m", "yesterday", ""]
+        {
+            assert_eq!(moment(whole), whole);
+        }
     }
 }

@@ -45,7 +45,7 @@ async fn blank(frame: Frame, Admin(person): Admin, Path(kind): Path<String>) -> 
     if let Reach::Tenants(tenants) = &person.reach {
         values.insert("tenants".to_owned(), tenants.iter().cloned().collect::<Vec<_>>().join("\n"));
     }
-    let draft = Draft { kind: known(&kind)?, values, changes: None };
+    let draft = Draft { kind: known(&kind)?, values, written: Vec::new(), changes: None };
     Ok(show(&form::page(&frame, &draft, Outcome::default())))
 }
 
@@ -145,6 +145,9 @@ async fn attempt(panel: Arc<Panel>, frame: &Frame, person: Person, attempt: Atte
             Ok(preview) => show(&form::page(frame, draft, Outcome { preview: Some(&preview), ..Outcome::default() })),
             Err(problem) => refused(problem),
         });
+    }
+    if let Some(problem) = draft.misses(&form.all("_again")) {
+        return Ok(refused(problem));
     }
     match carry_out(Arc::clone(&panel), person, wish, condition, false).await {
         Ok(_) => {}

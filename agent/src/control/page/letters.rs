@@ -95,8 +95,8 @@ async fn replay(
 ) -> Result<Response, Problem> {
     let path = format!("/deadletters/{name}");
     let Some(chosen) = chosen(&form)? else { return Ok(lead(&frame, &path, Note::NoneChosen)) };
-    send_again(panel, person, name, chosen).await?;
-    Ok(lead(&frame, &path, Note::LettersResent))
+    let resent = send_again(panel, person, name, chosen).await?;
+    Ok(lead(&frame, &path, if resent.pause.is_some() { Note::LettersWait } else { Note::LettersResent }))
 }
 
 /// Asks first, then drops.

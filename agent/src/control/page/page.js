@@ -1,6 +1,6 @@
 // Puts what has changed in place. All works without it.
 const EVERY_MS = 900;
-const GIVE_UP_MS = 10000;
+const GIVE_UP_MS = 1100;
 const AGAIN_MS = 5000;
 const ROWS_MAX = 200;
 const byId = (id) => document.getElementById(id);
@@ -11,7 +11,7 @@ const dates = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyl
 const headers = { "X-Fragment": "1" };
 let lastAt = new Date();
 
-// Moments in the reader's zone; UTC stays as the title.
+// Moments in the reader's zone, with UTC as title.
 const localise = (root) => {
   for (const time of root.querySelectorAll("time[datetime]")) {
     const at = new Date(time.dateTime);
@@ -21,7 +21,7 @@ const localise = (root) => {
   }
 };
 
-// Finds an element again in what takes its place.
+// Finds it again in what takes its place.
 const mark = ({ id, attributes: { href } }) =>
   id ? "#" + CSS.escape(id) : href && `[href="${CSS.escape(href.value)}"]`;
 
@@ -42,9 +42,9 @@ const replace = (place, fresh) => {
 
 const refresh = async () => {
   const reply = await fetch("", { headers, redirect: "manual", signal: AbortSignal.timeout(GIVE_UP_MS) });
-  // The session is over, or it is gone: the page says so.
-  if (!reply.ok && reply.status < 500) return location.reload();
-  if (!reply.ok) throw new Error();
+  if (reply.status >= 500) throw new Error();
+  // The page says why.
+  if (!reply.ok) return location.reload();
   const fresh = await parsed(reply);
   // A place came or went.
   if (fresh.querySelectorAll("[data-live]").length !== places.length) return location.reload();
@@ -58,17 +58,18 @@ const say = (words, place = byId("connection")) => {
   if (place.textContent !== words) place.textContent = words;
 };
 
-let isUnderWay = false;
+let isBusy = false;
 const turn = async () => {
-  if (document.hidden || isUnderWay) return;
-  isUnderWay = true;
-  try {
-    await refresh();
-  } catch {
-    say(`Connection lost, showing the state of ${dates.format(lastAt)}.`);
-  }
-  isUnderWay = false;
+  if (document.hidden || isBusy) return;
+  isBusy = true;
+  await refresh().catch(() => say(`Connection lost, showing the state of ${dates.format(lastAt)}.`));
+  isBusy = false;
 };
+
+// A moment is written in the reader's zone, sent in UTC.
+addEventListener("formdata", ({ target: { from }, formData }) => {
+  if (from?.value) formData.set("from", new Date(from.value).toISOString());
+});
 
 // A test leaves what is filled in, secrets too.
 const result = document.querySelector("[data-result]");
@@ -77,10 +78,9 @@ addEventListener("submit", async (event) => {
   if (!result || submitter?.name !== "_do" || submitter.value === "save") return;
   event.preventDefault();
   submitter.disabled = true;
-  result.textContent = "Under way; it takes up to 15 seconds.";
+  result.textContent = "Under way, for up to 15 seconds.";
   try {
-    const body = new URLSearchParams(new FormData(form));
-    body.set(submitter.name, submitter.value);
+    const body = new URLSearchParams(new FormData(form, submitter));
     const reply = await fetch(form.action, { method: "POST", body, headers });
     if (reply.headers.get("Content-Type")?.startsWith("text/html")) {
       const fresh = await parsed(reply);
@@ -95,11 +95,11 @@ addEventListener("submit", async (event) => {
   result.focus();
 });
 
-// Events as they come, the newest first.
+// The live tail.
 const tail = byId("tail");
 if (tail) {
   const [state, waiting, pause] = ["tail-state", "tail-waiting", "tail-pause"].map(byId);
-  // Rows that wait while paused, and counts.
+  // Rows held while paused.
   let [held, arrived, opens] = [null, 0, 0];
   const show = (row) => {
     tail.prepend(row);
@@ -123,8 +123,8 @@ if (tail) {
     pause.textContent = held ? "Go on" : "Pause";
     tell();
   };
-  // Why there is no stream, if that is said.
-  const refusal = () =>
+  // Why there is no stream.
+  const why = () =>
     fetch(tail.dataset.from, { signal: AbortSignal.timeout(EVERY_MS) })
       .then(async (reply) => (reply.status === 401 ? location.reload() : (await reply.json()).detail))
       .catch(() => {});
@@ -135,8 +135,8 @@ if (tail) {
       if (opens++) add(0, "Some events may be missing here.");
     };
     source.onerror = async () => {
-      if (source.readyState === EventSource.CLOSED) setTimeout(watch, AGAIN_MS);
-      say(`${(await refusal()) ?? "Connection lost"}; trying again.`, state);
+      if (source.readyState === source.CLOSED) setTimeout(watch, AGAIN_MS);
+      say(`${(await why()) ?? "Connection lost"}; trying again.`, state);
     };
     source.addEventListener("event", ({ data }) => {
       const { received, event } = JSON.parse(data);
@@ -153,7 +153,7 @@ if (tail) {
 }
 
 localise(document);
-if (places.length > 0) {
+if (places.length) {
   setInterval(turn, EVERY_MS);
   addEventListener("visibilitychange", turn);
 }

@@ -56,8 +56,12 @@ fn a_destination_is_made_tested_watched_changed_rested_sent_again_and_deleted_by
         let rate = fact(&visit, "Rate over 60 s");
         rate.contains("events/s") && !rate.starts_with("0 ")
     });
-    visit.wait_words(&["Events accepted a second over the last hour. At most "]);
-    assert!(visit.count("#rate-live svg[role=img] polyline") > 0, "the last hour is drawn");
+    visit.wait_words(&[
+        "Events accepted a second. At most ",
+        "Age of the oldest waiting event. At most ",
+        "Events that wait. At most ",
+    ]);
+    assert!(visit.count("#rate-live svg[role=img] polyline") > 2, "the last hour is drawn");
     assert_eq!(visit.run("return window.neverLoadedAgain"), true, "the page was loaded again");
 
     visit.click_words("Change …");

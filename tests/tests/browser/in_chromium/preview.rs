@@ -27,6 +27,8 @@ fn a_filter_is_tried_on_the_events_in_the_log_before_anything_is_saved() {
     visit.click_words("Preview the filter");
     visit.wait_words(&["would have sent 0 of"]);
     assert!(!some.contains("sent 0 of"), "{some}");
+    visit.click_words("Some of the newest that would be left out");
+    visit.wait_words(&["By actions:", "\"action\":"]);
     visit.visit("/");
     visit.wait_words(&["No destination is configured"]);
 }

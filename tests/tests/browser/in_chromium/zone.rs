@@ -31,3 +31,22 @@ fn moments_are_told_in_the_readers_zone_and_in_utc_where_one_points() {
     assert_eq!(title, format!("{} UTC", moment.split('.').next().unwrap_or_default().replace('T', " ")), "{told}");
     assert_ne!(text.split(':').next(), title.split(':').next(), "the hour is another one: {told}");
 }
+
+#[test]
+fn a_moment_is_filled_in_in_the_readers_zone_and_meant_so() {
+    let hec = Hec::plain();
+    let agent = Agent::with_hec(&hec);
+    let Some(visit) = Visit::begin(&agent, "a moment") else { return };
+    visit.be_in_zone(ZONE);
+    let ledger = write(&agent, Workload::new(1, 1, 10));
+    hec.wait_distinct(ledger.acked.len(), PATIENCE);
+    visit.log_in(&first_token(&agent));
+    visit.visit("/destinations/hec/replay");
+    // Noon in Tokyo is three in the morning.
+    visit.run("document.querySelector('[name=from]').value = '2026-01-02T12:00'");
+    visit.click("[name=back][value=from]");
+    visit.click_words("Send again");
+    visit.wait_words(&["The replay has begun with the oldest event"]);
+    let replay = agent.ask("/v1/destinations/hec").1["status"]["replay"].clone();
+    assert_eq!(replay["from_ms"], 1_767_322_800_000_i64, "{replay}");
+}

@@ -2,13 +2,14 @@
 
 use maud::{Markup, html};
 
-use super::chart::{self, Sample};
+use super::chart;
 use super::form::kind_title;
 use super::frame::{Frame, Place};
 use super::parts::{badge, fact, facts, headroom, replay, waiting};
 use super::words::{count, many, rate, size, span, ticked, time, time_or, time_told};
-use crate::control::episodes::{Episode, Episodes};
-use crate::control::history::StateChange;
+use crate::control::episodes::{Episode, Episodes, NumberRange};
+use crate::control::history::{DestinationHistory, StateChange};
+use crate::control::proof::{Proof, StreamProof};
 use crate::control::status::{BooksStatus, DestinationStatus, RequestsStatus};
 
 /// What there is to know of a destination.
@@ -24,12 +25,12 @@ pub(in crate::control::page) struct Whole {
     pub(in crate::control::page) is_managed: bool,
     /// How long the log holds an event.
     pub(in crate::control::page) window_ms: u64,
-    /// The last hour.
-    pub(in crate::control::page) samples: Vec<Sample>,
-    /// The last changes of its state, the oldest first.
-    pub(in crate::control::page) states: Vec<StateChange>,
+    /// The last hour, and the last changes of its state.
+    pub(in crate::control::page) history: DestinationHistory,
     /// When events were passed over; `None` where that can't be read.
     pub(in crate::control::page) episodes: Option<Episodes>,
+    /// What proves that nothing is missing there.
+    pub(in crate::control::page) proof: Proof,
     /// What finds an event there, and where that is to be asked.
     pub(in crate::control::page) query: (String, String),
     /// What has to be set up there: JSON where something is needed, and what to say about it.
@@ -44,14 +45,14 @@ pub(in crate::control::page) fn page(frame: &Frame, whole: &Whole) -> Markup {
     let middle = html! {
         div #state data-live aria-live="polite" { (state(&whole.status)) }
         @if frame.may_change() { (actions(frame, whole)) }
+        section aria-labelledby="rate" {
+            h2 #rate { "Last hour" }
+            div #rate-live data-live { (chart::hour(&whole.history)) }
+        }
         div.columns {
             section aria-labelledby="buffer" {
                 h2 #buffer { "Buffer" }
                 div #buffer-live data-live { (buffer(whole)) }
-            }
-            section aria-labelledby="rate" {
-                h2 #rate { "Last hour" }
-                div #rate-live data-live { (chart::rates(&whole.samples, frame.now_ms)) }
             }
             section aria-labelledby="books" {
                 h2 #books { "Books" }
@@ -59,16 +60,21 @@ pub(in crate::control::page) fn page(frame: &Frame, whole: &Whole) -> Markup {
             }
             section aria-labelledby="states" {
                 h2 #states { "Changes of state" }
-                div #states-live data-live { (states(&whole.states)) }
+                div #states-live data-live { (states(&whole.history.states)) }
             }
             section aria-labelledby="overflow" {
                 h2 #overflow { "Events passed over" }
-                div #overflow-live data-live { (overflow(whole.episodes.as_ref())) }
+                div #overflow-live data-live { (overflow(frame, &whole.status.name, whole.episodes.as_ref())) }
             }
             section aria-labelledby="refused" {
                 h2 #refused { "Dead letters" }
                 div #refused-live data-live { (dead_letters(frame, &whole.status)) }
             }
+        }
+        section aria-labelledby="proof" {
+            h2 #proof { "Proof that nothing is missing" }
+            (how_to_prove(&whole.proof))
+            div #proof-live data-live { (streams(&whole.proof.streams)) }
         }
         section aria-labelledby="search" {
             h2 #search { "Find its events there" }
@@ -218,22 +224,34 @@ fn states(states: &[StateChange]) -> Markup {
     }
 }
 
-fn overflow(episodes: Option<&Episodes>) -> Markup {
-    html! { @match episodes {
-        None => { p { "The agent's own events can't be read at the moment." } },
-        Some(told) if told.episodes.is_empty() => { p { "None: the log has held every event for long enough." } },
-        Some(told) => {
-            @if told.is_overflowing { p { span.badge.bad { "overflows now" } " Events are given up because the log can't hold them longer." } }
-            table {
-                caption { "Episodes, the newest first; the events named are gone, and so stated in the audit trail" }
-                thead { tr {
-                    th scope="col" { "Begun" } th.number scope="col" { "Events" } th.number scope="col" { "Size" }
-                    th scope="col" { "From and to" } th scope="col" { "Stream" }
-                } }
-                tbody { @for episode in newest_first(&told.episodes) { (episode_row(episode)) } }
-            }
-        },
-    } }
+/// "None" is said only where the books have none: what the agent has said of them may be gone, or be for others.
+fn overflow(frame: &Frame, name: &str, episodes: Option<&Episodes>) -> Markup {
+    let Some(told) = episodes else { return html! { p { "The agent's own events can't be read at the moment." } } };
+    let is_none = told.episodes.is_empty() && told.untold == 0 && !told.is_overflowing;
+    let hidden = told.episodes.len().saturating_sub(LISTED_MAX) as u64;
+    let path = frame.link(&format!("/v1/destinations/{name}/episodes"));
+    html! {
+        @if is_none { p { "None, of the streams it has now: the log has held every event for long enough." } }
+        @if told.is_overflowing { p { span.badge.bad { "overflows now" } " Events are given up because the log can't hold them longer." } }
+        @if told.untold > 0 { p {
+            (many(told.untold, "event", "events")) @if !told.episodes.is_empty() { " more" }
+            @if told.untold == 1 { " was" } @else { " were" }
+            " passed over; when is no longer kept, or is not shown to you, or will be told within a minute."
+        } }
+        @if told.notices_waiting > 0 { p {
+            (many(told.notices_waiting, "notice", "notices")) " of what it did not get " @if told.notices_waiting == 1 { "waits" } @else { "wait" }
+            " until it accepts "  @if told.notices_waiting == 1 { "it" } @else { "them" } "."
+        } }
+        @if !told.episodes.is_empty() { table {
+            caption { "Episodes, the newest first; the events named are gone, and so stated in the audit trail" }
+            thead { tr {
+                th scope="col" { "Begun" } th.number scope="col" { "Events" } th.number scope="col" { "Size" }
+                th scope="col" { "From and to" } th scope="col" { "Which" }
+            } }
+            tbody { @for episode in newest_first(&told.episodes) { (episode_row(episode)) } }
+        } }
+        @if hidden > 0 { p { (count(hidden)) " more, and all of every one, in " a href=(path) { (path) } "." } }
+    }
 }
 
 fn newest_first(episodes: &[Episode]) -> Vec<&Episode> {
@@ -249,8 +267,38 @@ fn episode_row(episode: &Episode) -> Markup {
         td.number { (many(episode.dropped_count, "event", "events")) }
         td.number { (size(episode.dropped_bytes)) }
         td { (time_told(&episode.first_timestamp)) " to " (time_told(&episode.last_timestamp)) }
-        td { small { (episode.stream) } }
+        td { details { summary { "Which" } (which(episode)) } }
     } }
+}
+
+/// The numbers, the ends and the tenants of what was passed over.
+fn which(episode: &Episode) -> Markup {
+    let number = |range: &NumberRange| match range {
+        NumberRange { from_n, to_n } if from_n == to_n => count(*from_n),
+        NumberRange { from_n, to_n } => format!("{} to {}", count(*from_n), count(*to_n)),
+    };
+    let tenants: Vec<String> =
+        episode.tenants.iter().map(|tenant| format!("{} {}", tenant.tenant_id, count(tenant.dropped))).collect();
+    html! {
+        p { "Numbers " (some_of(&episode.ranges.iter().map(number).collect::<Vec<_>>()))
+            @if episode.is_inexact { ", which is not exact: there are more ranges than are kept" }
+            ", of the stream " code { (episode.stream) } "."
+        }
+        @if !episode.first_event_id.is_empty() { p {
+            "First event " code { (episode.first_event_id) } ", last " code { (episode.last_event_id) } "."
+        } }
+        @if !tenants.is_empty() { p { "By tenant: " (some_of(&tenants)) "." } }
+        @if episode.other_tenants_dropped > 0 { p { "Of other tenants: " (count(episode.other_tenants_dropped)) "." } }
+    }
+}
+
+/// The first of a list, and how many more there are.
+fn some_of(items: &[String]) -> String {
+    let named = items.iter().take(NAMED_MAX).cloned().collect::<Vec<_>>().join(", ");
+    match items.len().saturating_sub(NAMED_MAX) {
+        0 => named,
+        more => format!("{named} and {more} more"),
+    }
 }
 
 fn dead_letters(frame: &Frame, status: &DestinationStatus) -> Markup {
@@ -264,6 +312,81 @@ fn dead_letters(frame: &Frame, status: &DestinationStatus) -> Markup {
             },
         }
     } }
+}
+
+/// What somebody does to show an auditor that nothing is missing, step by step.
+fn how_to_prove(proof: &Proof) -> Markup {
+    html! {
+        p {
+            "Every event that it is to get has a number in its stream. Numbers begin at 1 and leave none out, so whoever counts "
+            "them at the destination sees whether one is missing, without having to trust this agent:"
+        }
+        ol {
+            li {
+                "Ask there, for the time in question: " (proof.ask) "."
+                pre tabindex="0" { code { (proof.query) } }
+                @if let Some(note) = &proof.note { p { small { (ticked(note)) } } }
+            }
+            li {
+                "Each stream of that time has a row: the first and the last number found, and how many are missing between them. "
+                "With 0 missing, everything from the first to the last is there."
+            }
+            li {
+                "Where some are missing, search there for " code { "siem.buffer_overflow" } " and " code { "siem.events_refused" }
+                " as the action: these events name each number that it did not get, and why. What they name and what was found "
+                "must make up all."
+            }
+            li {
+                "To see that nothing is missing at the end either, search for " code { "siem.stream_statement" }
+                ": such an event comes at most five minutes after a number is settled. It says " code { "from" } " and "
+                code { "end" } " (not included), and the numbers found in between and those " code { "explained" }
+                " must be " code { "end - from" } "; a number that was named as missing and arrived after all counts once. Its "
+                code { "previous_stream" } " is the stream before this one, which ends "
+                "when the filter or the tenants change."
+            }
+            li { "Compare with what the agent knows, below: the last number found must be at least the one that is vouched for." }
+        }
+    }
+}
+
+/// What is known here of the numbers.
+fn streams(streams: &[StreamProof]) -> Markup {
+    let missing: u64 = streams.iter().map(|stream| stream.missing).sum();
+    let cell = |label: &str, n: Option<u64>| {
+        html! { td.number role="cell" data-label=(label) { @match n { Some(n) => { (count(n)) }, None => { "none yet" } } } }
+    };
+    html! {
+        @if streams.is_empty() { p { "The shards have not said yet which streams there are." } }
+        @else {
+            p {
+                @if missing == 0 { span.badge.good { "nothing missing" } " It has every number that is neither waiting nor under way." }
+                @else {
+                    span.badge.warn { (many(missing, "number", "numbers")) " missing" }
+                    " It was told which, or will be: they are dead letters, or were passed over. A dead letter that was sent again "
+                    "has arrived after all."
+                }
+            }
+            table.cards role="table" {
+                caption { "The numbers of its streams, at this moment" }
+                thead role="rowgroup" { tr role="row" {
+                    th scope="col" role="columnheader" { "Stream" }
+                    @for head in ["First", "Last", "Waiting", "Missing", "Vouched for up to"] {
+                        th.number scope="col" role="columnheader" { (head) }
+                    }
+                    th scope="col" role="columnheader" { "Last statement accepted" }
+                } }
+                tbody role="rowgroup" { @for stream in streams { tr role="row" {
+                    th scope="row" role="rowheader" { code { (stream.stream) } }
+                    (cell("First", stream.first_n))
+                    (cell("Last", stream.last_n))
+                    (cell("Waiting", Some(stream.in_hand)))
+                    (cell("Missing", Some(stream.missing)))
+                    (cell("Vouched for up to", stream.stated_to_n))
+                    td role="cell" data-label="Last statement" { (time_or(stream.last_statement_ms, "none since the agent started")) }
+                } } }
+            }
+        }
+    }
 }
 
 fn search(whole: &Whole) -> Markup {
@@ -330,8 +453,8 @@ pub(in crate::control::page) fn ask_replay(
             @for (value, words) in BACK {
                 label.choice { input type="radio" name="back" value=(value) checked[*value == since.back]; " " (words) }
             }
-            label.choice { input type="radio" name="back" value="from" checked[since.back == "from"]; " a moment (UTC), like 2026-11-26T09:40:00Z" }
-            input type="text" name="from" value=(since.from) aria-label="The moment, in UTC" autocomplete="off" placeholder="2026-11-26T09:40:00Z";
+            label.choice { input type="radio" name="back" value="from" checked[since.back == "from"]; " this moment" noscript { ", in UTC" } }
+            input type="datetime-local" step="1" name="from" value=(since.from) aria-label="The moment";
         }
         (frame.last_line(&html! { button.first type="submit" { "Send again" } }, &format!("/destinations/{name}")))
     };
@@ -397,6 +520,8 @@ const BACK: &[(&str, &str)] = &[
 ];
 /// Changes of state and episodes that are listed.
 const LISTED_MAX: usize = 20;
+/// Ranges and tenants of an episode that are named.
+const NAMED_MAX: usize = 10;
 /// What stands for an event's id in a query.
 pub(in crate::control::page) const EVENT_ID: &str = "EVENT_ID";
 
@@ -404,6 +529,7 @@ pub(in crate::control::page) const EVENT_ID: &str = "EVENT_ID";
 mod tests {
     use super::*;
     use crate::control::access::Role;
+    use crate::control::episodes::TenantDrop;
     use crate::control::page::view::tests::{assert_strict, frame, status};
     use crate::control::status::{DeadLettersStatus, DrainStatus, FailureStatus};
 
@@ -414,9 +540,9 @@ mod tests {
             origin: "Configured in a file.".to_owned(),
             is_managed: false,
             window_ms: 1_800_000,
-            samples: Vec::new(),
-            states: Vec::new(),
+            history: chart::tests::hour_of(0),
             episodes: None,
+            proof: Proof::default(),
             query: ("event_id=EVENT_ID".to_owned(), "Splunk".to_owned()),
             setup: (None, Vec::new()),
             content: &["elastic", "opensearch"],
@@ -543,9 +669,133 @@ mod tests {
         let shown = page.into_string();
         assert!(shown.contains("action=\"/destinations/splunk/replay\"") && shown.contains("name=\"from\""), "{shown}");
         assert!(shown.contains("value=\"1h\" checked"), "{shown}");
+        assert!(
+            shown.contains("type=\"datetime-local\"") && shown.contains("<noscript>, in UTC</noscript>"),
+            "{shown}"
+        );
         let since = Since { back: "from".to_owned(), from: "<noon".to_owned() };
         let shown = ask_replay(&frame(Role::Admin), &status("splunk", "active"), &since, None).into_string();
         assert!(shown.contains("value=\"from\" checked") && shown.contains("value=\"&lt;noon\""), "{shown}");
         assert!(!shown.contains("value=\"1h\" checked"), "{shown}");
+    }
+
+    fn episode(begun_ms: i64) -> Episode {
+        Episode {
+            episode: "e".to_owned(),
+            stream: "s<1>".to_owned(),
+            shard: 0,
+            is_running: false,
+            begun_ms,
+            told_ms: begun_ms,
+            notices: 1,
+            dropped_count: 5,
+            dropped_bytes: 50,
+            ranges: vec![NumberRange { from_n: 3, to_n: 6 }, NumberRange { from_n: 9, to_n: 9 }],
+            is_inexact: false,
+            first_timestamp: "1970-01-01T00:00:01Z".to_owned(),
+            last_timestamp: "1970-01-01T00:00:02Z".to_owned(),
+            first_event_id: "evt_first".to_owned(),
+            last_event_id: "<i>last".to_owned(),
+            tenants: vec![TenantDrop { tenant_id: "acme".to_owned(), dropped: 4 }],
+            other_tenants_dropped: 1,
+        }
+    }
+
+    fn passed_over(overflowed: u64, untold: u64, is_overflowing: bool, episodes: Vec<Episode>) -> String {
+        let destination = "splunk".to_owned();
+        let told = Episodes { destination, is_overflowing, overflowed, untold, notices_waiting: 0, episodes };
+        let page = overflow(&frame(Role::Viewer), "splunk", Some(&told));
+        assert_strict(&page);
+        page.into_string()
+    }
+
+    #[test]
+    fn none_is_said_only_where_the_books_have_none() {
+        assert!(passed_over(0, 0, false, Vec::new()).contains("None, of the streams it has now"));
+        let gone = passed_over(50_000, 50_000, false, Vec::new());
+        assert!(
+            gone.contains("50,000 events were passed over; when is no longer kept, or is not shown to you"),
+            "{gone}"
+        );
+        let begins = passed_over(0, 0, true, Vec::new());
+        let some = passed_over(6, 1, false, vec![episode(1_000)]);
+        assert!(begins.contains("overflows now") && some.contains("1 event more was passed over"), "{some}");
+        assert!([gone, begins, some].iter().all(|shown| !shown.contains("None")));
+    }
+
+    #[test]
+    fn an_episode_says_which_numbers_events_and_tenants_and_how_many_more_there_are() {
+        let shown = passed_over(5, 0, false, vec![episode(1_000)]);
+        for part in
+            ["Numbers 3 to 6, 9,", "s&lt;1&gt;", "evt_first", "&lt;i&gt;last", "acme 4.", "Of other tenants: 1."]
+        {
+            assert!(shown.contains(part), "{part}: {shown}");
+        }
+        assert!(!shown.contains("more, and all"));
+        let many = passed_over(500, 0, false, (0..100).map(episode).collect());
+        assert!(
+            many.contains("80 more, and all of every one, in") && many.contains("/v1/destinations/splunk/episodes")
+        );
+        let wide = Episode {
+            ranges: (0..100).map(|n| NumberRange { from_n: n * 1_000_000, to_n: n * 1_000_000 + 5 }).collect(),
+            tenants: (0..100)
+                .map(|n| TenantDrop { tenant_id: format!("{n}-{}", "x".repeat(60)), dropped: 1 })
+                .collect(),
+            ..episode(0)
+        };
+        let widest = passed_over(500, 0, false, vec![wide; 100]);
+        assert!(widest.contains("and 90 more") && widest.len() < 60_000, "{} bytes", widest.len());
+    }
+
+    #[test]
+    fn the_proof_says_what_to_ask_step_by_step_and_which_numbers_there_are() {
+        let stream = StreamProof {
+            stream: "<s>".to_owned(),
+            first_n: Some(1),
+            last_n: Some(1_234),
+            in_hand: 4,
+            stated_to_n: Some(1_200),
+            last_statement_ms: Some(1_500),
+            ..StreamProof::default()
+        };
+        let (query, ask) = ("index=* | stats <x>".to_owned(), "Splunk".to_owned());
+        let mut proof = Proof { streams: vec![stream], query, ask, note: Some("See `n`.".to_owned()) };
+        let shown = |proof: &Proof| text(Role::Viewer, &Whole { proof: proof.clone(), ..whole() });
+        let page = shown(&proof);
+        for part in [
+            "Proof that nothing is missing",
+            "index=* | stats &lt;x&gt;",
+            "See <code>n</code>.",
+            "siem.stream_statement",
+            "&lt;s&gt;",
+            ">1,234</td>",
+            ">1,200</td>",
+            "1970-01-01 00:00:01 UTC",
+            "nothing missing",
+        ] {
+            assert!(page.contains(part), "{part}: {page}");
+        }
+        proof.streams[0].missing = 3;
+        assert!(shown(&proof).contains("3 numbers missing") && !shown(&proof).contains("nothing missing</span>"));
+        proof.streams.clear();
+        assert!(shown(&proof).contains("have not said yet which streams"));
+    }
+
+    #[test]
+    fn the_first_view_of_a_destination_with_a_full_hour_is_small() {
+        let history = chart::tests::hour_of(360);
+        let streams = vec![StreamProof { stream: "s".repeat(60), ..StreamProof::default() }; 4];
+        let proof = Proof { streams, query: "q".repeat(1_000), ..Proof::default() };
+        let episodes = Episodes {
+            destination: "splunk".to_owned(),
+            is_overflowing: true,
+            overflowed: 500,
+            untold: 1,
+            notices_waiting: 1,
+            episodes: (0..100).map(episode).collect(),
+        };
+        let shown = text(Role::Admin, &Whole { history, proof, episodes: Some(episodes), ..whole() });
+        assert_eq!(shown.matches("<svg").count(), 4);
+        assert!(shown.len() < 150_000, "{} bytes", shown.len());
     }
 }

@@ -1,10 +1,12 @@
 //! The form of a destination, written from the table of keys that the parser reads by: a key is described once.
 //!
 //! The few keys that matter first stand open, all others are folded away. What is left empty is left out, and its default
-//! counts. Secrets only go in: one that is there stays unless another is written.
+//! counts. Secrets only go in: one that is there stays unless another is written. So a form that comes back does not have the
+//! secrets that were written into it; it says so at their fields, and the next *Save* without them is refused once.
 
 use std::collections::BTreeMap;
 
+use axum::http::StatusCode;
 use maud::{Markup, html};
 use serde_json::{Map, Value};
 
@@ -28,6 +30,8 @@ pub(in crate::control::page) struct Draft {
     pub(in crate::control::page) kind: &'static str,
     /// What is filled in; no secrets.
     pub(in crate::control::page) values: Values,
+    /// The keys of the secrets that were filled in, which a form that comes back does not have.
+    pub(in crate::control::page) written: Vec<String>,
     /// The one that is changed, if it is not a new one.
     pub(in crate::control::page) changes: Option<Changes>,
 }
@@ -71,21 +75,44 @@ impl Draft {
         changes: Option<Changes>,
         field: &dyn Fn(&str) -> Option<String>,
     ) -> Draft {
-        let mut draft = Draft { kind, values: Values::new(), changes };
+        let mut draft = Draft { kind, values: Values::new(), written: Vec::new(), changes };
         let keys: Vec<&Key> = draft.keys().collect();
         for (path, key) in flat(keys.into_iter(), "") {
-            if !matches!(key.shape, Shape::Secret)
-                && let Some(text) = field(&path).filter(|text| !text.trim().is_empty())
-            {
-                draft.values.insert(path, text);
+            let Some(text) = field(&path).filter(|text| !text.trim().is_empty()) else { continue };
+            match key.shape {
+                Shape::Secret => draft.written.push(path),
+                _ => drop(draft.values.insert(path, text)),
             }
         }
         draft
     }
 
+    /// Why it is not saved yet, if secrets that were written into the form before, `again`, and were not saved then, are not
+    /// written into it now, and are not to be taken out either.
+    pub(in crate::control::page) fn misses(&self, again: &[String]) -> Option<Problem> {
+        let keys: Vec<&Key> = self.keys().collect();
+        let secrets = flat(keys.into_iter(), "").into_iter().filter(|(_, key)| matches!(key.shape, Shape::Secret));
+        let is_removed = |path: &String| self.changes.iter().any(|changes| changes.removed.contains(path));
+        let missing = secrets
+            .map(|(path, _)| path)
+            .filter(|path| again.contains(path) && !self.written.contains(path) && !is_removed(path));
+        let errors: Vec<Error> = missing
+            .map(|key| Error {
+                destination: None,
+                key,
+                what: "you wrote a secret here that was not saved, and it is not here any more".to_owned(),
+                advice: "write it again; or press Save once more to do without it".to_owned(),
+            })
+            .collect();
+        let detail = "a secret that you wrote would be left out".to_owned();
+        let mut problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail);
+        problem.errors = errors;
+        (!problem.errors.is_empty()).then_some(problem)
+    }
+
     /// A draft of what is there, as the API gives it.
     pub(in crate::control::page) fn of(kind: &'static str, settings: &Value, changes: Changes) -> Draft {
-        let mut draft = Draft { kind, values: Values::new(), changes: Some(changes) };
+        let mut draft = Draft { kind, values: Values::new(), written: Vec::new(), changes: Some(changes) };
         let keys: Vec<&Key> = draft.keys().collect();
         for (path, key) in flat(keys.into_iter(), "") {
             let value = path.split('.').try_fold(settings, |value, name| value.get(name));
@@ -390,9 +417,16 @@ impl Form<'_> {
         let changes = self.draft.changes.as_ref();
         let is_kept = changes.is_some_and(|changes| holds(&changes.secrets));
         let is_removed = changes.is_some_and(|changes| holds(&changes.removed));
+        let is_written = holds(&self.draft.written);
+        let described = if is_written { format!("{described} w-{path}") } else { described.to_owned() };
+        let placeholder = (is_kept && !is_written).then_some("kept as it is");
         html! {
-            input type="password" id=(id) name=(path) autocomplete="new-password" placeholder=[is_kept.then_some("kept as it is")]
+            input type="password" id=(id) name=(path) autocomplete="new-password" placeholder=[placeholder]
                 aria-describedby=(described) aria-invalid=[wrong];
+            @if is_written {
+                input type="hidden" name="_again" value=(path);
+                strong.field-problem id={ "w-" (path) } { "Write it again: what you wrote was not saved." }
+            }
             @if is_kept {
                 label.choice { input type="checkbox" name="_remove" value=(path) checked[is_removed]; " take it out" }
             }
@@ -483,7 +517,6 @@ const KINDS: &[(&str, &str, &str, &[&str])] = &[
 
 #[cfg(test)]
 mod tests {
-    use axum::http::StatusCode;
     use serde_json::json;
 
     use super::*;
@@ -491,7 +524,7 @@ mod tests {
     use crate::control::page::view::tests::{assert_strict, frame};
 
     fn new(kind: &'static str) -> Draft {
-        Draft { kind, values: Values::new(), changes: None }
+        Draft { kind, values: Values::new(), written: Vec::new(), changes: None }
     }
 
     fn text(draft: &Draft, outcome: Outcome<'_>) -> String {
@@ -545,6 +578,34 @@ mod tests {
         assert_eq!(draft.json(&field, &|_| false), expected);
         let shown = text(&draft, Outcome::default());
         assert!(!shown.contains("hush") && shown.contains("value=\"2s\""), "{shown}");
+    }
+
+    #[test]
+    fn a_secret_that_was_written_and_not_saved_is_asked_for_again_and_left_out_only_when_that_is_meant() {
+        let changes = |removed: &[&str]| {
+            let removed = removed.iter().map(|path| (*path).to_owned()).collect();
+            let secrets = vec!["token".to_owned()];
+            Some(Changes { name: "a".to_owned(), tag: String::new(), secrets, removed })
+        };
+        let read = |token: &str, removed: &[&str]| {
+            let field = |name: &str| (name == "token").then(|| token.to_owned());
+            Draft::read("splunk_hec", changes(removed), &field)
+        };
+        let again = "name=\"_again\" value=\"token\"";
+        let shown = text(&read("hush", &[]), Outcome::default());
+        assert!(
+            shown.contains(again) && shown.contains("Write it again") && !shown.contains("kept as it is"),
+            "{shown}"
+        );
+        let token = ["token".to_owned()];
+        assert!(read("hush", &[]).misses(&token).is_none(), "it was written again");
+        assert!(read("", &["token"]).misses(&token).is_none(), "it is to go");
+        assert!(read("", &[]).misses(&[]).is_none());
+        assert!(read("", &[]).misses(&["name".to_owned()]).is_none(), "that is no secret");
+        let problem = read(" ", &[]).misses(&token).unwrap();
+        let shown = text(&read(" ", &[]), Outcome { problem: Some(&problem), ..Outcome::default() });
+        assert!(shown.contains("press Save once more") && shown.contains("kept as it is"), "{shown}");
+        assert!(!shown.contains(again), "it is refused once");
     }
 
     #[test]

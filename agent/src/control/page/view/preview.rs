@@ -22,6 +22,14 @@ pub(in crate::control::page) fn told(preview: &Preview) -> Markup {
             @if preview.sent.is_empty() { p { "There are none." } }
             @for example in &preview.sent { pre tabindex="0" { code { (example.event.get()) } } }
         }
+        details {
+            summary { "Some of the newest that would be left out" }
+            @if preview.left_out.is_empty() { p { "There are none." } }
+            @for example in &preview.left_out {
+                @if let Some(list) = &example.left_out_by { p { "By " code { (list) } ":" } }
+                pre tabindex="0" { code { (example.event.get()) } }
+            }
+        }
     }
 }
 
