@@ -5,7 +5,7 @@
 //!
 //! | room | what it plays |
 //! |---|---|
-//! | [`agent_process`], [`agent_config`], [`process`] | the agent: its configuration, its process, what the kernel knows of it |
+//! | [`agent_process`], [`agent_config`], [`process`], [`memory`] | the agent: its configuration, its process, what the kernel knows of it, what is in its memory |
 //! | [`generator`] | the application that writes events and keeps what was acknowledged |
 //! | [`receiver`] | the engine of the HTTP stand-ins: listening, reading, failing, recording |
 //! | [`hec`], [`sentinel`], [`data_collector`], [`elastic`], [`datadog`], [`sumo`], [`https`], [`syslog`] | the receivers, strict about what they take and able to fail in every documented way |
@@ -38,6 +38,7 @@ pub mod http;
 pub mod https;
 pub mod install;
 pub mod matrix;
+pub mod memory;
 pub mod metrics;
 pub mod opensearch;
 pub mod oracle;

@@ -5,7 +5,8 @@ use std::fs;
 use std::io::Write;
 use std::net::TcpListener;
 use std::os::unix::net::UnixStream;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use scaidrive_tests::agent_config::Destination;
 use scaidrive_tests::agent_process::Agent;
@@ -476,4 +477,40 @@ fn a_replay_over_relp_arrives_under_the_same_numbers() {
     assert_came(&rsyslog.arrivals(), 1, 500, 2);
     compare(&ledger, &rsyslog.arrivals()).assert_contiguous();
     agent.assert_books_balance();
+}
+
+/// Waits for the next day, in UTC, where this one ends within a minute: a test of a day's limit would see it begin anew.
+fn stay_within_a_day() {
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let left = 86_400 - since_1970 % 86_400;
+    if left < 60 {
+        thread::sleep(Duration::from_secs(left + 1));
+    }
+}
+
+#[test]
+fn what_a_destination_may_get_in_a_day_it_gets_once_however_often_the_agent_ends() {
+    stay_within_a_day();
+    let hec = Hec::plain();
+    let mut agent = Agent::new();
+    let destination = agent.add_hec("hec", &hec);
+    destination.set("filter", ONLY_GENERATED).set("batch", "{ max_events = 5 }").set("in_flight", "1");
+    destination.set("rate_limit", "{ bytes_per_day = \"1MiB\" }");
+    agent.start();
+    let ledger = write(&agent, Workload { size: 12_000, ..Workload::new(1, 5, 200) });
+    let is_used_up = |agent: &Agent| show(agent, "hec").to_string().contains("bytes a day is used up");
+    wait_until("the day's bytes are used up", PATIENCE, || is_used_up(&agent));
+    let got = hec.generated();
+    assert!((60..130).contains(&got), "{got} events of 12 kB in 1 MiB");
+    let gets_no_more = || holds_for("it gets no more", Duration::from_secs(2), || hec.generated() == got);
+    agent.restart();
+    wait_until("they are after an end in good order", PATIENCE, || is_used_up(&agent));
+    gets_no_more();
+    agent.kill();
+    agent.start();
+    wait_until("they are after a crash", PATIENCE, || is_used_up(&agent));
+    gets_no_more();
+    agent.config.destination("hec").set("rate_limit", "{ bytes_per_day = \"1GiB\" }");
+    agent.reload();
+    settle(&ledger, &hec);
 }
