@@ -13,13 +13,12 @@ use scaidrive_tests::agent_process::Agent;
 use scaidrive_tests::arrival::{Arrival, Arrivals};
 use scaidrive_tests::generator::{Key, Workload, event_line};
 use scaidrive_tests::hec::{Fault, Hec, Predicate};
-use scaidrive_tests::http::get_from_socket;
 use scaidrive_tests::oracle::{Report, assert_statements_hold, compare, statements};
 use scaidrive_tests::scenario::{ONLY_GENERATED, PATIENCE, ordered, settle, write, write_one};
 use scaidrive_tests::skip::skip;
 use scaidrive_tests::syslog::{Framing, Rsyslog, RsyslogMode, Sink};
 use scaidrive_tests::wait::{holds_for, wait_for, wait_until};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 /// Runs one of the binary's commands that has to do its work, and returns what it says as data.
 #[track_caller]
@@ -267,41 +266,6 @@ fn a_replay_of_a_paused_destination_waits_for_the_end_of_the_pause() {
     run(&agent, &["destination", "resume", "hec"]);
     assert_eq!(wait_replayed(&agent, "hec")["delivered"], 500);
     assert_came(&hec.arrivals(), 1, 500, 2);
-}
-
-#[test]
-fn what_was_asked_for_is_told_although_whoever_asked_hangs_up() {
-    let silent = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
-    silent.set_nonblocking(true).expect("a socket need not wait");
-    let wished = json!({
-        "name": "silent", "type": "splunk_hec", "token": {"value": "a-token"},
-        "url": format!("http://{}", silent.local_addr().expect("it is bound")),
-        "timeouts": {"connect": "2s", "request": "2s"},
-    })
-    .to_string();
-    let hec = Hec::plain();
-    let mut agent = Agent::new();
-    ordered(&mut agent, "hec", &hec);
-    agent.start();
-    let told = |what: &str| {
-        let reply =
-            get_from_socket(&agent.config.admin_socket, "/v1/agent-events?limit=1000").expect("the agent answers");
-        let page: Value = serde_json::from_slice(&reply.body).expect("it is JSON");
-        let events = page["events"].as_array().cloned().unwrap_or_default();
-        events.into_iter().map(|event| event["event"].clone()).find(|event| event.to_string().contains(what))
-    };
-    let mut asks = UnixStream::connect(&agent.config.admin_socket).expect("the agent listens");
-    let head =
-        format!("POST /v1/destinations/test HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n", wished.len());
-    asks.write_all((head + &wished).as_bytes()).expect("it reads");
-    let _held = wait_for("the test connects", PATIENCE, || silent.accept().ok());
-    drop(asks);
-    let tested = wait_for("the test is told", PATIENCE, || told("destination.test"));
-    assert_eq!(tested["payload"]["after"]["ok"], false, "{tested}");
-
-    run(&agent, &["destination", "replay", "hec"]);
-    let replayed = wait_for("the replay is told", PATIENCE, || told("destination.replay"));
-    assert_eq!(replayed["payload"]["after"]["replay"], "asked for", "{replayed}");
 }
 
 #[test]
