@@ -236,6 +236,70 @@ fn a_hand_edit_waits_for_a_reload_that_is_told_and_a_change_that_a_crash_cut_off
 }
 
 #[test]
+fn what_somebody_did_while_the_log_had_no_room_is_told_at_the_next_start_although_the_agent_was_killed() {
+    let (receiver, other) = (Hec::plain(), Hec::plain());
+    let mut agent = Agent::new();
+    agent.add_hec("hec", &other);
+    // No disk has that free, so the first segment is not made, and events of the agent's own wait in its memory.
+    agent.config.set_buffer("min_free", "{ percent = 90, size = \"1TiB\" }");
+    agent.spawn();
+    let socket = agent.config.admin_socket.clone();
+    wait_until("it answers", PATIENCE, || {
+        request_on_socket(&socket, "GET", "/v1/destinations/hec", &[], &[]).is_ok_and(|reply| reply.status == 200)
+    });
+    let token = json!({"name": "t", "role": "viewer"});
+    let wishes = [
+        ("POST", "/v1/destinations/hec/pause", Value::Null, 200, "destination.pause"),
+        ("POST", "/v1/destinations/hec/drain", Value::Null, 200, "destination.drain"),
+        ("POST", "/v1/destinations/hec/resume", Value::Null, 200, "destination.resume"),
+        ("POST", "/v1/tokens", token, 201, "token.create"),
+        ("DELETE", "/v1/tokens/t", Value::Null, 200, "token.revoke"),
+        ("POST", "/v1/destinations", hec("new", &receiver, TOKEN), 201, "destination.create"),
+    ];
+    for (method, path, body, status, _) in &wishes {
+        done(&ask(&agent, method, path, &[], body), *status);
+    }
+    let notes = agent.config.state_dir.join("untold");
+    assert_eq!(files_below(&notes), wishes.len());
+    agent.kill();
+    agent.config.set_buffer("min_free", "{ percent = 0 }");
+    agent.start();
+    let told = |what: &str| {
+        let list = other.arrivals().list;
+        list.iter().filter(|arrival| holds(arrival.raw.as_deref(), what)).count()
+    };
+    wait_until("all of it is told", PATIENCE, || wishes.iter().all(|(.., what)| told(what) > 0));
+    wait_until("and forgotten", PATIENCE, || files_below(&notes) == 0);
+    for (.., what) in &wishes {
+        assert_eq!(told(what), 1, "{what}");
+    }
+}
+
+#[test]
+fn another_state_directory_waits_for_a_restart_and_what_is_made_until_then_lies_in_the_one_in_use() {
+    let receiver = Hec::plain();
+    let mut agent = Agent::new();
+    agent.start();
+    done(&ask(&agent, "POST", "/v1/destinations", &[], &hec("before", &receiver, TOKEN)), 201);
+    let (in_use, other) = (agent.config.state_dir.clone(), agent.dir().join("other"));
+    agent.config.state_dir.clone_from(&other);
+    assert!(agent.command(&["reload"]).status.success());
+    let again = done(&ask(&agent, "POST", "/v1/reload", &[], &Value::Null), 200);
+    assert_eq!(again["changes"], json!([]), "{again}");
+    assert!(again["needs_restart"].to_string().contains("agent.state_dir from "), "it still waits: {again}");
+    let checked = done(&ask(&agent, "POST", "/v1/check", &[], &Value::Null), 200);
+    assert_eq!((&checked["changes"], &checked["needs_restart"]), (&again["changes"], &again["needs_restart"]));
+    done(&ask(&agent, "POST", "/v1/destinations", &[], &hec("after", &receiver, TOKEN)), 201);
+    done(&ask(&agent, "POST", "/v1/destinations/before/pause", &[], &Value::Null), 200);
+    assert_eq!((files_below(&in_use.join("destinations")), other.exists()), (2, false));
+    agent.config.state_dir = in_use;
+    agent.restart();
+    assert_eq!(agent.state_of("before"), "paused");
+    let ledger = write(&agent, Workload::new(1, 5, 100));
+    receiver.wait_distinct(ledger.acked.len(), PATIENCE);
+}
+
+#[test]
 fn no_secret_of_the_api_is_ever_written_or_answered() {
     let receiver = Hec::plain();
     let mut agent = Agent::with_hec(&receiver);
