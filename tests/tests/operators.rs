@@ -11,14 +11,16 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use scaidrive_tests::agent_config::Destination;
 use scaidrive_tests::agent_process::Agent;
 use scaidrive_tests::arrival::{Arrival, Arrivals};
+use scaidrive_tests::browser::Browser;
 use scaidrive_tests::generator::{Key, Workload, event_line};
 use scaidrive_tests::hec::{Fault, Hec, Predicate};
+use scaidrive_tests::http::get_from_socket;
 use scaidrive_tests::oracle::{Report, assert_statements_hold, compare, statements};
 use scaidrive_tests::scenario::{ONLY_GENERATED, PATIENCE, ordered, settle, write, write_one};
 use scaidrive_tests::skip::skip;
 use scaidrive_tests::syslog::{Framing, Rsyslog, RsyslogMode, Sink};
 use scaidrive_tests::wait::{holds_for, wait_for, wait_until};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Runs one of the binary's commands that has to do its work, and returns what it says as data.
 #[track_caller]
@@ -269,6 +271,41 @@ fn a_replay_of_a_paused_destination_waits_for_the_end_of_the_pause() {
 }
 
 #[test]
+fn what_was_asked_for_is_told_although_whoever_asked_hangs_up() {
+    let silent = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
+    silent.set_nonblocking(true).expect("a socket need not wait");
+    let wished = json!({
+        "name": "silent", "type": "splunk_hec", "token": {"value": "a-token"},
+        "url": format!("http://{}", silent.local_addr().expect("it is bound")),
+        "timeouts": {"connect": "2s", "request": "2s"},
+    })
+    .to_string();
+    let hec = Hec::plain();
+    let mut agent = Agent::new();
+    ordered(&mut agent, "hec", &hec);
+    agent.start();
+    let told = |what: &str| {
+        let reply =
+            get_from_socket(&agent.config.admin_socket, "/v1/agent-events?limit=1000").expect("the agent answers");
+        let page: Value = serde_json::from_slice(&reply.body).expect("it is JSON");
+        let events = page["events"].as_array().cloned().unwrap_or_default();
+        events.into_iter().map(|event| event["event"].clone()).find(|event| event.to_string().contains(what))
+    };
+    let mut asks = UnixStream::connect(&agent.config.admin_socket).expect("the agent listens");
+    let head =
+        format!("POST /v1/destinations/test HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n", wished.len());
+    asks.write_all((head + &wished).as_bytes()).expect("it reads");
+    let _held = wait_for("the test connects", PATIENCE, || silent.accept().ok());
+    drop(asks);
+    let tested = wait_for("the test is told", PATIENCE, || told("destination.test"));
+    assert_eq!(tested["payload"]["after"]["ok"], false, "{tested}");
+
+    run(&agent, &["destination", "replay", "hec"]);
+    let replayed = wait_for("the replay is told", PATIENCE, || told("destination.replay"));
+    assert_eq!(replayed["payload"]["after"]["replay"], "asked for", "{replayed}");
+}
+
+#[test]
 fn a_replay_from_before_a_change_of_filter_gives_the_older_part_an_epoch_that_ends_with_a_true_statement() {
     let hec = Hec::plain();
     let mut agent = Agent::new();
@@ -477,4 +514,51 @@ fn what_a_destination_may_get_in_a_day_it_gets_once_however_often_the_agent_ends
     agent.config.destination("hec").set("rate_limit", "{ bytes_per_day = \"1GiB\" }");
     agent.reload();
     settle(&ledger, &hec);
+}
+
+/// What destinations that are gone have left: their names and how many letters.
+#[track_caller]
+fn left_behind(agent: &Agent) -> Vec<(String, u64)> {
+    let list: Value = serde_json::from_str(&run(agent, &["deadletter", "list", "--json"])).expect("JSON is listed");
+    let of = |store: &Value| Some((store["destination"].as_str()?.to_owned(), store["events"].as_u64()?));
+    list["gone"].as_array().into_iter().flatten().filter_map(of).collect()
+}
+
+#[test]
+fn dead_letters_outlive_their_destination_and_what_makes_room_in_the_end_is_told_first() {
+    let hec = Hec::plain();
+    let bad = [Key { run: 1, tenant: 0, count: 3 }, Key { run: 1, tenant: 0, count: 199 }];
+    let mut agent = with_two_refused(&hec, bad);
+    let configured = std::mem::take(&mut agent.config.destinations);
+    agent.reload();
+    let two = [("hec".to_owned(), 2)];
+    wait_until("they are told of as left behind", PATIENCE, || left_behind(&agent) == two);
+    assert_eq!(letters(&agent), Vec::<Value>::new());
+    let page = Browser::at(&agent.config.admin_socket).open("/deadletters");
+    assert!(page.contains("hec <span class=\"badge calm\">gone") && !page.contains("/deadletters/hec"), "{page}");
+    // It has a new stream, in which it would refuse the two once more.
+    hec.set_fault(Fault::None);
+    agent.config.destinations = configured;
+    agent.reload();
+    wait_until("it is back", PATIENCE, || agent.ask("/v1/destinations/hec").0 == 200);
+    wait_letters(&agent, 2, |_| true);
+    assert_eq!(left_behind(&agent), []);
+    agent.config.destinations.clear();
+    agent.reload();
+    wait_until("they are again", PATIENCE, || left_behind(&agent) == two);
+    agent.stop();
+    assert_eq!(left_behind(&agent), two, "without an agent too");
+
+    // As if another destination had left more than there is room for.
+    let other = agent.config.state_dir.join("deadletters").join(format!("{:032x}.dl", 7));
+    fs::File::create(&other).and_then(|file| file.set_len(300 << 20)).expect("a file with a hole takes no room");
+    agent.start();
+    wait_until("there is room again", PATIENCE, || left_behind(&agent).is_empty());
+    assert_eq!(fs::read_dir(other.parent().expect("a folder")).expect("it is there").count(), 0);
+    let (_, said) = agent.ask("/v1/agent-events?limit=1000");
+    let dropped = |event: &&Value| event["event"]["payload"]["what"] == "deadletter.drop";
+    let dropped = said["events"].as_array().into_iter().flatten().filter(dropped);
+    let told: Vec<_> = dropped.map(|event| event["event"]["payload"].clone()).collect();
+    assert_eq!((&told[0]["target"], &told[0]["before"]["dead_letters"]), (&"hec".into(), &2.into()), "{told:?}");
+    assert_eq!((told.len(), &told[1]["before"]["bytes"]), (2, &(300_u64 << 20).into()), "{told:?}");
 }
