@@ -555,10 +555,14 @@ fn dead_letters_outlive_their_destination_and_what_makes_room_in_the_end_is_told
     agent.start();
     wait_until("there is room again", PATIENCE, || left_behind(&agent).is_empty());
     assert_eq!(fs::read_dir(other.parent().expect("a folder")).expect("it is there").count(), 0);
-    let (_, said) = agent.ask("/v1/agent-events?limit=1000");
-    let dropped = |event: &&Value| event["event"]["payload"]["what"] == "deadletter.drop";
-    let dropped = said["events"].as_array().into_iter().flatten().filter(dropped);
-    let told: Vec<_> = dropped.map(|event| event["event"]["payload"].clone()).collect();
+    // What is kept for an audit trail is written a moment later.
+    let told = wait_for("both are told", PATIENCE, || {
+        let (_, said) = agent.ask("/v1/agent-events?limit=1000");
+        let dropped = |event: &&Value| event["event"]["payload"]["what"] == "deadletter.drop";
+        let dropped = said["events"].as_array().into_iter().flatten().filter(dropped);
+        let told: Vec<_> = dropped.map(|event| event["event"]["payload"].clone()).collect();
+        (told.len() >= 2).then_some(told)
+    });
     assert_eq!((&told[0]["target"], &told[0]["before"]["dead_letters"]), (&"hec".into(), &2.into()), "{told:?}");
     assert_eq!((told.len(), &told[1]["before"]["bytes"]), (2, &(300_u64 << 20).into()), "{told:?}");
 }
