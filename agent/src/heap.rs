@@ -16,6 +16,7 @@ use std::future::poll_fn;
 use std::mem;
 use std::ops::{Deref, DerefMut};
 use std::pin::Pin;
+use std::task::Poll;
 
 thread_local! {
     // An allocator is told an address and a size, so what a thread is for has to be known to the thread itself.
@@ -38,11 +39,14 @@ pub fn wipe_here() {
     WIPES.set(true);
 }
 
-/// Does `work` so that what it frees meanwhile is wiped, whatever its thread does else.
-pub async fn wiping<T>(mut work: impl Future<Output = T> + Unpin) -> T {
+/// Does `work` so that what it frees meanwhile is wiped, whatever its thread does else, and it itself when it is done or given
+/// up: what it has in hand between two steps is in its own block.
+pub async fn wiping<T>(work: impl Future<Output = T> + Unpin) -> T {
+    let mut work = Wiped(Some(work));
     poll_fn(|context| {
         let _while = While::begin();
-        Pin::new(&mut work).poll(context)
+        // There until it goes.
+        work.as_mut().map_or(Poll::Pending, |work| Pin::new(work).poll(context))
     })
     .await
 }
@@ -214,6 +218,34 @@ mod tests {
         assert!(once.is_none(), "it waits");
         assert_eq!(come_back(None), [[7; 32]]);
         assert_eq!(block_on(work), (vec![vec![0; 32]], vec![vec![0; 32]]));
+        assert_eq!(come_back(None), [[7; 32]]);
+    }
+
+    #[test]
+    fn a_piece_of_work_is_wiped_when_it_goes_done_or_given_up() {
+        /// Notes what comes back when it goes.
+        struct Work {
+            is_done: bool,
+            note: std::sync::mpsc::Sender<Vec<Vec<u8>>>,
+        }
+        impl Future for Work {
+            type Output = ();
+
+            fn poll(self: Pin<&mut Self>, _: &mut std::task::Context<'_>) -> Poll<()> {
+                if self.is_done { Poll::Ready(()) } else { Poll::Pending }
+            }
+        }
+        impl Drop for Work {
+            fn drop(&mut self) {
+                self.note.send(come_back(None)).unwrap();
+            }
+        }
+        let (note, noted) = std::sync::mpsc::channel();
+        for is_done in [true, false] {
+            let work = Box::pin(wiping(Work { is_done, note: note.clone() }));
+            assert_eq!(block_on(poll_once(work)).is_some(), is_done);
+            assert_eq!(noted.recv().unwrap(), [[0; 32]]);
+        }
         assert_eq!(come_back(None), [[7; 32]]);
     }
 

@@ -579,6 +579,7 @@ fn hours(span: &Value) -> u64 {
         "PT1H" => 1,
         "P1D" => 24,
         "P2D" => 48,
+        "P14D" => 14 * 24,
         other => panic!("{other}"),
     }
 }

@@ -339,6 +339,7 @@ fn changes_are_shown_page_by_page_as_the_api_tells_them() {
     let expected = (0..MADE).rev().map(|at| if at % 2 == 0 { "destination.pause" } else { "destination.resume" });
     assert_eq!(seen, expected.collect::<Vec<_>>());
     assert_eq!(agent.ask("/v1/changes?before=x").0, 400);
+    assert_eq!(agent.ask("/v1/changes?of=").0, 400);
     assert_eq!(browser.get("/changes?before=x").status, 400);
     assert!(browser.open("/changes?of=nobody").contains("No change of nobody is kept."));
 }

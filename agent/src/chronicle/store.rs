@@ -69,6 +69,8 @@ pub struct Newest {
     pub events: Vec<Kept>,
     /// There are older ones.
     pub has_more: bool,
+    /// There may have been others that are not kept: old ones gave way, some found no room, or files were damaged.
+    pub is_lossy: bool,
 }
 
 /// How much is wanted at most: the first event in any case.
@@ -96,6 +98,8 @@ pub(super) struct Store {
     id: u64,
     older: Option<Part>,
     newer: Part,
+    /// Whether files from before are kept aside, damaged.
+    is_after_damage: bool,
 }
 
 /// One of the files.
@@ -108,6 +112,8 @@ struct Part {
     bounds: Vec<u64>,
     /// What each line is about.
     topics: Vec<Topic>,
+    /// Whether events were lost before one of them.
+    has_gaps: bool,
 }
 
 /// Lines that were read in one go.
@@ -139,10 +145,9 @@ impl Store {
             Ok(None) => {}
             Err(Unusable::Disk(problem)) => return Err(problem),
             Err(Unusable::Damaged) => {
-                let aside = directory.join(format!("{NEWER}.damaged"));
                 set_aside(directory, OLDER)?;
                 set_aside(directory, NEWER)?;
-                return Ok((Store::begin(directory, fresh_id)?, Some(aside)));
+                return Ok((Store::begin(directory, fresh_id)?, Some(aside(directory, NEWER))));
             }
         }
         Ok((Store::begin(directory, fresh_id)?, None))
@@ -150,7 +155,12 @@ impl Store {
 
     fn begin(directory: &Path, id: u64) -> io::Result<Store> {
         let newer = Part::create(directory, id, 1)?;
-        Ok(Store { directory: directory.to_owned(), id, older: None, newer })
+        Ok(Store::of(directory, id, None, newer))
+    }
+
+    fn of(directory: &Path, id: u64, older: Option<Part>, newer: Part) -> Store {
+        let is_after_damage = [OLDER, NEWER].iter().any(|name| aside(directory, name).exists());
+        Store { directory: directory.to_owned(), id, older, newer, is_after_damage }
     }
 
     fn take_up(directory: &Path) -> Result<Option<Store>, Unusable> {
@@ -169,7 +179,7 @@ impl Store {
             }
             _ => return Err(Unusable::Damaged),
         };
-        Ok(Some(Store { directory: directory.to_owned(), id, older, newer }))
+        Ok(Some(Store::of(directory, id, older, newer)))
     }
 
     /// Adds entries and syncs them. When this fails none of them is kept.
@@ -245,7 +255,7 @@ impl Store {
     ) -> io::Result<Newest> {
         // Whoever comes from another chronicle begins anew.
         let before = before.filter(|cursor| cursor.chronicle == self.id).map(|cursor| cursor.number);
-        let mut newest = Newest::default();
+        let mut newest = Newest { is_lossy: self.is_lossy(), ..Newest::default() };
         let mut bytes = 0;
         for part in [&self.newer].into_iter().chain(&self.older) {
             let mut numbers = part.holding(0..before.unwrap_or(u64::MAX));
@@ -274,6 +284,13 @@ impl Store {
         }
         Ok(newest)
     }
+
+    /// Whether there was ever anything that is not kept.
+    fn is_lossy(&self) -> bool {
+        let mut parts = self.older.iter().chain([&self.newer]);
+        let has_begun_here = parts.clone().next().is_some_and(|oldest| oldest.first == 1);
+        self.is_after_damage || !has_begun_here || parts.any(|part| part.has_gaps)
+    }
 }
 
 /// Whether a file is the one that is written to, whose last lines a power cut may have taken.
@@ -288,7 +305,8 @@ impl Part {
         let path = directory.join(NEWER);
         let head = format!("{HEAD} {id:016x} {first}\n");
         write_durably(directory, &path, head.as_bytes())?;
-        Ok(Part { file: open_file(&path)?, first, bounds: vec![head.len() as u64], topics: Vec::new() })
+        let bounds = vec![head.len() as u64];
+        Ok(Part { file: open_file(&path)?, first, bounds, topics: Vec::new(), has_gaps: false })
     }
 
     /// The file with the id of its chronicle; `None` where there is none.
@@ -301,10 +319,11 @@ impl Part {
         let mut bytes = Vec::new();
         file.by_ref().take(READ_MAX).read_to_end(&mut bytes).map_err(Unusable::Disk)?;
         let (id, first, head_len) = head(&bytes).ok_or(Unusable::Damaged)?;
-        let (mut bounds, mut topics) = (vec![head_len as u64], Vec::new());
+        let (mut bounds, mut topics, mut has_gaps) = (vec![head_len as u64], Vec::new(), false);
         let mut at = head_len;
         while let Some((line, len)) = next_line(&bytes[at..], first + topics.len() as u64) {
             topics.push(Topic::of(line.event));
+            has_gaps |= line.lost_before > 0;
             at += len;
             bounds.push(at as u64);
         }
@@ -318,7 +337,7 @@ impl Part {
         }
         // What a process that was killed had not synced is shown from now on.
         file.sync_all().map_err(Unusable::Disk)?;
-        Ok(Some((id, Part { file, first, bounds, topics })))
+        Ok(Some((id, Part { file, first, bounds, topics, has_gaps })))
     }
 
     fn len(&self) -> u64 {
@@ -345,6 +364,7 @@ impl Part {
         }
         self.bounds.append(&mut ends);
         self.topics.extend(entries.iter().map(|entry| Topic::of(&entry.line)));
+        self.has_gaps |= entries.iter().any(|entry| entry.lost_before > 0);
         Ok(())
     }
 
@@ -399,8 +419,13 @@ fn open_file(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).mode(0o600).open(path)
 }
 
+/// Where a damaged file is kept.
+fn aside(directory: &Path, name: &str) -> PathBuf {
+    directory.join(format!("{name}.damaged"))
+}
+
 fn set_aside(directory: &Path, name: &str) -> io::Result<()> {
-    match fs::rename(directory.join(name), directory.join(format!("{name}.damaged"))) {
+    match fs::rename(directory.join(name), aside(directory, name)) {
         Err(problem) if problem.kind() != io::ErrorKind::NotFound => Err(problem),
         _ => Ok(()),
     }
@@ -617,6 +642,33 @@ mod tests {
         }
         let drops = store.newest(Topic::Drop, None, Room { events: 9, bytes: 9_999 }, |_| true).unwrap();
         assert_eq!(drops, Newest::default());
+    }
+
+    #[test]
+    fn whether_anything_was_ever_let_go_is_known_also_after_a_restart() {
+        let is_lossy = |store: &Store| {
+            let newest = store.newest(Topic::Change, None, Room { events: 1, bytes: 1 }, |_| true).unwrap();
+            newest.is_lossy
+        };
+        let again = |directory: &Path| Store::open(directory, 8).unwrap().0;
+        let directory = tempfile::tempdir().unwrap();
+        let (mut store, _) = Store::open(directory.path(), 7).unwrap();
+        store.append(&[entry("a")]).unwrap();
+        assert!(!is_lossy(&store) && !is_lossy(&again(directory.path())));
+        store.append(&[Entry { lost_before: 1, line: Vec::new() }]).unwrap();
+        assert!(is_lossy(&store) && is_lossy(&again(directory.path())), "some found no room");
+
+        let directory = tempfile::tempdir().unwrap();
+        let (mut store, _) = Store::open(directory.path(), 7).unwrap();
+        for _ in 0..50 {
+            store.append(&[entry(&"x".repeat(100_000))]).unwrap();
+        }
+        assert!(is_lossy(&store) && is_lossy(&again(directory.path())), "the oldest gave way");
+
+        let directory = tempfile::tempdir().unwrap();
+        fs::write(directory.path().join(NEWER), "no chronicle").unwrap();
+        let (store, aside) = Store::open(directory.path(), 7).unwrap();
+        assert!(aside.is_some() && is_lossy(&store) && is_lossy(&again(directory.path())), "what was there is unread");
     }
 
     #[test]

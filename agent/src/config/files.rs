@@ -85,24 +85,30 @@ pub(crate) fn read_source(path: &Path, problems: &Problems) -> Option<Source> {
 
 /// The `*.toml` files of a directory by name; hidden ones are left out, and so is a directory that isn't there.
 pub(crate) fn toml_files(directory: &Path, problems: &Problems) -> Vec<PathBuf> {
+    let unreadable = |error: std::io::Error| {
+        problems.error(
+            Place::file(directory),
+            format!("the directory cannot be read: {error}"),
+            "let this user read it",
+        );
+        Vec::new()
+    };
     let listing = match fs::read_dir(directory) {
         Ok(listing) => listing,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Vec::new(),
-        Err(error) => {
-            problems.error(
-                Place::file(directory),
-                format!("the directory cannot be read: {error}"),
-                "let this user read it",
-            );
-            return Vec::new();
-        }
+        Err(error) => return unreadable(error),
     };
     let wanted = |path: &PathBuf| {
         let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
         !hidden && path.extension().is_some_and(|extension| extension == "toml")
     };
-    let mut files: Vec<PathBuf> =
-        listing.filter_map(|entry| Some(entry.ok()?.path())).filter(wanted).take(FILES_MAX + 1).collect();
+    // Whoever does not see all of them must not take the others for gone.
+    let paths = listing.map(|entry| entry.map(|entry| entry.path()));
+    let paths = paths.filter(|path| path.as_ref().map_or(true, &wanted)).take(FILES_MAX + 1);
+    let mut files: Vec<PathBuf> = match paths.collect() {
+        Ok(files) => files,
+        Err(error) => return unreadable(error),
+    };
     files.sort();
     if files.len() > FILES_MAX {
         problems.error(

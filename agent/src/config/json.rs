@@ -9,6 +9,8 @@
 //! | a secret is left out of a change | the one that is there stays, unless it would be sent elsewhere |
 //! | `"key": null` | the key is taken out, a secret too |
 //!
+//! To those who administer some tenants a file of this machine is as a secret is: neither shown, nor lost by leaving it out.
+//!
 //! Who may not read this machine's files must not have them sent elsewhere: see [`Trust`].
 
 use std::collections::HashSet;
@@ -113,12 +115,13 @@ pub(crate) fn written(
     Ok(Written { key, name, text, given })
 }
 
-/// A destination in JSON without its secrets, and the keys of those that it has.
-pub(crate) fn editable(table: &Table) -> (Value, Vec<String>) {
+/// A destination in JSON without its secrets, and the keys of those that it has; with the files of this machine that it names
+/// or without.
+pub(crate) fn editable(table: &Table, shows_files: bool) -> (Value, Vec<String>) {
     let kind = table.get("type").and_then(Toml::as_str);
     let own_keys = KINDS.iter().find(|row| Some(row.name) == kind).map(|row| row.keys).unwrap_or_default();
     let mut secrets = Vec::new();
-    let value = without_secrets(table, &[DESTINATION, own_keys], "", &mut secrets);
+    let value = without_secrets(table, &[DESTINATION, own_keys], "", shows_files, &mut secrets);
     (value, secrets)
 }
 
@@ -194,6 +197,10 @@ impl Conversion<'_, '_> {
                 self.kept.push(format!("{path}{name}"));
                 table.insert(name.clone(), secret.clone());
             }
+        }
+        if self.trust == Trust::Tenants {
+            let files = old.map(|old| files(old, keys)).unwrap_or_default();
+            table.extend(files.into_iter().filter(|(name, _)| value.get(name).is_none()));
         }
         table
     }
@@ -333,6 +340,19 @@ fn certificates(text: &str) -> Toml {
     Toml::String(Authorities::parse(text).map_or_else(|_| text.to_owned(), |certificates| certificates.pem()))
 }
 
+/// The files of this machine in a table, which who is not shown them can't send back.
+fn files(table: &Table, keys: &[&'static [Key]]) -> Table {
+    let file = |(name, entry): (&String, &Toml)| match (shape(keys, name), entry) {
+        (Some(Shape::Path), entry) => Some((name.clone(), entry.clone())),
+        (Some(Shape::Table(below)), Toml::Table(table)) => {
+            let inside = files(table, &[below]);
+            (!inside.is_empty()).then(|| (name.clone(), Toml::Table(inside)))
+        }
+        _ => None,
+    };
+    table.iter().filter_map(file).collect()
+}
+
 /// Everything in a table that says where something is sent, and by what the right receiver is known.
 fn addresses<'t>(table: &'t Table, keys: &[&'static [Key]]) -> Vec<(&'t str, &'t Toml)> {
     let below = |(name, entry): (&'t String, &'t Toml)| match (shape(keys, name), entry) {
@@ -353,7 +373,13 @@ pub(crate) fn whole(number: &Number) -> Option<i64> {
     number.as_i64().or_else(|| number.as_f64().filter(is_whole).map(|number| number as i64))
 }
 
-fn without_secrets(table: &Table, keys: &[&'static [Key]], path: &str, secrets: &mut Vec<String>) -> Value {
+fn without_secrets(
+    table: &Table,
+    keys: &[&'static [Key]],
+    path: &str,
+    shows_files: bool,
+    secrets: &mut Vec<String>,
+) -> Value {
     let mut value = serde_json::Map::new();
     for (name, entry) in table {
         let at = format!("{path}{name}");
@@ -362,14 +388,15 @@ fn without_secrets(table: &Table, keys: &[&'static [Key]], path: &str, secrets: 
                 secrets.push(at);
                 continue;
             }
+            (Some(Shape::Path), _) if !shows_files => continue,
             (Some(Shape::Table(below)), Toml::Table(table)) => {
-                without_secrets(table, &[below], &format!("{at}."), secrets)
+                without_secrets(table, &[below], &format!("{at}."), shows_files, secrets)
             }
             (Some(Shape::Tables(below)), Toml::Array(items)) => {
                 let mut shown = |item: &Toml| match item {
                     Toml::Table(table) => {
                         let name = table.get("name").and_then(Toml::as_str).unwrap_or("0");
-                        without_secrets(table, &[below], &format!("{at}.{name}."), secrets)
+                        without_secrets(table, &[below], &format!("{at}.{name}."), shows_files, secrets)
                     }
                     other => serde_json::to_value(other).unwrap_or_default(),
                 };
@@ -430,7 +457,7 @@ mod tests {
         assert!(made.text.contains("token.file") || made.text.contains("[destination.token]"), "{}", made.text);
         assert!(made.text.contains("\"../secrets/a.token.1\"") && !made.text.contains("hush"), "{}", made.text);
         assert_eq!(made.given[Path::new("/s/../secrets/a.token.1")].as_str(), "hush");
-        let (shown, secrets) = editable(&kept(&made).table);
+        let (shown, secrets) = editable(&kept(&made).table, true);
         let expected = json!({"name": "a", "type": "splunk_hec", "url": "https://siem.example",
                               "batch": {"max_events": 7, "linger": "2s"}});
         assert_eq!((shown, secrets), (expected, vec!["token".to_owned()]));
@@ -506,7 +533,7 @@ mod tests {
         assert_eq!(names, ["/s/../secrets/h.secret_headers.X-A.value.1", "/s/../secrets/h.secret_headers.X-B.value.1"]);
         let one = make(&headers(json!([{"name": "X-B"}])), Some(&kept(&made)), Trust::Network, &[]).unwrap();
         assert!(one.text.contains("X-B.value.1") && !one.text.contains("X-A"), "{}", one.text);
-        assert_eq!(editable(&kept(&one).table).1, ["secret_headers.X-B.value"]);
+        assert_eq!(editable(&kept(&one).table, true).1, ["secret_headers.X-B.value"]);
     }
 
     #[test]
@@ -551,6 +578,30 @@ mod tests {
         }
         let text = refused(json!({"bearer_token": "hush-hush"}), Trust::Network).unwrap();
         assert!(text.contains("bearer_token") && !text.contains("hush"), "{text}");
+    }
+
+    #[test]
+    fn who_administers_some_tenants_is_not_shown_files_and_keeps_them_unless_they_are_taken_out() {
+        let value = json!({"name": "a", "type": "https", "url": "https://siem.example", "template_file": "/t",
+                           "tls": {"ca_file": "/ca.pem", "min_version": "1.3"}});
+        let first = kept(&make(&value, None, Trust::Machine, &[]).unwrap());
+        let (shown, _) = editable(&first.table, false);
+        let expected =
+            json!({"name": "a", "type": "https", "url": "https://siem.example", "tls": {"min_version": "1.3"}});
+        assert_eq!((&shown, &editable(&first.table, true).0), (&expected, &value));
+        let table = |value: &Value, trust| kept(&make(value, Some(&first), trust, &[]).unwrap()).table;
+        let mut same = table(&shown, Trust::Tenants);
+        assert_eq!(same.remove("targets"), Some(Toml::String("public".to_owned())));
+        assert_eq!(same, first.table);
+        let mut other = shown.clone();
+        other.as_object_mut().unwrap().remove("tls");
+        let without_tls = table(&other, Trust::Tenants);
+        assert_eq!(without_tls["tls"].as_table().unwrap().keys().collect::<Vec<_>>(), ["ca_file"]);
+        assert!(!table(&other, Trust::Network).contains_key("tls"), "who is shown them leaves them out on purpose");
+        other["tls"] = Value::Null;
+        other["template_file"] = Value::Null;
+        let none = table(&other, Trust::Tenants);
+        assert!(!none.contains_key("tls") && !none.contains_key("template_file"), "{none}");
     }
 
     #[test]

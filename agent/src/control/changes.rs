@@ -24,6 +24,9 @@ pub struct Changes {
     /// The tenants whose changes these are, for whoever is bound to tenants: changes of others are not told. `null` for
     /// whoever sees all.
     pub only_tenants: Option<Vec<String>>,
+    /// There may have been changes that are not kept: the agent keeps the newest few MiB of what it tells of itself.
+    #[serde(default)]
+    pub is_lossy: bool,
 }
 
 /// Which changes are wanted.
@@ -72,7 +75,8 @@ pub(super) fn page(chronicle: &Chronicle, wish: &Wish, reach: &Reach) -> io::Res
         Reach::All => None,
         Reach::Tenants(own) => Some(own.iter().cloned().collect()),
     };
-    Ok(Changes { changes: newest.events.iter().filter_map(told).collect(), next, only_tenants })
+    let changes = newest.events.iter().filter_map(told).collect();
+    Ok(Changes { changes, next, only_tenants, is_lossy: newest.is_lossy })
 }
 
 fn told(kept: &Kept) -> Option<AgentEvent> {

@@ -150,6 +150,22 @@ pub(super) fn settings_for(person: &Person, destination: &Destination) -> Map<St
     }
 }
 
+/// A destination before and after a change as the audit trail has it, which who is bound to tenants reads too: not what files
+/// the machine has, but that it keeps another secret, or another file, than before.
+pub(super) fn settings_told(before: Option<&Destination>, after: Option<&Destination>) -> (Value, Value) {
+    let told = |found: Option<&Destination>| found.map(|found| valued(found.settings_without_places()));
+    let (old_told, mut new_told) = (told(before), told(after));
+    if let (Some(before), Some(after), Some(old_told), Some(new_told)) = (before, after, &old_told, &mut new_told) {
+        let (old, new) = (settings(before), settings(after));
+        for (key, value) in new_told {
+            if old.get(key) != new.get(key) && old_told.get(key) == Some(&*value) {
+                *value = json!(ANOTHER);
+            }
+        }
+    }
+    (old_told.into(), new_told.into())
+}
+
 fn valued(settings: Vec<(&'static str, Option<String>)>) -> Map<String, Value> {
     settings.into_iter().map(|(key, value)| (key.to_owned(), json!(value))).collect()
 }
@@ -189,6 +205,8 @@ pub(super) fn moment(epoch_ms: i64) -> String {
     String::from_utf8_lossy(&text).into_owned()
 }
 
+/// What stands in place of the place of a secret or a file that is not the one from before.
+const ANOTHER: &str = "kept on the machine, another one than before";
 /// Names that are listed where none is near.
 const NAMED_MAX: usize = 8;
 
@@ -223,6 +241,27 @@ mod tests {
         assert_eq!((&bound["url"], &bound["tls.ca_file"]), (&all["url"], &Value::Null), "the rest is as it is");
         let differ = all.iter().filter(|(key, value)| bound[*key] != **value).count();
         assert_eq!(differ, 1, "{bound:?}");
+    }
+
+    #[test]
+    fn the_audit_trail_says_that_a_secret_is_another_one_and_not_where_either_lies() {
+        let old = crate::control::tests::hec("splunk");
+        let (none, made) = settings_told(None, Some(&old));
+        assert_eq!(
+            (none, &made["token"], &made["name"]),
+            (Value::Null, &json!("kept on the machine"), &json!("splunk"))
+        );
+        let same = settings_told(Some(&old), Some(&old));
+        assert_eq!(same.0, same.1);
+        let mut other = (*old).clone();
+        other.tls.ca_file = Some("/etc/one.pem".into());
+        let mut another = other.clone();
+        another.tls.ca_file = Some("/etc/other.pem".into());
+        let (_, first) = settings_told(Some(&old), Some(&other));
+        assert_eq!(first["tls.ca_file"], "kept on the machine");
+        let (before, after) = settings_told(Some(&other), Some(&another));
+        assert_eq!((&before["tls.ca_file"], &after["tls.ca_file"]), (&json!("kept on the machine"), &json!(ANOTHER)));
+        assert_eq!((&after["token"], settings_told(Some(&old), None).1), (&json!("kept on the machine"), Value::Null));
     }
 
     #[test]

@@ -52,6 +52,7 @@ mod whole;
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -134,7 +135,7 @@ pub fn serve(node: Node, journal: Journal, path: &Path, surroundings: &Surroundi
         panel,
         manager: Manager::here(),
         upkeep: None,
-        is_room_unknown: true,
+        leftovers_due: Arc::new(AtomicU64::new(0)),
     };
     let ended = runtime.block_on(control.run(ordered));
     control.manager.stopping();
@@ -168,8 +169,9 @@ struct Control {
     manager: Manager,
     /// Does what a look at the shards leads to and the disk may keep waiting.
     upkeep: Option<tokio::task::JoinHandle<()>>,
-    /// Whether the dead letters of destinations that are gone may be more than there is room for.
-    is_room_unknown: bool,
+    /// From when on, ms since the process started, the dead letters of destinations that are gone are to be looked for: some
+    /// may not be noted, or there may be more than there is room for. `NOT_DUE` where there is no cause.
+    leftovers_due: Arc<AtomicU64>,
 }
 
 impl Control {
@@ -265,14 +267,14 @@ impl Control {
         if picture.stuck().is_empty() {
             self.manager.alive(now);
         }
-        self.keep_up(&picture, wall_ms);
+        self.keep_up(&picture, now, wall_ms);
         self.panel.history().look(picture, now, wall_ms);
         self.journal.settle();
     }
 
     /// Keeps over a restart that destinations have drained, so that nothing is said to them then, and what they got today, and
     /// forgets those that are gone. One thing at a time: what a slow disk holds up is looked at again.
-    fn keep_up(&mut self, picture: &Picture, wall_ms: i64) {
+    fn keep_up(&mut self, picture: &Picture, now: Millis, wall_ms: i64) {
         if self.upkeep.as_ref().is_some_and(|upkeep| !upkeep.is_finished()) {
             return;
         }
@@ -284,12 +286,19 @@ impl Control {
             let known = config.destinations.iter().find(|known| known.name == destination.name);
             drained.extend(known.map(|known| (Arc::clone(known), points.to_vec())));
         }
-        let (has_spent, has_unused) = (view.stores.has_spent(), view.stores.has_unused());
-        let is_room_unknown = std::mem::take(&mut self.is_room_unknown) || has_unused;
-        if drained.is_empty() && !has_spent && !is_room_unknown {
+        let has_spent = view.stores.has_spent();
+        // As long as nobody knows which destinations of the API there are, none is taken for gone.
+        let is_known = config.are_managed_known;
+        let has_unused = is_known && view.stores.has_unused();
+        let has_leftovers = has_unused || (is_known && self.leftovers_due.load(Ordering::Relaxed) <= now.0);
+        if drained.is_empty() && !has_spent && !has_leftovers {
             return;
         }
-        let hands = self.node.hands().clone();
+        if has_leftovers {
+            self.leftovers_due.store(NOT_DUE, Ordering::Relaxed);
+        }
+        let (hands, untold, due) =
+            (self.node.hands().clone(), self.panel.untold.clone(), Arc::clone(&self.leftovers_due));
         self.upkeep = Some(tokio::task::spawn_blocking(move || {
             for (destination, points) in drained {
                 if let Err(problem) = hands.has_drained(destination.id, &points, wall_ms) {
@@ -303,8 +312,13 @@ impl Control {
                 let unusable: Vec<_> = config.misconfigured.iter().map(Misconfigured::id).collect();
                 view.stores.sweep(&view.state_dir, &unusable, wall_ms);
             }
-            if is_room_unknown {
-                letters::gone::make_room(&view, &hands);
+            if has_leftovers {
+                view.stores.note_others(&view.state_dir, &config, wall_ms);
+                if !letters::gone::make_room(&view, &hands, &untold) {
+                    let again = now.plus(LEFTOVERS_AGAIN).0;
+                    // A reload may have set an earlier one meanwhile.
+                    let _ = due.compare_exchange(NOT_DUE, again, Ordering::Relaxed, Ordering::Relaxed);
+                }
             }
         }));
     }
@@ -390,6 +404,8 @@ impl Control {
             Err(_) => return Reloaded::refused(vec!["opening what the configuration needs failed".to_owned()]),
         };
         let changes = self.node.reload(prepared);
+        // What could not be used before has no store open that would tell of its end.
+        self.leftovers_due.store(0, Ordering::Relaxed);
         let (hands, gone) = (self.node.hands().clone(), changes.removed.clone());
         // Whoever makes one of them anew right after this finds it as a new one.
         let _ = tokio::task::spawn_blocking(move || hands.forget_pauses(&gone)).await;
@@ -501,6 +517,10 @@ fn no_tls(problem: TlsError) -> Failure {
 
 /// How often the shards are looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(1_000);
+/// See [`Control::leftovers_due`].
+const NOT_DUE: u64 = u64::MAX;
+/// How long what the disk refused of making room waits to be tried again.
+const LEFTOVERS_AGAIN: Millis = Millis::from_secs(60);
 /// Threads for what waits for the disk: previews and dead letters may hold eight each for their whole time.
 const BLOCKING_THREADS: usize = 18;
 /// Orders that wait for the node's owner.

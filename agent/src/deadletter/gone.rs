@@ -101,7 +101,7 @@ pub fn beyond(noted: &[Gone], max_bytes: u64) -> &[Gone] {
     &noted[..count]
 }
 
-/// Drops the letters of a destination that is gone, with what was set aside of them, for good.
+/// Drops the letters of a destination that is gone, with what was set aside of them, for good. Durable on return.
 ///
 /// # Errors
 /// When the disk refuses; what is left is noted still.
@@ -113,7 +113,8 @@ pub fn drop_letters(directory: &Path, id: &[u8; 16]) -> io::Result<()> {
             remove_if_there(&entry.path())?;
         }
     }
-    remove_if_there(&note_path(directory, id))
+    remove_if_there(&note_path(directory, id))?;
+    fs::File::open(directory)?.sync_all()
 }
 
 /// The ids of the destinations that have a file of this kind.

@@ -166,7 +166,7 @@ impl Node {
             ids.extend(Pauses::kept(state_dir).unwrap_or_default().into_keys());
         }
         let pauses = Arc::new(Pauses::open(state_dir, &ids));
-        stores.note_others(state_dir, &ids, wall_ms());
+        stores.note_others(state_dir, &config, wall_ms());
         let hands = Hands::new(mailboxes.clone(), Arc::clone(&pauses));
 
         let mut shards = Vec::new();

@@ -51,13 +51,16 @@ impl Ledger {
         spent.iter().all(|(id, spent)| self.kept.get(id) == Some(spent))
     }
 
-    /// Keeps what destinations have got, beside that of others. Blocks on the disk; one that refuses is told of.
-    pub(super) fn keep(&mut self, state_dir: &Path, spent: &[(DestinationId, Spent)]) {
+    /// Keeps what destinations have got, beside what others got lately by the wall clock. Blocks on the disk; one that refuses
+    /// is told of.
+    pub(super) fn keep(&mut self, state_dir: &Path, spent: &[(DestinationId, Spent)], wall_ms: i64) {
         let mut after = self.kept.clone();
         after.extend(spent.iter().copied());
-        // Of days that are over nobody asks any more. One day is left over for clocks that are set.
-        let newest = after.values().map(|spent| spent.day).max().unwrap_or_default();
-        after.retain(|_, spent| spent.day.saturating_add(1) >= newest);
+        // Of days that are over nobody asks any more, nor of those of a clock that was far ahead. One day is left over for clocks
+        // that are set. What is told stays whatever its day: else it would never be kept, and be written again and again.
+        let today = wall_ms.div_euclid(DAY_MS);
+        let is_told = |id: &DestinationId| spent.iter().any(|(told, _)| told == id);
+        after.retain(|id, spent| spent.day.abs_diff(today) <= 1 || is_told(id));
         match write(state_dir, &after) {
             Ok(()) => *self = Ledger { kept: after, is_refused: false },
             Err(problem) => {
@@ -95,6 +98,7 @@ fn read(path: &Path) -> Result<BTreeMap<DestinationId, Spent>, String> {
 
 const FILE: &str = "spent.json";
 const FORMAT: u32 = 1;
+const DAY_MS: i64 = 86_400_000;
 
 #[cfg(test)]
 mod tests {
@@ -110,14 +114,27 @@ mod tests {
         let mut ledger = Ledger::open(directory.path());
         let first = [(id("a"), Spent { day: 20_000, bytes: 7 }), (id("b"), Spent { day: 20_000, bytes: 8 })];
         assert!(!ledger.holds(&first) && ledger.holds(&[]));
-        ledger.keep(directory.path(), &first);
+        ledger.keep(directory.path(), &first, 20_000 * DAY_MS);
         assert!(ledger.holds(&first));
-        ledger.keep(directory.path(), &[(id("a"), Spent { day: 20_001, bytes: 1 })]);
+        ledger.keep(directory.path(), &[(id("a"), Spent { day: 20_001, bytes: 1 })], 20_001 * DAY_MS);
         let mut again = Ledger::open(directory.path());
         assert_eq!(again.of(id("a")), Some(Spent { day: 20_001, bytes: 1 }));
         assert_eq!(again.of(id("b")), Some(Spent { day: 20_000, bytes: 8 }), "it may be yesterday's yet");
-        again.keep(directory.path(), &[(id("a"), Spent { day: 20_002, bytes: 2 })]);
+        again.keep(directory.path(), &[(id("a"), Spent { day: 20_002, bytes: 2 })], 20_002 * DAY_MS);
         assert_eq!(Ledger::open(directory.path()).of(id("b")), None);
+    }
+
+    #[test]
+    fn what_is_told_is_kept_whatever_its_day_and_a_clock_that_was_ahead_takes_nothing_away() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut ledger = Ledger::open(directory.path());
+        let told = [(id("paused"), Spent { day: 20_000, bytes: 7 }), (id("sends"), Spent { day: 20_002, bytes: 8 })];
+        ledger.keep(directory.path(), &told, 20_002 * DAY_MS);
+        assert!(ledger.holds(&told), "or it would be written each second");
+        ledger.keep(directory.path(), &[(id("ahead"), Spent { day: 20_900, bytes: 1 })], 20_900 * DAY_MS);
+        ledger.keep(directory.path(), &told, 20_002 * DAY_MS);
+        assert!(ledger.holds(&told));
+        assert_eq!(Ledger::open(directory.path()).of(id("ahead")), None);
     }
 
     #[test]
@@ -127,9 +144,9 @@ mod tests {
         fs::write(directory.path().join(FILE), "{").unwrap();
         let mut ledger = Ledger::open(directory.path());
         assert_eq!(ledger.of(id("a")), None);
-        ledger.keep(&directory.path().join("nowhere"), &spent);
+        ledger.keep(&directory.path().join("nowhere"), &spent, DAY_MS);
         assert!(!ledger.holds(&spent), "it is tried again");
-        ledger.keep(directory.path(), &spent);
+        ledger.keep(directory.path(), &spent, DAY_MS);
         assert_eq!(Ledger::open(directory.path()).of(id("a")), Some(spent[0].1));
     }
 }

@@ -6,18 +6,19 @@
 //!
 //! A file with dead letters in it outlives its destination: see [`gone`]. An empty file goes.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use super::StartError;
 use super::spent::Ledger;
-use crate::config::{Config, Destination, DestinationId, RateLimit};
+use crate::config::{Config, Destination, DestinationId, Misconfigured, RateLimit};
 use crate::credentials::Credentials;
 use crate::deadletter::DeadLetters;
 use crate::deadletter::gone::{self, GONE_MAX_BYTES, Gone};
 use crate::delivery::allowance::{Allowance, Spent};
+use crate::runtime::clock::wall_ms;
 use crate::shard::{Plan, Planned};
 use crate::time::Millis;
 
@@ -52,9 +53,13 @@ impl Stores {
     ) -> Result<Plan, StartError> {
         let _turn = lock(&self.changing);
         let directory = state_dir.join(DEAD_LETTERS);
-        let mut destinations = Vec::new();
+        let mut stores = Vec::new();
         for destination in &config.destinations {
-            let dead_letters = self.store(&directory, destination, chance())?;
+            stores.push(self.store(&directory, destination, chance())?);
+        }
+        // From here on nothing fails: a new allowance takes the place of the one in use, which a plan that is refused must not.
+        let mut destinations = Vec::new();
+        for (destination, dead_letters) in config.destinations.iter().zip(stores) {
             let credentials = Credentials::new(destination, |name| std::env::var(name).ok());
             let allowance = destination.rate_limit.map(|limit| self.allowance(destination.id, limit));
             let destination = Arc::clone(destination);
@@ -91,10 +96,16 @@ impl Stores {
         }
     }
 
-    /// Notes the files of destinations that are not `known`: they went while no agent ran. Blocks on the disk.
-    pub(super) fn note_others(&self, state_dir: &Path, known: &[DestinationId], now_ms: i64) {
+    /// Notes the files of destinations that `config` does not know and nobody has open: they went while no agent ran, or when
+    /// they could not be used. Those that it knows are not gone. Blocks on the disk.
+    pub fn note_others(&self, state_dir: &Path, config: &Config, now_ms: i64) {
+        let Some(known) = known(config) else { return };
         let _turn = lock(&self.changing);
-        let is_known = |id: &[u8; 16]| known.contains(&DestinationId::from_bytes(*id));
+        // What is open came after this configuration, or is for the sweep to note.
+        let is_known = |id: &[u8; 16]| {
+            let id = DestinationId::from_bytes(*id);
+            known.contains(&id) || self.has_open(id)
+        };
         if let Err(problem) = gone::note_others(&state_dir.join(DEAD_LETTERS), is_known, now_ms) {
             tracing::warn!("the dead letters of destinations that are gone can't be noted: {problem}");
         }
@@ -108,24 +119,41 @@ impl Stores {
         gone::all(&state_dir.join(DEAD_LETTERS))
     }
 
-    /// Those of them for which there is no room any more. Blocks on the disk.
+    /// Those of them for which there is no room any more, without any that `config` knows, whatever was noted. Blocks on the
+    /// disk.
     ///
     /// # Errors
     /// When the disk can't be read.
-    pub fn beyond_bound(&self, state_dir: &Path) -> io::Result<Vec<Gone>> {
-        Ok(gone::beyond(&self.gone(state_dir)?, GONE_MAX_BYTES).to_vec())
+    pub fn beyond_bound(&self, state_dir: &Path, config: &Config) -> io::Result<Vec<Gone>> {
+        let Some(known) = known(config) else { return Ok(Vec::new()) };
+        let mut noted = self.gone(state_dir)?;
+        noted.retain(|gone| !known.contains(&DestinationId::from_bytes(gone.id)));
+        Ok(gone::beyond(&noted, GONE_MAX_BYTES).to_vec())
     }
 
-    /// Drops the letters of a destination that is gone, unless it is back. Blocks on the disk.
+    /// Drops the letters of a destination that is gone: `keep` is called with what does that, so others can do what belongs
+    /// before it and after it. `None`, and nothing is done, where it is back or `config` knows it. Blocks on the disk.
     ///
     /// # Errors
-    /// When the disk refuses.
-    pub fn drop_gone(&self, state_dir: &Path, gone: &Gone) -> io::Result<()> {
+    /// When the disk refuses, or `keep` does.
+    pub fn drop_gone<T>(
+        &self,
+        state_dir: &Path,
+        config: &Config,
+        gone: &Gone,
+        keep: impl FnOnce(&dyn Fn() -> io::Result<()>) -> io::Result<T>,
+    ) -> io::Result<Option<T>> {
         let _turn = lock(&self.changing);
-        if self.find(DestinationId::from_bytes(gone.id)).is_some() {
-            return Ok(());
+        let id = DestinationId::from_bytes(gone.id);
+        if self.has_open(id) || known(config).is_none_or(|known| known.contains(&id)) {
+            return Ok(None);
         }
-        gone::drop_letters(&state_dir.join(DEAD_LETTERS), &gone.id)
+        keep(&|| gone::drop_letters(&state_dir.join(DEAD_LETTERS), &gone.id)).map(Some)
+    }
+
+    /// Whether the store of a destination is open, or was and the sweep has not seen yet that nobody uses it.
+    fn has_open(&self, id: DestinationId) -> bool {
+        lock(&self.open).contains_key(&id)
     }
 
     /// Whether destinations have got something today that is not kept yet.
@@ -136,8 +164,10 @@ impl Stores {
 
     /// Keeps what destinations have got today. Blocks on the disk.
     pub fn keep_spent(&self, state_dir: &Path) {
+        // Held before it is looked, so that who looked earlier does not write over what is newer.
+        let mut ledger = lock(&self.spent);
         let spent = self.spent();
-        lock(&self.spent).keep(state_dir, &spent);
+        ledger.keep(state_dir, &spent, wall_ms());
     }
 
     /// What each destination may get, as long as somebody uses it. Who holds this keeps it from going with the shards.
@@ -156,12 +186,14 @@ impl Stores {
 
     /// The same as before, unless the limit has changed; what was spent today counts on in any case.
     fn allowance(&self, id: DestinationId, limit: RateLimit) -> Arc<Mutex<Allowance>> {
+        // In the order of `keep_spent`.
+        let ledger = lock(&self.spent);
         let mut known = lock(&self.allowances);
         let before = known.get(&id).and_then(Weak::upgrade);
         if let Some(same) = before.as_ref().filter(|held| lock(held).is_of(limit)) {
             return Arc::clone(same);
         }
-        let spent = before.and_then(|held| lock(&held).spent()).or_else(|| lock(&self.spent).of(id));
+        let spent = before.and_then(|held| lock(&held).spent()).or_else(|| ledger.of(id));
         let mut fresh = Allowance::new(limit, Millis::ZERO);
         spent.into_iter().for_each(|spent| fresh.go_on_from(spent));
         let fresh = Arc::new(Mutex::new(fresh));
@@ -190,6 +222,14 @@ impl Stores {
         lock(&self.open).insert(destination.id, Arc::downgrade(&store));
         Ok(store)
     }
+}
+
+/// The destinations of a configuration, also those that can't be used; `None` where nobody can tell which there are: then
+/// none may be taken for gone.
+fn known(config: &Config) -> Option<HashSet<DestinationId>> {
+    let configured = config.destinations.iter().map(|destination| destination.id);
+    let unusable = config.misconfigured.iter().map(Misconfigured::id);
+    config.are_managed_known.then(|| configured.chain(unusable).collect())
 }
 
 fn is_unused<T>(known: &Weak<Mutex<T>>) -> bool {
@@ -270,20 +310,57 @@ mod tests {
         assert_eq!((open_files(directory.path()), files(), stores.has_unused()), (1, 3, false), "its letter is kept");
         let gone = stores.gone(directory.path()).unwrap().remove(0);
         assert_eq!((gone.name.as_str(), gone.since_ms, gone.events), ("b", 2, 1), "and noted");
+        let with = |names: &[&str]| config(directory.path(), names);
+        let drop_by = |config: &Config| stores.drop_gone(directory.path(), config, &gone, |drop| drop()).unwrap();
         let back = plan(&["b"]);
         assert_eq!(lock(&back.destinations[0].dead_letters).len(), 1, "and there again");
         assert_eq!((stores.gone(directory.path()).unwrap(), files()), (Vec::new(), 2));
-        stores.drop_gone(directory.path(), &gone).unwrap();
-        assert_eq!(files(), 2, "who is back keeps theirs");
+        assert_eq!((drop_by(&with(&["a"])), files()), (None, 2), "who is back keeps theirs");
         drop(back);
         stores.sweep(directory.path(), &[DestinationId::from_bytes(gone.id)], 3);
         assert_eq!(files(), 2, "nor is it gone as long as it only can't be used");
         drop(plan(&["b"]));
         stores.sweep(directory.path(), &[], 4);
         assert_eq!(files(), 3);
-        stores.drop_gone(directory.path(), &gone).unwrap();
-        assert_eq!(files(), 1);
+        assert_eq!(drop_by(&with(&["a", "b"])), None, "nor who is configured");
+        assert_eq!(drop_by(&Config { are_managed_known: false, ..with(&["a"]) }), None, "nor who may be");
+        assert_eq!(files(), 3);
+        assert_eq!((drop_by(&with(&["a"])), files()), (Some(()), 1));
         assert!(stores.find(left.destinations[0].destination.id).is_some());
+    }
+
+    #[test]
+    fn as_long_as_nobody_knows_which_destinations_there_are_none_is_gone() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = directory.path();
+        let id = |name: &str| DestinationId::from_text(name).bytes();
+        fs::create_dir(at.join(DEAD_LETTERS)).unwrap();
+        for name in ["left", "unusable"] {
+            let path = at.join(DEAD_LETTERS).join(format!("{}.dl", DestinationId::from_text(name)));
+            fs::File::create(path).unwrap().set_len(GONE_MAX_BYTES + 1).unwrap();
+        }
+        let stores = Stores::default();
+        let ids = |gone: Vec<Gone>| gone.into_iter().map(|gone| gone.id).collect::<Vec<_>>();
+        let noted = || ids(stores.gone(at).unwrap());
+        let beyond = |config: &Config| ids(stores.beyond_bound(at, config).unwrap());
+        let mut config = Config { are_managed_known: false, ..config(at, &["a"]) };
+        config.misconfigured.push(Misconfigured { key: "unusable".to_owned(), problems: Vec::new() });
+        stores.note_others(at, &config, 1);
+        assert_eq!(noted(), Vec::<[u8; 16]>::new());
+
+        // An agent that did not know it may have noted it.
+        gone::note(&at.join(DEAD_LETTERS), id("unusable"), None, 1).unwrap();
+        stores.note_others(at, &config, 2);
+        assert_eq!((noted(), beyond(&config)), (vec![id("unusable")], Vec::new()));
+        config.are_managed_known = true;
+        stores.note_others(at, &config, 3);
+        assert_eq!(noted(), [id("left")], "one that can't be used is not gone");
+        config.misconfigured.clear();
+        stores.note_others(at, &config, 4);
+        assert_eq!(noted(), [id("left"), id("unusable")], "until it is deleted");
+        assert_eq!(beyond(&config), [id("left"), id("unusable")]);
+        config.misconfigured.push(Misconfigured { key: "left".to_owned(), problems: Vec::new() });
+        assert_eq!(beyond(&config), [id("unusable")], "whatever is noted");
     }
 
     #[test]
@@ -298,6 +375,22 @@ mod tests {
         let second = stores.allowance(id, other);
         assert!(!Arc::ptr_eq(&first, &second));
         assert_eq!(lock(&second).spent(), lock(&first).spent(), "what it got today it got");
+    }
+
+    #[test]
+    fn a_plan_that_is_refused_leaves_what_destinations_may_get_as_it_is() {
+        let directory = tempfile::tempdir().unwrap();
+        let stores = Stores::default();
+        let running = stores.plan(&config(directory.path(), &["a"]), directory.path(), &mut || 7).unwrap();
+        let used = running.destinations[0].allowance.clone().unwrap();
+        let mut changed = config(directory.path(), &["a", "b"]);
+        Arc::make_mut(&mut changed.destinations[0]).rate_limit =
+            Some(RateLimit { events: Some(9), bytes: None, bytes_per_day: Some(1), warn_at_percent: 80 });
+        // No file can be opened where a folder is.
+        let of_b: String = changed.destinations[1].id.bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+        fs::create_dir_all(directory.path().join(DEAD_LETTERS).join(format!("{of_b}.dl"))).unwrap();
+        assert!(stores.plan(&changed, directory.path(), &mut || 7).is_err());
+        assert!(Arc::ptr_eq(&stores.allowances()[0].1, &used));
     }
 
     #[test]

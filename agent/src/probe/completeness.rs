@@ -186,9 +186,10 @@ fn syslog(syslog: &Syslog) -> Completeness {
 }
 
 const NOTE_ROLLOVER: &str = "A document is named by its stream and number, so what was sent twice is there once. Only a \
-repeat that came after a rollover of the data stream is there twice; then `missing` is too small by one.";
-const NOTE_CARDINALITY: &str =
-    "The count is exact for up to 40,000 numbers of a stream; ask for a shorter time where there are more.";
+repeat that came after a rollover of the data stream is there twice; then `missing` is too small by one. \
+Up to 1000 streams are shown, those with the most documents.";
+const NOTE_CARDINALITY: &str = "The count is exact for up to 40,000 numbers of a stream; ask for a shorter time where \
+there are more. Up to 1000 streams are shown, those with the most documents.";
 const NOTE_DATADOG: &str = "`@siem.n` has to be a measure and `@siem.stream` a facet. Missing are the largest less the \
 smallest plus 1 less the cardinality, which Datadog estimates where it is large: ask for a shorter time then.";
 const NOTE_SYSLOG: &str = "FILES are all files of the time in question, those that were rotated too.";
@@ -328,7 +329,9 @@ mod tests {
         assert!(counted.query.contains("\"distinct\": \"_count\"") && counted.note == Some(NOTE_ROLLOVER));
         let estimated = asked("document_id = \"event_id\"");
         assert!(estimated.query.contains("\"cardinality\"") && estimated.note == Some(NOTE_CARDINALITY));
-        for Completeness { query, .. } in [counted, estimated] {
+        for Completeness { query, note, .. } in [counted, estimated] {
+            // What is left out is said.
+            assert!(query.contains("\"size\": 1000") && note.is_some_and(|note| note.contains("1000")), "{note:?}");
             let body = query.split_once('\n').unwrap().1;
             serde_json::from_str::<Value>(body).unwrap_or_else(|problem| panic!("{problem}: {body}"));
         }

@@ -7,11 +7,13 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use ring::digest::{SHA256, digest};
 use scaidrive_codecs::own::{Envelope, IntakeChanged, LogDamaged, OwnEvent};
 use scaidrive_codecs::{Event, Index, Scope};
 use scaidrive_wal::{Log, Seq};
+use serde_json::{Value, json};
 
-use super::door::{Done, NoRoom};
+use super::door::{Done, NoRoom, Outcome};
 use super::intake::{Intake, Moment};
 use super::{Chance, Place, Shard};
 use crate::concern;
@@ -60,10 +62,18 @@ impl Shard {
         format!("siem_{:016x}{:016x}", self.runtime.entropy(), self.runtime.entropy())
     }
 
+    /// Those for whom somebody waits have room of their own: what destinations have to say must not take it.
     fn say(&self, line: Vec<u8>, tenants: &[String], done: Option<Done>) {
-        self.chronicle.note(concern::name(line.clone(), tenants));
+        let line = short(line);
         let mut waiting = self.own_waiting.borrow_mut();
-        if waiting.len() < OWN_WAITING_MAX {
+        let alike = waiting.iter().filter(|(_, known)| known.is_some() == done.is_some());
+        let (count, bytes) = alike.fold((0, 0), |(count, bytes), (line, _)| (count + 1, bytes + line.len()));
+        let has_room = count < OWN_WAITING_MAX && bytes < OWN_WAITING_BYTES_MAX;
+        // Who waits for one without room says it again, and not each time to the chronicle.
+        if has_room || done.is_none() {
+            self.chronicle.note(concern::name(line.clone(), tenants));
+        }
+        if has_room {
             waiting.push((line, done));
         }
     }
@@ -81,7 +91,19 @@ impl Shard {
     pub(super) fn append_own(&self, log: &mut Log, intake: &mut Intake, moment: Moment) {
         let mut lines = self.own_waiting.take().into_iter();
         while let Some((line, done)) = lines.next() {
-            let Ok(index) = scaidrive_codecs::index(&line) else { continue };
+            let index = match scaidrive_codecs::index(&line) {
+                Ok(index) if fits(log, &line, &index) => index,
+                // It never will, and what comes behind it must not wait for that.
+                refused => {
+                    let too_long = || String::from("it is longer than a segment");
+                    let why = refused.err().map_or_else(too_long, |problem| problem.to_string());
+                    tracing::error!(shard = self.id.0, "the log can't have an event of the agent's own: {why}");
+                    if let Some(done) = done {
+                        done(Outcome::Refused { why, retry_after_s: 0 });
+                    }
+                    continue;
+                }
+            };
             if self.append_one(log, intake, moment, &line, &index).is_err() {
                 // Where this one has no room, no other is looked at.
                 let mut waiting = self.own_waiting.borrow_mut();
@@ -161,5 +183,56 @@ impl Shard {
     }
 }
 
-/// Own events that wait for room in the log.
+/// Whether the log can have a line when it has room.
+fn fits(log: &Log, line: &[u8], index: &Index) -> bool {
+    let mut encoded = Vec::new();
+    index.encode(&mut encoded);
+    encoded.len() + line.len() <= log.max_body()
+}
+
+/// A line as it is, or where it is longer than [`LINE_BYTES_MAX`] with a sum in place of each member of the payload that is
+/// long.
+fn short(line: Vec<u8>) -> Vec<u8> {
+    if line.len() <= LINE_BYTES_MAX {
+        return line;
+    }
+    let Ok(mut event) = serde_json::from_slice::<Value>(&line) else { return line };
+    let payload = event.get_mut("payload").and_then(Value::as_object_mut);
+    for (_, member) in payload.into_iter().flatten() {
+        let text = member.to_string();
+        if text.len() > MEMBER_BYTES_MAX {
+            let sum = digest(&SHA256, text.as_bytes());
+            let sum: String = sum.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+            *member = json!({"bytes": text.len(), "sha256": sum});
+        }
+    }
+    tracing::warn!("an event of the agent's own of {} bytes is told without what is long in it", line.len());
+    event.to_string().into_bytes()
+}
+
+/// Own events that wait for room in the log, of those that somebody waits for and of the others each.
 const OWN_WAITING_MAX: usize = 4_096;
+/// Their bytes, but for the last one's.
+const OWN_WAITING_BYTES_MAX: usize = 16 << 20;
+/// Bytes of an own event: the smallest segment and the chronicle's inbox have room for it.
+const LINE_BYTES_MAX: usize = 512 << 10;
+/// Bytes of a member of one that is longer.
+const MEMBER_BYTES_MAX: usize = 4 << 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_event_is_told_with_sums_in_place_of_what_is_long_in_it() {
+        let of =
+            |bytes: usize| json!({"action": "a", "payload": {"who": "x", "before": null, "after": "y".repeat(bytes)}});
+        let whole = of(LINE_BYTES_MAX / 2).to_string().into_bytes();
+        assert_eq!(short(whole.clone()), whole);
+        let cut = short(of(LINE_BYTES_MAX).to_string().into_bytes());
+        let told: Value = serde_json::from_slice(&cut).unwrap();
+        assert_eq!((&told["action"], &told["payload"]["who"]), (&json!("a"), &json!("x")));
+        assert_eq!(told["payload"]["after"]["bytes"], LINE_BYTES_MAX + 2);
+        assert_eq!(told["payload"]["after"]["sha256"].as_str().map(str::len), Some(64));
+    }
+}

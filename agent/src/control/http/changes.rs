@@ -11,7 +11,7 @@ use axum::{Json, Router};
 
 use super::{Panel, Problem, Shared, number, off_the_thread, only_get, query};
 use crate::chronicle::Cursor;
-use crate::control::access::{Person, Reach};
+use crate::control::access::Person;
 use crate::control::changes::{Changes, Wish, page};
 
 /// Their route.
@@ -38,15 +38,27 @@ async fn list(State(panel): Shared, person: Person, request: Request) -> Result<
     let pairs = query(text);
     let value = |key: &str| pairs.iter().find(|(name, _)| name == key).map(|(_, value)| value.clone());
     let before = value("before").map(|text| place(&text)).transpose()?;
-    let wish = Wish { of: value("of"), before, limit };
-    let changes = changes_of(panel, person.reach, wish).await?;
+    let of = value("of");
+    if of.as_deref() == Some("") {
+        let detail = "of is empty, and nothing is called so".to_owned();
+        return Err(
+            Problem::new(StatusCode::BAD_REQUEST, detail).advise("name a destination, or leave `of` out for all")
+        );
+    }
+    let changes = changes_of(panel, person, Wish { of, before, limit }).await?;
     Ok(([(CACHE_CONTROL, "no-store")], Json(changes)).into_response())
 }
 
-/// A page of the changes within `reach`.
-pub(in crate::control) async fn changes_of(panel: Arc<Panel>, reach: Reach, wish: Wish) -> Result<Changes, Problem> {
-    let read = move || page(&panel.view.chronicle, &wish, &reach).map_err(|problem| Problem::internal(&problem));
-    off_the_thread(read).await
+/// A page of the changes that `person` may see.
+pub(in crate::control) async fn changes_of(panel: Arc<Panel>, person: Person, wish: Wish) -> Result<Changes, Problem> {
+    let seat = panel.desk.changes.wait(&person).await?;
+    off_the_thread(move || {
+        let read = page(&panel.view.chronicle, &wish, &person.reach).map_err(|problem| Problem::internal(&problem));
+        // Held by the work and not by the request, which may be given up before.
+        drop(seat);
+        read
+    })
+    .await
 }
 
 /// A place among the changes, as `next` names it.

@@ -27,6 +27,8 @@ pub(in crate::control) struct Desk {
     pub(super) previews: Seats,
     /// Those who may look at dead letters, or change them.
     pub(super) letters: Seats,
+    /// Those who may look for changes.
+    pub(super) changes: Seats,
     /// Tests of destinations that may run.
     pub(super) tests: Seats,
     /// Those who may wait for the agent's next event.
@@ -42,6 +44,7 @@ impl Desk {
         Desk {
             previews: Seats::new("previews", PREVIEWS),
             letters: Seats::new("requests about dead letters", LETTERS),
+            changes: Seats::new("requests for changes", CHANGES),
             tests: Seats::new("tests", TESTS),
             waiters: Seats::new("waiting requests", WAITERS),
             viewers: Seats::new("live tails", VIEWERS),
@@ -188,6 +191,12 @@ const LETTERS: Bounds = Bounds {
     insiders: Room { all: 2, each: 1 },
     tenants: Room { all: 4, each: 1 },
 };
+/// Each of them holds a thread for the disk and keeps the chronicle from others, as long as two files of 2 MiB take at most.
+const CHANGES: Bounds = Bounds {
+    operators: Room { all: 2, each: 2 },
+    insiders: Room { all: 2, each: 1 },
+    tenants: Room { all: 4, each: 1 },
+};
 /// Each of them holds a thread and a connection to a destination, for some seconds. Who only looks tests nothing.
 const TESTS: Bounds = Bounds {
     operators: Room { all: 4, each: 2 },
@@ -278,7 +287,7 @@ mod tests {
 
     #[test]
     fn a_few_tenants_keep_nobody_else_out_whatever_they_ask_for() {
-        for bounds in [PREVIEWS, LETTERS, TESTS, WAITERS, VIEWERS] {
+        for bounds in [PREVIEWS, LETTERS, CHANGES, TESTS, WAITERS, VIEWERS] {
             let seats = Seats::new("seats", bounds);
             let of = |at: usize| person("a", Role::Viewer, Some(&[&format!("tenant {at}")]));
             let held: Vec<_> = (0..3).flat_map(|at| (0..99).map(move |_| at)).map(|at| seats.take(&of(at))).collect();

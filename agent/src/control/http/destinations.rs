@@ -272,12 +272,13 @@ async fn replay(
     Ok(Json(begin_replay(&panel, &person, name, from_ms).await?).into_response())
 }
 
-/// Begins a replay of what was accepted since `from_ms` (ms since 1970), or of all that the log holds.
+/// Begins a replay of what was accepted since `from_ms` (ms since 1970), or of all that the log holds. Goes on although
+/// whoever asked is gone, so that what is noted is asked for, and told.
 ///
 /// # Errors
 /// When there is no destination of this name, one runs already, the moment has not come yet, or no shard begins it.
 pub(in crate::control) async fn begin_replay(
-    panel: &Panel,
+    panel: &Arc<Panel>,
     person: &Person,
     name: String,
     from_ms: Option<i64>,
@@ -287,28 +288,39 @@ pub(in crate::control) async fn begin_replay(
         return Err(Problem::new(StatusCode::BAD_REQUEST, detail)
             .advise("name an earlier moment, or how far back it is to reach, such as 10m"));
     }
+    let failed = |_| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the request failed; see the log".to_owned());
+    let work = ask_for_replay(Arc::clone(panel), person.clone(), name, from_ms);
+    tokio::spawn(work).await.map_err(failed)?
+}
+
+async fn ask_for_replay(
+    panel: Arc<Panel>,
+    person: Person,
+    name: String,
+    from_ms: Option<i64>,
+) -> Result<Replayed, Problem> {
     let _turn = panel.replays.lock().await;
-    let destination = find_for(person, &panel.view.config(), &name)?;
-    let last = status_of(panel, &name)?.replay;
+    let destination = find_for(&person, &panel.view.config(), &name)?;
+    let last = status_of(&panel, &name)?.replay;
     if last.as_ref().is_some_and(ReplayStatus::is_running) {
         return Err(runs_already(&name));
     }
-    let before = begun(panel, &name);
+    let before = begun(&panel, &name);
     let value = |last: ReplayStatus| replay_value(&last.state, last.from_ms);
-    // Whether it begins is not known yet, and whoever asks may be gone by then; that they asked is.
+    // Whether it begins is not known yet; that somebody asked is.
     let (last, next) = (last.map_or(Value::Null, value), replay_value("asked for", from_ms));
-    let change = Change::by(person, "destination.replay", &name, last, next.clone()).about(&destination);
+    let change = Change::by(&person, "destination.replay", &name, last, next.clone()).about(&destination);
     let untold = panel.untold.clone();
     let asked = off_the_thread(move || untold.note_asked(change).map_err(|problem| not_noted(&problem))).await?;
     panel.hands.replay(destination.id, from_ms.unwrap_or(FROM_THE_OLDEST));
     tracing::info!(destination = %name, "a replay was asked for, as {} wishes", person.who);
     asked.tell(&panel.hands);
-    if !hear(panel, &name, &before).await {
-        let failed = Change::by(person, "destination.replay", &name, next, replay_value("not begun", from_ms));
-        tell_about(panel, &destination, failed.event());
+    if !hear(&panel, &name, &before).await {
+        let failed = Change::by(&person, "destination.replay", &name, next, replay_value("not begun", from_ms));
+        tell_about(&panel, &destination, failed.event());
         return Err(not_begun(&name));
     }
-    let status = status_of(panel, &name)?;
+    let status = status_of(&panel, &name)?;
     let Some(replay) = status.replay else { return Err(not_begun(&name)) };
     let oldest_ms = panel.view.published.iter().filter_map(|shard| shard.with(|report| report.oldest_wall_ms)).min();
     let pause = status.pause.filter(Pause::is_at_rest);

@@ -291,7 +291,7 @@ pub(in crate::control) fn editable_of(
     let Some(file) = file.filter(|_| known.is_ok() || sees_all) else {
         return Err(known.map_or_else(Problem::from, |_| gone(name)));
     };
-    let (settings_json, secrets) = table_of(file.text()).map(|table| editable(&table)).unzip();
+    let (settings_json, secrets) = table_of(file.text()).map(|table| editable(&table, sees_all)).unzip();
     let unusable = config.misconfigured.iter().filter(|unusable| unusable.key == file.key);
     let problems = unusable.flat_map(|unusable| &unusable.problems).map(Error::of).collect();
     let editable =

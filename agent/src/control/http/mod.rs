@@ -17,7 +17,7 @@
 //! | `POST /v1/destinations/test`, `…/{destination}/test` | sends a test event to what is sent, or to what is saved | both |
 //! | `POST /v1/check` | what a reload would come to | both |
 //! | `/v1/destinations/{destination}/history` | its last hour, for charts, and its last changes of state | both |
-//! | `POST /v1/destinations/{destination}/pause`, `…/resume` | stops sending to it, or goes on | both |
+//! | `POST /v1/destinations/{destination}/pause`, `…/drain`, `…/resume` | stops sending to it, at once or behind what the log has now, or goes on | both |
 //! | `POST /v1/destinations/{destination}/replay` | sends it again what the log holds, or with `{"from_ms"}` what was accepted since then | both |
 //! | `POST /v1/destinations/{destination}/tested` | notes in the audit trail what came of a test | both |
 //! | `/v1/destinations/{destination}/episodes` | when it has missed events, how many and which | both |

@@ -30,7 +30,7 @@ use self::tell::{Changed, Error};
 use crate::config::managed::{self, ManagedFile};
 use crate::config::{Config, Surroundings};
 use crate::control::access::Person;
-use crate::control::destinations::settings;
+use crate::control::destinations::settings_told;
 use crate::control::http::{Order, Panel, Part, Problem};
 use crate::control::untold::{Change, Note, Trace, Untold};
 
@@ -211,12 +211,16 @@ fn told(before: &Config, plan: &Plan, tag: Option<String>) -> Changed {
 /// A plan as the audit trail tells it.
 fn change(person: &Person, plan: &Plan, before: &Config) -> Change {
     let after = &plan.config;
-    let whole = |config: &Config, key: &String| {
+    let of = |config: &Config, key: &String| {
         let id = crate::config::DestinationId::from_text(key);
-        let found = config.destinations.iter().find(|known| known.id == id);
-        found.map_or((None, Value::Null), |found| (Some(found.name.clone()), settings(found).into()))
+        config.destinations.iter().find(|known| known.id == id).cloned()
     };
-    let all: Vec<_> = plan.changes.keys().map(|key| (key, whole(before, key), whole(after, key))).collect();
+    let sides = plan.changes.keys().map(|key| {
+        let (old, new) = (of(before, key), of(after, key));
+        let (old_told, new_told) = settings_told(old.as_deref(), new.as_deref());
+        (key, (old.map(|old| old.name.clone()), old_told), (new.map(|new| new.name.clone()), new_told))
+    });
+    let all: Vec<_> = sides.collect();
     let is_of_several = plan.is_set || all.len() != 1;
     let (what, target, before_it, after_it) = match all.as_slice() {
         [(key, (old_name, old), (new_name, new))] if !is_of_several => {

@@ -56,7 +56,7 @@ mod tests {
 
     #[test]
     fn the_script_is_small_and_needs_nothing_from_elsewhere() {
-        assert!(SCRIPT.content.len() < 6 << 10, "{} bytes", SCRIPT.content.len());
+        assert!(SCRIPT.content.len() < 6_400, "{} bytes", SCRIPT.content.len());
         for content in [SCRIPT.content, STYLE.content] {
             assert!(!content.contains("http:") && !content.contains("https:") && !content.contains("import"));
         }

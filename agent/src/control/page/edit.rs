@@ -146,6 +146,9 @@ async fn attempt(panel: Arc<Panel>, frame: &Frame, person: Person, attempt: Atte
             Err(problem) => refused(problem),
         });
     }
+    if form.field("_do").as_deref() != Some("save") {
+        return Ok(refused(unsaid()));
+    }
     if let Some(problem) = draft.misses(&form.all("_again")) {
         return Ok(refused(problem));
     }
@@ -164,6 +167,11 @@ async fn attempt(panel: Arc<Panel>, frame: &Frame, person: Person, attempt: Atte
 fn refilled(frame: &Frame, draft: &Draft, problem: &Problem) -> Response {
     let page = form::page(frame, draft, Outcome { problem: Some(problem), ..Outcome::default() });
     (problem.status, show(&page)).into_response()
+}
+
+fn unsaid() -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, "the form does not say what is to be done with it".to_owned())
+        .advise("press one of its buttons")
 }
 
 fn overtaken() -> Problem {

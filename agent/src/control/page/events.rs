@@ -31,6 +31,6 @@ async fn changes(State(panel): Shared, frame: Frame, query: Query) -> Result<Res
     let before = filled("before").map(|text| place(&text)).transpose()?;
     let is_first = before.is_none();
     let wish = Wish { of: of.clone(), before, limit: PAGE };
-    let changes = changes_of(panel, frame.person.reach.clone(), wish).await?;
+    let changes = changes_of(panel, frame.person.clone(), wish).await?;
     Ok(show(&events::changes(&frame, &changes, of.as_deref(), is_first)))
 }

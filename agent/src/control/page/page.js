@@ -21,7 +21,7 @@ const localise = (root) => {
   }
 };
 
-// Finds it again in what takes its place.
+// Finds it again.
 const mark = ({ id, attributes: { href } }) =>
   id ? "#" + CSS.escape(id) : href && `[href="${CSS.escape(href.value)}"]`;
 
@@ -46,14 +46,12 @@ const refresh = async () => {
   // The page says why.
   if (!reply.ok) return location.reload();
   const fresh = await parsed(reply);
-  // A place came or went.
   if (fresh.querySelectorAll("[data-live]").length !== places.length) return location.reload();
   for (const place of places) replace(place, fresh.getElementById(place.id));
   lastAt = new Date();
   say("");
 };
 
-// Nothing is said twice.
 const say = (words, place = byId("connection")) => {
   if (place.textContent !== words) place.textContent = words;
 };
@@ -70,6 +68,8 @@ const turn = async () => {
 addEventListener("formdata", ({ target: { from }, formData }) => {
   if (from?.value) formData.set("from", new Date(from.value).toISOString());
 });
+const utc = byId("utc");
+if (utc) utc.valueAsNumber -= new Date(utc.valueAsNumber).getTimezoneOffset() * 6e4;
 
 // A test leaves what is filled in, secrets too.
 const result = document.querySelector("[data-result]");
@@ -77,10 +77,11 @@ addEventListener("submit", async (event) => {
   const { target: form, submitter } = event;
   if (!result || submitter?.name !== "_do" || submitter.value === "save") return;
   event.preventDefault();
+  // Before it is disabled, or it would say nothing.
+  const body = new URLSearchParams(new FormData(form, submitter));
   submitter.disabled = true;
   result.textContent = "Under way, for up to 15 seconds.";
   try {
-    const body = new URLSearchParams(new FormData(form, submitter));
     const reply = await fetch(form.action, { method: "POST", body, headers });
     if (reply.headers.get("Content-Type")?.startsWith("text/html")) {
       const fresh = await parsed(reply);
@@ -123,7 +124,6 @@ if (tail) {
     pause.textContent = held ? "Go on" : "Pause";
     tell();
   };
-  // Why there is no stream.
   const why = () =>
     fetch(tail.dataset.from, { signal: AbortSignal.timeout(EVERY_MS) })
       .then(async (reply) => (reply.status === 401 ? location.reload() : (await reply.json()).detail))

@@ -8,8 +8,8 @@
 //! on the disk. It is there before anything is changed. When the change is made the trace goes, so that nothing that comes
 //! later can hide it; the note goes when the shard says that the event is durable in the log. What the next start finds
 //! without a trace has happened; with one, as far as the disk shows it. That is told then. It may be told twice, but not go
-//! untold. The log counts: the chronicle is written by a thread of its own, and an event that is in the log may be missing
-//! there after a crash.
+//! untold. Where an event does not get into the log it is told again in this life. The log counts: the chronicle is written by
+//! a thread of its own, and an event that is in the log may be missing there after a crash.
 //!
 //! What is asked of shards, and is over with the agent, leaves no trace: it is noted and then asked.
 //!
@@ -22,16 +22,18 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use axum::http::StatusCode;
+use ring::digest::{SHA256, digest};
 use scaidrive_codecs::own::{ConfigChanged, OwnEvent};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 use tokio::sync::oneshot;
 
 use self::trace::Shown;
 pub(super) use self::trace::{Place, Trace};
-use super::access::Person;
+use super::access::{Person, Reach};
 use super::http::Problem;
 use super::managed::{make_folder, remove};
 use crate::config::Destination;
@@ -52,13 +54,17 @@ pub(super) struct Change {
     pub(super) target: String,
     pub(super) before: Value,
     pub(super) after: Value,
+    /// Whether whoever makes it is bound to tenants: their notes leave places for those of the others.
+    #[serde(skip)]
+    pub(super) is_bound: bool,
 }
 
 impl Change {
     /// Of `target` by `person`, filed under the agent's own tenant.
     pub(super) fn by(person: &Person, what: &str, target: &str, before: Value, after: Value) -> Change {
         let (who, via) = (person.who.clone(), person.via.name().to_owned());
-        Change { tenant: None, who, via, what: what.to_owned(), target: target.to_owned(), before, after }
+        let (what, target, is_bound) = (what.to_owned(), target.to_owned(), person.reach != Reach::All);
+        Change { tenant: None, who, via, what, target, before, after, is_bound }
     }
 
     /// Filed under the only tenant of a destination, if it has one: as whoever changes it saw it.
@@ -68,8 +74,21 @@ impl Change {
 
     /// As it is told.
     pub(super) fn event(&self) -> OwnEvent {
-        let Change { who, via, what, target, before, after, .. } = self.clone();
+        let Change { who, via, what, target, before, after, .. } = self.clone().short();
         OwnEvent::ConfigChanged(ConfigChanged { who, via, what, target, before, after })
+    }
+
+    /// As short as an event has to be: of more than [`EVENT_BYTES_MAX`] what it was of and sums of the rest, for each of
+    /// several things where there is room for that.
+    fn short(mut self) -> Change {
+        let is_long =
+            |(before, after): (&Value, &Value)| before.to_string().len() + after.to_string().len() > EVENT_BYTES_MAX;
+        if is_long((&self.before, &self.after)) {
+            let each = (summed_each(&self.before), summed_each(&self.after));
+            let is_too_long = is_long((&each.0, &each.1));
+            (self.before, self.after) = if is_too_long { (summed(&self.before), summed(&self.after)) } else { each };
+        }
+        self
     }
 
     /// What was done to these of several things.
@@ -79,6 +98,32 @@ impl Change {
         }
         self
     }
+}
+
+/// A sum of each of several things, or of the only one.
+fn summed_each(side: &Value) -> Value {
+    match side.as_object() {
+        Some(things) if things.values().all(|thing| thing.is_object() || thing.is_null()) => {
+            things.iter().map(|(key, thing)| (key.clone(), summed(thing))).collect::<Map<_, _>>().into()
+        }
+        _ => summed(side),
+    }
+}
+
+/// A sum of what there is, with what tells whose it is.
+fn summed(thing: &Value) -> Value {
+    if thing.is_null() {
+        return Value::Null;
+    }
+    let text = thing.to_string();
+    let sum = digest(&SHA256, text.as_bytes());
+    let sum: String = sum.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    let told = ["name", "tenants"].into_iter().filter_map(|key| Some((key, thing.get(key)?.as_str()?)));
+    let told = told.filter(|(_, text)| text.len() <= TOLD_BYTES_MAX);
+    let mut summed: Map<String, Value> = told.map(|(key, text)| (key.to_owned(), json!(text))).collect();
+    summed.insert("bytes".to_owned(), json!(text.len()));
+    summed.insert("sha256".to_owned(), json!(sum));
+    summed.into()
 }
 
 /// A note's content. A trace that this version does not know is none: rather twice than not at all.
@@ -145,8 +190,11 @@ impl Untold {
         fs::File::open(&self.state_dir)?.sync_all()?;
         let _turn = self.numbering.lock().unwrap_or_else(PoisonError::into_inner);
         let notes = self.notes();
-        if notes.len() >= NOTES_MAX {
-            return Err(io::Error::other(format!("{NOTES_MAX} changes wait already until the log has room for them")));
+        let part = if stored.change.is_bound { 2 } else { 1 };
+        let bytes: u64 = notes.values().filter_map(|path| fs::metadata(path).ok()).map(|known| known.len()).sum();
+        if notes.len() >= NOTES_MAX / part || bytes >= NOTES_BYTES_MAX / part as u64 {
+            let waiting = notes.len();
+            return Err(io::Error::other(format!("{waiting} changes wait already until the log has room for them")));
         }
         let last = notes.last_key_value().map_or(0, |(number, _)| *number);
         let path = folder.join(format!("{:016x}.json", last.saturating_add(1)));
@@ -232,10 +280,13 @@ impl Note {
 }
 
 impl Happened {
-    /// Tells of it, and forgets it when that is durable in the log, however long that takes. Where it does not get there,
-    /// because the disk fails or the agent ends before, the next start tells it once more.
+    /// Tells of it, and forgets it when that is durable in the log, however long that takes. Where it does not get there it
+    /// is told again; where the agent ends before, the next start tells it once more.
     pub(super) fn tell(self, hands: &Hands) {
-        tokio::spawn(forget_when_durable(self.told(hands), self.note));
+        // It may wait for long, and a set of destinations is large.
+        let happened = Happened { note: self.note, change: self.change.short() };
+        let durable = happened.told(hands);
+        tokio::spawn(happened.forget_when_durable(durable, hands.clone(), TELL_AGAIN_AFTER));
     }
 
     /// The same, of an earlier life.
@@ -252,13 +303,28 @@ impl Happened {
         hands.tell_durably(self.change.tenant.clone(), self.change.event(), done);
         durable
     }
-}
 
-async fn forget_when_durable(durable: Durable, note: PathBuf) {
-    if durable.await == Ok(Outcome::Durable) {
+    async fn forget_when_durable(self, mut durable: Durable, hands: Hands, again_after: Duration) {
+        let mut has_warned = false;
+        loop {
+            match durable.await {
+                Ok(Outcome::Durable) => break,
+                // It would be the same event once more.
+                Ok(Outcome::Refused { why, .. }) => {
+                    tracing::error!("the next start tells of a change again, because {why}: {}", self.note.display());
+                    return;
+                }
+                Ok(Outcome::Failed { .. }) | Err(_) => {}
+            }
+            if !has_warned {
+                tracing::warn!("a change may not have got into the log, so it is told again: {}", self.note.display());
+                has_warned = true;
+            }
+            tokio::time::sleep(again_after).await;
+            durable = self.told(&hands);
+        }
+        let note = self.note;
         let _ = tokio::task::spawn_blocking(move || forget(&note)).await;
-    } else {
-        tracing::warn!("a change may not have got into the log, so the next start tells it again: {}", note.display());
     }
 }
 
@@ -283,8 +349,17 @@ pub(super) fn not_noted(problem: &io::Error) -> Problem {
 
 /// Where the notes are, in the state directory.
 const FOLDER: &str = "untold";
-/// Changes that may wait to be told: as many as a shard holds for a log without room.
+/// Changes that may wait to be told: as many as a shard holds for a log without room. Half of them where whoever makes one
+/// more is bound to tenants.
 const NOTES_MAX: usize = 4_096;
+/// Bytes of notes, but for the last one's; half of them in the same way.
+const NOTES_BYTES_MAX: u64 = 64 << 20;
+/// Bytes of how things were and are, in an event.
+const EVENT_BYTES_MAX: usize = 256 << 10;
+/// Bytes of each thing that is told beside a sum.
+const TOLD_BYTES_MAX: usize = 2 << 10;
+/// When a change is told again that did not get into the log.
+const TELL_AGAIN_AFTER: Duration = Duration::from_secs(30);
 
 #[cfg(test)]
 mod tests;

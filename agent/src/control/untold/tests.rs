@@ -214,25 +214,68 @@ fn there_are_no_more_notes_than_a_shard_holds_events_for() {
     assert!(untold.note_asked(change("one more")).is_err());
 }
 
-/// A shard that has a change told, and what it has to say of it.
-fn telling(directory: &Path) -> (PathBuf, Durable, Done) {
+#[test]
+fn those_who_are_bound_to_tenants_leave_places_for_the_others_and_long_notes_take_more() {
+    let directory = tempfile::tempdir().unwrap();
+    let untold = Untold::new(directory.path());
+    let bound = || Change { is_bound: true, ..change("bound") };
+    let _ = untold.note_asked(bound()).unwrap();
+    for number in 2..=NOTES_MAX / 2 {
+        fs::write(directory.path().join(FOLDER).join(format!("{number:016x}.json")), "").unwrap();
+    }
+    assert!(untold.note_asked(bound()).is_err());
+    let _ = untold.note_asked(change("free")).unwrap();
+    let long = fs::File::create(directory.path().join(FOLDER).join(format!("{:016x}.json", 2))).unwrap();
+    long.set_len(NOTES_BYTES_MAX).unwrap();
+    assert!(untold.note_asked(change("no bytes")).is_err());
+}
+
+#[test]
+fn a_long_change_is_told_with_sums_of_each_thing_and_of_all_where_those_are_too_many() {
+    let one = |bytes: usize| json!({"name": "a", "tenants": "[\"acme\"]", "filter": "x".repeat(bytes)});
+    let told = |before: Value, after: Value| {
+        let told = Change { before, after, ..change("destination.set") }.short();
+        assert!(told.before.to_string().len() + told.after.to_string().len() <= EVENT_BYTES_MAX);
+        assert_eq!(told.clone().short(), told);
+        (told.before, told.after)
+    };
+    assert_eq!(told(Value::Null, one(9)), (Value::Null, one(9)));
+    let sum = summed(&one(EVENT_BYTES_MAX));
+    assert_eq!((&sum["name"], &sum["tenants"], &sum["filter"]), (&json!("a"), &json!("[\"acme\"]"), &Value::Null));
+    assert_eq!(sum["sha256"].as_str().map(str::len), Some(64));
+    assert_eq!(told(one(9), one(EVENT_BYTES_MAX)), (summed(&one(9)), sum.clone()));
+    let set = json!({"a": one(EVENT_BYTES_MAX), "b": null});
+    assert_eq!(told(json!({"a": null, "b": null}), set).1, json!({"a": sum, "b": null}));
+    let many: Map<_, _> = (0..4_096).map(|number| (number.to_string(), one(64))).collect();
+    let many = Value::from(many);
+    assert_eq!(told(Value::Null, many.clone()), (Value::Null, summed(&many)));
+}
+
+/// A change that was noted and is told, and the shard that hears it.
+fn telling(directory: &Path) -> (Happened, Hands, Arc<Mailbox>) {
     let mailbox = Arc::new(Mailbox::default());
     let hands = Hands::new(vec![Arc::clone(&mailbox)], Arc::new(Pauses::open(directory, &[])));
     let happened = Untold::new(directory).note_asked(change("it")).unwrap();
-    let durable = happened.told(&hands);
+    (happened, hands, mailbox)
+}
+
+/// What the shard has to say of it, if it was told since this was asked last.
+fn heard(mailbox: &Mailbox) -> Option<Done> {
     let mut mail = Mail::default();
     mailbox.take(&mut mail);
-    match mail.commands.pop() {
-        Some(Command::TellDurably(None, OwnEvent::ConfigChanged(_), done)) => (happened.note, durable, done),
-        _ => panic!("nothing is told"),
+    match mail.commands.pop()? {
+        Command::TellDurably(None, OwnEvent::ConfigChanged(_), done) => Some(done),
+        _ => panic!("something else is asked"),
     }
 }
 
 #[tokio::test]
 async fn a_note_stays_until_the_event_is_durable_however_long_that_takes() {
     let directory = tempfile::tempdir().unwrap();
-    let (noted, durable, done) = telling(directory.path());
-    let forgets = tokio::spawn(forget_when_durable(durable, noted.clone()));
+    let (happened, hands, mailbox) = telling(directory.path());
+    let (noted, durable) = (happened.note.clone(), happened.told(&hands));
+    let done = heard(&mailbox).unwrap();
+    let forgets = tokio::spawn(happened.forget_when_durable(durable, hands, TELL_AGAIN_AFTER));
     for _ in 0..8 {
         tokio::task::yield_now().await;
     }
@@ -243,13 +286,34 @@ async fn a_note_stays_until_the_event_is_durable_however_long_that_takes() {
 }
 
 #[tokio::test]
-async fn a_note_stays_for_the_next_start_where_the_event_does_not_get_into_the_log() {
+async fn a_change_is_told_again_where_the_event_does_not_get_into_the_log() {
     let directory = tempfile::tempdir().unwrap();
-    let (noted, durable, done) = telling(directory.path());
-    done(Outcome::Failed { why: "the disk did not keep it".to_owned() });
-    forget_when_durable(durable, noted.clone()).await;
-    let (_, durable, done) = telling(directory.path());
-    drop(done);
-    forget_when_durable(durable, noted.clone()).await;
-    assert!(noted.exists());
+    let (happened, hands, mailbox) = telling(directory.path());
+    let (noted, durable) = (happened.note.clone(), happened.told(&hands));
+    let mut done = heard(&mailbox);
+    let forgets = tokio::spawn(happened.forget_when_durable(durable, hands, Duration::from_millis(1)));
+    done.take().unwrap()(Outcome::Failed { why: "the disk did not keep it".to_owned() });
+    for has_room in [false, true] {
+        while done.is_none() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            done = heard(&mailbox);
+        }
+        assert!(noted.exists(), "it is not in the log");
+        // Where there is no room the shard drops it.
+        if let Some(done) = done.take().filter(|_| has_room) {
+            done(Outcome::Durable);
+        }
+    }
+    forgets.await.unwrap();
+    assert!(!noted.exists());
+}
+
+#[tokio::test]
+async fn a_note_stays_for_the_next_start_where_no_log_can_have_the_event() {
+    let directory = tempfile::tempdir().unwrap();
+    let (happened, hands, mailbox) = telling(directory.path());
+    let (noted, durable) = (happened.note.clone(), happened.told(&hands));
+    heard(&mailbox).unwrap()(Outcome::Refused { why: "it is longer than a segment".to_owned(), retry_after_s: 0 });
+    happened.forget_when_durable(durable, hands, TELL_AGAIN_AFTER).await;
+    assert!(noted.exists() && heard(&mailbox).is_none());
 }

@@ -447,6 +447,9 @@ pub(in crate::control::page) fn ask_replay(
     problem: Option<&Markup>,
 ) -> Markup {
     let name = &status.name;
+    // What comes back is in UTC; the script puts it into the reader's zone.
+    let from = since.from.trim().trim_end_matches(['z', 'Z']);
+    let id = (!from.is_empty()).then_some("utc");
     let inside = html! {
         fieldset {
             legend { "What was accepted since" }
@@ -454,7 +457,7 @@ pub(in crate::control::page) fn ask_replay(
                 label.choice { input type="radio" name="back" value=(value) checked[*value == since.back]; " " (words) }
             }
             label.choice { input type="radio" name="back" value="from" checked[since.back == "from"]; " this moment" noscript { ", in UTC" } }
-            input type="datetime-local" step="1" name="from" value=(since.from) aria-label="The moment";
+            input id=[id] type="datetime-local" step="1" name="from" value=(from) autocomplete="off" aria-label="The moment";
         }
         (frame.last_line(&html! { button.first type="submit" { "Send again" } }, &format!("/destinations/{name}")))
     };
@@ -677,6 +680,9 @@ mod tests {
         let shown = ask_replay(&frame(Role::Admin), &status("splunk", "active"), &since, None).into_string();
         assert!(shown.contains("value=\"from\" checked") && shown.contains("value=\"&lt;noon\""), "{shown}");
         assert!(!shown.contains("value=\"1h\" checked"), "{shown}");
+        let since = Since { from: "2026-11-26T09:40:00.000Z".to_owned(), ..since };
+        let shown = ask_replay(&frame(Role::Admin), &status("splunk", "active"), &since, None).into_string();
+        assert!(shown.contains("id=\"utc\"") && shown.contains("value=\"2026-11-26T09:40:00.000\""), "{shown}");
     }
 
     fn episode(begun_ms: i64) -> Episode {

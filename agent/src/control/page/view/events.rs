@@ -69,7 +69,11 @@ pub(in crate::control::page) fn changes(frame: &Frame, page: &Changes, of: Optio
         @else if !is_first { p { "Nothing older is kept." } }
         @else if let Some(of) = of { p { "No change of " (of) " is kept." } }
         @else if page.only_tenants.is_some() { p { "No change of your tenants is kept." } }
+        @else if page.is_lossy { p { "No change is kept." } }
         @else { p { "Nobody has changed anything yet. Whatever is made, changed, tested or sent again is listed here." } }
+        @if page.is_lossy && page.next.is_none() { p {
+            "There may have been others: the agent keeps the newest few MiB of what it tells of itself, and some of what it told is not here any more."
+        } }
         @if !is_first || page.next.is_some() { nav.pages aria-label="Pages of changes" {
             @if !is_first { a href=(at(None)) { "Newest changes" } " " }
             @if let Some(next) = &page.next { a href=(at(Some(next))) rel="next" { "Older changes" } }
@@ -200,13 +204,27 @@ mod tests {
         assert!(none.contains("No change of &lt;b&gt; is kept.") && !none.contains("Nobody"), "{none}");
     }
 
+    #[test]
+    fn nobody_is_told_that_nothing_was_changed_where_changes_may_be_lost() {
+        let text = |page: &Changes| {
+            let page = changes(&frame(Role::Viewer), page, None, true);
+            assert_strict(&page);
+            page.into_string()
+        };
+        let lossy = text(&Changes { is_lossy: true, ..of(&[]) });
+        assert!(lossy.contains("No change is kept.") && lossy.contains("may have been others"), "{lossy}");
+        assert!(!lossy.contains("Nobody") && !text(&of(&[])).contains("may have been others"), "{lossy}");
+        let goes_on = text(&Changes { is_lossy: true, next: Some("00ff-7".to_owned()), ..of(&[]) });
+        assert!(!goes_on.contains("may have been others"), "that is for the last page: {goes_on}");
+    }
+
     /// A page of these changes and no other.
     fn of(changes: &[Value]) -> Changes {
         let event = |change: &Value| AgentEvent {
             cursor: String::new(),
             event: serde_json::value::to_raw_value(change).unwrap(),
         };
-        Changes { changes: changes.iter().map(event).collect(), next: None, only_tenants: None }
+        Changes { changes: changes.iter().map(event).collect(), next: None, only_tenants: None, is_lossy: false }
     }
 
     #[test]
