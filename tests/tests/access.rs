@@ -397,7 +397,10 @@ fn what_was_written_when_a_session_ended_comes_back_after_the_login_but_no_secre
     let stale = send(&cookie, form, &[], &written);
     assert!(stale.status == 403 && stale.text().contains("Back to the form"), "{}", stale.text());
     assert!(!stale.text().contains("hush"));
-    assert_eq!(send(&cookie, form, &[], &hidden_fields(&stale.text())).status, 422, "this time it is meant: no token");
+    let carried = hidden_fields(&stale.text());
+    assert_eq!(send(&cookie, form, &[], &carried).status, 400, "what does not say that it is to be saved is not");
+    let meant = send(&cookie, form, &[], &format!("{carried}&_do=save"));
+    assert_eq!(meant.status, 422, "this time it is meant: no token");
     assert_eq!(with(&agent, &token, "GET", "/v1/destinations/made", b"").status, 404, "nothing was made on the way");
 }
 

@@ -525,7 +525,7 @@ fn left_behind(agent: &Agent) -> Vec<(String, u64)> {
 }
 
 #[test]
-fn dead_letters_outlive_their_destination_and_what_makes_room_in_the_end_is_told_first() {
+fn dead_letters_outlive_their_destination_and_what_makes_room_in_the_end_is_told() {
     let hec = Hec::plain();
     let bad = [Key { run: 1, tenant: 0, count: 3 }, Key { run: 1, tenant: 0, count: 199 }];
     let mut agent = with_two_refused(&hec, bad);

@@ -42,7 +42,7 @@ pub enum Command {
     /// Say this in the log, about a destination of this scope, or about none.
     TellUnder(Option<Scope>, OwnEvent),
     /// Say this in the log, filed under this tenant, or under the agent's own, for somebody who has to know when it is
-    /// durable there. Dropped unanswered where it does not get there.
+    /// durable there. Dropped unanswered where it does not get there; one that no log can have is refused.
     TellDurably(Option<String>, OwnEvent, Done),
     /// Send a destination again what the log still holds of the time since `from_wall_ms` (ms since 1970).
     Replay {
