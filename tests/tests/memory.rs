@@ -96,12 +96,12 @@ fn what_was_told_in_confidence_is_gone_from_memory_when_nothing_uses_it() {
         format!("_csrf={csrf}&name=page&url={url}&token={secret}{of}").replace("http://", "http%3A%2F%2F")
     };
     let on_the_page = |body: &str| ask(&agent, "POST", "/new/splunk_hec", &[FORM, ("Cookie", &cookie)], body);
-    assert_eq!(on_the_page(&form(REFUSED, "&batch.linger=never")).status, 422);
+    assert_eq!(on_the_page(&form(REFUSED, "&batch.linger=never&_do=save")).status, 422);
     assert_eq!(on_the_page(&form(TRIED, "&_do=test")).status, 200);
     // Before other requests need the same memory.
     let told = [MISTYPED, REFUSED, TRIED, &first, &second, &third, &session];
     assert_eq!(left(&agent, &told, SOON), [], "right behind the requests");
-    assert_eq!(on_the_page(&form(SHOWN, "")).status, 303);
+    assert_eq!(on_the_page(&form(SHOWN, "&_do=save")).status, 303);
 
     // They are used, one is changed, and all go.
     let ledger = write(&agent, Workload::new(1, 5, 50));

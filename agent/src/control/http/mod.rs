@@ -421,12 +421,13 @@ fn decoded(text: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// A number in a query, which holds nothing else here.
+/// A number in a query, which holds nothing else here; of 63 bits, as the document says.
 fn number(query: &str, key: &str) -> Result<Option<u64>, Problem> {
     let value = query.split('&').find_map(|pair| pair.strip_prefix(key)?.strip_prefix('='));
     let Some(value) = value else { return Ok(None) };
-    let bad = |_| Problem::new(StatusCode::BAD_REQUEST, format!("{key} is \"{value}\", which is not a number"));
-    value.parse().map(Some).map_err(bad)
+    let number = value.parse().ok().filter(|number| i64::try_from(*number).is_ok());
+    let bad = || Problem::new(StatusCode::BAD_REQUEST, format!("{key} is \"{value}\", which is not a number"));
+    number.map(Some).ok_or_else(bad)
 }
 
 /// How long it may take until all of it is there.
@@ -441,6 +442,9 @@ mod tests {
         assert_eq!(number("after=7&limit=3", "limit").ok().flatten(), Some(3));
         assert_eq!(number("", "limit").ok().flatten(), None);
         assert_eq!(number("limit=", "limit").err().map(|problem| problem.status), Some(StatusCode::BAD_REQUEST));
+        assert_eq!(number("limit=9223372036854775807", "limit").ok().flatten(), Some(u64::MAX / 2));
+        let too_large = number("limit=9223372036854775808", "limit");
+        assert_eq!(too_large.err().map(|problem| problem.status), Some(StatusCode::BAD_REQUEST));
         assert_eq!(number("limit=-1", "limit").err().map(|problem| problem.status), Some(StatusCode::BAD_REQUEST));
     }
 
