@@ -4,7 +4,7 @@ use super::{FLOOD, NOTHING_LOST, agent, at_least, at_most, expected, fast, naive
 use crate::scenario::case::Flood;
 use crate::scenario::{Bound, Case, Goal, Load, Metric, Row, Runtime, Scenario, Setup, Tenants, Wire};
 
-const WORK_OF_AN_EVENT: &str = "an event costs some 9,700 instructions between the socket and a request's body, 4,200 of them to validate and index it (`benches/micro.rs`), and a quarter of the time is the kernel's, for copies and for writing pages back; the naive loop alone takes as much as the goal where this was measured";
+const WORK_OF_AN_EVENT: &str = "an event costs some 8,900 instructions between the socket and a request's body, 3,400 of them to validate and index it (`benches/micro.rs`), and a quarter of the time is the kernel's, for copies and for writing pages back; the naive loop alone takes as much as the goal where this was measured";
 const MORE_THAN_THE_FLOOR: &str = "the floor keeps nothing, syncs nothing, takes any JSON that fits its struct, and neither filters, numbers nor looks at replies";
 const AN_EIGHTH_OF_A_TUNED_RIVAL: &str = "the best rival, tuned as in `bench/others`, takes four to seven times the naive loop on this path: an eighth of that is less than the floor";
 const GZIP: &str =
